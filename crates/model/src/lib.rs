@@ -1,0 +1,12 @@
+//! The nouns that flow through riposte: Event → Offence → Decision → Change → Outcome.
+//! Knows no serialisation format, no clock and no I/O.
+
+pub mod block;
+pub mod decision;
+pub mod event;
+pub mod level;
+pub mod limits;
+pub mod net;
+pub mod offence;
+pub mod style;
+pub mod time;

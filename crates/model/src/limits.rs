@@ -1,0 +1,26 @@
+//! The bound of every table, in one place. What happens at the bound stands beside it.
+
+/// Sources that the scan detector follows at one time. At the bound the one with the least evidence gives way.
+pub const TRACKED_SOURCES: usize = 65_536;
+/// Ranges of ports kept for one source and protocol. At the bound the two nearest are joined.
+pub const PORT_RANGES: usize = 32;
+/// Targets that are counted exactly for one source. Above, the number is an estimate.
+pub const EXACT_TARGETS: usize = 1_024;
+/// Targets that the distributed-scan detector follows. At the bound the one quiet for longest gives way.
+pub const TRACKED_TARGETS: usize = 4_096;
+/// Blocks that may stand at one time, all together. At the bound new ones are refused with a reason.
+pub const BLOCKS: usize = 2_000_000;
+/// Entries of the exempt list. At the bound the configuration is refused; derived entries are dropped and counted.
+pub const EXEMPTIONS: usize = 4_096;
+/// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
+pub const STRIKES: usize = 262_144;
+/// Bytes of one log line that are looked at. The rest is dropped and counted.
+pub const LINE_BYTES: usize = 8_192;
+/// Bytes of one frame between two processes.
+pub const FRAME_BYTES: usize = 65_536;
+/// Changes in one transaction with the kernel.
+pub const BATCH_CHANGES: usize = 1_000;
+/// Events in one frame from a sensor to the judge.
+pub const BATCH_EVENTS: usize = 512;
+/// Clients of the control socket at one time. Above, a connection is closed at once and counted.
+pub const CONTROL_CLIENTS: usize = 16;

@@ -1,0 +1,236 @@
+//! Addresses, prefixes and protocol numbers. Never resolves a name.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Unwraps an IPv4-mapped IPv6 address (`::ffff:a.b.c.d`), so that one host has one spelling.
+pub fn canonical(addr: IpAddr) -> IpAddr {
+    addr.to_canonical()
+}
+
+/// An address range: an address with its host bits zero, and a length in bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    addr: IpAddr,
+    len: u8,
+}
+
+/// Why a text is no prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrefixError {
+    /// The part before the slash is no IPv4 or IPv6 address.
+    Address(String),
+    /// The part after the slash is no number, or longer than the address.
+    Length(String),
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrefixError::Address(text) => write!(f, "'{text}' is no IPv4 or IPv6 address"),
+            PrefixError::Length(text) => write!(f, "'{text}' is no prefix length for this address"),
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+impl Prefix {
+    /// The prefix of `len` bits around `addr`; host bits are cleared, a length past the address' is cut to it.
+    pub fn new(addr: IpAddr, len: u8) -> Self {
+        match canonical(addr) {
+            IpAddr::V4(v4) => {
+                let len = len.min(32);
+                let bits = u32::from(v4) & u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+                Prefix { addr: IpAddr::V4(Ipv4Addr::from(bits)), len }
+            }
+            IpAddr::V6(v6) => {
+                let len = len.min(128);
+                let bits = u128::from(v6) & u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
+                Prefix { addr: IpAddr::V6(Ipv6Addr::from(bits)), len }
+            }
+        }
+    }
+
+    /// The prefix that holds just this address.
+    pub fn host(addr: IpAddr) -> Self {
+        Prefix::new(addr, 128)
+    }
+
+    /// The first address.
+    pub fn addr(&self) -> IpAddr {
+        self.addr
+    }
+
+    /// The length in bits: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    pub fn bits(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether it holds exactly one address.
+    pub fn is_host(&self) -> bool {
+        self.len == if self.addr.is_ipv4() { 32 } else { 128 }
+    }
+
+    /// Whether `addr` lies inside.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        let addr = canonical(addr);
+        addr.is_ipv4() == self.addr.is_ipv4() && Prefix::new(addr, self.len).addr == self.addr
+    }
+
+    /// Whether the two share at least one address.
+    pub fn overlaps(&self, other: &Prefix) -> bool {
+        if self.len <= other.len { self.contains(other.addr) } else { other.contains(self.addr) }
+    }
+
+    /// The last address.
+    pub fn last(&self) -> IpAddr {
+        match self.addr {
+            IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from(u32::from(v4) | u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0))),
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) | u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0))),
+        }
+    }
+}
+
+impl From<IpAddr> for Prefix {
+    fn from(addr: IpAddr) -> Self {
+        Prefix::host(addr)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let (addr, len) = match text.split_once('/') {
+            Some((addr, len)) => (addr, Some(len)),
+            None => (text, None),
+        };
+        let addr: IpAddr = addr.parse().map_err(|_| PrefixError::Address(addr.to_owned()))?;
+        let max = if addr.is_ipv4() { 32 } else { 128 };
+        match len {
+            None => Ok(Prefix::host(addr)),
+            Some(len) => match len.parse::<u8>() {
+                // A mapped address with a length would silently change what the length means.
+                Ok(n) if n <= max && canonical(addr) == addr => Ok(Prefix::new(addr, n)),
+                _ => Err(PrefixError::Length(len.to_owned())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_host() { write!(f, "{}", self.addr) } else { write!(f, "{}/{}", self.addr, self.len) }
+    }
+}
+
+/// An IP protocol number (IANA "Assigned Internet Protocol Numbers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol(pub u8);
+
+/// Protocols with a name that riposte prints. Anything else prints as its number.
+const PROTOCOL_NAMES: [(u8, &str); 13] = [
+    (1, "icmp"),
+    (2, "igmp"),
+    (4, "ipip"),
+    (6, "tcp"),
+    (17, "udp"),
+    (41, "ipv6"),
+    (47, "gre"),
+    (50, "esp"),
+    (51, "ah"),
+    (58, "icmpv6"),
+    (89, "ospf"),
+    (132, "sctp"),
+    (136, "udplite"),
+];
+
+impl Protocol {
+    /// ICMP for IPv4.
+    pub const ICMP: Protocol = Protocol(1);
+    /// IGMP: multicast membership.
+    pub const IGMP: Protocol = Protocol(2);
+    /// TCP.
+    pub const TCP: Protocol = Protocol(6);
+    /// UDP.
+    pub const UDP: Protocol = Protocol(17);
+    /// GRE.
+    pub const GRE: Protocol = Protocol(47);
+    /// ESP.
+    pub const ESP: Protocol = Protocol(50);
+    /// AH.
+    pub const AH: Protocol = Protocol(51);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Protocol = Protocol(58);
+    /// SCTP.
+    pub const SCTP: Protocol = Protocol(132);
+    /// UDP-Lite.
+    pub const UDPLITE: Protocol = Protocol(136);
+
+    /// The name, in lower case, if riposte has one.
+    pub fn name(self) -> Option<&'static str> {
+        PROTOCOL_NAMES.iter().find(|(n, _)| *n == self.0).map(|(_, name)| *name)
+    }
+
+    /// Reads a name (any case) or a number 0 to 255.
+    pub fn parse(text: &str) -> Option<Protocol> {
+        if let Ok(n) = text.parse::<u8>() {
+            return Some(Protocol(n));
+        }
+        PROTOCOL_NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(n, _)| Protocol(*n))
+    }
+
+    /// Whether its header starts with two 16-bit ports.
+    pub fn has_ports(self) -> bool {
+        matches!(self, Protocol::TCP | Protocol::UDP | Protocol::SCTP | Protocol::UDPLITE)
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_hold_what_they_should() {
+        let p: Prefix = "192.0.2.77/24".parse().unwrap();
+        assert_eq!(p.to_string(), "192.0.2.0/24");
+        assert!(p.contains("192.0.2.255".parse().unwrap()));
+        assert!(p.contains("::ffff:192.0.2.9".parse().unwrap()));
+        assert!(!p.contains("192.0.3.0".parse().unwrap()));
+        assert!(!p.contains("2001:db8::".parse().unwrap()));
+        assert_eq!(p.last(), "192.0.2.255".parse::<IpAddr>().unwrap());
+        let all: Prefix = "::/0".parse().unwrap();
+        assert!(all.contains("2001:db8::1".parse().unwrap()));
+        assert_eq!(all.last(), IpAddr::V6(Ipv6Addr::from(u128::MAX)));
+        assert!("10.0.0.0/8".parse::<Prefix>().unwrap().overlaps(&"10.1.2.3".parse().unwrap()));
+        assert!(!"10.0.0.0/8".parse::<Prefix>().unwrap().overlaps(&"11.0.0.0/8".parse().unwrap()));
+    }
+
+    #[test]
+    fn bad_prefixes_say_which_part_is_bad() {
+        assert_eq!("10.0.0".parse::<Prefix>(), Err(PrefixError::Address("10.0.0".into())));
+        assert_eq!("10.0.0.0/33".parse::<Prefix>(), Err(PrefixError::Length("33".into())));
+        assert_eq!("10.0.0.0/".parse::<Prefix>(), Err(PrefixError::Length("".into())));
+        assert_eq!("::ffff:1.2.3.4/24".parse::<Prefix>(), Err(PrefixError::Length("24".into())));
+    }
+
+    #[test]
+    fn protocols_have_names_and_numbers() {
+        assert_eq!(Protocol::parse("ICMPv6"), Some(Protocol::ICMPV6));
+        assert_eq!(Protocol::parse("253"), Some(Protocol(253)));
+        assert_eq!(Protocol::parse("256"), None);
+        assert_eq!(Protocol(253).to_string(), "253");
+        assert_eq!(Protocol::TCP.to_string(), "tcp");
+    }
+}

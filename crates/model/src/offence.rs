@@ -1,0 +1,87 @@
+//! What a detector charges somebody with. It says what was done, never what to do about it.
+
+use crate::event::Trust;
+use crate::level::DangerLevel;
+use crate::net::Prefix;
+use crate::style::StyleSet;
+use crate::time::Time;
+use std::fmt;
+
+/// What somebody is charged with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Charge {
+    /// Many ports of few hosts.
+    PortScan,
+    /// Many hosts.
+    Sweep,
+    /// Many IP protocols of one host.
+    ProtocolScan,
+    /// A scan whose probes lie far apart.
+    SlowScan,
+    /// A share in a scan that many sources made together.
+    DistributedScan,
+}
+
+impl Charge {
+    /// Every charge.
+    pub const ALL: [Charge; 5] =
+        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan];
+
+    /// The words for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Charge::PortScan => "port scan",
+            Charge::Sweep => "sweep",
+            Charge::ProtocolScan => "protocol scan",
+            Charge::SlowScan => "slow scan",
+            Charge::DistributedScan => "distributed scan",
+        }
+    }
+}
+
+impl fmt::Display for Charge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// What the charge rests on: figures for one offender since it was first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Evidence {
+    /// Its first packet.
+    pub first: Time,
+    /// Its latest packet.
+    pub last: Time,
+    /// How many packets.
+    pub packets: u64,
+    /// How many different targets (exact to the table's bound, estimated above).
+    pub targets: u32,
+    /// How many different (target, protocol, port) it failed to reach, as far as they were counted.
+    pub endpoints: u32,
+    /// How many different IP protocols.
+    pub protocols: u32,
+    /// Whether the sequential test has decided: the odds that a benign host does this are under the stated bound.
+    /// Without it the charge rests on counts alone (a client that keeps retrying two closed ports can do that).
+    pub convicted: bool,
+}
+
+/// One charge against one offender. A new one is made when the offender is first charged, when its level
+/// rises, and when it goes on after a quiet time; not for every packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Offence {
+    /// The time of the event that decided.
+    pub at: Time,
+    /// Who: a single address, or the prefix that it is counted by.
+    pub offender: Prefix,
+    /// What.
+    pub charge: Charge,
+    /// How dangerous.
+    pub level: DangerLevel,
+    /// How it was done, all styles so far.
+    pub styles: StyleSet,
+    /// The best trust among the evidence that counts towards this charge.
+    pub trust: Trust,
+    /// What it rests on.
+    pub evidence: Evidence,
+}

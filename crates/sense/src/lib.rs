@@ -1,0 +1,3 @@
+//! Sensors without I/O: bytes in, Events out. Opens nothing, reads no clock, draws no randomness.
+
+pub mod facts;
