@@ -120,8 +120,7 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 6] =
-        [State::Wanted, State::Ordered, State::Active, State::Expired, State::Lifted, State::Failed];
+    pub const ALL: [State; 6] = [State::Wanted, State::Ordered, State::Active, State::Expired, State::Lifted, State::Failed];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -198,8 +197,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 6] =
-        [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany];
+    pub const ALL: [Fault; 6] = [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {

@@ -96,15 +96,8 @@ pub enum Cap {
 
 impl Cap {
     /// Every cap.
-    pub const ALL: [Cap; 7] = [
-        Cap::Level,
-        Cap::SpoofableBudget,
-        Cap::SpoofableStanding,
-        Cap::PerMinute,
-        Cap::Total,
-        Cap::StormPause,
-        Cap::ExemptInside,
-    ];
+    pub const ALL: [Cap; 7] =
+        [Cap::Level, Cap::SpoofableBudget, Cap::SpoofableStanding, Cap::PerMinute, Cap::Total, Cap::StormPause, Cap::ExemptInside];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {

@@ -12,6 +12,8 @@ pub const TRACKED_TARGETS: usize = 4_096;
 pub const BLOCKS: usize = 2_000_000;
 /// Entries of the exempt list. At the bound the configuration is refused; derived entries are dropped and counted.
 pub const EXEMPTIONS: usize = 4_096;
+/// Entries of the exempt list that are derived from the host. At the bound further ones are dropped and counted.
+pub const DERIVED: usize = 2_048;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.

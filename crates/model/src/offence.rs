@@ -25,8 +25,7 @@ pub enum Charge {
 
 impl Charge {
     /// Every charge.
-    pub const ALL: [Charge; 5] =
-        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan];
+    pub const ALL: [Charge; 5] = [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {

@@ -1,0 +1,139 @@
+//! Who may say what to the warden, how long and how often: one table, and the gate that holds it.
+//! The gate looks at the first byte and the length; nothing is decoded before it has passed.
+
+use crate::message::{Life, Tag};
+use model::limits;
+use model::time::Time;
+use std::time::Duration;
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Which message.
+    pub message: Tag,
+    /// From whom.
+    pub from: Life,
+    /// Longest frame in bytes.
+    pub max_len: usize,
+    /// Frames a second, sustained.
+    pub rate: u32,
+    /// Frames at once.
+    pub burst: u32,
+}
+
+/// Everything that the warden accepts. What is not in here is refused.
+pub const WARDEN_ACCEPTS: [Rule; 12] = [
+    // A restart may want to set two million blocks at once: 2,000 full batches.
+    Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
+    Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
+    Rule { message: Tag::AskCounters, from: Life::Judge, max_len: 1, rate: 20, burst: 100 },
+    Rule { message: Tag::Ready, from: Life::Judge, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::Ready, from: Life::Packets, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::Ready, from: Life::Log, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::Ready, from: Life::Host, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::Ready, from: Life::Lookup, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::OpenPorts, from: Life::Packets, max_len: 16_385, rate: 10, burst: 40 },
+    Rule { message: Tag::Derived, from: Life::Host, max_len: limits::FRAME_BYTES, rate: 5, burst: 40 },
+    Rule { message: Tag::Derived, from: Life::Lookup, max_len: limits::FRAME_BYTES, rate: 1, burst: 1 },
+    Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 5, burst: 20 },
+];
+
+/// Why a frame was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No row lets this process send this message.
+    NotYours,
+    /// Longer than its row allows.
+    TooLong,
+    /// More often than its row allows.
+    TooOften,
+}
+
+/// One child's gate: a token bucket for each row that is about it.
+#[derive(Debug)]
+pub struct Gate {
+    life: Life,
+    buckets: Vec<(Rule, f64, Time)>,
+    refused: u64,
+}
+
+impl Gate {
+    /// A gate for a child of this life; its buckets are full.
+    pub fn new(life: Life, now: Time) -> Self {
+        let rows = WARDEN_ACCEPTS.iter().filter(|rule| rule.from == life);
+        Gate { life, buckets: rows.map(|rule| (*rule, f64::from(rule.burst), now)).collect(), refused: 0 }
+    }
+
+    /// Whose gate it is.
+    pub fn life(&self) -> Life {
+        self.life
+    }
+
+    /// How many frames were turned away.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Lets a frame pass or turns it away. `now` is from a monotonic clock: a stepped wall clock must not starve the judge.
+    ///
+    /// # Errors
+    /// Why it was turned away; it is counted.
+    pub fn admit(&mut self, tag: Tag, len: usize, now: Time) -> Result<(), Refusal> {
+        let verdict = self.weigh(tag, len, now);
+        self.refused += u64::from(verdict.is_err());
+        verdict
+    }
+
+    fn weigh(&mut self, tag: Tag, len: usize, now: Time) -> Result<(), Refusal> {
+        let (rule, tokens, filled) = self.buckets.iter_mut().find(|(rule, ..)| rule.message == tag).ok_or(Refusal::NotYours)?;
+        if len > rule.max_len {
+            return Err(Refusal::TooLong);
+        }
+        let gained = now.since(*filled).min(Duration::from_secs(3_600)).as_secs_f64() * f64::from(rule.rate);
+        *tokens = (*tokens + gained).min(f64::from(rule.burst));
+        *filled = now.max(*filled);
+        if *tokens < 1.0 {
+            return Err(Refusal::TooOften);
+        }
+        *tokens -= 1.0;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_secs(1_000);
+
+    #[test]
+    fn only_the_judge_may_order_blocks() {
+        for life in Life::ALL {
+            let verdict = Gate::new(life, NOW).admit(Tag::Apply, 100, NOW);
+            assert_eq!(verdict.is_ok(), life == Life::Judge, "{life:?}");
+        }
+    }
+
+    #[test]
+    fn long_and_frequent_frames_are_turned_away_and_counted() {
+        let mut gate = Gate::new(Life::Log, NOW);
+        assert_eq!(gate.admit(Tag::Reopen, 2, NOW), Err(Refusal::TooLong));
+        for _ in 0..20 {
+            assert_eq!(gate.admit(Tag::Reopen, 1, NOW), Ok(()));
+        }
+        assert_eq!(gate.admit(Tag::Reopen, 1, NOW), Err(Refusal::TooOften));
+        let later = NOW.after(Duration::from_secs(1));
+        assert_eq!((0..9).filter(|_| gate.admit(Tag::Reopen, 1, later).is_ok()).count(), 5);
+        assert_eq!(gate.admit(Tag::Reopen, 1, NOW), Err(Refusal::TooOften), "time that runs backwards gives nothing");
+        assert_eq!(gate.refused(), 1 + 1 + 4 + 1);
+    }
+
+    #[test]
+    fn nobody_may_send_the_warden_its_own_answers() {
+        for life in Life::ALL {
+            for tag in [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes] {
+                assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
+            }
+        }
+    }
+}

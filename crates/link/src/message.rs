@@ -1,0 +1,461 @@
+//! What one process can say to another. A request names a slot number, never a path, a name or a command.
+
+use crate::codec::{Malformed, Reader, Writer};
+use model::block::{BlockId, Change, Installed, Outcome};
+use model::decision::Exemption;
+use model::event::Event;
+use model::limits;
+
+/// A life: what one of riposte's processes is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Life {
+    /// The privileged parent.
+    Warden,
+    /// Detects, decides, records.
+    Judge,
+    /// Reads packets that the kernel hands over.
+    Packets,
+    /// Reads one log.
+    Log,
+    /// Watches the host itself: addresses, routes, resolvers, administrators' sessions.
+    Host,
+    /// Resolves the configuration's names once, then ends.
+    Lookup,
+}
+
+impl Life {
+    /// Every life.
+    pub const ALL: [Life; 6] = [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup];
+
+    /// The word for it, as in `--life` and the process table.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Life::Warden => "warden",
+            Life::Judge => "judge",
+            Life::Packets => "packets",
+            Life::Log => "log",
+            Life::Host => "host",
+            Life::Lookup => "lookup",
+        }
+    }
+
+    /// The life with this word.
+    pub fn parse(word: &str) -> Option<Life> {
+        Life::ALL.into_iter().find(|life| life.word() == word)
+    }
+}
+
+/// One of riposte's processes, as the warden knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// What it is for.
+    pub life: Life,
+    /// The sensor's slot; 0 for others.
+    pub slot: u16,
+    /// Its process id.
+    pub pid: u32,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// What it said of its sandbox when it had entered it; empty before.
+    pub sandbox: String,
+}
+
+/// A named figure that `status` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// Its name, in words.
+    pub name: String,
+    /// Its value.
+    pub value: u64,
+}
+
+/// The ports with listeners: 65,536 bits each, port n in bit n%8 of byte n/8.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PortMap(pub Box<[u8; 8192]>);
+
+impl std::fmt::Debug for PortMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.ports()).finish()
+    }
+}
+
+impl PortMap {
+    /// A map of these ports.
+    pub fn new(ports: impl IntoIterator<Item = u16>) -> Self {
+        let mut bits = Box::new([0; 8192]);
+        for port in ports {
+            bits[usize::from(port / 8)] |= 1 << (port % 8);
+        }
+        PortMap(bits)
+    }
+
+    /// The ports, rising.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        (0..=u16::MAX).filter(|port| self.0[usize::from(port / 8)] & (1 << (port % 8)) != 0)
+    }
+}
+
+/// A message. Comments say who sends it to whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Child → warden: the sandbox is entered; what it is, in words.
+    Ready {
+        /// For `status`.
+        sandbox: String,
+    },
+    /// Sensor → judge: what was seen.
+    Events(Vec<Event>),
+    /// Sensor or warden → judge: an answer to `AskCounters`.
+    Counters(Vec<Counter>),
+    /// Judge → sensor or warden.
+    AskCounters,
+    /// Judge → warden: set and lift these blocks.
+    Apply(Vec<Change>),
+    /// Warden → judge: one for each change, in the order of the changes.
+    Outcomes(Vec<(BlockId, Outcome)>),
+    /// Judge → warden: which blocks are really there?
+    AskInstalled,
+    /// Warden → judge: the answer, in pieces.
+    Installed {
+        /// Whether it is the last piece.
+        last: bool,
+        /// Blocks that are really there.
+        items: Vec<Installed>,
+    },
+    /// Host or lookup → warden, and warden → judge: the derived exemptions, all of them.
+    Derived(Vec<Exemption>),
+    /// Packet sensor → warden: the ports with listeners have changed.
+    OpenPorts {
+        /// TCP.
+        tcp: PortMap,
+        /// UDP.
+        udp: PortMap,
+    },
+    /// Log sensor → warden: open its log again. The log is the sensor's own slot.
+    Reopen,
+    /// Warden → log sensor: here it is (with a file descriptor), or it is not there (without).
+    Reopened,
+    /// Warden → judge: a sensor's link (with a file descriptor).
+    SensorLink {
+        /// Its slot.
+        slot: u16,
+        /// What it is.
+        name: String,
+    },
+    /// Warden → judge: the processes as they are now.
+    Processes(Vec<Process>),
+    /// Warden → child: the configuration has changed (with a file descriptor that holds it).
+    Reconfigure,
+    /// Warden → judge: the firewall's own table was found missing or damaged and has been set up anew.
+    Rebuilt,
+}
+
+/// A message without its contents: the first byte of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Tag {
+    /// See [`Message::Ready`].
+    Ready,
+    /// See [`Message::Events`].
+    Events,
+    /// See [`Message::Counters`].
+    Counters,
+    /// See [`Message::AskCounters`].
+    AskCounters,
+    /// See [`Message::Apply`].
+    Apply,
+    /// See [`Message::Outcomes`].
+    Outcomes,
+    /// See [`Message::AskInstalled`].
+    AskInstalled,
+    /// See [`Message::Installed`].
+    Installed,
+    /// See [`Message::Derived`].
+    Derived,
+    /// See [`Message::OpenPorts`].
+    OpenPorts,
+    /// See [`Message::Reopen`].
+    Reopen,
+    /// See [`Message::Reopened`].
+    Reopened,
+    /// See [`Message::SensorLink`].
+    SensorLink,
+    /// See [`Message::Processes`].
+    Processes,
+    /// See [`Message::Reconfigure`].
+    Reconfigure,
+    /// See [`Message::Rebuilt`].
+    Rebuilt,
+}
+
+impl Tag {
+    /// Every tag, in the order of their bytes.
+    pub const ALL: [Tag; 16] = [
+        Tag::Ready,
+        Tag::Events,
+        Tag::Counters,
+        Tag::AskCounters,
+        Tag::Apply,
+        Tag::Outcomes,
+        Tag::AskInstalled,
+        Tag::Installed,
+        Tag::Derived,
+        Tag::OpenPorts,
+        Tag::Reopen,
+        Tag::Reopened,
+        Tag::SensorLink,
+        Tag::Processes,
+        Tag::Reconfigure,
+        Tag::Rebuilt,
+    ];
+
+    /// The tag of a frame.
+    pub fn of(frame: &[u8]) -> Result<Tag, Malformed> {
+        let byte = frame.first().ok_or(Malformed::Short)?;
+        Tag::ALL.get(usize::from(*byte)).copied().ok_or(Malformed::Value("message"))
+    }
+}
+
+/// Counters in one message.
+const COUNTERS: usize = 512;
+/// Processes in one message.
+const PROCESSES: usize = 256;
+/// Bytes of a name.
+const NAME_BYTES: usize = 256;
+
+impl Message {
+    /// Its tag.
+    pub fn tag(&self) -> Tag {
+        match self {
+            Message::Ready { .. } => Tag::Ready,
+            Message::Events(_) => Tag::Events,
+            Message::Counters(_) => Tag::Counters,
+            Message::AskCounters => Tag::AskCounters,
+            Message::Apply(_) => Tag::Apply,
+            Message::Outcomes(_) => Tag::Outcomes,
+            Message::AskInstalled => Tag::AskInstalled,
+            Message::Installed { .. } => Tag::Installed,
+            Message::Derived(_) => Tag::Derived,
+            Message::OpenPorts { .. } => Tag::OpenPorts,
+            Message::Reopen => Tag::Reopen,
+            Message::Reopened => Tag::Reopened,
+            Message::SensorLink { .. } => Tag::SensorLink,
+            Message::Processes(_) => Tag::Processes,
+            Message::Reconfigure => Tag::Reconfigure,
+            Message::Rebuilt => Tag::Rebuilt,
+        }
+    }
+
+    /// Writes it as one frame, replacing what `out` held. Lists must be within their bounds (`model::limits`).
+    pub fn encode(&self, out: &mut Writer) {
+        out.clear();
+        out.u8(self.tag() as u8);
+        match self {
+            Message::Ready { sandbox } => out.text(sandbox),
+            Message::Events(events) => out.list(events, Writer::event),
+            Message::Counters(counters) => out.list(counters, |w, c| {
+                w.text(&c.name);
+                w.u64(c.value);
+            }),
+            Message::Apply(changes) => out.list(changes, Writer::change),
+            Message::Outcomes(outcomes) => out.list(outcomes, |w, (id, outcome)| {
+                w.u64(id.0);
+                w.outcome(*outcome);
+            }),
+            Message::Installed { last, items } => {
+                out.u8(u8::from(*last));
+                out.list(items, Writer::installed);
+            }
+            Message::Derived(exemptions) => out.list(exemptions, Writer::exemption),
+            Message::OpenPorts { tcp, udp } => {
+                out.bytes(&*tcp.0);
+                out.bytes(&*udp.0);
+            }
+            Message::SensorLink { slot, name } => {
+                out.u16(*slot);
+                out.text(name);
+            }
+            Message::Processes(processes) => out.list(processes, |w, p| {
+                w.u8(p.life as u8);
+                w.u16(p.slot);
+                w.u32(p.pid);
+                w.u32(p.restarts);
+                w.text(&p.sandbox);
+            }),
+            Message::AskCounters
+            | Message::AskInstalled
+            | Message::Reopen
+            | Message::Reopened
+            | Message::Reconfigure
+            | Message::Rebuilt => {}
+        }
+        debug_assert!(out.as_bytes().len() <= limits::FRAME_BYTES, "frame of {:?} is too long", self.tag());
+    }
+
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// If it is not exactly one well-formed message within its bounds.
+    pub fn decode(frame: &[u8]) -> Result<Message, Malformed> {
+        let tag = Tag::of(frame)?;
+        let mut r = Reader::new(frame);
+        r.u8()?;
+        let message = match tag {
+            Tag::Ready => Message::Ready { sandbox: r.text(NAME_BYTES)? },
+            Tag::Events => Message::Events(r.list(limits::BATCH_EVENTS, Reader::event)?),
+            Tag::Counters => Message::Counters(r.list(COUNTERS, |r| Ok(Counter { name: r.text(NAME_BYTES)?, value: r.u64()? }))?),
+            Tag::AskCounters => Message::AskCounters,
+            Tag::Apply => Message::Apply(r.list(limits::BATCH_CHANGES, Reader::change)?),
+            Tag::Outcomes => Message::Outcomes(r.list(limits::BATCH_CHANGES, |r| Ok((BlockId(r.u64()?), r.outcome()?)))?),
+            Tag::AskInstalled => Message::AskInstalled,
+            Tag::Installed => Message::Installed {
+                last: match r.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(Malformed::Value("last")),
+                },
+                items: r.list(limits::BATCH_CHANGES, Reader::installed)?,
+            },
+            Tag::Derived => Message::Derived(r.list(limits::DERIVED, Reader::exemption)?),
+            Tag::OpenPorts => {
+                let mut map = || Ok(PortMap(Box::new(r.bytes(8192)?.try_into().map_err(|_| Malformed::Short)?)));
+                Message::OpenPorts { tcp: map()?, udp: map()? }
+            }
+            Tag::Reopen => Message::Reopen,
+            Tag::Reopened => Message::Reopened,
+            Tag::SensorLink => Message::SensorLink { slot: r.u16()?, name: r.text(NAME_BYTES)? },
+            Tag::Processes => Message::Processes(r.list(PROCESSES, |r| {
+                let life = *Life::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("life"))?;
+                Ok(Process { life, slot: r.u16()?, pid: r.u32()?, restarts: r.u32()?, sandbox: r.text(NAME_BYTES)? })
+            })?),
+            Tag::Reconfigure => Message::Reconfigure,
+            Tag::Rebuilt => Message::Rebuilt,
+        };
+        r.end()?;
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::block::{Expiry, Fault, Scope};
+    use model::decision::ExemptReason;
+    use model::event::{Act, Origin, Probe, TcpFlags, Trust};
+    use model::net::Protocol;
+    use model::style::Style;
+    use model::time::Time;
+    use proptest::prelude::*;
+
+    fn samples() -> Vec<Message> {
+        let v4: Scope = Scope::Source("192.0.2.7".parse().unwrap());
+        let v6: Scope = Scope::Source("2001:db8::/64".parse().unwrap());
+        let event = Event {
+            at: Time::from_secs(1_700_000_000),
+            origin: Origin { sensor: 3, serial: 99 },
+            actor: "2001:db8::9".parse().unwrap(),
+            target: Some("192.0.2.1".parse().unwrap()),
+            act: Act::Probe(Probe {
+                protocol: Protocol::TCP,
+                source_port: Some(40_000),
+                port: Some(22),
+                flags: Some(TcpFlags(TcpFlags::SYN)),
+                icmp: None,
+                style: Some(Style::Syn),
+            }),
+            trust: Trust::Spoofable,
+            times: 2,
+        };
+        let reached = Event { target: None, act: Act::Reached { protocol: Protocol::UDP, port: None }, trust: Trust::Vouched, ..event };
+        vec![
+            Message::Ready { sandbox: "Landlock 7, seccomp".into() },
+            Message::Events(vec![event, reached]),
+            Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
+            Message::AskCounters,
+            Message::Apply(vec![
+                Change::Add { id: BlockId(1), scope: v4, expiry: Expiry::At(Time::from_secs(5)) },
+                Change::Add { id: BlockId(2), scope: v6, expiry: Expiry::Never },
+                Change::Remove { id: BlockId(1), scope: v4 },
+            ]),
+            Message::Outcomes(vec![
+                (BlockId(1), Outcome::Added),
+                (BlockId(2), Outcome::Failed(Fault::Exempt)),
+                (BlockId(3), Outcome::Removed),
+                (BlockId(4), Outcome::Unsupported),
+            ]),
+            Message::AskInstalled,
+            Message::Installed { last: true, items: vec![Installed { scope: v6, expiry: Expiry::Never }] },
+            Message::Derived(vec![Exemption { prefix: "192.0.2.1".parse().unwrap(), reason: ExemptReason::Gateway }]),
+            Message::OpenPorts { tcp: PortMap::new([22, 443, 65_535]), udp: PortMap::new([]) },
+            Message::Reopen,
+            Message::Reopened,
+            Message::SensorLink { slot: 1, name: "kern.log".into() },
+            Message::Processes(vec![Process { life: Life::Judge, slot: 0, pid: 77, restarts: 1, sandbox: String::new() }]),
+            Message::Reconfigure,
+            Message::Rebuilt,
+        ]
+    }
+
+    #[test]
+    fn every_message_survives_the_way() {
+        let mut out = Writer::default();
+        let mut tags = Vec::new();
+        for message in samples() {
+            message.encode(&mut out);
+            assert_eq!(Message::decode(out.as_bytes()).as_ref(), Ok(&message));
+            tags.push(message.tag());
+            // Cut anywhere or with a byte more, it is no message.
+            for cut in 0..out.as_bytes().len().min(200) {
+                assert!(Message::decode(&out.as_bytes()[..cut]).is_err(), "{message:?} cut to {cut}");
+            }
+            let long = [out.as_bytes(), &[0]].concat();
+            assert!(Message::decode(&long).is_err());
+        }
+        assert_eq!(tags, Tag::ALL);
+    }
+
+    #[test]
+    fn the_largest_lists_fit_into_a_frame() {
+        let mut out = Writer::default();
+        let scope = Scope::Source("2001:db8::1".parse().unwrap());
+        let change = Change::Add { id: BlockId(1), scope, expiry: Expiry::At(Time::from_secs(1)) };
+        Message::Apply(vec![change; limits::BATCH_CHANGES]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
+        let Message::Events(events) = &samples()[1] else { unreachable!() };
+        let worst = Event { target: Some(events[0].actor), ..events[0] };
+        Message::Events(vec![worst; limits::BATCH_EVENTS]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
+        let exemption = Exemption { prefix: "2001:db8::1".parse().unwrap(), reason: ExemptReason::Own };
+        Message::Derived(vec![exemption; limits::DERIVED]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
+    }
+
+    #[test]
+    fn control_characters_do_not_travel() {
+        let mut out = Writer::default();
+        Message::Ready { sandbox: "a\u{1b}[2Jb\u{85}c".into() }.encode(&mut out);
+        assert_eq!(Message::decode(out.as_bytes()), Ok(Message::Ready { sandbox: "a [2Jb  c".into() }));
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Message::decode(&bytes);
+        }
+
+        #[test]
+        fn bent_messages_never_panic(which in 0..16usize, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut out = Writer::default();
+            samples()[which].encode(&mut out);
+            let mut frame = out.as_bytes().to_vec();
+            let at = at.index(frame.len());
+            frame[at] = byte;
+            if let Ok(message) = Message::decode(&frame) {
+                // What is accepted is written back to the very same bytes: there is one spelling.
+                message.encode(&mut out);
+                prop_assert_eq!(out.as_bytes(), &frame[..]);
+            }
+        }
+    }
+}
