@@ -1,1 +1,7 @@
-//! placeholder
+//! The test range: network namespaces on this machine, real scanners in them, and what riposte made of it.
+//! Never touches the host's own firewall, routes or files; everything it makes is named `rp-…` and removed at the end.
+
+pub mod demo;
+pub mod namespace;
+pub mod network;
+pub mod scenario;

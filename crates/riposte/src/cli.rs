@@ -1,0 +1,200 @@
+//! The command line: what can be said, with help and an example for each command.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Where the configuration is unless `--config` says otherwise.
+pub const CONFIG: &str = "/etc/riposte/riposte.toml";
+
+/// Network active response: sees who attacks, blocks at once, can say why.
+#[derive(Debug, Parser)]
+#[command(name = "riposte", version, max_term_width = 100, after_help = "Example: sudo riposte run    (then: sudo riposte status)")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Protect this host: watch, decide, block. Needs root; works without any configuration.
+    #[command(after_help = "Example: sudo riposte run --config /etc/riposte/riposte.toml")]
+    Run(Run),
+    /// Read the configuration and print what it means, every key included.
+    #[command(after_help = "Example: riposte check --config ./riposte.toml && echo fine")]
+    Check(Check),
+    /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
+    #[command(after_help = "Example: riposte status --json | jq .blocks")]
+    Status(Ask),
+    /// List the blocks that stand.
+    #[command(after_help = "Example: riposte list --json | jq -r .address")]
+    List(Ask),
+    /// Block an address or prefix by hand.
+    #[command(after_help = "Example: sudo riposte block 203.0.113.9 --for 2h --note 'abuse report 4711'")]
+    Block(Block),
+    /// Lift a block; of a prefix: every block inside it.
+    #[command(after_help = "Example: sudo riposte unblock 203.0.113.9")]
+    Unblock(Unblock),
+    /// Never block an address or prefix (it is unblocked if it is blocked).
+    #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
+    Allow(Allow),
+    /// Say why an address is blocked, or why not.
+    #[command(after_help = "Example: riposte explain 203.0.113.9")]
+    Explain(Explain),
+    /// Show past offences and decisions.
+    #[command(after_help = "Example: riposte history 203.0.113.0/24 --since 7d --json")]
+    History(History),
+    /// Analyse old logs with the same sensors and detectors; never blocks.
+    #[command(
+        after_help = "Examples: riposte replay /var/log/kern.log\n          zcat /var/log/kern.log.2.gz | riposte replay --json -\n          riposte replay --what-if strict.toml /var/log/kern.log"
+    )]
+    Replay(Replay),
+    /// Show riposte at work inside private network namespaces: real scanners, real firewall.
+    #[command(after_help = "Example: sudo riposte demo")]
+    Demo(Demo),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Decide and record everything, but leave the firewall alone.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print errors and the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to reach the daemon.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// The configuration (for the place of the control socket).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The control socket, if it is elsewhere.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `block`.
+#[derive(Debug, Args)]
+pub struct Block {
+    /// The address or prefix.
+    pub prefix: String,
+    /// For how long: 10m, 2h, 7d, or `never` to block until it is lifted.
+    #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+    pub span: String,
+    /// Why, for `explain`.
+    #[arg(long, default_value = "")]
+    pub note: String,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `unblock`.
+#[derive(Debug, Args)]
+pub struct Unblock {
+    /// The address or prefix.
+    pub prefix: String,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `allow`.
+#[derive(Debug, Args)]
+pub struct Allow {
+    /// The address or prefix; without one, the list is shown.
+    pub prefix: Option<String>,
+    /// For how long; without it, until it is removed.
+    #[arg(long = "for", value_name = "TIME", conflicts_with = "remove")]
+    pub span: Option<String>,
+    /// Take it off the list again.
+    #[arg(long, requires = "prefix")]
+    pub remove: bool,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The address.
+    pub address: String,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Only this address or prefix.
+    pub prefix: Option<String>,
+    /// Only the last so much time.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// At most so many entries, the newest.
+    #[arg(long, default_value_t = 100)]
+    pub limit: usize,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The logs, oldest first; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The configuration whose thresholds count.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show whom this configuration would have blocked, beside the one in force.
+    #[arg(long, value_name = "CONFIG")]
+    pub what_if: Option<PathBuf>,
+    /// Print JSON Lines: events (with --events), offenders, a summary.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV.
+    #[arg(long)]
+    pub csv: bool,
+    /// Print every packet, too.
+    #[arg(long)]
+    pub events: bool,
+    /// Every line is the kernel's own (output of dmesg): a line needs no syslog head to be believed.
+    #[arg(long)]
+    pub kernel: bool,
+    /// The time zone of stamps that have none, such as UTC or Europe/Berlin. Default: this machine's.
+    #[arg(long, value_name = "ZONE")]
+    pub timezone: Option<String>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Only the steps whose name contains this.
+    #[arg(long, value_name = "WORD")]
+    pub only: Option<String>,
+}

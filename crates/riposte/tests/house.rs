@@ -1,0 +1,98 @@
+//! The house rules that the compiler can't hold: which crate may use which, where `unsafe` may stand, how long a file may grow.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each crate may use of ours. Arrows point down only.
+const ARROWS: [(&str, &[&str]); 12] = [
+    ("model", &[]),
+    ("sys", &[]),
+    ("wire", &["model"]),
+    ("sense", &["wire", "model"]),
+    ("detect", &["model"]),
+    ("policy", &["model"]),
+    ("store", &["model"]),
+    ("respond", &["wire", "sys", "model"]),
+    ("report", &["model"]),
+    ("link", &["model"]),
+    ("range", &["model", "report", "wire", "sys"]),
+    ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "sys", "range"]),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is there")
+}
+
+fn sources() -> Vec<PathBuf> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).expect("readable").map(|e| e.expect("readable").path()) {
+            if entry.is_dir() {
+                walk(&entry, found);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join("crates"), &mut found);
+    found.sort();
+    assert!(found.len() > 30, "the sources were found");
+    found
+}
+
+#[test]
+fn arrows_point_down_only() {
+    let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
+    for entry in fs::read_dir(root().join("crates")).expect("readable") {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().and_then(|n| n.to_str()).expect("a plain name").to_owned();
+        let may = allowed.get(name.as_str()).unwrap_or_else(|| panic!("crate {name} has no place in ARROWS"));
+        let manifest = fs::read_to_string(path.join("Cargo.toml")).expect("a manifest");
+        let dependencies = manifest.split("[dependencies]").nth(1).unwrap_or_default().split("\n[").next().unwrap_or_default();
+        for line in dependencies.lines() {
+            let used = line.split(['.', '=', ' ']).next().unwrap_or_default();
+            assert!(!allowed.contains_key(used) || may.contains(&used), "{name} must not use {used}");
+        }
+    }
+}
+
+#[test]
+fn only_sys_has_unsafe_code() {
+    let word = concat!("un", "safe");
+    for path in sources().iter().filter(|p| !p.starts_with(root().join("crates/sys"))) {
+        let text = fs::read_to_string(path).expect("readable");
+        for (n, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let found = [" {", " fn", " impl", " extern"].iter().any(|rest| code.contains(&format!("{word}{rest}")));
+            assert!(!found, "{}:{}: {word} code outside crates/sys", path.display(), n + 1);
+        }
+    }
+}
+
+#[test]
+fn files_stay_readable() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).expect("readable");
+        assert!(text.lines().count() <= 800, "{} has more than 800 lines: split it", path.display());
+        if !path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "examples") {
+            assert!(text.starts_with("//!"), "{} doesn't open with what it is", path.display());
+        }
+        for mark in ["TODO", "FIXME", "#[ignore", "#[allow("].map(|m| m.to_owned()) {
+            let own = path.ends_with("tests/house.rs");
+            assert!(own || !text.contains(&mark), "{} holds {mark}", path.display());
+        }
+    }
+}
+
+#[test]
+fn pure_crates_open_nothing() {
+    for name in ["model", "wire", "sense", "detect", "policy"] {
+        for path in sources().iter().filter(|p| p.starts_with(root().join("crates").join(name).join("src"))) {
+            let text = fs::read_to_string(path).expect("readable");
+            for word in ["std::fs", "std::net::Tcp", "std::net::Udp", "std::process::Command", "SystemTime", "Instant::"] {
+                assert!(!text.contains(word), "{} uses {word}", path.display());
+            }
+        }
+    }
+}
