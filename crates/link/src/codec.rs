@@ -67,6 +67,15 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
+    /// Yes or no.
+    pub fn flag(&mut self, field: &'static str) -> Result<bool, Malformed> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Malformed::Value(field)),
+        }
+    }
+
     /// A text of up to `max` bytes, valid UTF-8 without control characters.
     pub fn text(&mut self, max: usize) -> Result<String, Malformed> {
         let len = usize::from(self.u16()?);

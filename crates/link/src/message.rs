@@ -134,8 +134,15 @@ pub enum Message {
     },
     /// Log sensor → warden: open its log again. The log is the sensor's own slot.
     Reopen,
-    /// Warden → log sensor: here it is (with a file descriptor), or it is not there (without).
-    Reopened,
+    /// Warden → log sensor: the log's inotify descriptor (with it), or the log can't be opened (without one).
+    Reopened {
+        /// The names whose appearing means that the log is to be opened again.
+        names: Vec<String>,
+        /// Whether there is a file now: then `ReopenedFile` follows.
+        file: bool,
+    },
+    /// Warden → log sensor: the log's file (with its descriptor).
+    ReopenedFile,
     /// Warden → judge: a sensor's link (with a file descriptor).
     SensorLink {
         /// Its slot.
@@ -145,8 +152,6 @@ pub enum Message {
     },
     /// Warden → judge: the processes as they are now.
     Processes(Vec<Process>),
-    /// Warden → child: the configuration has changed (with a file descriptor that holds it).
-    Reconfigure,
     /// Warden → judge: the firewall's own table was found missing or damaged and has been set up anew.
     Rebuilt,
 }
@@ -183,8 +188,8 @@ pub enum Tag {
     SensorLink,
     /// See [`Message::Processes`].
     Processes,
-    /// See [`Message::Reconfigure`].
-    Reconfigure,
+    /// See [`Message::ReopenedFile`].
+    ReopenedFile,
     /// See [`Message::Rebuilt`].
     Rebuilt,
 }
@@ -206,7 +211,7 @@ impl Tag {
         Tag::Reopened,
         Tag::SensorLink,
         Tag::Processes,
-        Tag::Reconfigure,
+        Tag::ReopenedFile,
         Tag::Rebuilt,
     ];
 
@@ -221,6 +226,8 @@ impl Tag {
 const COUNTERS: usize = 512;
 /// Processes in one message.
 const PROCESSES: usize = 256;
+/// Names that stand for one log: its own, and what links and missing folders on its way add.
+const NAMES: usize = 64;
 /// Bytes of a name.
 const NAME_BYTES: usize = 256;
 
@@ -239,10 +246,10 @@ impl Message {
             Message::Derived(_) => Tag::Derived,
             Message::OpenPorts { .. } => Tag::OpenPorts,
             Message::Reopen => Tag::Reopen,
-            Message::Reopened => Tag::Reopened,
+            Message::Reopened { .. } => Tag::Reopened,
+            Message::ReopenedFile => Tag::ReopenedFile,
             Message::SensorLink { .. } => Tag::SensorLink,
             Message::Processes(_) => Tag::Processes,
-            Message::Reconfigure => Tag::Reconfigure,
             Message::Rebuilt => Tag::Rebuilt,
         }
     }
@@ -283,12 +290,11 @@ impl Message {
                 w.u32(p.restarts);
                 w.text(&p.sandbox);
             }),
-            Message::AskCounters
-            | Message::AskInstalled
-            | Message::Reopen
-            | Message::Reopened
-            | Message::Reconfigure
-            | Message::Rebuilt => {}
+            Message::Reopened { names, file } => {
+                out.u8(u8::from(*file));
+                out.list(names, |w, name| w.text(name));
+            }
+            Message::AskCounters | Message::AskInstalled | Message::Reopen | Message::ReopenedFile | Message::Rebuilt => {}
         }
         debug_assert!(out.as_bytes().len() <= limits::FRAME_BYTES, "frame of {:?} is too long", self.tag());
     }
@@ -309,27 +315,20 @@ impl Message {
             Tag::Apply => Message::Apply(r.list(limits::BATCH_CHANGES, Reader::change)?),
             Tag::Outcomes => Message::Outcomes(r.list(limits::BATCH_CHANGES, |r| Ok((BlockId(r.u64()?), r.outcome()?)))?),
             Tag::AskInstalled => Message::AskInstalled,
-            Tag::Installed => Message::Installed {
-                last: match r.u8()? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(Malformed::Value("last")),
-                },
-                items: r.list(limits::BATCH_CHANGES, Reader::installed)?,
-            },
+            Tag::Installed => Message::Installed { last: r.flag("last")?, items: r.list(limits::BATCH_CHANGES, Reader::installed)? },
             Tag::Derived => Message::Derived(r.list(limits::DERIVED, Reader::exemption)?),
             Tag::OpenPorts => {
                 let mut map = || Ok(PortMap(Box::new(r.bytes(8192)?.try_into().map_err(|_| Malformed::Short)?)));
                 Message::OpenPorts { tcp: map()?, udp: map()? }
             }
             Tag::Reopen => Message::Reopen,
-            Tag::Reopened => Message::Reopened,
+            Tag::Reopened => Message::Reopened { file: r.flag("file")?, names: r.list(NAMES, |r| r.text(NAME_BYTES))? },
             Tag::SensorLink => Message::SensorLink { slot: r.u16()?, name: r.text(NAME_BYTES)? },
             Tag::Processes => Message::Processes(r.list(PROCESSES, |r| {
                 let life = *Life::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("life"))?;
                 Ok(Process { life, slot: r.u16()?, pid: r.u32()?, restarts: r.u32()?, sandbox: r.text(NAME_BYTES)? })
             })?),
-            Tag::Reconfigure => Message::Reconfigure,
+            Tag::ReopenedFile => Message::ReopenedFile,
             Tag::Rebuilt => Message::Rebuilt,
         };
         r.end()?;
@@ -389,10 +388,10 @@ mod tests {
             Message::Derived(vec![Exemption { prefix: "192.0.2.1".parse().unwrap(), reason: ExemptReason::Gateway }]),
             Message::OpenPorts { tcp: PortMap::new([22, 443, 65_535]), udp: PortMap::new([]) },
             Message::Reopen,
-            Message::Reopened,
+            Message::Reopened { names: vec!["kern.log".into()], file: true },
             Message::SensorLink { slot: 1, name: "kern.log".into() },
             Message::Processes(vec![Process { life: Life::Judge, slot: 0, pid: 77, restarts: 1, sandbox: String::new() }]),
-            Message::Reconfigure,
+            Message::ReopenedFile,
             Message::Rebuilt,
         ]
     }
