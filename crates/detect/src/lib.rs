@@ -1,3 +1,46 @@
 //! Detectors: Events in, Offences out. Never sees a packet, a log line or a firewall; opens nothing, reads no clock.
+//!
+//! Every table here has a stated bound (`Detectors::memory_bound`), whatever is sent from however many forged addresses.
+
+use model::event::Event;
+use model::offence::Offence;
+use model::time::Time;
 
 pub mod config;
+pub mod detectors;
+pub mod distributed;
+mod hash;
+mod ports;
+pub mod scans;
+mod sketch;
+mod source;
+pub mod suspect;
+mod targets;
+pub mod walk;
+
+/// Looks at events and charges offenders. Time comes from the events alone; they may be slightly out of order.
+pub trait Detector {
+    /// Takes one event in; charges that follow from it are appended to `out`.
+    fn observe(&mut self, event: &Event, out: &mut Vec<Offence>);
+
+    /// Lets go of what is too old by `now`.
+    fn tick(&mut self, now: Time, out: &mut Vec<Offence>);
+
+    /// When `tick` has something to do next; `None` while there is nothing to let go of.
+    fn next_tick(&self) -> Option<Time>;
+}
+
+/// A kind of detector: what the configuration reader, the manual and the tests walk over.
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// One line on what it finds.
+    pub summary: &'static str,
+    /// An example of its part of the configuration.
+    pub example: &'static str,
+    /// Builds one alone. The second argument seeds its hash functions, so that nobody can aim collisions at its tables.
+    pub build: fn(&config::ScanConfig, u64) -> Box<dyn Detector>,
+}
+
+/// All kinds of detectors.
+pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND];

@@ -14,6 +14,8 @@ pub const BLOCKS: usize = 2_000_000;
 pub const EXEMPTIONS: usize = 4_096;
 /// Entries of the exempt list that are derived from the host. At the bound further ones are dropped and counted.
 pub const DERIVED: usize = 2_048;
+/// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
+pub const NETS: usize = 4_096;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.
@@ -26,3 +28,5 @@ pub const BATCH_CHANGES: usize = 1_000;
 pub const BATCH_EVENTS: usize = 512;
 /// Clients of the control socket at one time. Above, a connection is closed at once and counted.
 pub const CONTROL_CLIENTS: usize = 16;
+/// Offenders that a storm of forgeable evidence counts, and that it remembers while its pause lasts. A higher threshold acts as this one.
+pub const STORM_OFFENDERS: usize = 65_536;

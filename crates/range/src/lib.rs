@@ -2,6 +2,7 @@
 //! Never touches the host's own firewall, routes or files; everything it makes is named `rp-…` and removed at the end.
 
 pub mod demo;
+pub mod logs;
 pub mod namespace;
 pub mod network;
 pub mod scenario;

@@ -1,1 +1,17 @@
-//! placeholder
+//! What people and programs read: text, JSON and CSV. Decides nothing, opens nothing and reads no clock, and lets no
+//! byte that came from the network reach a terminal as it is.
+
+pub mod decision;
+pub mod duration;
+pub mod escape;
+pub mod explain;
+pub mod history;
+mod json;
+pub mod list;
+pub mod replay;
+pub mod replay_csv;
+mod replay_text;
+pub mod serial;
+pub mod status;
+pub mod table;
+pub mod time;

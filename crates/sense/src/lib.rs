@@ -1,3 +1,5 @@
 //! Sensors without I/O: bytes in, Events out. Opens nothing, reads no clock, draws no randomness.
 
 pub mod facts;
+pub mod firewall;
+pub mod packet;

@@ -1,1 +1,15 @@
-//! placeholder
+//! The only `unsafe` code: file descriptors, netlink, sandbox, processes, each with a safe face. Knows nothing of scans, blocks or policy.
+
+pub mod clock;
+pub mod conntrack;
+pub mod diag;
+pub mod fd;
+pub mod identity;
+pub mod inherit;
+pub mod netlink;
+pub mod nflog;
+pub mod nft;
+pub mod process;
+pub mod raw;
+pub mod route;
+pub mod sandbox;

@@ -1,0 +1,88 @@
+//! All detectors as one: what the judge and `replay` own. Never charges one source twice for the same evidence.
+
+use crate::Detector;
+use crate::config::ScanConfig;
+use crate::distributed::{Distributed, Share};
+use crate::scans::Scans;
+use crate::suspect::{Counters, Suspect};
+use crate::walk::Walk;
+use model::event::Event;
+use model::offence::Offence;
+use model::time::Time;
+use std::net::IpAddr;
+
+/// The scan detector, and the distributed-scan detector for what it leaves over.
+#[derive(Debug)]
+pub struct Detectors {
+    scans: Scans,
+    distributed: Distributed,
+    named: Vec<Share>,
+}
+
+impl Detectors {
+    /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
+    pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
+        Detectors { scans: Scans::new(config, seed), distributed: Distributed::new(config, seed), named: Vec::new() }
+    }
+
+    /// Everybody who was ever charged and is still followed, sorted by address. `tick` forgets; who wants a report over a whole log
+    /// doesn't call it.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        self.scans.suspects()
+    }
+
+    /// What is known of one address, charged or not.
+    pub fn suspect(&self, addr: IpAddr) -> Option<Suspect> {
+        self.scans.suspect(addr)
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        let (targets_tracked, targets_evicted, shares_refused) = self.distributed.counts();
+        Counters { targets_tracked, targets_evicted, shares_refused, ..self.scans.counters() }
+    }
+
+    /// The sequential test's bounds, to set `Suspect::log_odds` against.
+    pub fn walk(&self) -> Walk {
+        self.scans.walk()
+    }
+
+    /// Bytes that all tables together may take, from the configuration alone (without the allocator's own overhead).
+    pub fn memory_bound(&self) -> usize {
+        self.scans.memory_bound() + self.distributed.memory_bound()
+    }
+
+    /// Bytes that all tables together take now.
+    pub fn memory_used(&self) -> usize {
+        self.scans.memory_used() + self.distributed.memory_used()
+    }
+
+    /// Panics if any table contradicts itself or its bound. For tests: it looks at everything.
+    pub fn check_invariants(&self) {
+        self.scans.check_invariants();
+        self.distributed.check_invariants();
+    }
+}
+
+impl Detector for Detectors {
+    fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
+        let is_charged = self.scans.take(event, out);
+        if is_charged {
+            return;
+        }
+        let (scans, named) = (&self.scans, &mut self.named);
+        self.distributed.take(event, scans.key(event.actor), &|addr| scans.is_charged(addr), named);
+        for share in self.named.drain(..) {
+            out.push(self.scans.share(&share, event.at));
+        }
+    }
+
+    fn tick(&mut self, now: Time, out: &mut Vec<Offence>) {
+        self.scans.tick(now, out);
+        self.distributed.tick(now, out);
+    }
+
+    fn next_tick(&self) -> Option<Time> {
+        [self.scans.next_tick(), self.distributed.next_tick()].into_iter().flatten().min()
+    }
+}

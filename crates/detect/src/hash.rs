@@ -1,0 +1,70 @@
+//! The seeded hash of the tables' keys. Never used where a collision could put guilt on somebody with more than the odds of chance:
+//! without the seed nobody can aim one.
+
+use std::net::IpAddr;
+
+/// The key of all hashes of one detector.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seed {
+    first: u64,
+    second: u64,
+}
+
+impl Seed {
+    /// Spreads a seed over the key (the step of SplitMix64, Steele et al. 2014).
+    pub(crate) fn new(seed: u64) -> Seed {
+        let step = |n: u64| {
+            let z = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        Seed { first: step(1), second: step(2) | 1 }
+    }
+
+    /// An address.
+    pub(crate) fn address(self, addr: IpAddr) -> u64 {
+        match addr {
+            IpAddr::V4(v4) => fold(u64::from(u32::from(v4)) ^ self.first, self.second),
+            IpAddr::V6(v6) => {
+                let bits = u128::from(v6);
+                fold(fold((bits >> 64) as u64 ^ self.first, self.second) ^ bits as u64, self.second)
+            }
+        }
+    }
+
+    /// A hash with another word worked into it.
+    pub(crate) fn join(self, hash: u64, word: u64) -> u64 {
+        fold(hash ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.first, self.second)
+    }
+}
+
+/// The 32 bits that a table keeps of a hash; never 0, which marks an empty place.
+pub(crate) fn short(hash: u64) -> u32 {
+    ((hash >> 32) as u32).max(1)
+}
+
+/// Multiplies to 128 bits and folds the halves: each bit of the product depends on all lower bits of both.
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    #[test]
+    fn neighbours_and_seeds_lead_apart() {
+        let (one, two) = (Seed::new(1), Seed::new(2));
+        let v4: HashSet<u32> = (0..50_000_u32).map(|n| short(one.address(Ipv4Addr::from(n << 8).into()))).collect();
+        assert!(v4.len() > 49_990, "{}", v4.len());
+        let v6: HashSet<u32> = (0..50_000_u128).map(|n| short(one.address(Ipv6Addr::from(n << 64).into()))).collect();
+        assert!(v6.len() > 49_990, "{}", v6.len());
+        let addr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        assert_ne!(one.address(addr), two.address(addr));
+        assert_ne!(one.join(7, 1), one.join(7, 2));
+    }
+}

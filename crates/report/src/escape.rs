@@ -1,0 +1,63 @@
+//! Remote text made safe for a terminal. Nothing that it returns has a control character, a character that reverses
+//! the writing direction, or one that cannot be seen.
+
+/// Escapes and cuts: at most `max` characters of the text, and `…` where something is missing.
+pub fn bytes(remote: &[u8], max: usize) -> String {
+    text(&String::from_utf8_lossy(remote), max)
+}
+
+/// Likewise for what is UTF-8 already.
+pub fn text(remote: &str, max: usize) -> String {
+    let mut safe = String::with_capacity(remote.len().min(max * 4));
+    let mut chars = remote.chars();
+    for c in chars.by_ref().take(max) {
+        if is_dangerous(c) {
+            safe.extend(c.escape_unicode());
+        } else {
+            safe.push(c);
+        }
+    }
+    if chars.next().is_some() {
+        safe.push('…');
+    }
+    safe
+}
+
+/// Whether a terminal or a reader could be deceived by it.
+fn is_dangerous(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn no_escape_sequence_reaches_the_terminal() {
+        assert_eq!(bytes(b"\x1b]0;owned\x07", 99), "\\u{1b}]0;owned\\u{7}");
+        assert_eq!(bytes(b"a\nb\r\tc\x7f", 99), "a\\u{a}b\\u{d}\\u{9}c\\u{7f}");
+        assert_eq!(bytes(b"\xc2\x9b2J\xff", 99), "\\u{9b}2J\u{fffd}");
+        assert_eq!(text("abc\u{202e}fed", 99), "abc\\u{202e}fed");
+        assert_eq!(text("Grüße, 世界", 99), "Grüße, 世界");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(text("abcdef", 3), "abc…");
+        assert_eq!(text("abc", 3), "abc");
+        assert_eq!(text("", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_harmless_and_short(remote in prop::collection::vec(any::<u8>(), 0..200), max in 0_usize..50) {
+            let safe = bytes(&remote, max);
+            prop_assert!(!safe.chars().any(is_dangerous));
+            prop_assert!(safe.chars().count() <= max * 10 + 1);
+        }
+    }
+}

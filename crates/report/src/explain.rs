@@ -1,0 +1,228 @@
+//! `riposte explain ADDRESS`: who it is, what it did, why that is believed, what was decided and why not more, until when.
+//! Tells only what it was given; decides nothing.
+
+use crate::decision::NOTE_CHARS;
+use crate::duration::Human;
+use crate::escape;
+use crate::history::{self, HistoryLine};
+use crate::list::BlockLine;
+use crate::serial::{Stamp, Whom};
+use crate::table::{WIDTH, count, wrap};
+use crate::time::Readable;
+use serde::{Deserialize, Serialize};
+
+/// Charges that the text shows, the latest; JSON has all of them.
+const ENTRIES_SHOWN: usize = 10;
+
+/// What the detector has on an address right now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuspectFigures {
+    /// Its first packet.
+    pub first: Stamp,
+    /// Its latest packet.
+    pub last: Stamp,
+    /// Packets.
+    pub packets: u64,
+    /// Different targets.
+    pub targets: u32,
+    /// Different (target, protocol, port) that it failed to reach.
+    pub endpoints: u32,
+    /// How many times more likely a scanner does this than a benign host (the sequential test's likelihood ratio).
+    pub odds: Option<f64>,
+    /// Whether the sequential test has decided against it.
+    pub convicted: bool,
+    /// Its danger level, if it has one.
+    pub level: Option<u8>,
+    /// How it was done.
+    pub styles: Vec<String>,
+    /// Could the address be forged?
+    pub trust: String,
+}
+
+/// What else has to be known to say what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Whether nobody is blocked at all.
+    pub dry_run: bool,
+    /// How long its next block would be, in seconds.
+    pub next_block_secs: Option<u64>,
+}
+
+/// The whole answer about one address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Whom it is about.
+    pub address: Whom,
+    /// The answer in one sentence.
+    pub verdict: String,
+    /// Why it is exempt.
+    pub exempt: Option<String>,
+    /// The block that stands.
+    pub block: Option<BlockLine>,
+    /// What the detector has on it.
+    pub suspect: Option<SuspectFigures>,
+    /// What it was charged with, the oldest first.
+    pub entries: Vec<HistoryLine>,
+    /// Offences that are remembered against it.
+    pub strikes: u32,
+    /// What comes next, in words.
+    pub what_next: String,
+}
+
+impl Explanation {
+    /// Puts the sentences to the facts.
+    pub fn compose(
+        address: Whom,
+        exempt: Option<String>,
+        block: Option<BlockLine>,
+        suspect: Option<SuspectFigures>,
+        entries: Vec<HistoryLine>,
+        strikes: u32,
+        outlook: Outlook,
+    ) -> Explanation {
+        let bare = Explanation { address, verdict: String::new(), exempt, block, suspect, entries, strikes, what_next: String::new() };
+        Explanation { verdict: bare.say_verdict(), what_next: bare.say_what_next(outlook), ..bare }
+    }
+
+    fn say_verdict(&self) -> String {
+        let who = self.address;
+        let charged = self.entries.last();
+        if let Some(block) = &self.block {
+            let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
+            let why = match (&block.charge, block.level) {
+                (Some(charge), Some(level)) => format!("for a {charge} at level {level}"),
+                (_, _) => format!("by {}", block.why),
+            };
+            return match block.until {
+                Some(until) => format!("{scope} until {} ({} left) {why}.", Readable(until.0), block.left()),
+                None => format!("{scope} for good {why}."),
+            };
+        }
+        match (&self.exempt, charged) {
+            (Some(reason), _) => format!("{who} is never blocked: {reason}."),
+            (None, Some(entry)) if entry.decision == "watch" => format!("{who} is not blocked, only watched: {}.", entry.why),
+            (None, Some(entry)) if entry.decision == "refuse" => format!("{who} is not blocked: {}.", entry.why),
+            (None, Some(entry)) if entry.decision == "block" => format!("{who} is not blocked any more."),
+            (None, Some(entry)) => format!("{who} is not blocked: {}.", entry.why),
+            (None, None) if self.suspect.is_some() => format!("{who} is not blocked: it is charged with nothing."),
+            (None, None) => format!("{who} is not blocked: nothing is known of it."),
+        }
+    }
+
+    fn say_what_next(&self, outlook: Outlook) -> String {
+        if let Some(reason) = &self.exempt {
+            return format!("Whatever it does, it is not blocked while this holds: {reason}.");
+        }
+        let next = match outlook.next_block_secs {
+            Some(secs) if self.strikes > 0 => format!("Its next offence would earn a block of {}.", Human(secs)),
+            Some(secs) => format!("A first offence would earn a block of {}.", Human(secs)),
+            None => String::new(),
+        };
+        let end = match &self.block {
+            Some(block) if block.until.is_some() => "The kernel lifts the block by itself when its time is over. ",
+            Some(_) => "Only an operator lifts this block: riposte unblock. ",
+            None => "",
+        };
+        let dry = if outlook.dry_run { "This is a dry run: nothing of it is done. " } else { "" };
+        format!("{dry}{end}{next}").trim_end().to_owned()
+    }
+
+    /// What it did, in sentences.
+    fn say_deeds(&self) -> Option<String> {
+        let suspect = self.suspect.as_ref()?;
+        let seen = if suspect.first == suspect.last {
+            format!("It was seen at {}", Readable(suspect.first.0))
+        } else {
+            format!("It was first seen at {} and last at {}", Readable(suspect.first.0), Readable(suspect.last.0))
+        };
+        let mut text = format!(
+            "{seen}: {} to {}, where it failed to reach {}",
+            count(suspect.packets, "packet"),
+            count(u64::from(suspect.targets), "target"),
+            count(u64::from(suspect.endpoints), "endpoint")
+        );
+        if !suspect.styles.is_empty() {
+            text += &format!(" (styles: {})", escape::text(&suspect.styles.join(", "), NOTE_CHARS));
+        }
+        text.push('.');
+        if let Some(level) = suspect.level {
+            text += &format!(" That is danger level {level} of 5.");
+        }
+        Some(text)
+    }
+
+    /// Why that is believed, and how far.
+    fn say_belief(&self) -> Option<String> {
+        let suspect = self.suspect.as_ref()?;
+        let odds = match suspect.odds {
+            Some(odds) if odds >= 2.0 => format!("a scanner is {} times more likely to do this than a benign host", rounded(odds)),
+            Some(odds) if odds <= 0.5 => format!("a benign host is {} times more likely to do this than a scanner", rounded(1.0 / odds)),
+            Some(_) => "it tells a scanner from a benign host no better than a coin".to_owned(),
+            None => "no odds were kept".to_owned(),
+        };
+        let decided = if suspect.convicted { "The sequential test has convicted it" } else { "The sequential test has not decided" };
+        let trust = match suspect.trust.as_str() {
+            "spoofable" => {
+                "Nothing proves that the packets are its own: anybody could have written its address on them, and such evidence earns short blocks at most."
+            }
+            "handshake" => "It completed a TCP handshake, so the address is its own.",
+            "vouched" => "A service that spoke with it vouches for the address.",
+            _ => "",
+        };
+        Some(format!("{decided}: {odds}. {trust}").trim_end().to_owned())
+    }
+
+    /// What was decided last, and why not more.
+    fn say_decision(&self) -> Option<String> {
+        let entry = self.entries.last()?;
+        let length = entry.seconds.map_or_else(String::new, |secs| format!(" for {}", Human(secs)));
+        let decided = match entry.decision.as_str() {
+            "block" => format!("was blocked{length}"),
+            "watch" => format!("was watched{length} and not blocked"),
+            "exempt" => "was left alone, being exempt".to_owned(),
+            "refuse" => "was not blocked".to_owned(),
+            _ => "was left as it was".to_owned(),
+        };
+        let when = Readable(entry.at.0);
+        let mut text = format!("At {when} it was charged with a {} at level {} and {decided}: {}.", entry.charge, entry.level, entry.why);
+        if self.strikes > 0 {
+            text += &format!(
+                " {} {} remembered against it.",
+                count(u64::from(self.strikes), "offence"),
+                if self.strikes == 1 { "is" } else { "are" }
+            );
+        }
+        Some(text)
+    }
+
+    /// The text for people: sentences, then the latest charges as a table.
+    pub fn text(&self) -> String {
+        let paragraphs =
+            [Some(self.verdict.clone()), self.say_deeds(), self.say_belief(), self.say_decision(), Some(self.what_next.clone())];
+        let mut text = String::new();
+        for paragraph in paragraphs.into_iter().flatten().filter(|paragraph| !paragraph.is_empty()) {
+            text.push_str(&wrap(&escape::text(&paragraph, 2_000), WIDTH));
+        }
+        if self.entries.is_empty() {
+            return text;
+        }
+        let hidden = self.entries.len().saturating_sub(ENTRIES_SHOWN);
+        text.push('\n');
+        if hidden > 0 {
+            text.push_str(&format!("{} before these.\n", count(hidden as u64, "earlier charge")));
+        }
+        text.push_str(&history::text(&self.entries[hidden..]));
+        text
+    }
+}
+
+/// Odds with no more digits than they deserve.
+fn rounded(odds: f64) -> String {
+    if odds >= 1e15 {
+        "more than a thousand million million".to_owned()
+    } else if odds >= 10.0 {
+        crate::table::thousands(odds.round() as u64)
+    } else {
+        format!("{odds:.1}")
+    }
+}

@@ -1,0 +1,93 @@
+//! `riposte history`: who was charged with what, and what was decided, one charge a line.
+
+use crate::decision::{NOTE_CHARS, Verdict};
+use crate::duration::Human;
+use crate::escape;
+use crate::serial::{Stamp, Whom};
+use crate::table::{Side, Table};
+use crate::time::Readable;
+use model::offence::Offence;
+use serde::{Deserialize, Serialize};
+
+/// One charge and its decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryLine {
+    /// When.
+    pub at: Stamp,
+    /// Who.
+    pub address: Whom,
+    /// What the charge was.
+    pub charge: String,
+    /// How dangerous, 1 to 5.
+    pub level: u8,
+    /// How it was done, all styles up to then.
+    pub styles: Vec<String>,
+    /// Could the address be forged?
+    pub trust: String,
+    /// Packets up to then.
+    pub packets: u64,
+    /// Targets up to then.
+    pub targets: u32,
+    /// What was decided: `block`, `watch`, `exempt`, `refuse` or `none`.
+    pub decision: String,
+    /// For how many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Why.
+    pub why: String,
+}
+
+impl HistoryLine {
+    /// An offence and what the judge made of it.
+    pub fn of(offence: &Offence, verdict: &Verdict) -> HistoryLine {
+        HistoryLine {
+            at: Stamp(offence.at),
+            address: Whom(offence.offender),
+            charge: offence.charge.word().to_owned(),
+            level: offence.level.number(),
+            styles: offence.styles.iter().map(|style| style.word().to_owned()).collect(),
+            trust: offence.trust.word().to_owned(),
+            packets: offence.evidence.packets,
+            targets: offence.evidence.targets,
+            decision: verdict.action.word().to_owned(),
+            seconds: verdict.seconds,
+            why: verdict.why.clone(),
+        }
+    }
+
+    /// `block 10m` or `watch`.
+    pub fn decided(&self) -> String {
+        let action = escape::text(&self.decision, 20);
+        self.seconds.map_or_else(|| action.clone(), |secs| format!("{action} {}", Human(secs)))
+    }
+}
+
+/// The charges in aligned columns, in the order given.
+pub fn text(lines: &[HistoryLine]) -> String {
+    if lines.is_empty() {
+        return "Nobody was charged with anything.\n".to_owned();
+    }
+    let mut table = Table::new([
+        ("TIME", Side::Left),
+        ("ADDRESS", Side::Left),
+        ("CHARGE", Side::Left),
+        ("LEVEL", Side::Right),
+        ("PACKETS", Side::Right),
+        ("TARGETS", Side::Right),
+        ("DECISION", Side::Left),
+        ("WHY", Side::Left),
+    ]);
+    for line in lines {
+        table.row([
+            Readable(line.at.0).to_string(),
+            line.address.to_string(),
+            escape::text(&line.charge, 40),
+            line.level.to_string(),
+            line.packets.to_string(),
+            line.targets.to_string(),
+            line.decided(),
+            escape::text(&line.why, NOTE_CHARS),
+        ]);
+    }
+    table.text()
+}

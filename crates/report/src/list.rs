@@ -1,0 +1,96 @@
+//! `riposte list`: the blocks, one a line.
+
+use crate::decision::{NOTE_CHARS, because};
+use crate::duration::Human;
+use crate::escape;
+use crate::serial::{Stamp, Whom};
+use crate::table::{Side, Table, count};
+use crate::time::Readable;
+use model::block::{Because, Block, Expiry, State};
+use model::time::Time;
+use serde::{Deserialize, Serialize};
+
+/// One block. What an operator ordered has no charge, level, styles, trust and strike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockLine {
+    /// Whom.
+    pub address: Whom,
+    /// Since when.
+    pub since: Stamp,
+    /// Until when; absent if it never ends.
+    pub until: Option<Stamp>,
+    /// How many seconds are left; absent if it never ends.
+    pub remaining_secs: Option<u64>,
+    /// Why, in one line.
+    pub why: String,
+    /// How dangerous, 1 to 5.
+    pub level: Option<u8>,
+    /// What the charge is.
+    pub charge: Option<String>,
+    /// How it was done.
+    pub styles: Vec<String>,
+    /// Could the address be forged?
+    pub trust: Option<String>,
+    /// Which offence of this offender it is, from 1.
+    pub strike: Option<u32>,
+    /// What the ledger knows of it.
+    pub state: String,
+}
+
+impl BlockLine {
+    /// A block of the ledger, as it stands at `now`.
+    pub fn of(block: &Block, state: State, now: Time) -> BlockLine {
+        let until = match block.expiry {
+            Expiry::At(at) => Some(at),
+            Expiry::Never => None,
+        };
+        let bare = BlockLine {
+            address: Whom(block.scope.prefix()),
+            since: Stamp(block.made),
+            until: until.map(Stamp),
+            remaining_secs: until.map(|until| until.since(now).as_secs()),
+            why: because(&block.because),
+            level: None,
+            charge: None,
+            styles: Vec::new(),
+            trust: None,
+            strike: None,
+            state: state.word().to_owned(),
+        };
+        match &block.because {
+            Because::Operator { note: _ } => bare,
+            Because::Offence { charge, level, styles, trust, strike } => BlockLine {
+                level: Some(level.number()),
+                charge: Some(charge.word().to_owned()),
+                styles: styles.iter().map(|style| style.word().to_owned()).collect(),
+                trust: Some(trust.word().to_owned()),
+                strike: Some(*strike),
+                ..bare
+            },
+        }
+    }
+
+    /// How long it still lasts, for people.
+    pub fn left(&self) -> String {
+        self.remaining_secs.map_or_else(|| "for good".to_owned(), |secs| Human(secs).to_string())
+    }
+}
+
+/// The blocks in aligned columns, in the order given, and a line that counts them.
+pub fn text(blocks: &[BlockLine]) -> String {
+    if blocks.is_empty() {
+        return "Nobody is blocked.\n".to_owned();
+    }
+    let mut table =
+        Table::new([("ADDRESS", Side::Left), ("SINCE", Side::Left), ("LEFT", Side::Right), ("STATE", Side::Left), ("WHY", Side::Left)]);
+    for block in blocks {
+        table.row([
+            block.address.to_string(),
+            Readable(block.since.0).to_string(),
+            block.left(),
+            escape::text(&block.state, 20),
+            escape::text(&block.why, NOTE_CHARS),
+        ]);
+    }
+    format!("{}{}.\n", table.text(), count(blocks.len() as u64, "block"))
+}

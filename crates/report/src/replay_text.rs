@@ -1,0 +1,88 @@
+//! What people read of `riposte replay`: a table of offenders and one line of figures. Never more lines than offenders.
+
+use crate::decision::Verdict;
+use crate::duration::Human;
+use crate::escape;
+use crate::replay::{OffenderLine, SummaryLine};
+use crate::replay_csv::ports;
+use crate::table::{Side, Table, count, cut, thousands};
+
+/// Characters of the ports' column with one protocol, and of each part with two.
+const PORTS_CHARS: usize = 24;
+const PORTS_CHARS_EACH: usize = 14;
+/// Characters of the styles' column.
+const STYLES_CHARS: usize = 22;
+
+/// The offenders in aligned columns, a line each.
+pub fn offender_table(offenders: &[OffenderLine]) -> String {
+    let mut table = Table::new([
+        ("ADDRESS", Side::Left),
+        ("LEVEL", Side::Right),
+        ("STYLES", Side::Left),
+        ("TARGETS", Side::Right),
+        ("PACKETS", Side::Right),
+        ("PORTS", Side::Left),
+        ("DECISION", Side::Left),
+    ]);
+    for line in offenders {
+        table.row([
+            line.address.to_string(),
+            line.level.to_string(),
+            cut(&line.styles.to_string(), STYLES_CHARS),
+            line.targets.to_string(),
+            line.packets.to_string(),
+            some_ports(line),
+            decision(&line.decision),
+        ]);
+    }
+    table.text()
+}
+
+/// `tcp 22,80-443 +7 udp 53`: as many ranges as there is place for, and how many more there are.
+fn some_ports(line: &OffenderLine) -> String {
+    let both = !line.tcp_ports.is_empty() && !line.udp_ports.is_empty();
+    let place = if both { PORTS_CHARS_EACH } else { PORTS_CHARS };
+    let parts = [("tcp", &line.tcp_ports), ("udp", &line.udp_ports)];
+    let shown: Vec<String> =
+        parts.into_iter().filter(|(_, ranges)| !ranges.is_empty()).map(|(name, ranges)| first_ports(name, &ports(ranges), place)).collect();
+    if shown.is_empty() { "-".to_owned() } else { shown.join(" ") }
+}
+
+fn first_ports(protocol: &str, ranges: &[String], place: usize) -> String {
+    let mut text = format!("{protocol} ");
+    for (n, range) in ranges.iter().enumerate() {
+        let rest = format!(" +{}", ranges.len() - n);
+        // The first always stands there; after it only what leaves place for the count of the others.
+        if n > 0 && text.len() + 1 + range.len() + rest.len() > place {
+            return text + &rest;
+        }
+        if n > 0 {
+            text.push(',');
+        }
+        text.push_str(range);
+    }
+    text
+}
+
+/// `block 10m`, `watch: counts alone…`.
+fn decision(verdict: &Verdict) -> String {
+    let action = verdict.action.word();
+    match verdict.seconds {
+        Some(seconds) => format!("{action} {}: {}", Human(seconds), escape::text(&verdict.why, 300)),
+        None => format!("{action}: {}", escape::text(&verdict.why, 300)),
+    }
+}
+
+impl SummaryLine {
+    /// One line for people, with its newline.
+    pub fn text(&self) -> String {
+        format!(
+            "{}: {}, {}; {} of no meaning, {} not understood.\n",
+            count(self.lines, "line"),
+            count(self.events, "event"),
+            count(self.offenders, "offender"),
+            thousands(self.ignored),
+            thousands(self.unparsed)
+        )
+    }
+}

@@ -1,0 +1,204 @@
+//! `riposte status`: the processes as the kernel reports them, the sensors, the figures and who is exempt.
+
+use crate::duration::Human;
+use crate::escape;
+use crate::serial::Stamp;
+use crate::table::{Side, Table, count, thousands};
+use crate::time::Readable;
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// Exempt prefixes that the text shows; JSON has all of them.
+const EXEMPTIONS_SHOWN: usize = 20;
+/// Characters of one remote or system-given word.
+const WORD_CHARS: usize = 60;
+
+/// Whether blocks are really set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// They are.
+    Blocking,
+    /// They are only decided and recorded.
+    DryRun,
+}
+
+/// Everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// riposte's version.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_secs: u64,
+    /// Whether blocks are really set.
+    pub mode: Mode,
+    /// The processes.
+    pub processes: Vec<ProcessLine>,
+    /// The sensors.
+    pub sensors: Vec<SensorLine>,
+    /// Figures, in printing order.
+    pub counters: Vec<(String, u64)>,
+    /// The blocks that stand.
+    pub blocks: BlockCounts,
+    /// Who is exempt and why.
+    pub exemptions: Vec<(String, String)>,
+    /// A storm that was rolled back and has not passed.
+    pub storm: Option<StormLine>,
+}
+
+/// One process, by what the kernel says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessLine {
+    /// Its role.
+    pub life: String,
+    /// Its number.
+    pub pid: u32,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective capabilities.
+    pub capabilities: Vec<String>,
+    /// Whether it can never gain any.
+    pub no_new_privs: bool,
+    /// Its seccomp mode: `off`, `strict` or `filter`.
+    pub seccomp: String,
+    /// How Landlock holds it.
+    pub landlock: String,
+    /// Its resident memory in kibibytes.
+    pub rss_kb: u64,
+}
+
+/// One sensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SensorLine {
+    /// Its name: a path, or `nflog`.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// What it is doing.
+    pub state: String,
+    /// Its figures, in printing order.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// How many blocks stand, and on what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BlockCounts {
+    /// All together.
+    pub active: u64,
+    /// On forgeable evidence.
+    pub spoofable: u64,
+    /// On better evidence.
+    pub proven: u64,
+    /// By an operator's order.
+    pub operator: u64,
+}
+
+/// A storm that was rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormLine {
+    /// When.
+    pub since: Stamp,
+    /// Until when forgeable evidence blocks nobody new.
+    pub until: Stamp,
+    /// How many different offenders made it.
+    pub offenders: u64,
+    /// How many blocks were taken back.
+    pub rolled_back: u64,
+}
+
+impl StatusReport {
+    /// The text for people.
+    pub fn text(&self) -> String {
+        let mode = match self.mode {
+            Mode::Blocking => "blocking",
+            Mode::DryRun => "dry run: nobody is blocked",
+        };
+        let mut text = format!("riposte {}, up {}, {mode}.\n", escape::text(&self.version, WORD_CHARS), Human(self.uptime_secs));
+        let blocks = &self.blocks;
+        let _ = writeln!(
+            text,
+            "{}: {} on proven evidence, {} on forgeable evidence, {} by order.",
+            count(blocks.active, "block"),
+            thousands(blocks.proven),
+            thousands(blocks.spoofable),
+            thousands(blocks.operator)
+        );
+        if let Some(storm) = &self.storm {
+            let _ = writeln!(
+                text,
+                "A storm of {} was rolled back at {} ({} lifted);\nuntil {} forgeable evidence blocks nobody new.",
+                count(storm.offenders, "offender"),
+                Readable(storm.since.0),
+                count(storm.rolled_back, "block"),
+                Readable(storm.until.0)
+            );
+        }
+        text.push('\n');
+        text.push_str(&self.processes_text());
+        text.push_str(&self.sensors_text());
+        text.push_str(&self.figures_text());
+        text.push_str(&self.exemptions_text());
+        text
+    }
+
+    fn processes_text(&self) -> String {
+        let mut table = Table::new([
+            ("PROCESS", Side::Left),
+            ("PID", Side::Right),
+            ("UID", Side::Right),
+            ("MEMORY", Side::Right),
+            ("SECCOMP", Side::Left),
+            ("LANDLOCK", Side::Left),
+            ("NO NEW PRIVILEGES", Side::Left),
+            ("CAPABILITIES", Side::Left),
+        ]);
+        for process in &self.processes {
+            let capabilities = if process.capabilities.is_empty() { "none".to_owned() } else { process.capabilities.join(" ") };
+            table.row([
+                escape::text(&process.life, WORD_CHARS),
+                process.pid.to_string(),
+                process.uid.to_string(),
+                format!("{}.{} MB", process.rss_kb / 1_024, process.rss_kb % 1_024 * 10 / 1_024),
+                escape::text(&process.seccomp, WORD_CHARS),
+                escape::text(&process.landlock, WORD_CHARS),
+                if process.no_new_privs { "yes" } else { "no" }.to_owned(),
+                escape::text(&capabilities, 400),
+            ]);
+        }
+        table.text()
+    }
+
+    fn sensors_text(&self) -> String {
+        let mut table = Table::new([("SENSOR", Side::Left), ("KIND", Side::Left), ("STATE", Side::Left), ("FIGURES", Side::Left)]);
+        for sensor in &self.sensors {
+            let figures: Vec<String> = sensor.counters.iter().map(|(name, number)| format!("{name} {}", thousands(*number))).collect();
+            table.row([
+                escape::text(&sensor.name, WORD_CHARS),
+                escape::text(&sensor.kind, WORD_CHARS),
+                escape::text(&sensor.state, WORD_CHARS),
+                escape::text(&figures.join(", "), 400),
+            ]);
+        }
+        if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text()) }
+    }
+
+    fn figures_text(&self) -> String {
+        let mut table = Table::new([("FIGURE", Side::Left), ("COUNT", Side::Right)]);
+        for (name, number) in &self.counters {
+            table.row([escape::text(name, WORD_CHARS), thousands(*number)]);
+        }
+        if self.counters.is_empty() { String::new() } else { format!("\n{}", table.text()) }
+    }
+
+    fn exemptions_text(&self) -> String {
+        let mut table = Table::new([("EXEMPT", Side::Left), ("WHY", Side::Left)]);
+        for (prefix, why) in self.exemptions.iter().take(EXEMPTIONS_SHOWN) {
+            table.row([escape::text(prefix, WORD_CHARS), escape::text(why, WORD_CHARS)]);
+        }
+        let more = match self.exemptions.len().saturating_sub(EXEMPTIONS_SHOWN) {
+            0 => String::new(),
+            more => format!("and {more} more (riposte status --json shows all)\n"),
+        };
+        if self.exemptions.is_empty() { "\nNobody is exempt.\n".to_owned() } else { format!("\n{}{more}", table.text()) }
+    }
+}

@@ -1,0 +1,370 @@
+//! Blocks with nftables: elements with a time-out of their own in the sets of the table `inet riposte`, all by netlink.
+//! Never touches another table, and never leaves packets unfiltered while it changes its own: each change is one transaction.
+
+mod hosts;
+mod nets;
+mod sever;
+
+use crate::ranges::{Family, Nets, Range, cover, joined};
+use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, find};
+use crate::{Kind, Responder};
+use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
+use model::limits;
+use model::net::Prefix;
+use model::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
+use sys::nft::transaction::ElementStep;
+use sys::nft::{Count, Element, Key, NftError, OwnTable};
+
+use sever::Severing;
+pub use sever::Severed;
+
+/// How it is configured and explained.
+pub const KIND: Kind = Kind {
+    name: "nftables",
+    summary: "Blocks in the kernel with an own nftables table, for this host and for what it forwards; blocks end by the kernel's timer.",
+    example: "[respond]\nkind = \"nftables\"\n",
+};
+
+/// The longest time-out that is sent: a century. What is longer runs out then.
+const LONGEST_MILLIS: u128 = 100 * 365 * 86_400_000;
+
+/// Blocks of one set that are listed: 0.4 s on a small machine. A million would take most of a minute.
+pub const LISTED_MAX: usize = 100_000;
+
+/// Why the table could not be set up, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No right to change the firewall.
+    #[error("may not change the firewall: run riposte as root (`sudo riposte run`) or with CAP_NET_ADMIN")]
+    NoPrivilege,
+    /// No nf_tables in this kernel.
+    #[error("this kernel has no nf_tables: `modprobe nf_tables`, or a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (Linux 5.2 or newer)")]
+    NoNftables,
+    /// A part of nf_tables is missing.
+    #[error("the kernel refuses {what} of the table `inet riposte` ({detail}): load the module or use a kernel that has it")]
+    Missing {
+        /// Which step.
+        what: String,
+        /// The kernel's words.
+        detail: String,
+    },
+    /// Anything else.
+    #[error("the table `inet riposte` could not be set up: {0}")]
+    Failed(NftError),
+}
+
+/// What the table's counters say since it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Counters {
+    /// Packets of blocked sources that were dropped.
+    pub dropped: Count,
+    /// What became of probes.
+    pub probes: ProbeCounters,
+}
+
+/// What became of probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ProbeCounters {
+    /// Logged.
+    pub logged: Count,
+    /// Not logged: the source had used up its own ration.
+    pub over_source: Count,
+    /// Not logged: all sources together had used up the common ration.
+    pub over_all: Count,
+}
+
+/// The responder.
+#[derive(Debug)]
+pub struct Nftables {
+    table: OwnTable,
+    skeleton: Skeleton,
+    can_destroy: bool,
+    /// What the exempt sets hold, by family; `None` until told.
+    exempt: Option<[Vec<Range>; 2]>,
+    /// What the sets of open TCP and UDP ports hold; `None` until told.
+    open_ports: Option<[BTreeSet<u16>; 2]>,
+    /// What the interval sets hold, by family.
+    nets: [Nets; 2],
+    severing: Severing,
+    rebuilt: bool,
+}
+
+impl Nftables {
+    /// Sets the table up. One that stands keeps its blocks, counters, exemptions and open ports, if it is as this version makes it;
+    /// any other table of the name `inet riposte` is replaced.
+    pub fn open(skeleton: &Skeleton, now: Time) -> Result<Self, OpenError> {
+        let table = OwnTable::open(TABLE).map_err(|error| match error.raw_os_error() {
+            Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => OpenError::NoNftables,
+            _ => OpenError::Failed(NftError::Io(error)),
+        })?;
+        let mut responder = Nftables {
+            table,
+            skeleton: *skeleton,
+            can_destroy: false,
+            exempt: None,
+            open_ports: None,
+            nets: [Nets::default(), Nets::default()],
+            severing: Severing::open(),
+            rebuilt: false,
+        };
+        responder.lay()?;
+        responder.can_destroy = responder.table.can_destroy(BLOCK_SETS[0].name).map_err(OpenError::Failed)?;
+        responder.adopt_nets(now).map_err(OpenError::Failed)?;
+        Ok(responder)
+    }
+
+    /// Works as on a kernel before 6.3, where a refusal has to tell what stands already: slower, with the same outcomes.
+    #[must_use]
+    pub fn as_before_linux_6_3(mut self) -> Self {
+        self.can_destroy = false;
+        self
+    }
+
+    /// Says once whether the table was gone and has been made anew: then all its blocks are lost and must be added again.
+    pub fn take_rebuilt(&mut self) -> bool {
+        std::mem::take(&mut self.rebuilt)
+    }
+
+    /// Replaces the exempt list: their packets pass even if a blocked set has them too.
+    pub fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), NftError> {
+        let wanted = Family::ALL.map(|family| {
+            let own: BTreeMap<_, _> =
+                list.iter().filter(|prefix| Family::of(prefix.addr()) == family).map(|prefix| (*prefix, Expiry::Never)).collect();
+            joined(&cover(&own))
+        });
+        if self.exempt.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        let mut transaction = self.table.transaction();
+        for (set, (family, ranges)) in EXEMPT.into_iter().zip(Family::ALL.into_iter().zip(&wanted)) {
+            transaction.flush_set(set);
+            transaction.elements(ElementStep::Add, set, interval_elements(family, ranges, None));
+        }
+        // Kept even if it fails, so that a table made anew has them.
+        self.exempt = Some(wanted);
+        match self.table.commit(transaction) {
+            Err(error) if is_gone(&error) => self.rebuild(),
+            result => result.inspect_err(|_| self.exempt = None),
+        }
+    }
+
+    /// Replaces the open ports: what goes there is no probe. Sends what differs.
+    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) -> Result<(), NftError> {
+        let wanted = [tcp, udp].map(|ports| ports.iter().copied().collect::<BTreeSet<u16>>());
+        let Some(standing) = self.open_ports.take() else { return self.replace_open_ports(wanted) };
+        let mut transaction = self.table.transaction();
+        for (set, (old, new)) in [OPEN_TCP, OPEN_UDP].into_iter().zip(standing.iter().zip(&wanted)) {
+            transaction.elements(ElementStep::Delete, set, old.difference(new).map(|port| port_element(*port)));
+            transaction.elements(ElementStep::Add, set, new.difference(old).map(|port| port_element(*port)));
+        }
+        match self.table.commit(transaction) {
+            Ok(()) => {
+                self.open_ports = Some(wanted);
+                Ok(())
+            }
+            Err(_) => self.replace_open_ports(wanted),
+        }
+    }
+
+    fn replace_open_ports(&mut self, wanted: [BTreeSet<u16>; 2]) -> Result<(), NftError> {
+        let mut transaction = self.table.transaction();
+        for (set, ports) in [OPEN_TCP, OPEN_UDP].into_iter().zip(&wanted) {
+            transaction.flush_set(set);
+            transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
+        }
+        self.open_ports = Some(wanted);
+        match self.table.commit(transaction) {
+            Err(error) if is_gone(&error) => self.rebuild(),
+            result => result.inspect_err(|_| self.open_ports = None),
+        }
+    }
+
+    /// Reads the counters.
+    pub fn counters(&mut self) -> Result<Counters, NftError> {
+        let mut counters = Counters::default();
+        for (name, count) in self.table.counters()? {
+            let sum = match name.as_str() {
+                LOGGED => &mut counters.probes.logged,
+                OVER_SOURCE => &mut counters.probes.over_source,
+                OVER_ALL => &mut counters.probes.over_all,
+                name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
+                _ => continue,
+            };
+            sum.packets = sum.packets.saturating_add(count.packets);
+            sum.bytes = sum.bytes.saturating_add(count.bytes);
+        }
+        Ok(counters)
+    }
+
+    /// Deletes the table with all its blocks. It is no error if it is gone already.
+    pub fn remove(mut self) -> Result<(), NftError> {
+        let mut transaction = self.table.transaction();
+        transaction.delete_table();
+        match self.table.commit(transaction) {
+            Err(error) if is_gone(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Sets the table up or brings it up to date, with exemptions and open ports as far as they are known, in one transaction.
+    fn lay(&mut self) -> Result<(), OpenError> {
+        let found = find(&mut self.table).map_err(|error| explain(error, &[]))?;
+        let mut transaction = self.table.transaction();
+        let labels = self.skeleton.lay(found, &mut transaction);
+        if !matches!(found, Found::Ours { .. }) {
+            for (set, (family, ranges)) in EXEMPT.into_iter().zip(Family::ALL.into_iter().zip(self.exempt.iter().flatten())) {
+                transaction.elements(ElementStep::Add, set, interval_elements(family, ranges, None));
+            }
+            for (set, ports) in [OPEN_TCP, OPEN_UDP].into_iter().zip(self.open_ports.iter().flatten()) {
+                transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
+            }
+        }
+        self.table.commit(transaction).map_err(|error| explain(error, &labels))
+    }
+
+    /// Makes the table anew after somebody deleted it.
+    fn rebuild(&mut self) -> Result<(), NftError> {
+        self.lay().map_err(|error| match error {
+            OpenError::Failed(error) => error,
+            OpenError::NoPrivilege | OpenError::NoNftables | OpenError::Missing { .. } => {
+                NftError::Io(io::Error::new(io::ErrorKind::Unsupported, error))
+            }
+        })?;
+        self.rebuilt = true;
+        self.nets.iter_mut().for_each(|nets| nets.installed(Vec::new()));
+        Ok(())
+    }
+}
+
+impl Responder for Nftables {
+    fn supports(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Source(_) => true,
+        }
+    }
+
+    fn expires_itself(&self) -> bool {
+        true
+    }
+
+    /// Up to `limits::BATCH_CHANGES` changes are one transaction (prefixes one more for each family).
+    /// An expiry that has passed already becomes the shortest time-out, a millisecond: so it also ends a block that stands.
+    fn apply(&mut self, batch: &[Change], now: Time) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for part in batch.chunks(limits::BATCH_CHANGES) {
+            let mut settled = self.apply_hosts(part, now);
+            self.apply_nets(part, now, &mut settled);
+            outcomes.extend(settled.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Failed(Fault::Refused))));
+        }
+        debug_assert_eq!(outcomes.len(), batch.len());
+        outcomes
+    }
+
+    /// The kernel lists a hash set in quadratic time, so a set with more than `LISTED_MAX` blocks is not listed: `Fault::TooMany`.
+    /// To make sure of so many, add them all again: that takes microseconds each, and what stands just gets its expiry anew.
+    fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault> {
+        let mut installed = Vec::new();
+        for set in BLOCK_SETS {
+            let elements = self.table.elements(set.name, LISTED_MAX).map_err(|error| fault(&error))?;
+            match set.bits {
+                Some(bits) => installed.extend(elements.iter().filter_map(|element| {
+                    let scope = Scope::Source(Prefix::new(element.key.address()?, bits));
+                    Some(Installed { scope, expiry: expiry(element.timeout_millis, now) })
+                })),
+                None => installed.extend(nets::ranges_of(elements, now).iter().flat_map(|range| {
+                    let prefixes = crate::ranges::prefixes(set.family, range);
+                    prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
+                })),
+            }
+        }
+        Ok(installed)
+    }
+}
+
+fn is_gone(error: &NftError) -> bool {
+    error.errno() == Some(libc::ENOENT)
+}
+
+/// What went wrong while the table was set up, in words that say what to do. `labels` has what each step was about.
+fn explain(error: NftError, labels: &[String]) -> OpenError {
+    let NftError::Refused(refusals) = &error else { return OpenError::Failed(error) };
+    let Some(first) = refusals.first() else { return OpenError::Failed(error) };
+    match (first.errno, first.step.and_then(|step| labels.get(step))) {
+        (libc::EPERM, _) => OpenError::NoPrivilege,
+        // What nfnetlink says when nobody answers for nf_tables.
+        (libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EINVAL, None) => OpenError::NoNftables,
+        (_, Some(what)) => OpenError::Missing { what: what.clone(), detail: first.to_string() },
+        (_, None) => OpenError::Failed(error),
+    }
+}
+
+fn fault(error: &NftError) -> Fault {
+    match error {
+        NftError::Io(_) => Fault::Unreachable,
+        NftError::Refused(refusals) => refusals.first().map_or(Fault::Refused, |refusal| fault_of(refusal.errno)),
+    }
+}
+
+fn fault_of(errno: i32) -> Fault {
+    match errno {
+        libc::ENOENT => Fault::Gone,
+        libc::ENFILE | libc::ENOSPC => Fault::Full,
+        libc::E2BIG => Fault::TooMany,
+        _ => Fault::Refused,
+    }
+}
+
+/// A time-out for the kernel: at least a millisecond, `None` for never.
+fn timeout_millis(expiry: Expiry, now: Time) -> Option<u64> {
+    match expiry {
+        // At most a century, which fits.
+        Expiry::At(at) => Some(at.since(now).as_millis().clamp(1, LONGEST_MILLIS) as u64),
+        Expiry::Never => None,
+    }
+}
+
+fn expiry(timeout_millis: Option<u64>, now: Time) -> Expiry {
+    timeout_millis.map_or(Expiry::Never, |millis| Expiry::At(now.after(Duration::from_millis(millis))))
+}
+
+fn port_element(port: u16) -> Element {
+    Element { key: Key::from(port), ends_interval: false, timeout_millis: None }
+}
+
+/// The elements of an interval set: each range's first address, and the one behind its last. `now` makes time-outs.
+fn interval_elements(family: Family, ranges: &[Range], now: Option<Time>) -> impl Iterator<Item = Element> {
+    ranges.iter().flat_map(move |range| {
+        let timeout_millis = now.and_then(|now| timeout_millis(range.expiry, now));
+        let start = Element { key: Key::from(family.address(range.first)), ends_interval: false, timeout_millis };
+        let behind = (range.last < family.highest()).then(|| Key::from(family.address(range.last + 1)));
+        [Some(start), behind.map(|key| Element { key, ends_interval: true, timeout_millis: None })].into_iter().flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_outs_are_never_zero_and_never_past_a_century() {
+        let now = Time::from_secs(1_000);
+        assert_eq!(timeout_millis(Expiry::At(Time::from_secs(1_600)), now), Some(600_000));
+        assert_eq!(timeout_millis(Expiry::At(Time::from_secs(999)), now), Some(1));
+        assert_eq!(timeout_millis(Expiry::At(Time::from_nanos(u64::MAX)), now), Some(LONGEST_MILLIS as u64));
+        assert_eq!(timeout_millis(Expiry::Never, now), None);
+    }
+
+    #[test]
+    fn the_highest_range_has_no_end_element() {
+        let range = Range { first: 0xe000_0000, last: 0xffff_ffff, expiry: Expiry::Never };
+        let elements: Vec<_> = interval_elements(Family::V4, &[range], None).collect();
+        assert_eq!(elements.len(), 1);
+        let range = Range { last: 0xefff_ffff, ..range };
+        let elements: Vec<_> = interval_elements(Family::V4, &[range], None).collect();
+        assert_eq!(format!("{:?} {:?}", elements[0].key, elements[1].key), "224.0.0.0 240.0.0.0");
+        assert!(elements[1].ends_interval);
+    }
+}

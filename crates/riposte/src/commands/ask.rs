@@ -1,0 +1,170 @@
+//! The commands that ask the running daemon: status, list, block, unblock, allow, explain, history.
+
+use super::{Failure, config, fail};
+use crate::cli::{self, Ask};
+use crate::config::words::Period;
+use crate::control::client::Client;
+use crate::control::protocol::{AllowedLine, Done, PAGE, Request};
+use model::net::Prefix;
+use report::explain::Explanation;
+use report::history::HistoryLine;
+use report::list::BlockLine;
+use report::status::{ProcessLine, StatusReport};
+use serde::Serialize;
+use std::io::Write;
+use sys::identity::{ProcessReport, Seccomp};
+
+fn connect(ask: &Ask) -> Result<Client, Failure> {
+    let socket = match &ask.socket {
+        Some(socket) => socket.clone(),
+        None => config(ask.config.as_deref())?.control.socket,
+    };
+    Client::connect(&socket).map_err(fail)
+}
+
+fn io(error: std::io::Error) -> Failure {
+    fail(error.to_string())
+}
+
+fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    let line = report::serial::to_json_line(value).map_err(|e| fail(e.to_string()))?;
+    out.write_all(line.as_bytes()).map_err(io)
+}
+
+/// A prefix as typed, checked before the daemon is asked.
+fn prefix(text: &str) -> Result<String, Failure> {
+    text.parse::<Prefix>().map(|p| p.to_string()).map_err(|e| fail(e.to_string()))
+}
+
+fn seconds(text: &str) -> Result<u64, Failure> {
+    text.parse::<Period>().map(|period| period.0.as_secs()).map_err(|e| fail(e.to_string()))
+}
+
+/// `riposte status`.
+///
+/// # Errors
+/// One line that says why there is no answer.
+pub fn status(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
+    let mut report: StatusReport = connect(args)?.ask(&Request::Status).map_err(fail)?;
+    report.processes.iter_mut().for_each(look);
+    if args.json {
+        return json_line(out, &report);
+    }
+    write!(out, "{}", report.text()).map_err(io)
+}
+
+/// What the kernel says of a process. The daemon's own word stands only for what the kernel does not tell (Landlock).
+fn look(line: &mut ProcessLine) {
+    let Ok(report) = ProcessReport::read(line.pid) else {
+        line.landlock = format!("{} (process not visible from here)", line.landlock);
+        return;
+    };
+    line.uid = report.uid;
+    line.capabilities = report.capabilities;
+    line.no_new_privs = report.no_new_privs;
+    line.rss_kb = report.resident_bytes / 1_024;
+    line.seccomp = match report.seccomp {
+        Seccomp::Off => "off".into(),
+        Seccomp::Strict => "strict".into(),
+        Seccomp::Filters(n) => format!("filter ({n})"),
+    };
+}
+
+/// `riposte list`.
+///
+/// # Errors
+/// One line that says why there is no answer.
+pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
+    let mut client = connect(args)?;
+    let mut all: Vec<BlockLine> = Vec::new();
+    let mut after = None;
+    loop {
+        let page: Vec<BlockLine> = client.ask(&Request::List { after }).map_err(fail)?;
+        after = page.last().map(|line| line.address.to_string());
+        let whole = page.len() == PAGE;
+        if args.json {
+            page.iter().try_for_each(|line| json_line(out, line))?;
+        } else {
+            all.extend(page);
+        }
+        if !whole {
+            break;
+        }
+    }
+    if args.json {
+        return Ok(());
+    }
+    write!(out, "{}", report::list::text(&all)).map_err(io)
+}
+
+fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
+    let done: Done = connect(ask)?.ask(request).map_err(fail)?;
+    if ask.json { json_line(out, &done) } else { writeln!(out, "{}.", done.said).map_err(io) }
+}
+
+/// `riposte block`.
+///
+/// # Errors
+/// One line that says why not.
+pub fn block(args: &cli::Block, out: &mut impl Write) -> Result<(), Failure> {
+    let seconds = if args.span == "never" { None } else { Some(seconds(&args.span)?) };
+    order(&args.ask, &Request::Block { prefix: prefix(&args.prefix)?, seconds, note: args.note.clone() }, out)
+}
+
+/// `riposte unblock`.
+///
+/// # Errors
+/// One line that says why not.
+pub fn unblock(args: &cli::Unblock, out: &mut impl Write) -> Result<(), Failure> {
+    order(&args.ask, &Request::Unblock { prefix: prefix(&args.prefix)? }, out)
+}
+
+/// `riposte allow`.
+///
+/// # Errors
+/// One line that says why not.
+pub fn allow(args: &cli::Allow, out: &mut impl Write) -> Result<(), Failure> {
+    let Some(text) = &args.prefix else {
+        let list: Vec<AllowedLine> = connect(&args.ask)?.ask(&Request::Allowed).map_err(fail)?;
+        if args.ask.json {
+            return list.iter().try_for_each(|line| json_line(out, line));
+        }
+        if list.is_empty() {
+            return writeln!(out, "Nobody is allowed by hand.").map_err(io);
+        }
+        return list.iter().try_for_each(|line| writeln!(out, "{:40} {}", line.prefix, line.until.as_deref().unwrap_or("until it is removed")).map_err(io));
+    };
+    let prefix = prefix(text)?;
+    let request = match (args.remove, &args.span) {
+        (true, _) => Request::Disallow { prefix },
+        (false, None) => Request::Allow { prefix, seconds: None },
+        (false, Some(span)) => Request::Allow { prefix, seconds: Some(seconds(span)?) },
+    };
+    order(&args.ask, &request, out)
+}
+
+/// `riposte explain`.
+///
+/// # Errors
+/// One line that says why there is no answer.
+pub fn explain(args: &cli::Explain, out: &mut impl Write) -> Result<(), Failure> {
+    let explanation: Explanation = connect(&args.ask)?.ask(&Request::Explain { address: args.address.clone() }).map_err(fail)?;
+    if args.ask.json { json_line(out, &explanation) } else { write!(out, "{}", explanation.text()).map_err(io) }
+}
+
+/// `riposte history`.
+///
+/// # Errors
+/// One line that says why there is no answer.
+pub fn history(args: &cli::History, out: &mut impl Write) -> Result<(), Failure> {
+    let request = Request::History {
+        prefix: args.prefix.as_deref().map(prefix).transpose()?,
+        since_secs: args.since.as_deref().map(seconds).transpose()?,
+        limit: args.limit,
+    };
+    let lines: Vec<HistoryLine> = connect(&args.ask)?.ask(&request).map_err(fail)?;
+    if args.ask.json {
+        return lines.iter().try_for_each(|line| json_line(out, line));
+    }
+    write!(out, "{}", report::history::text(&lines)).map_err(io)
+}

@@ -1,0 +1,362 @@
+//! `riposte replay`: the same sensors, detectors and judge over old logs. Never touches a firewall; time is the log's own.
+
+use super::{Failure, config, fail};
+use crate::cli;
+use crate::config::Config;
+use crate::lives::log::utc_offset;
+use crate::lives::now;
+use detect::Detector;
+use detect::detectors::Detectors;
+use detect::suspect::Suspect;
+use indicatif::{ProgressBar, ProgressStyle};
+use model::decision::Decision;
+use model::event::{Act, Event, Trust};
+use model::limits;
+use model::net::Prefix;
+use model::offence::Offence;
+use model::time::Time;
+use policy::judge::Judge;
+use report::decision::{Action, Verdict};
+use report::replay::{EventLine, OffenderLine, SummaryLine, offender_table};
+use report::replay_csv;
+use sense::facts::Reading;
+use sense::firewall::timestamp::LogClock;
+use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use serde_json::json;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::Path;
+
+/// Bytes read at one time.
+const CHUNK: usize = 256 << 10;
+/// The progress bar moves after this many bytes.
+const STEP: u64 = 4 << 20;
+/// The tables' hash seed: any, but the same, so that a replay can be repeated.
+const SEED: u64 = 0x7269_706f_7374_6531;
+/// Ports that the host's own clients call from, if nothing better is known of the host whose log it is (Linux' default).
+const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+/// How the result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+}
+
+/// One configuration's detectors and judge, and what they came to.
+struct Bench {
+    detectors: Detectors,
+    judge: Judge,
+    offences: Vec<Offence>,
+    verdicts: HashMap<Prefix, Verdict>,
+    config_ignored: u64,
+}
+
+impl Bench {
+    fn new(config: &Config) -> Self {
+        Bench {
+            detectors: Detectors::new(&config.scan, SEED),
+            judge: Judge::new(config.policy.clone()),
+            offences: Vec::new(),
+            verdicts: HashMap::new(),
+            config_ignored: 0,
+        }
+    }
+
+    fn observe(&mut self, event: &Event) {
+        if self.judge.ignores(event) {
+            self.config_ignored += 1;
+            return;
+        }
+        self.detectors.observe(event, &mut self.offences);
+        if self.offences.is_empty() {
+            return;
+        }
+        for offence in std::mem::take(&mut self.offences) {
+            let (decision, _) = self.judge.judge(&offence, offence.at);
+            self.keep(offence.offender, decision, offence.at);
+        }
+    }
+
+    /// The verdict that tells most: a block rather than what came before or after it.
+    fn keep(&mut self, offender: Prefix, decision: Decision, at: Time) {
+        let verdict = Verdict::of(&decision, at);
+        let weight = |verdict: &Verdict| (verdict.action == Action::Block, verdict.seconds);
+        match self.verdicts.get_mut(&offender) {
+            Some(old) if old.action == Action::Block && weight(old) >= weight(&verdict) => {}
+            Some(old) => *old = verdict,
+            None => drop(self.verdicts.insert(offender, verdict)),
+        }
+    }
+
+    fn offenders(&self) -> Vec<OffenderLine> {
+        let mut lines: Vec<OffenderLine> = self.detectors.suspects().into_iter().filter_map(|suspect| self.line(suspect)).collect();
+        lines.sort_by_key(|line| line.address);
+        lines
+    }
+
+    fn line(&self, suspect: Suspect) -> Option<OffenderLine> {
+        let decision = self.verdicts.get(&suspect.offender).cloned().unwrap_or_else(|| Verdict::none("never charged"));
+        Some(OffenderLine {
+            address: suspect.offender,
+            level: suspect.level?,
+            styles: suspect.styles,
+            targets: suspect.targets,
+            packets: suspect.packets,
+            tcp_ports: suspect.tcp_ports,
+            udp_ports: suspect.udp_ports,
+            protocols: suspect.protocols,
+            signatures: Vec::new(),
+            first: suspect.first,
+            last: suspect.last,
+            trust: suspect.trust,
+            decision,
+        })
+    }
+}
+
+/// Everything that goes on while files are read.
+struct Reader<'a, W: Write> {
+    args: &'a cli::Replay,
+    format: Format,
+    benches: Vec<Bench>,
+    out: W,
+    line: Vec<u8>,
+    summary: SummaryLine,
+    config: Config,
+}
+
+/// Reads the files and prints.
+///
+/// # Errors
+/// One line that says what can't be read.
+pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
+    let config_now = config(args.config.as_deref())?;
+    let mut benches = vec![Bench::new(&config_now)];
+    if let Some(path) = &args.what_if {
+        benches.push(Bench::new(&config(Some(path))?));
+    }
+    let format = match (args.json, args.csv) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Csv,
+        (false, false) => Format::Text,
+    };
+    let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now };
+    if format == Format::Csv && args.events {
+        reader.print(replay_csv::EVENT_HEADER.as_bytes())?;
+    }
+    let progress = Progress::new(&args.files);
+    for path in &args.files {
+        reader.file(path, &progress)?;
+    }
+    progress.bar.finish_and_clear();
+    reader.finish()
+}
+
+/// The bar on standard error, if a person watches.
+struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    fn new(files: &[std::path::PathBuf]) -> Self {
+        let total: u64 = files.iter().filter_map(|path| std::fs::metadata(path).ok()).map(|meta| meta.len()).sum();
+        let bar = if std::io::stderr().is_terminal() && total > STEP { ProgressBar::new(total) } else { ProgressBar::hidden() };
+        let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Progress { bar }
+    }
+}
+
+impl<W: Write> Reader<'_, W> {
+    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write_all(bytes).map_err(|e| fail(e.to_string()))
+    }
+
+    fn file(&mut self, path: &Path, progress: &Progress) -> Result<(), Failure> {
+        let wrong = |e: std::io::Error| fail(format!("{}: {e}", path.display()));
+        let (input, reference): (Box<dyn Read>, Time) = if path == Path::new("-") {
+            (Box::new(std::io::stdin()), now())
+        } else {
+            let file = File::open(path).map_err(wrong)?;
+            let meta = file.metadata().map_err(wrong)?;
+            if meta.is_dir() {
+                return Err(fail(format!("{}: is a folder; name the logs in it", path.display())));
+            }
+            (Box::new(file), changed(&meta).min(now()))
+        };
+        let zone = match &self.args.timezone {
+            None => None,
+            Some(name) => Some(jiff::tz::TimeZone::get(name).map_err(|_| fail(format!("there is no time zone '{name}'; examples: UTC, Europe/Berlin")))?),
+        };
+        let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
+        let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
+        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL);
+        let base = self.summary.lines;
+        let mut input = BufReader::with_capacity(CHUNK, input);
+        let mut carry: Vec<u8> = Vec::new();
+        let mut since_step = 0;
+        loop {
+            let chunk = input.fill_buf().map_err(wrong)?;
+            if chunk.is_empty() {
+                break;
+            }
+            let len = chunk.len();
+            let mut rest = chunk;
+            while let Some(end) = memchr::memchr(b'\n', rest) {
+                let (head, tail) = rest.split_at(end);
+                if carry.is_empty() {
+                    self.line(&mut log, head, reference, base)?;
+                } else {
+                    carry.extend_from_slice(head);
+                    let whole = std::mem::take(&mut carry);
+                    self.line(&mut log, &whole, reference, base)?;
+                    carry = whole;
+                    carry.clear();
+                }
+                rest = tail.get(1..).unwrap_or_default();
+            }
+            // A line without an end must not fill the memory; the parser cuts at the same length.
+            let room = (limits::LINE_BYTES + 1).saturating_sub(carry.len());
+            carry.extend_from_slice(rest.get(..room).unwrap_or(rest));
+            input.consume(len);
+            since_step += len as u64;
+            if since_step >= STEP {
+                progress.bar.inc(since_step);
+                since_step = 0;
+            }
+        }
+        progress.bar.inc(since_step);
+        if !carry.is_empty() {
+            self.line(&mut log, &carry, reference, base)?;
+        }
+        let counters = log.counters();
+        self.summary.unparsed += counters.unparsed;
+        self.summary.ignored += counters.ignored();
+        Ok(())
+    }
+
+    fn line(&mut self, log: &mut FirewallLog, line: &[u8], at: Time, base: u64) -> Result<(), Failure> {
+        let Reader { args, format, benches, line: printed, summary, .. } = self;
+        summary.lines += 1;
+        let kind = log.line(line, at, |sighting| {
+            summary.events += u64::from(sighting.times);
+            if args.events {
+                print_event(sighting, base, *format, printed);
+            }
+            match sighting.event(0) {
+                Some(event) => benches.iter_mut().for_each(|bench| bench.observe(&event)),
+                None => summary.ignored += u64::from(sighting.times),
+            }
+        });
+        match kind {
+            LineKind::Packets(_) if !self.line.is_empty() => {
+                let printed = std::mem::take(&mut self.line);
+                let result = self.print(&printed);
+                self.line = printed;
+                self.line.clear();
+                result
+            }
+            LineKind::Packets(_) | LineKind::Ignored | LineKind::Unparsed => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        let offenders = self.benches.first().map(Bench::offenders).unwrap_or_default();
+        self.summary.offenders = offenders.len() as u64;
+        self.summary.ignored += self.benches.first().map_or(0, |bench| bench.config_ignored);
+        let mut bytes = Vec::new();
+        match self.format {
+            Format::Json => offenders.iter().for_each(|line| line.to_json_line(&mut bytes)),
+            Format::Csv if !self.args.events => {
+                bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
+                offenders.iter().for_each(|line| line.to_csv_line(&mut bytes));
+            }
+            Format::Csv => {}
+            Format::Text => bytes.extend_from_slice(offender_table(&offenders).as_bytes()),
+        }
+        if let Some(other) = self.benches.get(1) {
+            what_if(&offenders, &other.offenders(), self.args, self.format, &mut bytes);
+        }
+        match self.format {
+            Format::Json => self.summary.to_json_line(&mut bytes),
+            Format::Csv => {}
+            Format::Text => {
+                bytes.extend_from_slice(self.summary.text().as_bytes());
+                if self.config.policy.dry_run {
+                    bytes.extend_from_slice(b"The configuration is a dry run: nobody would be blocked in earnest.\n");
+                }
+            }
+        }
+        self.print(&bytes)?;
+        self.out.flush().map_err(|e| fail(e.to_string()))
+    }
+}
+
+fn changed(meta: &std::fs::Metadata) -> Time {
+    let since = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or_else(now, |since| Time::from_nanos(since.as_nanos() as u64))
+}
+
+fn print_event(sighting: &Sighting<'_>, base: u64, format: Format, out: &mut Vec<u8>) {
+    let facts = &sighting.facts;
+    let (trust, ignored) = match sighting.reading {
+        Reading::Evidence(_, trust) => (trust, None),
+        Reading::Harmless(why) => (if facts.established { Trust::Handshake } else { Trust::Spoofable }, Some(why.word())),
+    };
+    let reached = matches!(sighting.reading, Reading::Evidence(Act::Reached { .. }, _));
+    let some = |bytes| Some(bytes).filter(|b: &&[u8]| !b.is_empty());
+    let line = EventLine {
+        line: base + sighting.serial,
+        time: sighting.at,
+        actor: facts.source,
+        target: Some(facts.target),
+        protocol: facts.protocol,
+        source_port: facts.source_port,
+        port: facts.port,
+        flags: facts.flags,
+        chain: Some(facts.chain.word()),
+        interface: some(sighting.interface_in).or(some(sighting.interface_out)),
+        prefix: some(sighting.prefix),
+        trust: Some(trust),
+        times: sighting.times,
+        ignored: if reached { Some("let through") } else { ignored },
+    };
+    match format {
+        Format::Json => line.to_json_line(out),
+        Format::Csv => line.to_csv_line(out),
+        Format::Text => {
+            // People read the same words, one packet a line.
+            line.to_csv_line(out);
+        }
+    }
+}
+
+/// Whom the other configuration would have treated differently.
+fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, format: Format, out: &mut Vec<u8>) {
+    let name = args.what_if.as_deref().map_or_else(String::new, |path| path.display().to_string());
+    let mut sides: std::collections::BTreeMap<Prefix, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
+    now.iter().for_each(|line| sides.entry(line.address).or_default().0 = Some(line));
+    other.iter().for_each(|line| sides.entry(line.address).or_default().1 = Some(line));
+    let verdict = |line: Option<&OffenderLine>| line.map_or_else(|| Verdict::none("not charged"), |line| line.decision.clone());
+    let differing = sides.into_iter().map(|(address, (now, other))| (address, verdict(now), verdict(other)));
+    let differing: Vec<_> = differing.filter(|(_, now, other)| (now.action, now.seconds) != (other.action, other.seconds)).collect();
+    if format == Format::Text {
+        out.extend_from_slice(format!("\nWith {name}, {} of these would have fared differently:\n", differing.len()).as_bytes());
+    }
+    for (address, now, other) in differing {
+        let words = |v: &Verdict| v.seconds.map_or_else(|| v.action.word().to_owned(), |s| format!("{} {}", v.action.word(), report::duration::Human(s)));
+        match format {
+            Format::Json => {
+                let line = json!({"type": "what-if", "address": address.to_string(), "config": name, "now": now, "decision": other});
+                out.extend_from_slice(line.to_string().as_bytes());
+                out.push(b'\n');
+            }
+            Format::Text | Format::Csv => {
+                out.extend_from_slice(format!("  {address:<40} {} instead of {}: {}\n", words(&other), words(&now), other.why).as_bytes());
+            }
+        }
+    }
+}

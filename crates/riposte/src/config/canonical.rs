@@ -1,0 +1,209 @@
+//! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
+
+use super::words::{Period, Word};
+use super::{Config, LogKind, LogSource, SyslogSocket, Zone};
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+/// The text; reads again as an equal configuration.
+pub fn text(config: &Config) -> String {
+    let mut page = Page { text: String::new() };
+    page.store_and_processes(config);
+    page.sensors(config);
+    page.scan(config);
+    page.policy(config);
+    page.section("[respond]");
+    page.key("kind", quote(config.respond.word()));
+    page.section("[log]");
+    page.key("level", quote(config.log.level.word()));
+    page.key("format", quote(config.log.format.word()));
+    page.text
+}
+
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn section(&mut self, name: &str) {
+        let gap = if self.text.is_empty() { "" } else { "\n" };
+        let _ = writeln!(self.text, "{gap}{name}");
+    }
+
+    fn key(&mut self, key: &str, value: impl Display) {
+        let _ = writeln!(self.text, "{key} = {value}");
+    }
+
+    /// A key without a value in TOML: what its absence means.
+    fn absent(&mut self, key: &str, meaning: &str) {
+        let _ = writeln!(self.text, "# {key}: {meaning}");
+    }
+
+    /// A list: in one line if it fits, else an entry a line.
+    fn list(&mut self, key: &str, entries: impl IntoIterator<Item = String>) {
+        let entries: Vec<String> = entries.into_iter().collect();
+        let line = entries.join(", ");
+        if line.len() <= 100 {
+            return self.key(key, format!("[{line}]"));
+        }
+        let _ = writeln!(self.text, "{key} = [");
+        entries.iter().for_each(|entry| {
+            let _ = writeln!(self.text, "    {entry},");
+        });
+        self.text.push_str("]\n");
+    }
+
+    fn store_and_processes(&mut self, config: &Config) {
+        self.section("[store]");
+        self.key("path", path(&config.store.path));
+        self.key("history_days", config.store.history_days);
+        self.key("history_max", config.store.history_max);
+        self.section("[control]");
+        self.key("socket", path(&config.control.socket));
+        match &config.control.group {
+            Some(group) => self.key("group", quote(group)),
+            None => self.absent("group", "none, only root may ask"),
+        }
+        self.section("[process]");
+        self.key("user", quote(&config.process.user));
+    }
+
+    fn sensors(&mut self, config: &Config) {
+        let nflog = &config.nflog;
+        self.section("[sense.nflog]");
+        self.key("enabled", nflog.enabled);
+        self.key("group", nflog.group);
+        self.key("rate", nflog.rate);
+        self.key("burst", nflog.burst);
+        self.key("per_source_rate", nflog.per_source_rate);
+        self.key("per_source_burst", nflog.per_source_burst);
+        self.list("ssh_ports", nflog.ssh_ports.iter().map(u16::to_string));
+        for source in &config.logs {
+            self.section("[[sense.log]]");
+            self.log(source);
+        }
+    }
+
+    fn log(&mut self, source: &LogSource) {
+        match source {
+            LogSource::File { path: file, from, timezone } => {
+                self.key("kind", quote(LogKind::File.word()));
+                self.key("path", path(file));
+                self.key("from", quote(from.word()));
+                self.zone(timezone);
+            }
+            LogSource::Pipe { path: pipe, timezone } => {
+                self.key("kind", quote(LogKind::Pipe.word()));
+                self.key("path", path(pipe));
+                self.zone(timezone);
+            }
+            LogSource::Kmsg { from } => {
+                self.key("kind", quote(LogKind::Kmsg.word()));
+                self.key("from", quote(from.word()));
+            }
+            LogSource::Journal { from } => {
+                self.key("kind", quote(LogKind::Journal.word()));
+                self.key("from", quote(from.word()));
+            }
+            LogSource::Syslog { socket, timezone } => {
+                self.key("kind", quote(LogKind::Syslog.word()));
+                match socket {
+                    SyslogSocket::Unix(socket) => self.key("path", path(socket)),
+                    SyslogSocket::Udp(addr) => self.key("listen", quote(&addr.to_string())),
+                }
+                self.zone(timezone);
+            }
+        }
+    }
+
+    fn zone(&mut self, zone: &Zone) {
+        match zone {
+            None => self.absent("timezone", "the system's"),
+            Some(zone) => match (zone.iana_name(), zone.to_fixed_offset()) {
+                (Some(name), _) => self.key("timezone", quote(name)),
+                (None, Ok(offset)) => {
+                    let (sign, secs) = (if offset.is_negative() { '-' } else { '+' }, offset.seconds().unsigned_abs());
+                    self.key("timezone", format!("\"{sign}{:02}:{:02}\"", secs / 3_600, secs % 3_600 / 60));
+                }
+                // No text reads as such a zone, so none is here; the system's own is what has no name.
+                (None, Err(_)) => self.absent("timezone", "the system's"),
+            },
+        }
+    }
+
+    fn scan(&mut self, config: &Config) {
+        let scan = &config.scan;
+        self.section("[scan]");
+        self.list("packets", scan.packets.iter().map(u64::to_string));
+        self.list("hosts", scan.hosts.iter().map(u32::to_string));
+        self.key("port_range", scan.port_range);
+        self.key("protocols", scan.protocols);
+        self.key("decay", period(scan.decay));
+        self.key("forget", period(scan.forget));
+        self.key("slow_gap", period(scan.slow_gap));
+        self.key("count_by_ipv4", scan.count_by_ipv4);
+        self.key("count_by_ipv6", scan.count_by_ipv6);
+        self.key("tracked_sources", scan.tracked_sources);
+        self.section("[scan.sequential]");
+        self.key("benign_success", float(scan.sequential.benign_success));
+        self.key("scanner_success", float(scan.sequential.scanner_success));
+        self.key("false_positive", float(scan.sequential.false_positive));
+        self.key("detection", float(scan.sequential.detection));
+        self.section("[scan.distributed]");
+        self.key("sources", scan.distributed.sources);
+        self.key("ports", scan.distributed.ports);
+        self.key("window", period(scan.distributed.window));
+        self.key("fresh_share", float(scan.distributed.fresh_share));
+    }
+
+    fn policy(&mut self, config: &Config) {
+        let policy = &config.policy;
+        self.section("[policy]");
+        self.key("dry_run", policy.dry_run);
+        self.key("block_level", policy.block_level);
+        self.list("block_for", policy.block_for.iter().copied().map(period));
+        self.key("escalation", policy.escalation);
+        self.key("block_max", period(policy.block_max));
+        self.key("strikes_forget", period(policy.strikes_forget));
+        self.key("blocks_per_minute", policy.blocks_per_minute);
+        self.key("blocks_total", policy.blocks_total);
+        let prefixes = policy.exempt.iter().map(|prefix| quote(&prefix.to_string()));
+        self.list("exempt", prefixes.chain(config.exempt_names.iter().map(|name| quote(name))));
+        self.list("ignore", policy.ignore.iter().map(|entry| quote(&entry.to_string())));
+        self.section("[policy.derive]");
+        self.key("own", config.derive.own);
+        self.key("gateways", config.derive.gateways);
+        self.key("resolvers", config.derive.resolvers);
+        self.key("time_servers", config.derive.time_servers);
+        self.key("admin", config.derive.admin);
+        self.key("root_servers", config.derive.root_servers);
+        self.section("[policy.spoofable]");
+        self.key("may_block", policy.spoofable.may_block);
+        self.key("block_max", period(policy.spoofable.block_max));
+        self.key("blocks_per_minute", policy.spoofable.blocks_per_minute);
+        self.key("blocks_standing", policy.spoofable.blocks_standing);
+        self.section("[policy.storm]");
+        self.key("offenders", policy.storm.offenders);
+        self.key("window", period(policy.storm.window));
+        self.key("pause", period(policy.storm.pause));
+    }
+}
+
+/// A TOML text. What riposte's own types let through has no control characters, but a path may have quotes.
+fn quote(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn path(path: &Path) -> String {
+    quote(&path.to_string_lossy())
+}
+
+fn period(span: Duration) -> String {
+    quote(&Period(span).to_string())
+}
+
+/// The shortest text that reads as the same number.
+fn float(number: f64) -> String {
+    format!("{number:?}")
+}

@@ -1,0 +1,398 @@
+//! The configuration: what was typed ([`raw`]) becomes what it means ([`Config`]), or one clear line for each thing
+//! that is wrong. Never half: a configuration with an error changes nothing. Opens its own file and the system's time
+//! zones, and nothing else.
+
+mod canonical;
+pub mod problems;
+mod raw;
+mod read;
+mod read_policy;
+pub mod words;
+
+#[cfg(test)]
+mod tests;
+
+use detect::config::ScanConfig;
+use jiff::tz::TimeZone;
+use policy::config::PolicyConfig;
+use problems::{Diagnostic, Problems};
+use raw::{RawConfig, Section};
+use std::io::{ErrorKind, Read as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toml::de::DeTable;
+use words::Word;
+
+/// Where the configuration is if nobody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/riposte/riposte.toml";
+/// Bytes of a configuration file. A longer one is refused.
+const FILE_BYTES: u64 = 4 << 20;
+
+/// Everything riposte can be told. The default protects a host.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// Where the ledger and the history are kept, and for how long.
+    pub store: StoreConfig,
+    /// The control socket.
+    pub control: ControlConfig,
+    /// The processes.
+    pub process: ProcessConfig,
+    /// Packets from the kernel.
+    pub nflog: NflogConfig,
+    /// Firewall logs, in the file's order.
+    pub logs: Vec<LogSource>,
+    /// The scan detectors.
+    pub scan: ScanConfig,
+    /// The judge.
+    pub policy: PolicyConfig,
+    /// Exempt hosts given by name: resolved once, by a process that may.
+    pub exempt_names: Vec<String>,
+    /// Which exemptions are derived from the system.
+    pub derive: DeriveConfig,
+    /// Who sets the blocks.
+    pub respond: Responder,
+    /// riposte's own log.
+    pub log: LoggingConfig,
+}
+
+/// Where the ledger and the history are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The folder.
+    pub path: PathBuf,
+    /// Days after which history is deleted.
+    pub history_days: u32,
+    /// Entries above which the oldest history is deleted.
+    pub history_max: u64,
+}
+
+/// The control socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// The socket's path.
+    pub socket: PathBuf,
+    /// A group that may ask, but not order: orders are root's alone.
+    pub group: Option<String>,
+}
+
+/// The processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// The user that the processes without privilege run as.
+    pub user: String,
+}
+
+/// Packets to ports where nobody listens, handed over by the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NflogConfig {
+    /// Whether it is used.
+    pub enabled: bool,
+    /// The NFLOG group.
+    pub group: u16,
+    /// Packets a second that the kernel hands over, all sources together.
+    pub rate: u32,
+    /// Packets above the rate that may come at once.
+    pub burst: u32,
+    /// Packets a second from one source.
+    pub per_source_rate: u32,
+    /// Packets above that rate from one source that may come at once.
+    pub per_source_burst: u32,
+    /// Ports whose established peers are taken for administrators.
+    pub ssh_ports: Vec<u16>,
+}
+
+/// Where a followed log is read from at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartAt {
+    /// Only what is written from now on.
+    #[default]
+    End,
+    /// From the first line that is there.
+    Start,
+}
+
+/// Where syslog datagrams arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyslogSocket {
+    /// A unix datagram socket that riposte makes.
+    Unix(PathBuf),
+    /// UDP on a loopback address.
+    Udp(SocketAddr),
+}
+
+/// The zone of timestamps that have none of their own; `None` is the system's.
+pub type Zone = Option<TimeZone>;
+
+/// One firewall log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogSource {
+    /// A file that is followed through rotation.
+    File {
+        /// Its path. It may appear later.
+        path: PathBuf,
+        /// Where to begin.
+        from: StartAt,
+        /// Of timestamps without one.
+        timezone: Zone,
+    },
+    /// A named pipe.
+    Pipe {
+        /// Its path.
+        path: PathBuf,
+        /// Of timestamps without one.
+        timezone: Zone,
+    },
+    /// The kernel's own ring, `/dev/kmsg`.
+    Kmsg {
+        /// Where to begin.
+        from: StartAt,
+    },
+    /// The systemd journal, kernel messages only.
+    Journal {
+        /// Where to begin.
+        from: StartAt,
+    },
+    /// A syslog socket.
+    Syslog {
+        /// Where.
+        socket: SyslogSocket,
+        /// Of timestamps without one.
+        timezone: Zone,
+    },
+}
+
+/// Which exemptions are derived from the system, at start and when it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeriveConfig {
+    /// The host's own addresses.
+    pub own: bool,
+    /// The default gateways.
+    pub gateways: bool,
+    /// The resolvers.
+    pub resolvers: bool,
+    /// The time servers.
+    pub time_servers: bool,
+    /// The peers of SSH sessions that stand.
+    pub admin: bool,
+    /// The DNS root servers.
+    pub root_servers: bool,
+}
+
+/// Who sets the blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Responder {
+    /// The kernel's nftables, in riposte's own table.
+    #[default]
+    Nftables,
+    /// Nobody: what would be done is only logged.
+    Null,
+}
+
+/// riposte's own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoggingConfig {
+    /// The least important line that is written.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How important a log line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Cannot go on.
+    Error,
+    /// Degraded.
+    Warn,
+    /// A block set or lifted.
+    #[default]
+    Info,
+    /// An event.
+    Debug,
+    /// A packet.
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The kinds of firewall log, as they are typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogKind {
+    File,
+    Pipe,
+    Kmsg,
+    Journal,
+    Syslog,
+}
+
+macro_rules! word {
+    ($name:ident: $($choice:ident = $word:literal),*) => {
+        impl Word for $name {
+            const ALL: &'static [Self] = &[$($name::$choice),*];
+            fn word(self) -> &'static str {
+                match self { $($name::$choice => $word),* }
+            }
+        }
+    };
+}
+
+word!(StartAt: End = "end", Start = "start");
+word!(Responder: Nftables = "nftables", Null = "null");
+word!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
+word!(LogFormat: Text = "text", Json = "json");
+word!(LogKind: File = "file", Pipe = "pipe", Kmsg = "kmsg", Journal = "journal", Syslog = "syslog");
+
+impl LogLevel {
+    /// The word for it, as `tracing` reads it too.
+    pub fn as_str(self) -> &'static str {
+        self.word()
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        StoreConfig { path: "/var/lib/riposte".into(), history_days: 90, history_max: 1_000_000 }
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        ControlConfig { socket: "/run/riposte/control.sock".into(), group: None }
+    }
+}
+
+impl Default for ProcessConfig {
+    fn default() -> Self {
+        ProcessConfig { user: "riposte".to_owned() }
+    }
+}
+
+impl Default for NflogConfig {
+    fn default() -> Self {
+        NflogConfig {
+            enabled: true,
+            group: 1741,
+            rate: 2_000,
+            burst: 4_000,
+            per_source_rate: 100,
+            per_source_burst: 400,
+            ssh_ports: vec![22],
+        }
+    }
+}
+
+impl Default for DeriveConfig {
+    fn default() -> Self {
+        DeriveConfig { own: true, gateways: true, resolvers: true, time_servers: true, admin: true, root_servers: true }
+    }
+}
+
+impl Config {
+    /// Reads a file. A file that is not there is an error: who names one means it.
+    pub fn load(path: &Path) -> Result<Config, Vec<Diagnostic>> {
+        let name = path.display().to_string();
+        let whole = |message: String| vec![Diagnostic { file: name.clone(), at: None, message }];
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|error| whole(format!("cannot be read: {}", plain(&error))))?;
+        if bytes.len() as u64 > FILE_BYTES {
+            return Err(whole(format!("is longer than {FILE_BYTES} bytes: that is no configuration")));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Config::parse(&text, &name),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let at = Some(problems::position(&text, valid));
+                Err(vec![Diagnostic { file: name, at, message: "this is not UTF-8 text".to_owned() }])
+            }
+        }
+    }
+
+    /// Reads [`DEFAULT_PATH`] if it is there; else everything is as by default.
+    pub fn load_default() -> Result<Config, Vec<Diagnostic>> {
+        let path = Path::new(DEFAULT_PATH);
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Config::default()),
+            // Anything else, a dangling link too, is there and has to be read.
+            Ok(_) | Err(_) => Config::load(path),
+        }
+    }
+
+    /// Reads a text; `name` stands in the diagnostics as the file's.
+    pub fn parse(text: &str, name: &str) -> Result<Config, Vec<Diagnostic>> {
+        let mut problems = Problems::default();
+        let (document, errors) = DeTable::parse_recoverable(text);
+        say_syntax(text, &errors, &mut problems);
+        // What a broken text seems to say would only bring errors that are none.
+        if errors.is_empty() {
+            let raw = RawConfig::read_table(document.get_ref(), &mut problems);
+            let config = read::config(raw, &mut problems);
+            if problems.count() == 0 {
+                return Ok(config);
+            }
+        }
+        Err(problems.into_diagnostics(name, text))
+    }
+
+    /// The whole configuration as it is meant, every key with its value. Reads again as an equal one.
+    pub fn canonical(&self) -> String {
+        canonical::text(self)
+    }
+}
+
+/// Says what is no TOML. One slip (a bracket left open) makes the parser stumble over all that follows, so each
+/// statement is parsed for itself and its first error said; what only the whole has (a key twice) is said if nothing else is.
+fn say_syntax(text: &str, errors: &[toml::de::Error], problems: &mut Problems) {
+    if errors.is_empty() {
+        return;
+    }
+    let mut say = |start: usize, error: &toml::de::Error| {
+        let at = start + error.span().map_or(0, |span| span.start);
+        problems.say(at, format!("this is not TOML: {}", error.message().replace('\n', "; ")));
+    };
+    let mut found = false;
+    for (start, statement) in statements(text) {
+        if let Err(error) = DeTable::parse(statement) {
+            say(start, &error);
+            found = true;
+        }
+    }
+    if !found {
+        errors.iter().for_each(|error| say(0, error));
+    }
+}
+
+/// Cuts a text before each line that begins like a section or a key; the pieces with their byte offsets.
+fn statements(text: &str) -> Vec<(usize, &str)> {
+    let begins = |line: &str| {
+        let line = line.trim_start();
+        let word = line.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        line.starts_with('[') || (word.len() < line.len() && word.trim_start().starts_with('='))
+    };
+    let mut cuts = vec![0];
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if at > 0 && begins(line) {
+            cuts.push(at);
+        }
+        at += line.len();
+    }
+    let ends = cuts[1..].iter().copied().chain([text.len()]).collect::<Vec<_>>();
+    cuts.into_iter().zip(ends).map(|(from, to)| (from, &text[from..to])).collect()
+}
+
+/// An I/O error without Rust's `(os error 2)`.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

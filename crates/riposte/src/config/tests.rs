@@ -1,0 +1,448 @@
+//! The configuration as a whole: what is refused and how, and that what is printed reads again as the same.
+
+use super::raw::SECTIONS;
+use super::*;
+use detect::config::{DistributedConfig, SequentialConfig};
+use model::level::DangerLevel;
+use model::net::{Prefix, Protocol};
+use policy::config::{Ignore, SpoofableConfig, StormConfig};
+use proptest::prelude::*;
+use std::net::IpAddr;
+use std::time::Duration;
+
+const EXAMPLE: &str = include_str!("../../../../packaging/riposte.toml");
+
+fn errors(text: &str) -> Vec<String> {
+    match Config::parse(text, "r.toml") {
+        Ok(_) => Vec::new(),
+        Err(lines) => lines.iter().map(Diagnostic::to_string).collect(),
+    }
+}
+
+#[track_caller]
+fn refused(text: &str, line: &str) {
+    assert_eq!(errors(text), [line], "{text}");
+}
+
+/// The example with its keys made real: `#key = …` and `#[section]` lose their mark, prose (`# …`) stays.
+fn uncommented(keep: impl Fn(&str) -> bool) -> String {
+    let real = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') && !rest.is_empty()).map(str::to_owned);
+    EXAMPLE.lines().filter(|line| keep(line)).map(|line| real(line).unwrap_or_else(|| line.to_owned()) + "\n").collect()
+}
+
+#[test]
+fn nothing_at_all_is_the_default() {
+    assert_eq!(Config::parse("", "x"), Ok(Config::default()));
+    assert_eq!(Config::parse(EXAMPLE, "x"), Ok(Config::default()));
+}
+
+#[test]
+fn the_example_shows_the_defaults() {
+    // What has no default is marked as such; the log's keys stand after its header.
+    let mut in_log = false;
+    let kept: Vec<&str> = EXAMPLE
+        .lines()
+        .filter(|line| {
+            in_log = (in_log || line.starts_with("#[[")) && !line.starts_with("#[scan]");
+            !in_log && !line.contains("# default: none")
+        })
+        .collect();
+    let text = uncommented(|line| kept.contains(&line));
+    assert!(text.contains("\n[scan]\npackets") || text.contains("\n[scan]\n#"), "{text}");
+    assert_eq!(Config::parse(&text, "x"), Ok(Config::default()), "{text}");
+}
+
+#[test]
+fn the_example_has_every_key() {
+    let text = uncommented(|_| true);
+    let mut section = String::new();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in text.lines().map(|line| line.split("    #").next().unwrap_or(line)) {
+        if line.starts_with('[') {
+            section = line.to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            found.push((section.clone(), key.to_owned()));
+        }
+    }
+    let headers: Vec<String> =
+        text.lines().filter(|line| line.starts_with('[')).map(|line| line.split("    #").next().unwrap().to_owned()).collect();
+    let mut known = 0;
+    for (name, keys) in SECTIONS {
+        for key in *keys {
+            let inner = format!("{}.{key}", name.trim_matches(['[', ']']));
+            let inner = inner.trim_start_matches('.');
+            let is_section = SECTIONS.iter().any(|(other, _)| other.trim_matches(['[', ']']) == inner);
+            if is_section {
+                assert!(headers.iter().any(|header| header.trim_matches(['[', ']']).starts_with(inner)), "no section {inner}");
+            } else {
+                known += 1;
+                assert!(found.contains(&((*name).to_owned(), (*key).to_owned())), "no {key} in {name}");
+            }
+        }
+    }
+    assert_eq!(found.len(), known, "the example has keys that are none, or some twice");
+}
+
+#[test]
+fn the_canonical_form_has_every_key() {
+    let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
+    let text = Config::parse(&format!("[control]\ngroup='adm'\n{logs}"), "x").unwrap().canonical();
+    for (name, keys) in SECTIONS {
+        for key in *keys {
+            let is_section =
+                text.lines().any(|line| line.starts_with('[') && line.trim_matches(['[', ']']).split('.').any(|part| part == *key));
+            assert!(is_section || text.contains(&format!("\n{key} = ")), "no {key} of {name} in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn unknown_keys_get_the_nearest_right_word() {
+    refused("[scan]\npacket = 1", "r.toml:2:1: unknown key 'packet' in [scan]; did you mean 'packets'?");
+    refused("[policy]\n  dry-run = true", "r.toml:2:3: unknown key 'dry-run' in [policy]; did you mean 'dry_run'?");
+    refused("[polcy]\ndry_run = true", "r.toml:1:2: unknown section 'polcy' outside the sections; did you mean 'policy'?");
+    refused("[scan]\nescalation = 2", "r.toml:2:1: unknown key 'escalation' in [scan]; it belongs in [policy]");
+    refused("dry_run = true", "r.toml:1:1: unknown key 'dry_run' outside the sections; it belongs in [policy]");
+    refused("[storm]\npause='1m'", "r.toml:1:2: unknown section 'storm' outside the sections; did you mean [policy.storm]?");
+    refused("[store]\nzzz = 1", "r.toml:2:1: unknown key 'zzz' in [store]");
+    refused("[policy.derive]\nadmins = true", "r.toml:2:1: unknown key 'admins' in [policy.derive]; did you mean 'admin'?");
+    refused("[store]\n\"a\\u001b[2J\" = 1", "r.toml:2:1: unknown key 'a\\u{1b}[2J' in [store]");
+}
+
+#[test]
+fn values_of_the_wrong_kind_say_what_is_wanted() {
+    refused("[policy]\ndry_run = 'yes'", "r.toml:2:11: [policy] dry_run: true or false is wanted, not the text 'yes'");
+    refused("[policy]\nescalation = 1.5", "r.toml:2:14: [policy] escalation: a whole number is wanted, not '1.5'");
+    refused("[policy]\nexempt = '::1'", "r.toml:2:10: [policy] exempt: a list [ … ] is wanted, not the text '::1'");
+    refused("[policy]\nexempt = [1]", "r.toml:2:11: [policy] exempt: a text in quotes is wanted, not '1'");
+    refused("scan = 1", "r.toml:1:8: [scan] is a section and not a value: write it in a line of its own, in brackets");
+    refused("[sense.log]\nkind='kmsg'", "r.toml:1:1: there may be several of these: write [[sense.log]] with two brackets");
+    refused("[scan]\nforget = 600", "r.toml:2:10: [scan] forget: a text in quotes is wanted, not '600'");
+    refused(
+        "[store]\nhistory_max = 99999999999999999999",
+        "r.toml:2:15: [store] history_max: a whole number is wanted, not '99999999999999999999'",
+    );
+}
+
+#[test]
+fn impossible_thresholds_are_refused() {
+    for (text, line) in [
+        ("[scan]\npackets = [5, 20, 15, 30, 40]", "2:19: [scan] packets: the thresholds must rise: 15 is not more than 20"),
+        ("[scan]\npackets = [5, 5, 15, 30, 40]", "2:15: [scan] packets: the thresholds must rise: 5 is not more than 5"),
+        ("[scan]\npackets = [0, 5, 15, 30, 40]", "2:12: [scan] packets: 0 is not within 1 to 9223372036854775807"),
+        ("[scan]\nhosts = [1, 2]", "2:9: [scan] hosts: five numbers are wanted, one for each danger level, not 2"),
+        ("[scan]\nhosts = [2, 3, 4, 5, 4294967296]", "2:22: [scan] hosts: 4294967296 is not within 2 to 4294967295"),
+        ("[scan]\nport_range = -1", "2:14: [scan] port_range: -1 is not within 0 to 65535"),
+        ("[scan]\ncount_by_ipv4 = 33", "2:17: [scan] count_by_ipv4: 33 is not within 16 to 32"),
+        ("[scan]\ncount_by_ipv6 = 129", "2:17: [scan] count_by_ipv6: 129 is not within 32 to 128"),
+        ("[scan]\ntracked_sources = 1023", "2:19: [scan] tracked_sources: 1023 is not within 1024 to 16777216"),
+        ("[scan]\ndecay = '0s'", "2:9: [scan] decay: 0s is not within 1s to 365d"),
+        ("[scan.sequential]\nfalse_positive = 0", "2:18: [scan.sequential] false_positive: 0 is no chance: above 0, below 1"),
+        ("[scan.sequential]\ndetection = nan", "2:13: [scan.sequential] detection: NaN is no chance: above 0, below 1"),
+        ("[scan.distributed]\nfresh_share = 1.01", "2:15: [scan.distributed] fresh_share: 1.01 is no share: above 0, up to 1"),
+        ("[policy]\nblock_level = 6", "2:15: [policy] block_level: 6 is not within 1 to 5"),
+        ("[policy]\nescalation = 0", "2:14: [policy] escalation: 0 is not within 1 to 100"),
+        (
+            "[policy]\nblock_for = ['1m','1m','1m','1m']",
+            "2:13: [policy] block_for: five times are wanted, one for each danger level, not 4",
+        ),
+        (
+            "[policy]\nblock_for = ['2m','1m','3m','4m','5m']",
+            "2:19: [policy] block_for: a higher danger level must not earn less: 1m is less than 2m",
+        ),
+        ("[sense.nflog]\nrate = 0", "2:8: [sense.nflog] rate: 0 is not within 1 to 1000000"),
+        ("[sense.nflog]\ngroup = 0", "2:9: [sense.nflog] group: 0 is not within 1 to 65535"),
+        ("[sense.nflog]\nssh_ports = [22, 70000]", "2:18: [sense.nflog] ssh_ports: 70000 is no port (1 to 65535)"),
+    ] {
+        refused(text, &format!("r.toml:{line}"));
+    }
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused() {
+    for (text, line) in [
+        ("[policy]\nblock_max = '1h'", "2:13: [policy] block_for: 1d is more than block_max = \"1h\""),
+        ("[policy.spoofable]\nblock_max = '31d'", "2:13: [policy.spoofable] block_max: 31d is more than [policy] block_max = \"30d\""),
+        ("[policy]\nblocks_per_minute = 10", "2:21: [policy.spoofable] blocks_per_minute: 20 is more than [policy] blocks_per_minute = 10"),
+        ("[policy]\nblocks_total = 199", "2:16: [policy.spoofable] blocks_standing: 200 is more than [policy] blocks_total = 199"),
+        (
+            "[scan]\nforget = '1h'\nslow_gap = '1h'",
+            "3:12: [scan] slow_gap: 1h between two probes is never seen, for a source is forgotten after forget = \"1h\"",
+        ),
+        (
+            "[scan.sequential]\nbenign_success = 0.2",
+            "2:18: [scan.sequential] scanner_success: 0.2 is not less than benign_success = 0.2: a scanner must fail more often",
+        ),
+        (
+            "[scan.sequential]\ndetection = 0.001",
+            "2:13: [scan.sequential] false_positive: 0.001 is not less than detection = 0.001: the benign would be convicted as often as scanners",
+        ),
+        ("[sense.nflog]\nrate = 50", "2:8: [sense.nflog] per_source_rate: 100 for one source is more than rate = 50 for all"),
+    ] {
+        refused(text, &format!("r.toml:{line}"));
+    }
+}
+
+#[test]
+fn words_times_and_addresses_are_refused_with_examples() {
+    for (text, line) in [
+        (
+            "[policy]\nblock_max = '10 minutes'",
+            "2:13: [policy] block_max: '10 minutes' is no length of time; write it like \"90s\", \"10m\", \"1h30m\" or \"7d\" (s, m, h, d, w)",
+        ),
+        (
+            "[policy]\nblock_for = ['1m','1m','1m','1m','never']",
+            "2:34: [policy] block_for: 'never' is not possible here: only an operator blocks for good (riposte block)",
+        ),
+        ("[respond]\nkind = 'nftable'", "2:8: [respond] kind: 'nftable' is none of nftables, null; did you mean 'nftables'?"),
+        ("[log]\nlevel = 'Info'", "2:9: [log] level: 'Info' is none of error, warn, info, debug, trace; did you mean 'info'?"),
+        ("[policy]\nexempt = ['10.0.0.0/33']", "2:11: [policy] exempt: '10.0.0.0/33': '33' is no prefix length for this address"),
+        ("[policy]\nexempt = ['2001:db8::/129']", "2:11: [policy] exempt: '2001:db8::/129': '129' is no prefix length for this address"),
+        ("[policy]\nexempt = ['10.0.0']", "2:11: [policy] exempt: '10.0.0' is no address, prefix or host name"),
+        (
+            "[policy]\nignore = ['tpc/1']",
+            "2:11: [policy] ignore: 'tpc' is no protocol name or number; did you mean 'tcp'?; write entries like \"tcp/61000-61356\", \"udp/53\" or \"icmp\"",
+        ),
+        ("[policy]\nignore = ['udp/9-1']", "2:11: [policy] ignore: 'udp/9-1': '9-1' is no port (0 to 65535) and no rising range of ports"),
+        ("[policy]\nignore = ['icmp/8']", "2:11: [policy] ignore: 'icmp/8': icmp has no ports"),
+        ("[store]\npath = 'var'", "2:8: [store] path: 'var' must start with '/': the daemon's own folder is not where you typed this"),
+        ("[process]\nuser = 'root'", "2:8: [process] user: root is refused: these processes read hostile bytes and must have no privilege"),
+        ("[control]\ngroup = 'a b'", "2:9: [control] group: 'a b' is no name of a user or group"),
+    ] {
+        refused(text, &format!("r.toml:{line}"));
+    }
+    let long = format!("[control]\nsocket = '/{}'", "x".repeat(107));
+    refused(&long, "r.toml:2:10: [control] socket: a socket's path has at most 107 bytes, this one has 108");
+}
+
+#[test]
+fn logs_are_read_by_their_kind() {
+    let text = "
+        [[sense.log]]
+        kind = 'file'
+        path = '/var/log/kern.log'
+        from = 'start'
+        timezone = '+02:00'
+        [[sense.log]]
+        kind = 'journal'
+        [[sense.log]]
+        kind = 'syslog'
+        listen = '[::1]:5514'
+    ";
+    let config = Config::parse(text, "x").unwrap();
+    assert!(config.nflog.enabled);
+    assert_eq!(config.logs.len(), 3);
+    assert_eq!(config.logs[1], LogSource::Journal { from: StartAt::End });
+    assert_eq!(config.logs[2], LogSource::Syslog { socket: SyslogSocket::Udp("[::1]:5514".parse().unwrap()), timezone: None });
+    for (text, line) in [
+        ("path = '/x'", "1:1: [[sense.log]]: 'kind' is missing: file, pipe, kmsg, journal or syslog"),
+        ("kind = 'file'", "1:1: [[sense.log]]: a log of kind \"file\" needs a 'path'"),
+        ("kind = 'fil'", "2:8: [[sense.log]] kind: 'fil' is none of file, pipe, kmsg, journal, syslog; did you mean 'file'?"),
+        ("kind = 'kmsg'\npath = '/x'", "3:8: [[sense.log]] path: a log of kind \"kmsg\" has no such key"),
+        ("kind = 'pipe'\npath = '/x'\nfrom = 'end'", "4:8: [[sense.log]] from: a log of kind \"pipe\" has no such key"),
+        ("kind = 'syslog'", "1:1: [[sense.log]]: a log of kind \"syslog\" needs a 'path' or 'listen'"),
+        (
+            "kind = 'syslog'\nlisten = '0.0.0.0:514'",
+            "3:10: [[sense.log]] listen: 0.0.0.0:514 is no loopback address with a port: anybody could write log lines there",
+        ),
+        ("kind = 'syslog'\nlisten = '5514'", "3:10: [[sense.log]] listen: '5514' is no address and port; write it like \"127.0.0.1:5514\""),
+        (
+            "kind = 'pipe'\npath = '/x'\ntimezone = '+25:00'",
+            "4:12: [[sense.log]] timezone: '+25:00' is no time zone of this system; write \"UTC\", \"+02:00\" or \"Europe/Vienna\"",
+        ),
+    ] {
+        refused(&format!("[[sense.log]]\n{text}"), &format!("r.toml:{line}"));
+    }
+    let many = "[[sense.log]]\nkind = 'kmsg'\n".repeat(33);
+    refused(&many, "r.toml:65:1: [[sense.log]]: at most 32 of them, not 33");
+}
+
+#[test]
+fn all_errors_come_at_once_and_in_order() {
+    let lines = errors("[log]\nlevel = 1\n[store]\npth = '/x'\n[scan]\nprotocols = 1\ndecay = 'x'\n");
+    assert_eq!(lines.len(), 4);
+    assert!(lines.is_sorted_by_key(|line| line.split(':').nth(1).map(str::to_owned)), "{lines:?}");
+    let many: String = (0..50).map(|n| format!("key{n} = 1\n")).collect();
+    let lines = errors(&many);
+    assert_eq!(lines.len(), 21);
+    assert_eq!(lines[20], "r.toml: and 30 more");
+}
+
+#[test]
+fn exemptions_are_bounded_and_names_kept_apart() {
+    let config = Config::parse("[policy]\nexempt = ['192.0.2.7/24', 'Admin.example.org.', '192.0.2.0/24', '::1']", "x").unwrap();
+    assert_eq!(config.policy.exempt, ["192.0.2.0/24".parse::<Prefix>().unwrap(), "::1".parse().unwrap()]);
+    assert_eq!(config.exempt_names, ["admin.example.org"]);
+    let list: Vec<String> = (0..=4096).map(|n| format!("'10.0.{}.{}'", n / 256, n % 256)).collect();
+    refused(&format!("[policy]\nexempt = [{}]", list.join(",")), "r.toml:2:10: [policy] exempt: at most 4096 entries, not 4097");
+    assert!(Config::parse(&format!("[policy]\nexempt = [{}]", list[1..].join(",")), "x").is_ok());
+}
+
+#[test]
+fn what_is_no_toml_is_one_line_with_its_place() {
+    for (text, lines) in [
+        (
+            "[scan]\ndecay = 10m\nhosts = [1, 2\n[policy]\ndry_run = true\nescalation = = 3\n",
+            &["2:9: string values must be quoted, expected literal string", "3:14: unclosed array, expected `]`", "6:14: "][..],
+        ),
+        ("[scan\nprotocols = 5", &["1:6: unclosed table, expected `]`"]),
+        ("[scan]\ndecay = \"1h\n[policy]\n", &["2:12: invalid basic string, expected `\"`"]),
+        ("dry_run true", &["1:9: key with no value, expected `=`"]),
+        ("[scan]\nprotocols = 5\nprotocols = 6\n[scan]\n", &["3:1: duplicate key", "4:2: duplicate key"]),
+        ("[policy]\nexempt = [\n  '::1',\n  '::2'\n", &["4:"]),
+    ] {
+        let found: Vec<String> = errors(text).iter().map(|line| line.replace("this is not TOML: ", "").replace("r.toml:", "")).collect();
+        assert!(found.len() == lines.len() && found.iter().zip(lines).all(|(found, line)| found.starts_with(line)), "{text}: {found:?}");
+        assert!(errors(text).iter().all(|line| line.contains(": this is not TOML: ") && !line.contains('\n')));
+    }
+}
+
+#[test]
+fn files_that_cannot_be_read_say_so_in_one_line() {
+    let lines = |path: &Path| Config::load(path).unwrap_err().iter().map(Diagnostic::to_string).collect::<Vec<_>>();
+    assert_eq!(lines(Path::new("/nowhere/r.toml")), ["/nowhere/r.toml: cannot be read: No such file or directory"]);
+    assert_eq!(lines(Path::new("/")), ["/: cannot be read: Is a directory"]);
+    assert_eq!(lines(Path::new("/dev/zero")), ["/dev/zero: is longer than 4194304 bytes: that is no configuration"]);
+    let path = std::env::temp_dir().join(format!("riposte-config-{}.toml", std::process::id()));
+    std::fs::write(&path, b"# fine\n# caf\xe9\n").unwrap();
+    let found = lines(&path);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(found, [format!("{}:2:6: this is not UTF-8 text", path.display())]);
+}
+
+fn a_period(most: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![1..=most.min(7_200), 60..=most].prop_map(Duration::from_secs)
+}
+
+fn a_source() -> impl Strategy<Value = LogSource> {
+    let path = || "/[a-zA-Z0-9 ._'\"\\\\/é-]{0,30}".prop_map(PathBuf::from);
+    let zone = || {
+        prop_oneof![Just(None), Just(Some("UTC")), Just(Some("+02:00")), Just(Some("-03:30"))].prop_map(|name: Option<&str>| {
+            let text = name.map_or_else(String::new, |name| format!("timezone='{name}'"));
+            let config = Config::parse(&format!("[[sense.log]]\nkind='pipe'\npath='/x'\n{text}"), "x").unwrap();
+            match config.logs.into_iter().next() {
+                Some(LogSource::Pipe { timezone, .. }) => timezone,
+                other => panic!("{other:?}"),
+            }
+        })
+    };
+    let from = || prop_oneof![Just(StartAt::End), Just(StartAt::Start)];
+    prop_oneof![
+        (path(), from(), zone()).prop_map(|(path, from, timezone)| LogSource::File { path, from, timezone }),
+        (path(), zone()).prop_map(|(path, timezone)| LogSource::Pipe { path, timezone }),
+        from().prop_map(|from| LogSource::Kmsg { from }),
+        from().prop_map(|from| LogSource::Journal { from }),
+        (path(), zone()).prop_map(|(path, timezone)| LogSource::Syslog { socket: SyslogSocket::Unix(path), timezone }),
+        (1_u16.., zone()).prop_map(|(port, timezone)| LogSource::Syslog {
+            socket: SyslogSocket::Udp(SocketAddr::from(([127, 0, 0, 1], port))),
+            timezone
+        }),
+    ]
+}
+
+fn a_scan() -> impl Strategy<Value = ScanConfig> {
+    let levels = prop::collection::btree_set(2..u32::MAX, 5);
+    let chances = (0.5..0.999, 0.001..0.499, 1e-9..0.1, 0.2..0.999_999);
+    let distributed = (2_usize..65_536, 2_usize..65_536, a_period(86_400), 1e-6..=1.0);
+    let rest = (any::<u16>(), 2_u32..=256, a_period(31_536_000), a_period(31_535_000), 16_u8..=32, 32_u8..=128, 1_024_usize..16_777_216);
+    (levels, chances, distributed, rest).prop_map(|(levels, chances, distributed, rest)| {
+        let levels: Vec<u32> = levels.into_iter().collect();
+        ScanConfig {
+            packets: std::array::from_fn(|n| u64::from(levels[n]) * 7),
+            hosts: std::array::from_fn(|n| levels[n]),
+            port_range: rest.0,
+            protocols: rest.1,
+            decay: rest.2,
+            forget: rest.3 + Duration::from_secs(60),
+            slow_gap: rest.3,
+            sequential: SequentialConfig {
+                benign_success: chances.0,
+                scanner_success: chances.1,
+                false_positive: chances.2,
+                detection: chances.3,
+            },
+            distributed: DistributedConfig {
+                sources: distributed.0,
+                ports: distributed.1,
+                window: distributed.2,
+                fresh_share: distributed.3,
+            },
+            count_by_ipv4: rest.4,
+            count_by_ipv6: rest.5,
+            tracked_sources: rest.6,
+        }
+    })
+}
+
+fn a_policy() -> impl Strategy<Value = PolicyConfig> {
+    let prefix = (any::<bool>(), any::<u128>(), 0_u8..=128).prop_map(|(six, bits, len)| {
+        Prefix::new(if six { IpAddr::from(bits.to_be_bytes()) } else { IpAddr::from((bits as u32).to_be_bytes()) }, len)
+    });
+    let ignore = prop_oneof![
+        any::<u8>().prop_map(|n| Ignore { protocol: Protocol(n), ports: None }),
+        (any::<u16>(), any::<u16>()).prop_map(|(a, b)| Ignore { protocol: Protocol::UDP, ports: Some((a.min(b), a.max(b))) }),
+    ];
+    let lists = (prop::collection::btree_set(prefix, 0..9), prop::collection::vec(ignore, 0..9));
+    let times = prop::collection::vec(a_period(3_600), 5);
+    let numbers = (any::<bool>(), 1_u8..=5, 1_u32..=100, 20_u32..10_000_000, 200_usize..2_000_000);
+    let storm = (2_usize..65_536, a_period(86_400), 0_u64..604_800);
+    (lists, times, numbers, storm, any::<bool>()).prop_map(|(lists, mut times, numbers, storm, may_block)| {
+        times.sort();
+        PolicyConfig {
+            dry_run: numbers.0,
+            block_level: DangerLevel::new(numbers.1).unwrap(),
+            block_for: std::array::from_fn(|n| times[n]),
+            escalation: numbers.2,
+            block_max: times[4],
+            strikes_forget: times[4] + Duration::from_secs(60),
+            spoofable: SpoofableConfig { may_block, block_max: times[0], blocks_per_minute: numbers.3 / 3, blocks_standing: numbers.4 / 2 },
+            blocks_per_minute: numbers.3,
+            blocks_total: numbers.4,
+            storm: StormConfig { offenders: storm.0, window: storm.1, pause: Duration::from_secs(storm.2) },
+            exempt: lists.0.into_iter().collect(),
+            ignore: lists.1,
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_canonical_form_reads_again_as_the_same(
+        logs in prop::collection::vec(a_source(), 0..4),
+        scan in a_scan(),
+        policy in a_policy(),
+        flags in any::<[bool; 6]>(),
+        names in prop::collection::btree_set("[a-z]{1,9}\\.[a-z]{2,3}", 0..4),
+        paths in ("/[a-zA-Z0-9 '\"\\\\é]{0,40}", "/[a-z]{0,40}"),
+        numbers in (1_u32..36_500, 1_u64..1_000_000_000, 1_u16.., 100_u32..1_000_000, prop::collection::btree_set(1_u16.., 0..5)),
+        words in (0_usize..2, 0_usize..5, 0_usize..2, prop::option::of("[a-z_][a-z0-9_-]{0,20}")),
+    ) {
+        let config = Config {
+            store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1 },
+            control: ControlConfig { socket: paths.1.into(), group: words.3 },
+            process: ProcessConfig { user: "_r".to_owned() },
+            nflog: NflogConfig {
+                enabled: flags[0], group: numbers.2, rate: numbers.3, burst: numbers.3, per_source_rate: numbers.3 / 2,
+                per_source_burst: 1, ssh_ports: numbers.4.into_iter().collect(),
+            },
+            logs,
+            scan,
+            policy,
+            exempt_names: names.into_iter().collect(),
+            derive: DeriveConfig {
+                own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4], root_servers: flags[5],
+            },
+            respond: Responder::ALL[words.0],
+            log: LoggingConfig { level: LogLevel::ALL[words.1], format: LogFormat::ALL[words.2] },
+        };
+        let text = config.canonical();
+        prop_assert_eq!(Config::parse(&text, "x").map_err(|lines| format!("{lines:?}\n{text}")), Ok(config));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(\\[{0,2}(scan|policy|sense\\.log|store)\\]{0,2}|[a-z_]{1,9}|packets|exempt| = |[\\[\\],'\"{}#.]|[0-9]{1,4}|\n|\\PC){0,60}") {
+        if let Err(lines) = Config::parse(&text, "x") {
+            prop_assert!(!lines.is_empty() && lines.iter().all(|line| !line.to_string().contains('\n')));
+        }
+    }
+}

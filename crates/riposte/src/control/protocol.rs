@@ -1,0 +1,152 @@
+//! What can be asked over the control socket, and how an answer looks. Documented in the manual: programs may speak it.
+//!
+//! A request is one line, such as `{"command":"explain","address":"203.0.113.9"}`; the answer is one line,
+//! `{"ok":true,"result":…}` or `{"ok":false,"error":"…"}`.
+
+use serde::{Deserialize, Serialize};
+
+/// Bytes of the longest request.
+pub const REQUEST_BYTES: usize = 4_096;
+/// Blocks in one page of `list`.
+pub const PAGE: usize = 5_000;
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Processes, sensors, counters.
+    Status,
+    /// One page of the blocks that stand, by address.
+    List {
+        /// Go on behind this prefix.
+        #[serde(default)]
+        after: Option<String>,
+    },
+    /// Block by hand.
+    Block {
+        /// Whom.
+        prefix: String,
+        /// For how many seconds; absent: until it is lifted.
+        #[serde(default)]
+        seconds: Option<u64>,
+        /// Why.
+        #[serde(default)]
+        note: String,
+    },
+    /// Lift a block, or all inside a prefix.
+    Unblock {
+        /// Whom.
+        prefix: String,
+    },
+    /// Never block.
+    Allow {
+        /// Whom.
+        prefix: String,
+        /// For how many seconds; absent: until it is taken back.
+        #[serde(default)]
+        seconds: Option<u64>,
+    },
+    /// Take an allowance back.
+    Disallow {
+        /// Whose.
+        prefix: String,
+    },
+    /// The operator's allowances.
+    Allowed,
+    /// Why, or why not.
+    Explain {
+        /// Whom.
+        address: String,
+    },
+    /// Past offences and decisions.
+    History {
+        /// Only this prefix.
+        #[serde(default)]
+        prefix: Option<String>,
+        /// Only the last so many seconds.
+        #[serde(default)]
+        since_secs: Option<u64>,
+        /// At most so many, the newest.
+        limit: usize,
+    },
+}
+
+impl Request {
+    /// Whether it changes anything: then only root may say it.
+    pub fn is_order(&self) -> bool {
+        match self {
+            Request::Block { .. } | Request::Unblock { .. } | Request::Allow { .. } | Request::Disallow { .. } => true,
+            Request::Status | Request::List { .. } | Request::Allowed | Request::Explain { .. } | Request::History { .. } => false,
+        }
+    }
+}
+
+/// One entry of the operator's allowances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedLine {
+    /// Whom.
+    pub prefix: String,
+    /// Until when (RFC 3339); absent: until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// What an order did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// In words.
+    pub said: String,
+    /// How many blocks were set or lifted.
+    pub changed: usize,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Whether it worked.
+    pub ok: bool,
+    /// What was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
+    /// Why it did not work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Reply {
+    /// An answer that worked.
+    pub fn of(result: &impl Serialize) -> Reply {
+        match serde_json::to_value(result) {
+            Ok(value) => Reply { ok: true, result: Some(value), error: None },
+            Err(error) => Reply::error(format!("the answer can't be written: {error}")),
+        }
+    }
+
+    /// An answer that did not.
+    pub fn error(why: impl Into<String>) -> Reply {
+        Reply { ok: false, result: None, error: Some(why.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_as_documented() {
+        let ask = |text: &str| serde_json::from_str::<Request>(text).map_err(|e| e.to_string());
+        assert_eq!(ask(r#"{"command":"status"}"#), Ok(Request::Status));
+        assert_eq!(
+            ask(r#"{"command":"block","prefix":"192.0.2.1"}"#),
+            Ok(Request::Block { prefix: "192.0.2.1".into(), seconds: None, note: String::new() })
+        );
+        assert!(ask(r#"{"command":"blok"}"#).unwrap_err().contains("unknown variant `blok`"));
+        assert!(ask(r#"{"command":"list","aftr":"x"}"#).unwrap_err().contains("unknown field `aftr`"));
+    }
+
+    #[test]
+    fn orders_are_told_from_questions() {
+        assert!(Request::Unblock { prefix: String::new() }.is_order());
+        assert!(!Request::Status.is_order());
+    }
+}

@@ -1,0 +1,159 @@
+//! The answering side of the control socket. Holds a bounded number of clients, each with a bounded request;
+//! never waits for any of them.
+
+use crate::control::protocol::{REQUEST_BYTES, Reply, Request};
+use model::limits;
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use sys::fd::{Interest, Poller};
+
+/// The listener and its clients. Poll tokens are `base` for the listener and `base + n` for clients.
+#[derive(Debug)]
+pub struct Server {
+    listener: UnixListener,
+    base: u64,
+    next: u64,
+    clients: BTreeMap<u64, Client>,
+    /// Connections closed at once because there were too many.
+    pub turned_away: u64,
+}
+
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    uid: u32,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+    sent: usize,
+}
+
+impl Server {
+    /// Takes over a listening socket.
+    ///
+    /// # Errors
+    /// If it can't be polled.
+    pub fn new(listener: UnixListener, poller: &Poller, base: u64) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        poller.add(listener.as_fd(), base, Interest::Read)?;
+        Ok(Server { listener, base, next: 1, clients: BTreeMap::new(), turned_away: 0 })
+    }
+
+    /// Whether this poll token is ours.
+    pub fn owns(&self, token: u64) -> bool {
+        token >= self.base
+    }
+
+    /// Does what the token is ready for. `answer` gets each whole request and whether root asks.
+    pub fn ready(&mut self, token: u64, poller: &Poller, mut answer: impl FnMut(Request, bool) -> Reply) {
+        if token == self.base {
+            self.accept(poller);
+        } else if let Some(client) = self.clients.get_mut(&token) {
+            if !client.serve(&mut answer) {
+                self.clients.remove(&token);
+            } else {
+                let interest = if client.answer.is_empty() { Interest::Read } else { Interest::Write };
+                if poller.modify(client.stream.as_fd(), token, interest).is_err() {
+                    self.clients.remove(&token);
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, poller: &Poller) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.clients.len() >= limits::CONTROL_CLIENTS {
+                self.turned_away += 1;
+                continue;
+            }
+            let token = self.base + self.next;
+            self.next += 1;
+            let peer = sys::fd::peer_credentials(stream.as_fd());
+            let polled = stream.set_nonblocking(true).and_then(|()| poller.add(stream.as_fd(), token, Interest::Read));
+            if let (Ok(peer), Ok(())) = (peer, polled) {
+                self.clients.insert(token, Client { stream, uid: peer.uid, request: Vec::new(), answer: Vec::new(), sent: 0 });
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Goes on until there is nothing to read or no room to write. False when the client is done with.
+    fn serve(&mut self, answer: &mut impl FnMut(Request, bool) -> Reply) -> bool {
+        loop {
+            if !self.answer.is_empty() {
+                match self.send() {
+                    Ok(true) => {}
+                    Ok(false) => return true,
+                    Err(_) => return false,
+                }
+            }
+            if let Some(end) = self.request.iter().position(|b| *b == b'\n') {
+                let line: Vec<u8> = self.request.drain(..=end).collect();
+                self.take(&line, answer);
+                continue;
+            }
+            if self.request.len() > REQUEST_BYTES {
+                return false;
+            }
+            let mut bytes = [0; 1_024];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return false,
+                Ok(len) => self.request.extend_from_slice(bytes.get(..len).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn take(&mut self, line: &[u8], answer: &mut impl FnMut(Request, bool) -> Reply) {
+        let reply = match serde_json::from_slice::<Request>(line) {
+            Ok(request) => answer(request, self.uid == 0),
+            Err(error) => Reply::error(format!("not understood: {error}")),
+        };
+        self.answer = serde_json::to_vec(&reply).unwrap_or_else(|_| b"{\"ok\":false}".to_vec());
+        self.answer.push(b'\n');
+        self.sent = 0;
+    }
+
+    /// Whether all of the answer is out.
+    fn send(&mut self) -> io::Result<bool> {
+        while let Some(rest) = self.answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(len) => self.sent += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.answer = Vec::new();
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::BufRead;
+
+    #[test]
+    fn several_requests_at_once_are_answered_in_order_and_a_flood_ends() {
+        let folder = std::env::temp_dir().join(format!("rp-control-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+        let _ = std::fs::remove_file(&path);
+        let poller = Poller::new().unwrap();
+        let mut server = Server::new(UnixListener::bind(&path).unwrap(), &poller, 1_000).unwrap();
+        let mut asker = UnixStream::connect(&path).unwrap();
+        asker.write_all(b"{\"command\":\"status\"}\nnonsense\n").unwrap();
+        server.ready(1_000, &poller, |_, _| unreachable!());
+        server.ready(1_001, &poller, |request, _| Reply::of(&format!("{request:?}")));
+        let mut lines = io::BufReader::new(asker.try_clone().unwrap()).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), r#"{"ok":true,"result":"Status"}"#);
+        assert!(lines.next().unwrap().unwrap().contains("not understood"));
+        asker.write_all(&[b'x'; 3 * REQUEST_BYTES]).unwrap();
+        server.ready(1_001, &poller, |_, _| unreachable!());
+        assert!(server.clients.is_empty(), "an endless request is cut off");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,363 @@
+//! The judge's answers on the control socket. Decides nothing itself: orders go through the court like everything else.
+
+use super::{Judge, Sensor};
+use crate::control::protocol::{AllowedLine, Done, PAGE, Reply, Request};
+use crate::lives::channel::frame_buffer;
+use crate::lives::now;
+use link::message::{Counter, Life, Message};
+use model::block::{Because, Block, Expiry, State};
+use model::decision::{Cap, Decision, ExemptReason, WatchReason};
+use model::event::Trust;
+use model::net::Prefix;
+use model::time::Time;
+use report::decision::Verdict;
+use report::explain::{Explanation, Outlook, SuspectFigures};
+use report::history::HistoryLine;
+use report::list::BlockLine;
+use report::serial::{Stamp, Whom};
+use report::status::{BlockCounts, Mode, ProcessLine, SensorLine, StatusReport, StormLine};
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use store::entry::Entry;
+use store::history::HistoryQuery;
+use sys::fd::{Interest, Poller};
+
+/// How long `status` waits for the sensors' counters; what is late is shown as it was.
+const COUNTERS_WAIT: Duration = Duration::from_millis(200);
+/// History entries in `explain`.
+const EXPLAIN_ENTRIES: usize = 100;
+/// The most history entries in one answer.
+const HISTORY_MAX: usize = 10_000;
+
+/// Answers one request.
+pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
+    if request.is_order() && !root {
+        return Reply::error("only root may give orders: try with sudo");
+    }
+    let now = now();
+    match request {
+        Request::Status => status(judge, now),
+        Request::List { after } => list(judge, after.as_deref(), now),
+        Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
+            let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
+            match judge.court.block(prefix, expiry, note, now) {
+                Ok(changed) => done(format!("{prefix} is blocked"), changed),
+                Err(refusal) => Reply::error(format!("{prefix} is not blocked: {refusal}")),
+            }
+        }),
+        Request::Unblock { prefix } => with_prefix(&prefix, |prefix| match judge.court.unblock(prefix, now) {
+            0 => match judge.court.judge.standing_for(prefix.addr()) {
+                Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
+                None => Reply::error(format!("{prefix} is not blocked")),
+            },
+            1 => done(format!("{prefix} is unblocked"), 1),
+            n => done(format!("{n} blocks inside {prefix} are lifted"), n),
+        }),
+        Request::Allow { prefix, seconds } => with_prefix(&prefix, |prefix| {
+            let until = seconds.map(|secs| now.after(Duration::from_secs(secs)));
+            match judge.court.allow(prefix, until, now) {
+                Ok(changed) => done(format!("{prefix} is never blocked"), changed),
+                Err(refusal) => Reply::error(format!("{prefix} is not allowed: {refusal}")),
+            }
+        }),
+        Request::Disallow { prefix } => with_prefix(&prefix, |prefix| match judge.court.disallow(prefix, now) {
+            true => done(format!("{prefix} is off the list"), 1),
+            false => Reply::error(format!("{prefix} is not on the list of 'riposte allow'")),
+        }),
+        Request::Allowed => {
+            let line = |(prefix, until): (Prefix, Option<Time>)| AllowedLine {
+                prefix: prefix.to_string(),
+                until: until.map(|at| report::time::Rfc3339(at).to_string()),
+            };
+            Reply::of(&judge.court.judge.allowed().into_iter().map(line).collect::<Vec<_>>())
+        }
+        Request::Explain { address } => match address.parse::<IpAddr>() {
+            Ok(addr) => explain(judge, model::net::canonical(addr), now),
+            Err(_) => Reply::error(format!("'{address}' is no IPv4 or IPv6 address")),
+        },
+        Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
+    }
+}
+
+fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
+    match text.parse::<Prefix>() {
+        Ok(prefix) => then(prefix),
+        Err(error) => Reply::error(error.to_string()),
+    }
+}
+
+fn done(said: String, changed: usize) -> Reply {
+    Reply::of(&Done { said, changed })
+}
+
+fn list(judge: &Judge, after: Option<&str>, now: Time) -> Reply {
+    let after = match after.map(str::parse::<Prefix>).transpose() {
+        Ok(after) => after,
+        Err(error) => return Reply::error(error.to_string()),
+    };
+    let blocks = judge.court.judge.standing().skip_while(|block| after.is_some_and(|after| block.scope.prefix() <= after)).take(PAGE);
+    let lines: Vec<BlockLine> = blocks.map(|block| line(judge, &block, now)).collect();
+    Reply::of(&lines)
+}
+
+fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
+    let mut line = BlockLine::of(block, State::Active, now);
+    if judge.court.judge.is_rehearsed(block.id) {
+        line.state = "dry run".into();
+    }
+    line
+}
+
+fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
+    let court = &judge.court;
+    let story = match court.store().story(addr, now, EXPLAIN_ENTRIES) {
+        Ok(story) => story,
+        Err(error) => return Reply::error(error.to_string()),
+    };
+    let whom = Prefix::host(addr);
+    let suspect = court.detectors.suspect(addr);
+    let bare = suspect.as_ref().map(|s| SuspectFigures {
+        first: Stamp(s.first),
+        last: Stamp(s.last),
+        packets: s.packets,
+        targets: s.targets,
+        endpoints: s.endpoints,
+        odds: Some(s.log_odds.exp()),
+        convicted: s.convicted,
+        level: s.level.map(|level| level.number()),
+        styles: s.styles.iter().map(|style| style.word().to_owned()).collect(),
+        trust: s.trust.word().to_owned(),
+    });
+    let strikes = story.strikes.iter().map(|strike| strike.count).max().unwrap_or(0);
+    let outlook = Outlook { dry_run: court.config().policy.dry_run, next_block_secs: Some(next_block_secs(judge, suspect.as_ref(), strikes)) };
+    let explanation = Explanation::compose(
+        Whom(whom),
+        court.judge.is_exempt(&whom).map(|reason| reason.word().to_owned()),
+        court.judge.standing_for(addr).map(|block| line(judge, &block, now)),
+        bare,
+        story.entries.iter().map(history_line).collect(),
+        strikes,
+        outlook,
+    );
+    Reply::of(&explanation)
+}
+
+/// How long the next block would be, were it decided now on evidence as before.
+fn next_block_secs(judge: &Judge, suspect: Option<&detect::suspect::Suspect>, strikes: u32) -> u64 {
+    let policy = &judge.court.config().policy;
+    let level = suspect.and_then(|s| s.level).map_or(0, |level| level.index());
+    let factor = policy.escalation.saturating_pow(strikes.min(64));
+    let longest = match suspect.map(|s| s.trust) {
+        Some(Trust::Handshake | Trust::Vouched) => policy.block_max,
+        Some(Trust::Spoofable) | None => policy.block_max.min(policy.spoofable.block_max),
+    };
+    policy.block_for[level].saturating_mul(factor).min(longest).as_secs()
+}
+
+fn history(judge: &Judge, prefix: Option<&str>, since_secs: Option<u64>, limit: usize, now: Time) -> Reply {
+    let whom = match prefix.map(str::parse::<Prefix>).transpose() {
+        Ok(whom) => whom,
+        Err(error) => return Reply::error(error.to_string()),
+    };
+    let since = since_secs.map(|secs| now.before(Duration::from_secs(secs)));
+    let query = HistoryQuery { whom, since, until: None, limit: limit.min(HISTORY_MAX), newest_first: true };
+    match judge.court.store().history(&query) {
+        Ok(entries) => Reply::of(&entries.iter().rev().map(history_line).collect::<Vec<HistoryLine>>()),
+        Err(error) => Reply::error(error.to_string()),
+    }
+}
+
+fn history_line(entry: &Entry) -> HistoryLine {
+    match entry {
+        Entry::Judged { offence, verdict } => {
+            let decision = decision(offence, verdict);
+            HistoryLine::of(offence, &Verdict::of(&decision, offence.at))
+        }
+        Entry::Turned { at, whom, id, turn } => event_line(*at, *whom, format!("block {id}"), turn.word().to_owned()),
+        Entry::Allowed { at, whom, .. } => event_line(*at, *whom, "operator".into(), "allowed by an operator".into()),
+        Entry::Disallowed { at, whom } => event_line(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
+    }
+}
+
+fn event_line(at: Time, whom: Prefix, charge: String, why: String) -> HistoryLine {
+    HistoryLine {
+        at: Stamp(at),
+        address: Whom(whom),
+        charge,
+        level: 0,
+        styles: Vec::new(),
+        trust: String::new(),
+        packets: 0,
+        targets: 0,
+        decision: "none".into(),
+        seconds: None,
+        why,
+    }
+}
+
+/// The decision again, from what the history keeps of it.
+fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict) -> Decision {
+    match *verdict {
+        store::entry::Verdict::Block { id, expiry } => Decision::Block(Block {
+            id,
+            scope: model::block::Scope::Source(offence.offender),
+            effect: model::block::Effect::Drop,
+            made: offence.at,
+            expiry,
+            because: Because::Offence {
+                charge: offence.charge,
+                level: offence.level,
+                styles: offence.styles,
+                trust: offence.trust,
+                strike: 1,
+            },
+        }),
+        store::entry::Verdict::Extend { id, expiry, strike } => Decision::Extend { id, expiry, strike },
+        store::entry::Verdict::Watch { until, why } => Decision::Watch { until, why },
+        store::entry::Verdict::Exempt(reason) => Decision::Exempt(reason),
+        store::entry::Verdict::Refuse(cap) => Decision::Refuse(cap),
+    }
+}
+
+fn status(judge: &mut Judge, now: Time) -> Reply {
+    ask_counters(judge);
+    let court = &judge.court;
+    let policy = court.judge.counters();
+    let operator = court.judge.standing().filter(|block| matches!(block.because, Because::Operator { .. })).count();
+    let report = StatusReport {
+        version: env!("CARGO_PKG_VERSION").into(),
+        uptime_secs: now.since(judge.began).as_secs(),
+        mode: if court.config().policy.dry_run { Mode::DryRun } else { Mode::Blocking },
+        processes: processes(judge),
+        sensors: judge.sensors.values().map(sensor_line).collect(),
+        counters: counters(judge),
+        blocks: BlockCounts {
+            active: policy.standing as u64,
+            spoofable: policy.standing_forgeable as u64,
+            proven: policy.standing.saturating_sub(policy.standing_forgeable + operator) as u64,
+            operator: operator as u64,
+        },
+        exemptions: court.judge.exemptions().iter().map(|e| (e.prefix.to_string(), e.reason.word().to_owned())).collect(),
+        storm: court.judge.storm().map(|storm| StormLine {
+            since: Stamp(storm.since),
+            until: Stamp(storm.until),
+            offenders: court.config().policy.storm.offenders as u64,
+            rolled_back: storm.rolled_back as u64,
+        }),
+    };
+    Reply::of(&report)
+}
+
+/// What only the asking side can read from /proc is left out: the judge sees no other process there.
+fn processes(judge: &Judge) -> Vec<ProcessLine> {
+    let line = |process: &link::message::Process| ProcessLine {
+        life: match process.life {
+            Life::Log => format!("log {}", process.slot),
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup => process.life.word().into(),
+        },
+        pid: process.pid,
+        uid: u32::MAX,
+        capabilities: Vec::new(),
+        no_new_privs: false,
+        seccomp: String::new(),
+        landlock: process.sandbox.clone(),
+        rss_kb: 0,
+    };
+    judge.processes.iter().map(line).collect()
+}
+
+fn sensor_line(sensor: &Sensor) -> SensorLine {
+    let pairs = sensor.counters.iter().map(|c| (c.name.clone(), c.value)).collect();
+    let kind = sensor.name.split(' ').next().unwrap_or_default().to_owned();
+    SensorLine { name: sensor.name.clone(), kind, state: "running".into(), counters: pairs }
+}
+
+fn counters(judge: &Judge) -> Vec<(String, u64)> {
+    let (court, policy, detect) = (&judge.court, judge.court.judge.counters(), judge.court.detectors.counters());
+    let t = court.tallies;
+    let stored = court.store().counts();
+    let mut list: Vec<(String, u64)> = [
+        ("events", t.events),
+        ("events ignored by configuration", t.ignored),
+        ("events with a time in the future", t.ahead),
+        ("offences", t.offences),
+        ("offences too old to act upon", t.stale),
+        ("blocks made", policy.made),
+        ("blocks by an operator", policy.ordered),
+        ("blocks extended", policy.extended),
+        ("blocks lifted", policy.lifted),
+        ("blocks expired", policy.expired),
+        ("blocks that failed", policy.failed),
+        ("storms", policy.storms),
+        ("blocks rolled back", policy.rolled_back),
+        ("offenders remembered", policy.strikes as u64),
+        ("offenders forgotten, table full", policy.strikes_forgotten),
+        ("derived exemptions dropped, table full", policy.exemptions_dropped as u64),
+        ("sources tracked", detect.tracked),
+        ("sources evicted", detect.evicted),
+        ("charged sources evicted", detect.evicted_charged),
+        ("probes of sources without room", detect.refused_admission),
+        ("sources forgotten", detect.forgotten),
+        ("sources charged", detect.charged),
+        ("sources convicted", detect.convicted),
+        ("targets tracked", detect.targets_tracked),
+        ("targets evicted", detect.targets_evicted),
+        ("shares without room", detect.shares_refused),
+        ("ledger steps out of order", t.illegal),
+        ("store errors", t.store_errors),
+        ("history entries dropped", t.entries_dropped),
+        ("history entries", stored.entries),
+        ("changes sent", t.changes),
+        ("changes that failed", t.failed),
+        ("messages not understood", judge.malformed),
+        ("control connections turned away", judge.turned_away),
+        ("ledger in memory only", u64::from(court.store_trouble.is_some())),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    list.extend(Cap::ALL.into_iter().map(|cap| (format!("refused: {cap}"), policy.refused(cap))).filter(|(_, n)| *n > 0));
+    list.extend(ExemptReason::ALL.into_iter().map(|why| (format!("exempt: {why}"), policy.exempt(why))).filter(|(_, n)| *n > 0));
+    list.extend(WatchReason::ALL.into_iter().map(|why| (format!("watched: {why}"), policy.watched(why))).filter(|(_, n)| *n > 0));
+    list.extend(judge.warden_counters.iter().map(|c: &Counter| (c.name.clone(), c.value)));
+    list
+}
+
+/// Asks everybody and waits a little. Events that come in meanwhile are taken as always.
+fn ask_counters(judge: &mut Judge) {
+    let mut open = 0;
+    for sensor in judge.sensors.values_mut() {
+        open += usize::from(sensor.link.send(&Message::AskCounters).is_ok());
+        sensor.counters.clear();
+    }
+    judge.warden_counters.clear();
+    open += usize::from(judge.warden.send(&Message::AskCounters).is_ok());
+    let Ok(poller) = Poller::new() else { return };
+    let mut polled = poller.add(judge.warden.as_fd(), super::WARDEN, Interest::Read).is_ok();
+    for (token, sensor) in &judge.sensors {
+        polled &= poller.add(sensor.link.as_fd(), *token, Interest::Read).is_ok();
+    }
+    let until = crate::lives::monotonic().after(COUNTERS_WAIT);
+    let (mut ready, mut frame) = (Vec::new(), frame_buffer());
+    while polled && open > answered(judge) {
+        let left = until.since(crate::lives::monotonic());
+        if left.is_zero() || poller.wait(Some(left), &mut ready).is_err() || ready.is_empty() {
+            return;
+        }
+        for event in &ready {
+            let heard = if event.token == super::WARDEN {
+                judge.hear_warden(event, &mut frame).is_ok_and(|alive| alive)
+            } else {
+                judge.hear_sensor(event, &mut frame).is_ok()
+            };
+            if !heard {
+                return;
+            }
+        }
+    }
+}
+
+fn answered(judge: &Judge) -> usize {
+    judge.sensors.values().filter(|sensor| !sensor.counters.is_empty()).count() + usize::from(!judge.warden_counters.is_empty())
+}

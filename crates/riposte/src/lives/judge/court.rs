@@ -1,0 +1,505 @@
+//! The court: events in, changes for the warden out, and the ledger written in between. Holds no descriptor and reads no clock,
+//! so that a simulation can drive it.
+
+use crate::config::Config;
+use detect::Detector;
+use detect::detectors::Detectors;
+use model::block::{Because, Block, BlockId, Change, Expiry, Installed, Outcome, Scope, State};
+use model::decision::{Decision, Exemption};
+use model::event::Event;
+use model::limits;
+use model::net::Prefix;
+use model::offence::Offence;
+use model::time::Time;
+use policy::escalate::StrikeChange;
+use policy::judge::Judge;
+use policy::ruling::{Lift, Refusal, Ruling};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+use store::Store;
+use store::entry::{Entry, Turn};
+use store::memory::Allowance;
+use store::tidy::Retention;
+
+/// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
+const AHEAD: Duration = Duration::from_secs(60);
+/// The kernel's timer and ours may differ by this much before a block is set again.
+const TIMER_SLACK: Duration = Duration::from_secs(2);
+/// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
+const ENTRIES_WAITING: usize = 100_000;
+
+/// What `status` shows of the court's own doings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tallies {
+    /// Events taken in.
+    pub events: u64,
+    /// Events that the ignore list took out.
+    pub ignored: u64,
+    /// Events whose time lay in the future and was taken for now.
+    pub ahead: u64,
+    /// Offences charged.
+    pub offences: u64,
+    /// Offences too old to act upon.
+    pub stale: u64,
+    /// Changes handed to the warden.
+    pub changes: u64,
+    /// Changes that failed there.
+    pub failed: u64,
+    /// Ledger steps that were not legal.
+    pub illegal: u64,
+    /// Writes that the store refused.
+    pub store_errors: u64,
+    /// History entries dropped while the store refused.
+    pub entries_dropped: u64,
+}
+
+/// The court.
+pub struct Court {
+    config: Config,
+    /// The detectors.
+    pub detectors: Detectors,
+    /// The judge.
+    pub judge: Judge,
+    store: Store,
+    /// Why the store is only in memory, if it is.
+    pub store_trouble: Option<String>,
+    /// What was done so far.
+    pub tallies: Tallies,
+    offences: Vec<Offence>,
+    outbox: Vec<Change>,
+    wanted: Vec<Block>,
+    extended: Vec<(BlockId, Expiry, u32)>,
+    marks: Vec<(BlockId, State)>,
+    entries: Vec<Entry>,
+    strikes: Vec<StrikeChange>,
+    /// Adds sent and not yet answered whose answer the ledger waits for.
+    unanswered: HashSet<BlockId>,
+    installed: HashMap<Scope, Expiry>,
+}
+
+impl std::fmt::Debug for Court {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Court").field("tallies", &self.tallies).finish_non_exhaustive()
+    }
+}
+
+impl Court {
+    /// A court with what the store remembers. `seed` keys the detectors' tables.
+    pub fn new(config: Config, store: Store, seed: u64, now: Time) -> Self {
+        let mut court = Court {
+            detectors: Detectors::new(&config.scan, seed),
+            judge: Judge::new(config.policy.clone()),
+            config,
+            store,
+            store_trouble: None,
+            tallies: Tallies::default(),
+            offences: Vec::new(),
+            outbox: Vec::new(),
+            wanted: Vec::new(),
+            extended: Vec::new(),
+            marks: Vec::new(),
+            entries: Vec::new(),
+            strikes: Vec::new(),
+            unanswered: HashSet::new(),
+            installed: HashMap::new(),
+        };
+        court.restore(now);
+        court
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The ledger and the history, for questions.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn restore(&mut self, now: Time) {
+        let allowances = self.read(Store::load_allow, now).unwrap_or_default();
+        for allowance in allowances {
+            let until = match allowance.until {
+                Expiry::At(at) => Some(at),
+                Expiry::Never => None,
+            };
+            if let Ok(ruling) = self.judge.allow(allowance.whom, until, now) {
+                self.absorb(ruling, now);
+            }
+        }
+        let live = self.read(Store::live, now).unwrap_or_default();
+        let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
+        let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
+        let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
+        let count = live.len();
+        for (block, refusal) in self.judge.restore(live, strikes, last_id) {
+            // It may still be set in the kernel: taking it out is harmless if it is not.
+            self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
+            self.marks.push((block.id, State::Lifted));
+            if matches!(refusal, Refusal::Exempt(_) | Refusal::ExemptInside(_)) {
+                self.entries.push(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn: Turn::LiftedAsExempt });
+            }
+            tracing::warn!(address = %block.scope.prefix(), %refusal, "block of the ledger not taken up again");
+        }
+        if count > 0 {
+            tracing::info!(blocks = count, "blocks taken over from the ledger");
+        }
+    }
+
+    fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {
+        match ask(&self.store, now) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.tallies.store_errors += 1;
+                tracing::error!(%error, "the ledger can't be read");
+                None
+            }
+        }
+    }
+
+    /// Takes events in, up to decisions.
+    pub fn observe(&mut self, events: &[Event], now: Time) {
+        for event in events {
+            self.tallies.events += 1;
+            if self.judge.ignores(event) {
+                self.tallies.ignored += 1;
+                continue;
+            }
+            let mut event = *event;
+            if event.at > now.after(AHEAD) {
+                self.tallies.ahead += 1;
+                event.at = now;
+            }
+            self.detectors.observe(&event, &mut self.offences);
+            self.sentence(now);
+        }
+    }
+
+    /// Lets the detectors and the judge do what is due.
+    pub fn tick(&mut self, now: Time) {
+        self.detectors.tick(now, &mut self.offences);
+        self.sentence(now);
+        let expired = self.judge.expire(now);
+        self.expired(&expired);
+    }
+
+    /// When `tick` is due next.
+    pub fn next_tick(&self) -> Option<Time> {
+        self.detectors.next_tick().into_iter().chain(self.judge.next_expiry()).min()
+    }
+
+    fn sentence(&mut self, now: Time) {
+        if self.offences.is_empty() {
+            return;
+        }
+        for offence in std::mem::take(&mut self.offences) {
+            self.tallies.offences += 1;
+            if now.since(offence.at) > self.config.policy.block_for[offence.level.index()] {
+                self.tallies.stale += 1;
+                continue;
+            }
+            let (decision, ruling) = self.judge.judge(&offence, now);
+            announce(&offence, &decision);
+            self.note(Entry::judged(&offence, &decision));
+            self.absorb(ruling, now);
+        }
+    }
+
+    fn note(&mut self, entry: Entry) {
+        if self.entries.len() >= ENTRIES_WAITING {
+            self.tallies.entries_dropped += 1;
+        } else {
+            self.entries.push(entry);
+        }
+    }
+
+    /// Takes a ruling's consequences in: they are written and sent by the next `commit`.
+    pub fn absorb(&mut self, ruling: Ruling, now: Time) {
+        self.expired(&ruling.expired);
+        self.strikes.extend(ruling.strikes);
+        for lifted in &ruling.lifted {
+            let whom = lifted.scope.prefix();
+            tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
+            let turn = match lifted.why {
+                Lift::Operator | Lift::Rehearsal => Turn::LiftedByOperator,
+                Lift::Exempt(_) => Turn::LiftedAsExempt,
+                Lift::RollBack => Turn::RolledBack,
+            };
+            self.marks.push((lifted.id, State::Lifted));
+            self.note(Entry::Turned { at: now, whom, id: lifted.id, turn });
+        }
+        self.outbox.extend(&ruling.changes);
+        if ruling.dry_run {
+            return;
+        }
+        for block in ruling.made {
+            if let Because::Operator { .. } = block.because {
+                self.note(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn: Turn::SetByOperator });
+            }
+            self.unanswered.insert(block.id);
+            self.wanted.push(block);
+        }
+        self.extended.extend(ruling.extended.iter().map(|block| (block.id, block.expiry, strike_of(block))));
+    }
+
+    fn expired(&mut self, ids: &[BlockId]) {
+        for id in ids {
+            self.marks.push((*id, State::Expired));
+            tracing::debug!(%id, "block expired");
+        }
+    }
+
+    /// Writes down what is about to be done and hands it over. What the ledger doesn't have to know first waits for `settle`.
+    pub fn commit(&mut self) -> Vec<Change> {
+        if !self.wanted.is_empty() {
+            match self.store.want(&self.wanted) {
+                Ok(()) => self.wanted.clear(),
+                Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
+            }
+        }
+        if !self.extended.is_empty() {
+            match self.store.extend(&self.extended) {
+                Ok(marked) => {
+                    self.tallies.illegal += marked.illegal as u64;
+                    self.extended.clear();
+                }
+                Err(error) => self.store_failed("longer blocks are set, but not in the ledger", &error),
+            }
+        }
+        self.tallies.changes += self.outbox.len() as u64;
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Whether there is anything to commit or settle.
+    pub fn has_work(&self) -> bool {
+        !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+    }
+
+    /// Writes down what has happened since.
+    pub fn settle(&mut self, now: Time) {
+        if !self.marks.is_empty() {
+            match self.store.mark(&self.marks, now) {
+                Ok(marked) => {
+                    self.tallies.illegal += marked.illegal as u64;
+                    self.marks.clear();
+                }
+                Err(error) => self.store_failed("states are not in the ledger", &error),
+            }
+        }
+        if !self.entries.is_empty() {
+            match self.store.record(&self.entries) {
+                Ok(()) => self.entries.clear(),
+                Err(error) => self.store_failed("offences are not in the history", &error),
+            }
+        }
+        if !self.strikes.is_empty() {
+            let (mut set, mut cleared) = (Vec::new(), Vec::new());
+            for change in &self.strikes {
+                match change {
+                    StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
+                    StrikeChange::Clear(prefix) => cleared.push(*prefix),
+                }
+            }
+            match self.store.save_strikes(&set).and_then(|()| self.store.forget_strikes(&cleared)) {
+                Ok(()) => self.strikes.clear(),
+                Err(error) => self.store_failed("strikes are not in the ledger", &error),
+            }
+        }
+        self.bound();
+    }
+
+    /// What a failing store keeps waiting stays bounded.
+    fn bound(&mut self) {
+        for excess in [
+            self.marks.len().saturating_sub(limits::BLOCKS),
+            self.wanted.len().saturating_sub(limits::BLOCKS),
+            self.strikes.len().saturating_sub(limits::STRIKES),
+        ] {
+            self.tallies.entries_dropped += excess as u64;
+        }
+        self.marks.truncate(limits::BLOCKS);
+        self.wanted.truncate(limits::BLOCKS);
+        self.strikes.truncate(limits::STRIKES);
+    }
+
+    fn store_failed(&mut self, what: &str, error: &store::error::Error) {
+        // Said once in a while only: a full disk must not fill the log, too.
+        if self.tallies.store_errors.is_power_of_two() || self.tallies.store_errors == 0 {
+            tracing::warn!(%error, "{what}");
+        }
+        self.tallies.store_errors += 1;
+    }
+
+    /// Does a little of what retention asks for; true if there is more to do.
+    pub fn tidy(&mut self, now: Time) -> bool {
+        let retention = Retention { days: self.config.store.history_days, entries_max: self.config.store.history_max };
+        match self.store.tidy(now, &retention) {
+            Ok(tidied) => tidied.more,
+            Err(error) => {
+                self.store_failed("the ledger can't be tidied", &error);
+                false
+            }
+        }
+    }
+
+    /// What became of changes.
+    pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
+        for (id, outcome) in outcomes {
+            let awaited = self.unanswered.remove(id);
+            match outcome {
+                Outcome::Added => {
+                    if awaited {
+                        self.marks.push((*id, State::Active));
+                    }
+                }
+                Outcome::Removed => {}
+                Outcome::Unsupported | Outcome::Failed(_) => self.failed(*id, *outcome, now),
+            }
+            let ruling = self.judge.outcome(*id, *outcome, now);
+            self.absorb(ruling, now);
+        }
+    }
+
+    fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
+        self.tallies.failed += 1;
+        let turn = match outcome {
+            Outcome::Failed(fault) => Turn::Failed(fault),
+            Outcome::Unsupported | Outcome::Added | Outcome::Removed => Turn::Unsupported,
+        };
+        self.marks.push((id, State::Failed));
+        if let Some(block) = self.judge.block_of(id) {
+            let whom = block.scope.prefix();
+            tracing::warn!(address = %whom, %id, why = turn.word(), "block not set");
+            self.note(Entry::Turned { at: now, whom, id, turn });
+        }
+    }
+
+    /// Takes one piece of what the kernel really has; after the last, what differs from the ledger is put right.
+    pub fn installed(&mut self, items: &[Installed], last: bool, now: Time) {
+        self.installed.extend(items.iter().map(|item| (item.scope, item.expiry)));
+        if !last {
+            return;
+        }
+        let mut installed = std::mem::take(&mut self.installed);
+        let (mut missing, mut kept) = (0_usize, 0_usize);
+        for block in self.judge.standing() {
+            if self.judge.is_rehearsed(block.id) {
+                continue;
+            }
+            match installed.remove(&block.scope) {
+                Some(expiry) if agree(expiry, block.expiry) => kept += 1,
+                Some(_) | None => {
+                    missing += 1;
+                    self.outbox.push(Change::Add { id: block.id, scope: block.scope, expiry: block.expiry });
+                }
+            }
+        }
+        let surplus = installed.len();
+        // Block numbers start at 1: 0 stands for what the ledger doesn't know.
+        self.outbox.extend(installed.into_keys().map(|scope| Change::Remove { id: BlockId(0), scope }));
+        self.settle(now);
+        tracing::info!(kept, set_again = missing, removed = surplus, "ledger and firewall agree");
+    }
+
+    /// Sets every block again: the firewall's table was rebuilt.
+    pub fn rebuilt(&mut self) {
+        let standing = self.judge.standing().filter(|block| !self.judge.is_rehearsed(block.id));
+        self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
+    }
+
+    /// The derived exemptions, all of them.
+    pub fn derived(&mut self, exemptions: Vec<Exemption>, now: Time) {
+        let ruling = self.judge.set_exemptions(exemptions, now);
+        self.absorb(ruling, now);
+    }
+
+    /// An operator's block.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
+        let ruling = self.judge.block(prefix, expiry, note, now)?;
+        let changed = ruling.made.len() + ruling.extended.len();
+        self.absorb(ruling, now);
+        Ok(changed)
+    }
+
+    /// An operator lifts; returns how many blocks.
+    pub fn unblock(&mut self, prefix: Prefix, now: Time) -> usize {
+        let ruling = self.judge.unblock(prefix, now);
+        let changed = ruling.lifted.len();
+        self.absorb(ruling, now);
+        changed
+    }
+
+    /// An operator allows; returns how many blocks were lifted for it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn allow(&mut self, prefix: Prefix, until: Option<Time>, now: Time) -> Result<usize, Refusal> {
+        let ruling = self.judge.allow(prefix, until, now)?;
+        let changed = ruling.lifted.len();
+        self.absorb(ruling, now);
+        let until = until.map_or(Expiry::Never, Expiry::At);
+        let allowance = Allowance { whom: prefix, made: now, until, note: String::new() };
+        if let Err(error) = self.store.save_allow(&allowance) {
+            self.store_failed("the allowance holds until the next restart only", &error);
+        }
+        self.note(Entry::Allowed { at: now, whom: prefix, until });
+        Ok(changed)
+    }
+
+    /// An operator takes an allowance back; false if there was none.
+    pub fn disallow(&mut self, prefix: Prefix, now: Time) -> bool {
+        let was = self.judge.disallow(prefix);
+        if was {
+            if let Err(error) = self.store.remove_allow(prefix) {
+                self.store_failed("the allowance will be back after a restart", &error);
+            }
+            self.note(Entry::Disallowed { at: now, whom: prefix });
+        }
+        was
+    }
+}
+
+fn strike_of(block: &Block) -> u32 {
+    match block.because {
+        Because::Offence { strike, .. } => strike,
+        Because::Operator { .. } => 0,
+    }
+}
+
+fn agree(kernel: Expiry, ledger: Expiry) -> bool {
+    match (kernel, ledger) {
+        (Expiry::Never, Expiry::Never) => true,
+        (Expiry::At(a), Expiry::At(b)) => a.since(b).max(b.since(a)) <= TIMER_SLACK,
+        (Expiry::Never, Expiry::At(_)) | (Expiry::At(_), Expiry::Never) => false,
+    }
+}
+
+fn announce(offence: &Offence, decision: &Decision) {
+    let Offence { offender, charge, level, styles, trust, evidence, at } = offence;
+    match decision {
+        Decision::Block(block) => {
+            let secs = match block.expiry {
+                Expiry::At(end) => end.since(block.made).as_secs(),
+                Expiry::Never => 0,
+            };
+            tracing::info!(
+                address = %offender, id = %block.id, secs, %charge, %level, %styles, %trust,
+                packets = evidence.packets, targets = evidence.targets, "block"
+            );
+        }
+        Decision::Extend { id, expiry, strike } => {
+            let secs = match expiry {
+                Expiry::At(end) => end.since(*at).as_secs(),
+                Expiry::Never => 0,
+            };
+            tracing::info!(address = %offender, %id, secs, strike, %charge, %level, %styles, %trust, "block extended");
+        }
+        Decision::Watch { why, .. } => tracing::debug!(address = %offender, %charge, %level, %why, "watched"),
+        Decision::Exempt(why) => tracing::info!(address = %offender, %charge, %level, %why, "exempt"),
+        Decision::Refuse(cap) => tracing::info!(address = %offender, %charge, %level, why = %cap, "not blocked"),
+    }
+}

@@ -1,0 +1,299 @@
+//! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
+//! when the log has been rotated it asks the warden, by its own slot.
+
+use super::{Start, channel, channel::Channel, enter, now, own, unprivileged_user};
+use crate::config::{LogSource, StartAt, Zone};
+use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
+use link::message::{Counter, Message};
+use model::event::Event;
+use model::limits;
+use model::time::Time;
+use sense::firewall::timestamp::LogClock;
+use sense::firewall::{FirewallLog, Provenance};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use sys::fd::{Interest, Poller};
+use sys::sandbox::Profile;
+
+const WARDEN: u64 = 1;
+const JUDGE: u64 = 2;
+/// Poll token of a source's descriptor number n is this plus n.
+const SOURCE: u64 = 1_000;
+
+enum Input {
+    /// A followed file; `None` until the warden has opened it for the first time.
+    File { followed: Option<FollowedFile>, start: file::Start },
+    /// Anything else.
+    Other(Box<dyn Source>),
+}
+
+struct Log {
+    warden: Channel,
+    judge: Channel,
+    input: Input,
+    firewall: FirewallLog,
+    slot: u16,
+    /// A slot whose inotify descriptor has come and whose file has not.
+    half_open: Option<FileSlot>,
+    polled: BTreeSet<RawFd>,
+    events: Vec<Event>,
+    events_dropped: u64,
+    reopen_asked: bool,
+}
+
+/// Runs until the warden or the judge goes.
+///
+/// # Errors
+/// Why it can't go on.
+pub fn run(start: Start) -> Result<(), String> {
+    let Start { mut warden, config, slot } = start;
+    let source = usize::from(slot).checked_sub(1).and_then(|n| config.logs.get(n)).ok_or("no such log")?;
+    let judge = Channel::new(own(0)?);
+    let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    let boot = sys::identity::boot_time_secs().ok().map(Time::from_secs);
+    let (input, provenance, zone) = open(source)?;
+    // Zone data is read now: the sandbox has no files.
+    let clock = LogClock { utc_offset: utc_offset(zone), reference: now(), boot };
+    enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
+    let mut log = Log {
+        warden,
+        judge,
+        input,
+        firewall: FirewallLog::new(slot, provenance, clock, ephemeral),
+        slot,
+        half_open: None,
+        polled: BTreeSet::new(),
+        events: Vec::new(),
+        events_dropped: 0,
+        reopen_asked: false,
+    };
+    log.watch().map_err(|e| e.to_string())
+}
+
+fn open(source: &LogSource) -> Result<(Input, Provenance, Zone), String> {
+    let other = |source: Box<dyn Source>| Input::Other(source);
+    Ok(match source {
+        LogSource::File { from, timezone, .. } => {
+            let start = match from {
+                StartAt::End => file::Start::End,
+                StartAt::Start => file::Start::Beginning,
+            };
+            (Input::File { followed: None, start }, Provenance::Syslog, timezone.clone())
+        }
+        LogSource::Pipe { timezone, .. } => (other(Box::new(sources::pipe::PipeSource::new(own(1)?))), Provenance::Syslog, timezone.clone()),
+        LogSource::Kmsg { .. } => (other(Box::new(sources::kmsg::KmsgSource::new(own(1)?))), Provenance::Kernel, None),
+        LogSource::Journal { .. } => (other(Box::new(sources::journal::JournalSource::new(own(1)?))), Provenance::Kernel, None),
+        LogSource::Syslog { timezone, .. } => {
+            (other(Box::new(sources::syslog::SyslogSource::new(own(1)?))), Provenance::Syslog, timezone.clone())
+        }
+    })
+}
+
+/// How far a zone is ahead of UTC at a local time (seconds as if it were UTC).
+pub fn utc_offset(zone: Zone) -> Box<dyn Fn(i64) -> i32 + Send> {
+    let zone = zone.unwrap_or_else(jiff::tz::TimeZone::system);
+    Box::new(move |local| {
+        // A local time that is there twice (end of summer time) is taken for the first, one that is not there for the later.
+        let civil = jiff::Timestamp::from_second(local).map(|stamp| jiff::tz::Offset::UTC.to_datetime(stamp));
+        let found = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible());
+        found.map_or(0, |stamp| zone.to_offset(stamp).seconds())
+    })
+}
+
+impl Log {
+    fn watch(&mut self) -> io::Result<()> {
+        let poller = Poller::new()?;
+        poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
+        poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
+        if matches!(self.input, Input::File { .. }) {
+            self.ask_reopen()?;
+        }
+        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let mut more = true;
+        loop {
+            self.poll_source(&poller)?;
+            poller.wait(more.then_some(std::time::Duration::ZERO), &mut ready)?;
+            let mut read = more;
+            for event in &ready {
+                match event.token {
+                    WARDEN => match self.hear_warden(&mut frame)? {
+                        true => read = true,
+                        false => return Ok(()),
+                    },
+                    JUDGE => {
+                        if event.writable {
+                            self.judge.flush()?;
+                        }
+                        if !self.hear_judge(&mut frame)? {
+                            return Ok(());
+                        }
+                    }
+                    _ => read = true,
+                }
+            }
+            more = false;
+            // A judge that does not keep up: the log waits in its file, where nothing is lost.
+            if read && !self.judge.is_congested() {
+                let progress = self.read()?;
+                more = progress.more;
+                if progress.reopen_wanted {
+                    self.ask_reopen()?;
+                }
+                if progress.ended {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log's source has ended"));
+                }
+            } else if read {
+                more = !self.judge.wants_to_write();
+            }
+            let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
+            poller.modify(self.judge.as_fd(), JUDGE, interest)?;
+        }
+    }
+
+    /// A source's descriptors change when its slot is opened again.
+    fn poll_source(&mut self, poller: &Poller) -> io::Result<()> {
+        let source: &dyn Source = match &self.input {
+            Input::File { followed: Some(followed), .. } => followed,
+            Input::File { followed: None, .. } => return Ok(()),
+            Input::Other(source) => source.as_ref(),
+        };
+        let fds = source.fds();
+        let now: BTreeSet<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        // A closed descriptor leaves the poller by itself, and its number may have been given to a new one.
+        for fd in fds {
+            let token = SOURCE + fd.as_raw_fd() as u64;
+            match poller.add(fd, token, Interest::Read) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.polled = now;
+        Ok(())
+    }
+
+    fn ask_reopen(&mut self) -> io::Result<()> {
+        if !std::mem::replace(&mut self.reopen_asked, true) {
+            self.warden.send(&Message::Reopen)?;
+        }
+        Ok(())
+    }
+
+    /// Reads a turn's worth of lines.
+    fn read(&mut self) -> io::Result<Progress> {
+        let (firewall, events, slot) = (&mut self.firewall, &mut self.events, self.slot);
+        let at = now();
+        let mut take = |line: Line<'_>| {
+            let at = line.at.map_or(at, Time::from_nanos);
+            firewall.line(line.text, at, |sighting| events.extend(sighting.event(slot)));
+        };
+        let progress = match &mut self.input {
+            Input::File { followed: Some(followed), .. } => followed.ready(&mut take)?,
+            Input::File { followed: None, .. } => Progress::default(),
+            Input::Other(source) => source.ready(&mut take)?,
+        };
+        self.tell()?;
+        Ok(progress)
+    }
+
+    fn tell(&mut self) -> io::Result<()> {
+        let events = std::mem::take(&mut self.events);
+        for batch in events.chunks(limits::BATCH_EVENTS) {
+            let before = self.judge.dropped();
+            self.judge.send(&Message::Events(batch.to_vec()))?;
+            self.events_dropped += (self.judge.dropped() - before) * batch.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// False when the warden has gone.
+    fn hear_warden(&mut self, frame: &mut [u8]) -> io::Result<bool> {
+        loop {
+            let received = match self.warden.receive(frame) {
+                Ok(Some(received)) => received,
+                Ok(None) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let message = Message::decode(received.bytes).map_err(io::Error::other)?;
+            match (message, received.fd) {
+                (Message::Reopened { names, file }, Some(watch)) => {
+                    let slot = FileSlot { watch, file: None, names: names.into_iter().map(OsString::from).collect() };
+                    if file { self.half_open = Some(slot) } else { self.opened(slot)? }
+                }
+                (Message::ReopenedFile, Some(fd)) => {
+                    if let Some(slot) = self.half_open.take() {
+                        self.opened(FileSlot { file: Some(fd), ..slot })?;
+                    }
+                }
+                // It could not be opened. It is asked for again when the file is seen to change.
+                (Message::Reopened { .. }, None) => self.reopen_asked = false,
+                (_, _) => {}
+            }
+        }
+    }
+
+    fn opened(&mut self, slot: FileSlot) -> io::Result<()> {
+        self.reopen_asked = false;
+        sys::fd::set_nonblocking(slot.watch.as_fd(), true)?;
+        let (firewall, events, number) = (&mut self.firewall, &mut self.events, self.slot);
+        let at = now();
+        let mut take = |line: Line<'_>| {
+            firewall.line(line.text, at, |sighting| events.extend(sighting.event(number)));
+        };
+        if let Input::File { followed, start } = &mut self.input {
+            match followed {
+                None => *followed = Some(FollowedFile::new(slot, start)?),
+                Some(followed) => followed.reopened(slot, &mut take)?,
+            }
+            *start = file::Start::Beginning;
+        }
+        self.tell()
+    }
+
+    /// False when the judge has gone.
+    fn hear_judge(&mut self, frame: &mut [u8]) -> io::Result<bool> {
+        loop {
+            match self.judge.receive(frame) {
+                Ok(None) => return Ok(true),
+                Ok(Some(received)) => {
+                    if Message::decode(received.bytes) == Ok(Message::AskCounters) {
+                        let counters = self.counters();
+                        self.judge.send(&Message::Counters(counters))?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let source = match &self.input {
+            Input::File { followed: Some(followed), .. } => followed.counters(),
+            Input::File { followed: None, .. } => sources::Counters::default(),
+            Input::Other(source) => source.counters(),
+        };
+        let lines = self.firewall.counters();
+        let figures = [
+            ("lines", lines.lines),
+            ("packets", lines.packets),
+            ("of other programs", lines.other_programs),
+            ("of the kernel about other things", lines.other_messages),
+            ("forged", lines.forged),
+            ("unparsed", lines.unparsed),
+            ("cut, too long", source.cut + lines.cut),
+            ("never finished", source.unfinished),
+            ("overwritten before they were read", source.overwritten),
+            ("not by the kernel", source.foreign),
+            ("malformed records", source.malformed),
+            ("truncations", source.truncations),
+            ("rotations", source.rotations),
+            ("events dropped, judge too slow", self.events_dropped),
+        ];
+        figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+    }
+}
+

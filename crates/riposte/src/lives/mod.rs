@@ -1,0 +1,133 @@
+//! The lives: what each of riposte's processes does. Every life but the warden enters its sandbox before it reads a single
+//! byte from outside; a step that fails ends it.
+
+pub mod channel;
+pub mod host;
+pub mod judge;
+pub mod log;
+pub mod lookup;
+pub mod packets;
+pub mod warden;
+
+use crate::config::{Config, LogFormat};
+use channel::Channel;
+use link::message::{Life, Message};
+use model::time::Time;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{OwnedFd, RawFd};
+use std::process::ExitCode;
+use sys::identity::User;
+use sys::inherit::inherited;
+use sys::sandbox::{Enforcement, Entered, Profile};
+
+/// The link to the warden.
+pub const WARDEN_FD: RawFd = 3;
+/// The configuration, in its canonical form.
+pub const CONFIG_FD: RawFd = 4;
+/// The first of a life's own descriptors.
+pub const OWN_FD: RawFd = 5;
+
+/// The time now.
+pub fn now() -> Time {
+    Time::from_nanos(sys::clock::now())
+}
+
+/// A clock that never steps, for rates and back-off.
+pub fn monotonic() -> Time {
+    Time::from_nanos(sys::clock::monotonic())
+}
+
+/// What every child starts with.
+#[derive(Debug)]
+pub struct Start {
+    /// The link to the warden.
+    pub warden: Channel,
+    /// The configuration.
+    pub config: Config,
+    /// Its slot.
+    pub slot: u16,
+}
+
+/// Runs the life that `--life WORD SLOT` asks for.
+pub fn live(word: &str, slot: &str) -> ExitCode {
+    let Some(life) = Life::parse(word) else {
+        eprintln!("riposte: there is no life '{word}': this option is for riposte's own use");
+        return ExitCode::from(2);
+    };
+    let result = start(slot).and_then(|start| match life {
+        Life::Judge => judge::run(start),
+        Life::Packets => packets::run(start),
+        Life::Log => log::run(start),
+        Life::Host => host::run(start),
+        Life::Lookup => lookup::run(start),
+        Life::Warden => Err("the warden is started with 'riposte run'".into()),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(life = word, %error, "cannot go on");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(slot: &str) -> Result<Start, String> {
+    let warden = Channel::new(inherited(WARDEN_FD).map_err(|e| e.to_string())?);
+    let mut text = String::new();
+    let config = inherited(CONFIG_FD).map_err(|e| e.to_string())?;
+    File::from(config).read_to_string(&mut text).map_err(|e| e.to_string())?;
+    let config = Config::parse(&text, "inherited").map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    start_logging(&config);
+    let slot = slot.parse().map_err(|_| "bad slot".to_owned())?;
+    Ok(Start { warden, config, slot })
+}
+
+/// Takes over one of the life's own descriptors.
+pub fn own(number: RawFd) -> Result<OwnedFd, String> {
+    inherited(OWN_FD + number).map_err(|e| e.to_string())
+}
+
+/// Sets up riposte's own log, on standard error.
+pub fn start_logging(config: &Config) {
+    let level: tracing::Level = config.log.level.as_str().parse().unwrap_or(tracing::Level::INFO);
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    // A second call (the warden starts its log before it knows all of its configuration) changes nothing.
+    let _ = match config.log.format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+/// The user that a process without privilege becomes. `None` if there is nobody to become: then riposte is not really root
+/// (a user namespace with one user).
+///
+/// # Errors
+/// If a real root finds neither the configured user nor `nobody`.
+pub fn unprivileged_user(name: &str) -> Result<Option<User>, String> {
+    let found = [name, "nobody"].iter().find_map(|name| sys::identity::lookup_user(name).ok().flatten());
+    match found {
+        Some(user) if sys::identity::is_mapped(user.uid) && sys::identity::own_uid() == 0 => Ok(Some(user)),
+        // Only a user namespace lacks users: there our root is no real one.
+        Some(_) => Ok(None),
+        None => Err(format!("neither user '{name}' nor 'nobody' exists")),
+    }
+}
+
+/// Enters the sandbox and tells the warden.
+///
+/// # Errors
+/// If any step failed: the life must end.
+pub fn enter(profile: &Profile, warden: &mut Channel) -> Result<(), String> {
+    let entered = sys::sandbox::enter(profile).map_err(|e| e.to_string())?;
+    warden.send(&Message::Ready { sandbox: describe(&entered) }).map_err(|e| e.to_string())
+}
+
+/// A sandbox in words.
+pub fn describe(entered: &Entered) -> String {
+    let whole = match entered.enforcement {
+        Enforcement::Full => "full",
+        Enforcement::Partial => "partial",
+    };
+    format!("Landlock {whole} (ABI {})", entered.landlock_abi)
+}

@@ -1,0 +1,210 @@
+//! The packet sensor: reads what the kernel hands over by NFLOG, tells the judge. Holds no privilege; follows which ports
+//! have listeners, but only while packets come, so that an idle machine stays asleep.
+
+use super::{Start, channel, channel::Channel, enter, now, own, unprivileged_user};
+use link::message::{Counter, Message, PortMap};
+use model::event::Event;
+use model::limits;
+use model::net::Protocol;
+use model::time::Time;
+use sense::facts::Harmless;
+use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use sys::diag::Diag;
+use sys::fd::{Interest, Poller};
+use sys::nflog::Nflog;
+use sys::sandbox::Profile;
+
+/// The listeners are looked at again at most this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const WARDEN: u64 = 1;
+const JUDGE: u64 = 2;
+const NFLOG: u64 = 3;
+/// The number of the loopback interface in Linux.
+const LOOPBACK: u32 = 1;
+
+struct Packets {
+    warden: Channel,
+    judge: Channel,
+    nflog: Nflog,
+    diag: Diag,
+    sensor: PacketSensor,
+    open: OpenPorts,
+    looked: Option<Time>,
+    looks: u64,
+    looks_failed: u64,
+    events_dropped: u64,
+}
+
+/// Runs until the warden or the judge goes.
+///
+/// # Errors
+/// Why it can't go on.
+pub fn run(start: Start) -> Result<(), String> {
+    let Start { mut warden, config, slot } = start;
+    let (judge, nflog, diag) = (own(0)?, own(1)?, own(2)?);
+    let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
+    let mut packets = Packets {
+        warden,
+        judge: Channel::new(judge),
+        nflog: Nflog::from_fd(nflog),
+        diag: Diag::from_fd(diag),
+        sensor: PacketSensor::new(slot, ephemeral),
+        open: OpenPorts::default(),
+        looked: None,
+        looks: 0,
+        looks_failed: 0,
+        events_dropped: 0,
+    };
+    packets.look(now())?;
+    packets.watch().map_err(|e| e.to_string())
+}
+
+impl Packets {
+    fn watch(&mut self) -> io::Result<()> {
+        let poller = Poller::new()?;
+        poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
+        poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
+        poller.add(self.nflog.as_fd(), NFLOG, Interest::Read)?;
+        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        loop {
+            poller.wait(None, &mut ready)?;
+            for event in &ready {
+                match event.token {
+                    // The warden asks nothing of a packet sensor: readable means that it has gone.
+                    WARDEN => match self.warden.receive(&mut frame) {
+                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                        Err(error) => return Err(error),
+                        Ok(_) => {}
+                    },
+                    JUDGE => {
+                        if event.writable {
+                            self.judge.flush()?;
+                        }
+                        if !self.answer(&mut frame)? {
+                            return Ok(());
+                        }
+                    }
+                    _ => self.read(now())?,
+                }
+            }
+            let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
+            poller.modify(self.judge.as_fd(), JUDGE, interest)?;
+        }
+    }
+
+    /// Reads what is there, in order, up to a frame's worth of events at a time.
+    fn read(&mut self, at: Time) -> io::Result<()> {
+        let mut events: Vec<Event> = Vec::new();
+        loop {
+            let (sensor, open) = (&mut self.sensor, &self.open);
+            let read = self.nflog.receive(limits::BATCH_EVENTS, |packet| {
+                let meta = PacketMeta {
+                    at,
+                    hook: packet.hook,
+                    loopback: packet.indev == LOOPBACK,
+                    established: packet.is_established(),
+                };
+                events.extend(sensor.packet(packet.payload, &meta, open));
+            })?;
+            if read == 0 {
+                return Ok(());
+            }
+            if !events.is_empty() {
+                self.drop_newly_open(&mut events, at)?;
+                self.tell(&mut events)?;
+            }
+        }
+    }
+
+    /// A port may have got its listener since we last looked: nobody is charged for knocking there.
+    fn drop_newly_open(&mut self, events: &mut Vec<Event>, at: Time) -> io::Result<()> {
+        if self.looked.is_some_and(|looked| at.since(looked) < LOOK_EVERY && at >= looked) {
+            return Ok(());
+        }
+        self.look(at).map_err(io::Error::other)?;
+        let open = &self.open;
+        events.retain(|event| match event.act {
+            model::event::Act::Probe(probe) => !probe.port.is_some_and(|port| open.contains(probe.protocol, port)),
+            model::event::Act::Reached { .. } => true,
+        });
+        Ok(())
+    }
+
+    fn look(&mut self, at: Time) -> Result<(), String> {
+        self.looks += 1;
+        let first = self.looked.is_none();
+        self.looked = Some(at);
+        let listeners = match self.diag.listening() {
+            Ok(listeners) => listeners,
+            // Without the list every port would count as closed: at the start that is no state to begin in.
+            Err(error) if first => return Err(format!("listening sockets: {error}")),
+            Err(_) => {
+                self.looks_failed += 1;
+                return Ok(());
+            }
+        };
+        // A service on the loopback address is closed to the network.
+        let outside = listeners.iter().filter(|listener| !listener.addr.is_loopback());
+        let open: OpenPorts = outside.map(|listener| (Protocol(listener.protocol), listener.port)).collect();
+        if first || open != self.open {
+            self.open = open;
+            let map = |protocol| PortMap::new(self.open.iter(protocol));
+            let message = Message::OpenPorts { tcp: map(Protocol::TCP), udp: map(Protocol::UDP) };
+            self.warden.send(&message).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        for batch in events.chunks(limits::BATCH_EVENTS) {
+            // A judge that doesn't keep up loses the newest events, counted, rather than our memory.
+            if self.judge.is_congested() {
+                self.events_dropped += batch.len() as u64;
+            } else {
+                self.judge.send(&Message::Events(batch.to_vec()))?;
+            }
+        }
+        events.clear();
+        Ok(())
+    }
+
+    /// False when the judge has gone.
+    fn answer(&mut self, frame: &mut [u8]) -> io::Result<bool> {
+        loop {
+            match self.judge.receive(frame) {
+                Ok(None) => return Ok(true),
+                Ok(Some(received)) => {
+                    if Message::decode(received.bytes) == Ok(Message::AskCounters) {
+                        let counters = self.counters();
+                        self.judge.send(&Message::Counters(counters))?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let (kernel, counts) = (self.nflog.counts(), self.sensor.counts());
+        let figures = [
+            ("packets", counts.packets),
+            ("events", counts.events),
+            ("lost by the kernel", kernel.lost),
+            ("receive buffer overflows", kernel.overflows),
+            ("odd messages", kernel.odd),
+            ("malformed", counts.malformed),
+            ("to open ports", counts.open),
+            ("events dropped, judge too slow", self.events_dropped),
+            ("looks at listening sockets", self.looks),
+            ("looks that failed", self.looks_failed),
+        ];
+        let named = figures.into_iter().map(|(name, value)| Counter { name: name.into(), value });
+        let harmless = Harmless::ALL.into_iter().zip(counts.harmless).filter(|(_, value)| *value > 0);
+        named.chain(harmless.map(|(why, value)| Counter { name: format!("harmless: {}", why.word()), value })).collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! The warden's firewall: the kernel's nftables, or nobody (`respond.kind = "null"`).
+
+use crate::config::{Config, Responder as Choice};
+use link::message::Counter;
+use model::block::{Change, Fault, Installed, Outcome, Scope};
+use model::net::Prefix;
+use model::time::Time;
+use respond::Responder;
+use respond::nftables::Nftables;
+use respond::null::Null;
+use respond::skeleton::Skeleton;
+
+/// Who carries out changes.
+#[derive(Debug)]
+pub enum Firewall {
+    /// The kernel.
+    Kernel(Box<Nftables>),
+    /// Nobody: what would be done is only said.
+    Null(Null),
+}
+
+impl Firewall {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// One line that says what to do.
+    pub fn open(config: &Config, now: Time) -> Result<Self, String> {
+        match config.respond {
+            Choice::Null => Ok(Firewall::Null(Null::new())),
+            Choice::Nftables => {
+                let nflog = &config.nflog;
+                let skeleton = Skeleton {
+                    nflog_group: nflog.enabled.then_some(nflog.group),
+                    probe_rate: nflog.rate,
+                    probe_burst: nflog.burst,
+                    per_source_rate: nflog.per_source_rate,
+                    per_source_burst: nflog.per_source_burst,
+                };
+                Nftables::open(&skeleton, now).map(|nftables| Firewall::Kernel(Box::new(nftables))).map_err(|e| e.to_string())
+            }
+        }
+    }
+
+    /// Carries out changes; one outcome each, in order.
+    pub fn apply(&mut self, batch: &[Change], now: Time) -> Vec<Outcome> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.apply(batch, now),
+            Firewall::Null(null) => {
+                let outcomes = null.apply(batch, now);
+                null.take_lines().iter().for_each(|line| tracing::info!("{line}"));
+                outcomes
+            }
+        }
+    }
+
+    /// What is really there.
+    ///
+    /// # Errors
+    /// If it can't be asked.
+    pub fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.list(now),
+            Firewall::Null(null) => null.list(now),
+        }
+    }
+
+    /// Cuts the established connections of these sources; returns how many.
+    pub fn sever(&mut self, scopes: &[Scope]) -> usize {
+        match self {
+            Firewall::Kernel(nftables) => {
+                let severed = nftables.sever(scopes);
+                severed.conntrack + severed.sockets
+            }
+            Firewall::Null(_) => 0,
+        }
+    }
+
+    /// Whether the table was made anew since the last call: then every block must be set again.
+    pub fn take_rebuilt(&mut self) -> bool {
+        match self {
+            Firewall::Kernel(nftables) => nftables.take_rebuilt(),
+            Firewall::Null(_) => false,
+        }
+    }
+
+    /// The kernel's own exempt list.
+    pub fn set_exempt(&mut self, list: &[Prefix]) {
+        if let Firewall::Kernel(nftables) = self
+            && let Err(error) = nftables.set_exempt(list)
+        {
+            tracing::warn!(%error, "the kernel's exempt list could not be set");
+        }
+    }
+
+    /// The ports with listeners.
+    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) {
+        if let Firewall::Kernel(nftables) = self
+            && let Err(error) = nftables.set_open_ports(tcp, udp)
+        {
+            tracing::warn!(%error, "the kernel's list of open ports could not be set");
+        }
+    }
+
+    /// For `status`.
+    pub fn counters(&mut self) -> Vec<Counter> {
+        let counter = |name: &str, value| Counter { name: name.to_owned(), value };
+        match self {
+            Firewall::Kernel(nftables) => match nftables.counters() {
+                Ok(counts) => vec![
+                    counter("packets dropped from the blocked", counts.dropped.packets),
+                    counter("bytes dropped from the blocked", counts.dropped.bytes),
+                    counter("probes handed over", counts.probes.logged.packets),
+                    counter("probes over the source's ration", counts.probes.over_source.packets),
+                    counter("probes over the common ration", counts.probes.over_all.packets),
+                ],
+                Err(_) => vec![counter("kernel counters unreadable", 1)],
+            },
+            Firewall::Null(null) => vec![counter("lines dropped", null.lines_dropped())],
+        }
+    }
+}

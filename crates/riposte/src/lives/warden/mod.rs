@@ -1,0 +1,432 @@
+//! The warden: the one process that keeps a privilege. It starts the others, carries out changes, and holds the second exempt list.
+//! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
+
+mod firewall;
+mod prepare;
+mod shield;
+mod slots;
+mod ward;
+
+use super::channel::{self, Frame};
+use super::{monotonic, now};
+use crate::config::Config;
+use firewall::Firewall;
+use link::message::{Counter, Life, Message, Tag};
+use model::block::{Change, Fault, Outcome, Scope};
+use model::limits;
+use model::time::Time;
+use prepare::Prepared;
+use shield::Shield;
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Duration;
+use sys::fd::{Interest, Poller, Ready, Signal, Signals};
+use sys::process::{Ended, Order};
+use ward::Ward;
+
+const SIGNALS: u64 = 1;
+/// Poll token of child n is this plus n.
+const WARDS: u64 = 10;
+/// How long children have to end in order.
+const LAST_ORDERS: Duration = Duration::from_secs(3);
+/// Frames taken from one child before the others get their turn.
+const TURN_FRAMES: usize = 64;
+/// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
+const SEVER_SHARE: u32 = 10;
+
+struct Warden {
+    config: Config,
+    firewall: Firewall,
+    shield: Shield,
+    prepared: Prepared,
+    wards: Vec<Ward>,
+    poller: Poller,
+    signals: Signals,
+    /// Whose connections are still to be cut, and not before when (monotonic).
+    to_sever: Vec<Scope>,
+    sever_from: Time,
+    severed: u64,
+    exempt_refused: u64,
+    malformed: u64,
+    processes_changed: bool,
+    ending: bool,
+}
+
+/// Runs until it is told to end.
+///
+/// # Errors
+/// One line that says why it can't go on.
+pub fn run(config: Config) -> Result<(), String> {
+    super::start_logging(&config);
+    if !sys::identity::is_privileged() {
+        return Err("riposte run needs root (or CAP_NET_ADMIN): try 'sudo riposte run'".into());
+    }
+    let signals = Signals::block().map_err(|e| e.to_string())?;
+    // The ledger's lock comes first: a second riposte must not touch the first one's firewall table.
+    let prepared = Prepared::new(&config)?;
+    let firewall = Firewall::open(&config, now())?;
+    let mut warden = Warden {
+        shield: Shield::new(&config),
+        firewall,
+        wards: prepared.wards(&config, monotonic()),
+        prepared,
+        config,
+        poller: Poller::new().map_err(|e| e.to_string())?,
+        signals,
+        to_sever: Vec::new(),
+        sever_from: Time::EPOCH,
+        severed: 0,
+        exempt_refused: 0,
+        malformed: 0,
+        processes_changed: false,
+        ending: false,
+    };
+    warden.begin()?;
+    let result = warden.watch();
+    warden.end();
+    result
+}
+
+impl Warden {
+    fn begin(&mut self) -> Result<(), String> {
+        self.poller.add(self.signals.as_fd(), SIGNALS, Interest::Read).map_err(|e| e.to_string())?;
+        self.firewall.set_exempt(&self.shield.prefixes());
+        // Sockets and folders are open: from here on the warden needs little.
+        let profile = self.prepared.profile(&self.config);
+        let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
+        self.prepared.sandbox = super::describe(&entered);
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), dry_run = self.config.policy.dry_run, "riposte is on watch");
+        Ok(())
+    }
+
+    fn watch(&mut self) -> Result<(), String> {
+        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        while !self.ending {
+            self.start_due()?;
+            self.tell_processes();
+            self.poller.wait(self.patience(), &mut ready).map_err(|e| e.to_string())?;
+            for event in &ready {
+                if event.token == SIGNALS {
+                    self.signalled()?;
+                } else {
+                    self.attend(event, &mut frame);
+                }
+            }
+            if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
+                self.sever();
+            }
+        }
+        Ok(())
+    }
+
+    /// How long nothing has to be done.
+    fn patience(&self) -> Option<Duration> {
+        let now = monotonic();
+        let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
+        self.wards.iter().filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
+    }
+
+    fn start_due(&mut self) -> Result<(), String> {
+        let now = monotonic();
+        let due: Vec<usize> = (0..self.wards.len()).filter(|n| self.wards[*n].due.is_some_and(|due| due <= now)).collect();
+        for index in due {
+            // A sensor needs a judge to speak to.
+            if self.wards[index].life != Life::Judge && self.judge().is_none() {
+                continue;
+            }
+            if let Err(error) = self.start(index) {
+                let ward = &mut self.wards[index];
+                if !ward.was_ready {
+                    return Err(format!("{}: {error}", ward.name));
+                }
+                tracing::error!(child = ward.name, %error, "can't be started again for now");
+                ward.ends(false, now);
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(&self) -> Option<usize> {
+        self.wards.iter().position(|ward| ward.life == Life::Judge && ward.link.is_some())
+    }
+
+    fn start(&mut self, index: usize) -> Result<(), String> {
+        let (life, slot, name) = (self.wards[index].life, self.wards[index].slot, self.wards[index].name.clone());
+        let (child, link, sensor_link) = self.prepared.spawn(life, slot, &self.config)?;
+        self.poller.add(link.as_fd(), WARDS + index as u64, Interest::Read).map_err(|e| e.to_string())?;
+        tracing::debug!(child = name, pid = child.pid(), "started");
+        self.wards[index].begins(child, link, monotonic());
+        self.processes_changed = true;
+        if let Some(fd) = sensor_link {
+            self.send_judge(&Message::SensorLink { slot, name }, Some(fd));
+        }
+        if life == Life::Judge {
+            let derived = self.shield.derived();
+            self.send_judge(&Message::Derived(derived), None);
+        }
+        Ok(())
+    }
+
+    fn send_judge(&mut self, message: &Message, fd: Option<std::os::fd::OwnedFd>) {
+        let Some(index) = self.judge() else { return };
+        self.send(index, message, fd);
+    }
+
+    fn send(&mut self, index: usize, message: &Message, fd: Option<std::os::fd::OwnedFd>) {
+        let Some(link) = self.wards[index].link.as_mut() else { return };
+        // A child that is gone is noticed by its end; nothing is lost by not hearing this.
+        if link.send_with(message, fd).is_ok() {
+            self.poll_writing(index);
+        }
+    }
+
+    fn poll_writing(&self, index: usize) {
+        let Some(link) = self.wards[index].link.as_ref() else { return };
+        let interest = match (link.wants_to_write(), link.is_congested()) {
+            // It does not take our answers: we take no more of its requests.
+            (true, true) => Interest::Write,
+            (true, false) => Interest::Both,
+            (false, _) => Interest::Read,
+        };
+        let _ = self.poller.modify(link.as_fd(), WARDS + index as u64, interest);
+    }
+
+    fn tell_processes(&mut self) {
+        if !std::mem::take(&mut self.processes_changed) {
+            return;
+        }
+        let own = link::message::Process {
+            life: Life::Warden,
+            slot: 0,
+            pid: std::process::id(),
+            restarts: 0,
+            sandbox: self.prepared.sandbox.clone(),
+        };
+        let children = self.wards.iter().filter_map(Ward::process);
+        self.send_judge(&Message::Processes(std::iter::once(own).chain(children).collect()), None);
+    }
+
+    fn signalled(&mut self) -> Result<(), String> {
+        while let Some(signal) = self.signals.next_signal().map_err(|e| e.to_string())? {
+            match signal {
+                Signal::Terminate | Signal::Interrupt => self.ending = true,
+                Signal::Hangup => tracing::warn!("reload is not there yet: restart riposte, the blocks stand meanwhile"),
+                Signal::Child => self.bury()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of children that have ended.
+    fn bury(&mut self) -> Result<(), String> {
+        for index in 0..self.wards.len() {
+            let ward = &mut self.wards[index];
+            let Some(child) = &ward.child else { continue };
+            let Some(ended) = child.try_wait().map_err(|e| e.to_string())? else { continue };
+            let done = ward.life == Life::Lookup && ended == Ended::Exited(0);
+            // What it said last is still in the link.
+            if done {
+                self.attend(&Ready { token: WARDS + index as u64, readable: true, writable: false, hung_up: false }, &mut channel::frame_buffer());
+            }
+            let ward = &mut self.wards[index];
+            if !ward.was_ready && !self.ending {
+                return Err(format!("{} could not start ({ended:?}): see the line above", ward.name));
+            }
+            if !done {
+                tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
+            }
+            ward.ends(done, monotonic());
+            self.processes_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Takes a child's frames, up to its turn.
+    fn attend(&mut self, event: &Ready, buffer: &mut [u8]) {
+        let Some(index) = event.token.checked_sub(WARDS).map(|n| n as usize).filter(|n| *n < self.wards.len()) else { return };
+        if event.writable {
+            if let Some(link) = self.wards[index].link.as_mut() {
+                let _ = link.flush();
+            }
+            self.poll_writing(index);
+        }
+        for _ in 0..TURN_FRAMES {
+            let Some(link) = self.wards[index].link.as_ref().filter(|link| !link.is_congested()) else { return };
+            let frame = match link.receive(buffer) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return,
+                // Its end comes as a signal, too; the link is done with now, or poll would not rest.
+                Err(_) => {
+                    let _ = self.poller.remove(link.as_fd());
+                    self.wards[index].link = None;
+                    return;
+                }
+            };
+            match self.open(index, &frame) {
+                Some(message) => self.obey(index, message),
+                None => self.malformed += 1,
+            }
+        }
+    }
+
+    /// A frame's message, if the gate lets it pass. No child sends descriptors.
+    fn open(&mut self, index: usize, frame: &Frame<'_>) -> Option<Message> {
+        let tag = Tag::of(frame.bytes).ok().filter(|_| !frame.broken && frame.fd.is_none())?;
+        let ward = &mut self.wards[index];
+        if let Err(refusal) = ward.gate.admit(tag, frame.bytes.len(), monotonic()) {
+            if ward.gate.refused().is_power_of_two() {
+                tracing::warn!(child = ward.name, ?tag, ?refusal, refused = ward.gate.refused(), "frame turned away at the gate");
+            }
+            return None;
+        }
+        Message::decode(frame.bytes).ok()
+    }
+
+    fn obey(&mut self, index: usize, message: Message) {
+        match message {
+            Message::Apply(batch) => self.apply(index, &batch),
+            Message::AskInstalled => self.installed(index),
+            Message::AskCounters => {
+                let counters = self.counters();
+                self.send(index, &Message::Counters(counters), None);
+            }
+            Message::Ready { sandbox } => {
+                let ward = &mut self.wards[index];
+                (ward.sandbox, ward.was_ready) = (sandbox, true);
+                self.processes_changed = true;
+            }
+            Message::Derived(list) => {
+                self.shield.derive(self.wards[index].life, list);
+                self.firewall.set_exempt(&self.shield.prefixes());
+                let derived = self.shield.derived();
+                self.send_judge(&Message::Derived(derived), None);
+            }
+            Message::OpenPorts { tcp, udp } => {
+                let list = |map: &link::message::PortMap| map.ports().collect::<Vec<u16>>();
+                self.firewall.set_open_ports(&list(&tcp), &list(&udp));
+            }
+            Message::Reopen => self.reopen(index),
+            // The gate's table has no row for these: nobody may say them to the warden.
+            Message::Events(_)
+            | Message::Counters(_)
+            | Message::Outcomes(_)
+            | Message::Installed { .. }
+            | Message::Reopened { .. }
+            | Message::ReopenedFile
+            | Message::SensorLink { .. }
+            | Message::Processes(_)
+            | Message::Rebuilt => self.malformed += 1,
+        }
+    }
+
+    fn apply(&mut self, index: usize, batch: &[Change]) {
+        let shielded = |change: &Change| matches!(change, Change::Add { scope, .. } if self.shield.touches(&scope.prefix()));
+        let allowed: Vec<Change> = batch.iter().filter(|change| !shielded(change)).copied().collect();
+        let done = if allowed.is_empty() { Vec::new() } else { self.firewall.apply(&allowed, now()) };
+        let mut done = allowed.iter().zip(done);
+        let mut next = done.next();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for change in batch {
+            // `allowed` is `batch` with some left out, in the same order.
+            match next {
+                Some((allowed, outcome)) if allowed == change => {
+                    if outcome == Outcome::Added {
+                        self.to_sever.push(change.scope());
+                    }
+                    outcomes.push((change.id(), outcome));
+                    next = done.next();
+                }
+                Some(_) | None => {
+                    self.exempt_refused += 1;
+                    tracing::error!(address = %change.scope().prefix(), "the judge asked to block an exempt address: refused");
+                    outcomes.push((change.id(), Outcome::Failed(Fault::Exempt)));
+                }
+            }
+        }
+        self.send(index, &Message::Outcomes(outcomes), None);
+        if self.firewall.take_rebuilt() {
+            tracing::warn!("riposte's own table was gone and has been made anew");
+            self.send(index, &Message::Rebuilt, None);
+        }
+    }
+
+    fn sever(&mut self) {
+        if self.to_sever.is_empty() || monotonic() < self.sever_from {
+            return;
+        }
+        let began = monotonic();
+        let scopes = std::mem::take(&mut self.to_sever);
+        self.severed += self.firewall.sever(&scopes) as u64;
+        let ended = monotonic();
+        self.sever_from = ended.after(ended.since(began) * SEVER_SHARE);
+    }
+
+    fn installed(&mut self, index: usize) {
+        let items = match self.firewall.list(now()) {
+            Ok(items) => items,
+            Err(fault) => {
+                tracing::error!(fault = fault.word(), "the kernel's blocks can't be listed: every block of the ledger is set again");
+                Vec::new()
+            }
+        };
+        let mut pieces = items.chunks(limits::BATCH_CHANGES).peekable();
+        if pieces.peek().is_none() {
+            self.send(index, &Message::Installed { last: true, items: Vec::new() }, None);
+        }
+        while let Some(piece) = pieces.next() {
+            let last = pieces.peek().is_none();
+            self.send(index, &Message::Installed { last, items: piece.to_vec() }, None);
+        }
+    }
+
+    fn reopen(&mut self, index: usize) {
+        match self.prepared.reopen(self.wards[index].slot) {
+            Ok(messages) => messages.into_iter().for_each(|(message, fd)| self.send(index, &message, Some(fd))),
+            Err(error) => {
+                tracing::warn!(log = self.wards[index].name, error, "the log can't be opened again");
+                self.send(index, &Message::Reopened { names: Vec::new(), file: false }, None);
+            }
+        }
+    }
+
+    fn counters(&mut self) -> Vec<Counter> {
+        let mut counters = self.firewall.counters();
+        let own = [
+            ("connections of the blocked that were cut", self.severed),
+            ("orders to block an exempt address refused", self.exempt_refused),
+            ("frames not understood or not allowed", self.malformed),
+            ("derived exemptions refused", self.shield.refused),
+            ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
+        ];
+        counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));
+        counters
+    }
+
+    /// Closes the links, which tells the children to end, and waits for them. The blocks stay: the kernel ends each on time.
+    fn end(&mut self) {
+        tracing::info!("ending; blocks stay until their time");
+        self.wards.iter_mut().for_each(|ward| ward.link = None);
+        let until = monotonic().after(LAST_ORDERS);
+        loop {
+            self.wards.iter_mut().for_each(|ward| {
+                if ward.child.as_ref().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
+                    ward.child = None;
+                }
+            });
+            let left: Vec<&Ward> = self.wards.iter().filter(|ward| ward.child.is_some()).collect();
+            if left.is_empty() {
+                break;
+            }
+            if monotonic() >= until {
+                for child in left.iter().filter_map(|ward| ward.child.as_ref()) {
+                    let _ = child.order(Order::Kill).and_then(|()| child.wait().map(drop));
+                }
+                break;
+            }
+            let mut ready = Vec::new();
+            let _: io::Result<()> = self.poller.wait(Some(Duration::from_millis(20)), &mut ready);
+            while let Ok(Some(_)) = self.signals.next_signal() {}
+        }
+        self.prepared.tidy_up(&self.config);
+    }
+}

@@ -1,0 +1,224 @@
+//! Everything that takes privilege and is done before the watch: folders, sockets, descriptors for the children; and starting them.
+
+use super::slots::{self, Opened};
+use super::ward::Ward;
+use crate::config::{Config, LogSource};
+use crate::lives::channel::Channel;
+use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
+use crate::lives::{CONFIG_FD, OWN_FD, WARDEN_FD, unprivileged_user};
+use inotify::{Inotify, WatchMask};
+use link::message::{Life, Message};
+use model::time::Time;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use sys::diag::Diag;
+use sys::fd::{sealed_text, seqpacket_pair};
+use sys::nflog::{Nflog, NflogSettings};
+use sys::process::{Child, spawn_life};
+use sys::route::Routes;
+use sys::sandbox::Profile;
+
+/// The packet sensor's slot. Logs follow from 1, in the configuration's order.
+const PACKETS_SLOT: u16 = 0;
+
+/// What the warden holds for its children.
+#[derive(Debug)]
+pub struct Prepared {
+    listener: OwnedFd,
+    nflog: Option<OwnedFd>,
+    logs: Vec<LogSource>,
+    feeders: Vec<(u16, Child)>,
+    /// The warden's own sandbox, in words.
+    pub sandbox: String,
+}
+
+impl Prepared {
+    /// Makes folders and sockets.
+    ///
+    /// # Errors
+    /// One line that says what is in the way.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let user = unprivileged_user(&config.process.user)?;
+        let store = &config.store.path;
+        make_folder(store, 0o700)?;
+        if let Some(user) = user {
+            chown(store, user.uid, user.gid)?;
+            // A ledger that another user's riposte left behind must be readable again.
+            for entry in fs::read_dir(store).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                    chown(&entry.path(), user.uid, user.gid)?;
+                }
+            }
+        }
+        let listener = listen(config)?;
+        let nflog = config.nflog.enabled.then(|| {
+            let nflog = Nflog::open(&NflogSettings::group(config.nflog.group));
+            nflog.map(Nflog::into_fd).map_err(|e| format!("NFLOG group {}: {e} (another program may hold it: set sense.nflog.group)", config.nflog.group))
+        });
+        let nflog = nflog.transpose()?;
+        // A log that can never be opened is told before anything starts.
+        for source in &config.logs {
+            if let LogSource::File { .. } = source {
+                slots::reopen(source)?;
+            }
+        }
+        Ok(Prepared { listener: listener.into(), nflog, logs: config.logs.clone(), feeders: Vec::new(), sandbox: String::new() })
+    }
+
+    /// The children that this configuration asks for, the judge first.
+    pub fn wards(&self, config: &Config, now: Time) -> Vec<Ward> {
+        let mut wards = vec![Ward::new(Life::Judge, 0, "judge".into(), now), Ward::new(Life::Host, 0, "host".into(), now)];
+        if config.derive.time_servers || !config.exempt_names.is_empty() {
+            wards.push(Ward::new(Life::Lookup, 0, "lookup".into(), now));
+        }
+        if self.nflog.is_some() {
+            wards.push(Ward::new(Life::Packets, PACKETS_SLOT, "packets".into(), now));
+        }
+        let logs = (1..).zip(&config.logs);
+        wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
+        wards
+    }
+
+    /// What the warden keeps once everything is open.
+    pub fn profile(&self, config: &Config) -> Profile {
+        let mut write = vec![config.store.path.clone()];
+        write.extend(config.control.socket.parent().map(Path::to_owned));
+        write.extend(slots::folders(config));
+        let files = config.logs.iter().any(|source| matches!(source, LogSource::File { .. }));
+        Profile::warden(&write, &slots::programs(config), files)
+    }
+
+    /// Starts a child. Returns it, its link, and for a sensor the judge's end of the link between the two.
+    ///
+    /// # Errors
+    /// One line that says why.
+    pub fn spawn(&mut self, life: Life, slot: u16, config: &Config) -> Result<(Child, Channel, Option<OwnedFd>), String> {
+        let fail = |error: std::io::Error| error.to_string();
+        let (ours, theirs) = seqpacket_pair().map_err(fail)?;
+        let text = sealed_text(config.canonical().as_bytes()).map_err(fail)?;
+        let (judge_end, sensor_end) = seqpacket_pair().map_err(fail)?;
+        let mut own: Vec<OwnedFd> = Vec::new();
+        let mut is_sensor = false;
+        match life {
+            Life::Judge => own.push(copy(&self.listener)?),
+            Life::Packets => {
+                is_sensor = true;
+                let nflog = self.nflog.as_ref().ok_or("no NFLOG descriptor")?;
+                own.extend([sensor_end, copy(nflog)?, Diag::open().map_err(|e| e.to_string())?.into_fd()]);
+            }
+            Life::Host => {
+                let (questions, changes) = Routes::open().map_err(fail)?.into_fds();
+                own.extend([questions, changes, Diag::open().map_err(|e| e.to_string())?.into_fd(), watch_host()?]);
+            }
+            Life::Log => {
+                is_sensor = true;
+                own.push(sensor_end);
+                own.extend(self.open_log(slot, config)?);
+            }
+            Life::Lookup => {}
+            Life::Warden => return Err("the warden does not start itself".into()),
+        }
+        let mut fds: Vec<(BorrowedFd<'_>, RawFd)> = vec![(theirs.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
+        fds.extend(own.iter().zip(OWN_FD..).map(|(fd, number)| (fd.as_fd(), number)));
+        let slot = slot.to_string();
+        let zone = std::env::var_os("TZ");
+        let child = spawn_life(life.word(), &[OsStr::new(&slot)], &fds, zone.as_deref()).map_err(fail)?;
+        Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
+    }
+
+    fn open_log(&mut self, slot: u16, config: &Config) -> Result<Option<OwnedFd>, String> {
+        let source = self.log(slot)?.clone();
+        // A feeder of an earlier life of this sensor has lost its pipe's reader; it must not be left behind.
+        self.feeders.retain(|(of, feeder)| {
+            if *of == slot {
+                let _ = feeder.order(sys::process::Order::Kill).and_then(|()| feeder.wait().map(drop));
+            }
+            *of != slot
+        });
+        let Opened { fd, feeder } = slots::open(&source, config)?;
+        self.feeders.extend(feeder.map(|feeder| (slot, feeder)));
+        Ok(fd)
+    }
+
+    fn log(&self, slot: u16) -> Result<&LogSource, String> {
+        usize::from(slot).checked_sub(1).and_then(|n| self.logs.get(n)).ok_or_else(|| format!("no log in slot {slot}"))
+    }
+
+    /// Opens a sensor's log again: what to send, each with its descriptor.
+    ///
+    /// # Errors
+    /// One line that says why.
+    pub fn reopen(&self, slot: u16) -> Result<Vec<(Message, OwnedFd)>, String> {
+        let opened = slots::reopen(self.log(slot)?)?;
+        let names = opened.names.iter().filter_map(|name| name.to_str()).map(str::to_owned).collect();
+        let mut messages = vec![(Message::Reopened { names, file: opened.file.is_some() }, opened.watch)];
+        messages.extend(opened.file.map(|file| (Message::ReopenedFile, file)));
+        Ok(messages)
+    }
+
+    /// Ends what feeds the sensors and removes the control socket.
+    pub fn tidy_up(&mut self, config: &Config) {
+        for (_, feeder) in self.feeders.drain(..) {
+            let _ = feeder.order(sys::process::Order::Kill).and_then(|()| feeder.wait().map(drop));
+        }
+        let _ = fs::remove_file(&config.control.socket);
+    }
+}
+
+fn copy(fd: &OwnedFd) -> Result<OwnedFd, String> {
+    fd.try_clone().map_err(|e| e.to_string())
+}
+
+fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| format!("can't make {}: {e}", path.display()))
+}
+
+fn chown(path: &Path, uid: u32, gid: u32) -> Result<(), String> {
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|e| format!("can't give {} to its user: {e}", path.display()))
+}
+
+/// The control socket. One that an ended riposte left behind is replaced; one that is answered is not.
+fn listen(config: &Config) -> Result<UnixListener, String> {
+    let path = &config.control.socket;
+    let fail = |what: &str, e: std::io::Error| format!("control socket {}: {what}: {e}", path.display());
+    if let Some(folder) = path.parent() {
+        make_folder(folder, 0o755)?;
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(format!("riposte is running already ({} is answered)", path.display()));
+    }
+    if path.exists() {
+        fs::remove_file(path).map_err(|e| fail("remove", e))?;
+    }
+    let listener = UnixListener::bind(path).map_err(|e| fail("bind", e))?;
+    let mode = match &config.control.group {
+        None => 0o600,
+        Some(group) => {
+            let gid = sys::identity::lookup_group(group).ok().flatten();
+            let gid = gid.ok_or_else(|| format!("[control] group: there is no group '{group}' on this machine"))?;
+            std::os::unix::fs::chown(path, None, Some(gid)).map_err(|e| fail("group", e))?;
+            0o660
+        }
+    };
+    fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| fail("permissions", e))?;
+    Ok(listener)
+}
+
+/// An inotify descriptor for the files from which exemptions are derived. What isn't there isn't watched.
+fn watch_host() -> Result<OwnedFd, String> {
+    let inotify = Inotify::init().map_err(|e| e.to_string())?;
+    let replaced = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE;
+    // /etc as a folder: resolv.conf is replaced rather than written. Every event there costs one look, and there are few.
+    let folders = RESOLV_CONF.iter().filter_map(|file| Path::new(file).parent()).chain([Path::new(SESSIONS)]);
+    for folder in folders.filter(|folder| folder.is_dir()) {
+        inotify.watches().add(folder, replaced).map_err(|e| format!("can't watch {}: {e}", folder.display()))?;
+    }
+    if Path::new(UTMP).is_file() {
+        inotify.watches().add(UTMP, WatchMask::MODIFY | WatchMask::CLOSE_WRITE).map_err(|e| format!("can't watch {UTMP}: {e}"))?;
+    }
+    Ok(inotify.into())
+}

@@ -1,0 +1,100 @@
+//! The logs that sensors read, opened by the side that may. A sensor asks by its slot's number; paths never leave this file.
+
+use crate::config::{Config, LogSource, SyslogSocket};
+use crate::sources::{file, journal, kmsg, pipe, syslog};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use sys::process::{Child, Identity, Launch};
+
+/// Bits of a pipe or socket that riposte makes: its owner and group may write, nobody else.
+const MODE: u32 = 0o660;
+
+/// What a sensor is given when it starts.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its descriptor; a followed file comes over the link instead.
+    pub fd: Option<OwnedFd>,
+    /// A program that feeds it and ends with it.
+    pub feeder: Option<Child>,
+}
+
+/// A log's name, for people.
+pub fn name(source: &LogSource) -> String {
+    match source {
+        LogSource::File { path, .. } => format!("file {}", path.display()),
+        LogSource::Pipe { path, .. } => format!("pipe {}", path.display()),
+        LogSource::Kmsg { .. } => "kernel ring".into(),
+        LogSource::Journal { .. } => "journal".into(),
+        LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => format!("syslog socket {}", path.display()),
+        LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => format!("syslog on udp {addr}"),
+    }
+}
+
+/// Opens what a sensor of this slot reads.
+///
+/// # Errors
+/// One line that says which log and why.
+pub fn open(source: &LogSource, config: &Config) -> Result<Opened, String> {
+    let fail = |error: std::io::Error| format!("{}: {error}", name(source));
+    let fd = match source {
+        // Looked at once here, so that a path that can never be right is told at the start.
+        LogSource::File { path, .. } => file::open_slot(path).map(|_| None).map_err(fail)?,
+        LogSource::Pipe { path, .. } => Some(pipe::open_pipe(path, MODE).map_err(fail)?),
+        LogSource::Kmsg { .. } => Some(kmsg::open_kmsg().map_err(fail)?),
+        LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => Some(syslog::open_unix(path, MODE).map_err(fail)?),
+        LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => Some(syslog::open_udp(*addr).map_err(fail)?),
+        LogSource::Journal { .. } => {
+            let (fd, feeder) = start_journal(config).map_err(fail)?;
+            return Ok(Opened { fd: Some(fd), feeder: Some(feeder) });
+        }
+    };
+    Ok(Opened { fd, feeder: None })
+}
+
+/// Opens a followed file again.
+///
+/// # Errors
+/// One line that says why.
+pub fn reopen(source: &LogSource) -> Result<file::FileSlot, String> {
+    match source {
+        LogSource::File { path, .. } => file::open_slot(path).map_err(|e| format!("{}: {e}", path.display())),
+        LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => {
+            Err(format!("{} is no file", name(source)))
+        }
+    }
+}
+
+/// journalctl as an unprivileged user in the group that may read the journal, its output into a pipe.
+fn start_journal(config: &Config) -> std::io::Result<(OwnedFd, Child)> {
+    let (ours, theirs) = sys::process::output_pipe()?;
+    sys::fd::set_nonblocking(ours.as_fd(), true)?;
+    let user = super::super::unprivileged_user(&config.process.user).map_err(std::io::Error::other)?;
+    let group = sys::identity::lookup_group(journal::GROUP)?;
+    let identity = user.map(|user| Identity { uid: user.uid, gid: user.gid, groups: group.into_iter().collect() });
+    let args: Vec<&OsStr> = journal::ARGUMENTS.iter().map(OsStr::new).collect();
+    let child = sys::process::spawn(&Launch {
+        program: Path::new(journal::PROGRAM),
+        title: journal::PROGRAM,
+        args: &args,
+        fds: &[(theirs.as_fd(), 1)],
+        timezone: None,
+        identity: identity.as_ref(),
+    })?;
+    Ok((ours, child))
+}
+
+/// Programs that these logs need.
+pub fn programs(config: &Config) -> Vec<PathBuf> {
+    let journal = config.logs.iter().any(|source| matches!(source, LogSource::Journal { .. }));
+    journal.then(|| PathBuf::from(journal::PROGRAM)).into_iter().collect()
+}
+
+/// Folders in which these logs need something made.
+pub fn folders(config: &Config) -> Vec<PathBuf> {
+    let made = config.logs.iter().filter_map(|source| match source {
+        LogSource::Pipe { path, .. } | LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => path.parent(),
+        LogSource::Syslog { socket: SyslogSocket::Udp(_), .. } | LogSource::File { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } => None,
+    });
+    made.map(Path::to_owned).collect()
+}

@@ -1,0 +1,122 @@
+//! One child of the warden: its process, its link, its gate, and when it is to be started again.
+
+use crate::lives::channel::Channel;
+use link::gate::Gate;
+use link::message::{Life, Process};
+use model::time::Time;
+use std::time::Duration;
+use sys::process::Child;
+
+/// A child that lived for this long is taken for healthy: the next restart is quick again.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// The first wait before a restart; each further one is twice as long, up to the last.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// A child.
+#[derive(Debug)]
+pub struct Ward {
+    /// What it is for.
+    pub life: Life,
+    /// Its slot; several sensors may have the same life.
+    pub slot: u16,
+    /// Its name, for people.
+    pub name: String,
+    /// Its process, while it runs.
+    pub child: Option<Child>,
+    /// Its link, while it runs.
+    pub link: Option<Channel>,
+    /// What it may say.
+    pub gate: Gate,
+    /// Whether it has entered its sandbox; in words.
+    pub sandbox: String,
+    /// Whether it was ever ready.
+    pub was_ready: bool,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// When it is to be started (monotonic); `None`: not at all.
+    pub due: Option<Time>,
+    started: Time,
+    wait: Duration,
+}
+
+impl Ward {
+    /// A child that is due now (monotonic time).
+    pub fn new(life: Life, slot: u16, name: String, now: Time) -> Self {
+        Ward {
+            life,
+            slot,
+            name,
+            child: None,
+            link: None,
+            gate: Gate::new(life, now),
+            sandbox: String::new(),
+            was_ready: false,
+            restarts: 0,
+            due: Some(now),
+            started: now,
+            wait: FIRST_WAIT,
+        }
+    }
+
+    /// It was started.
+    pub fn begins(&mut self, child: Child, link: Channel, now: Time) {
+        self.child = Some(child);
+        self.link = Some(link);
+        self.gate = Gate::new(self.life, now);
+        self.sandbox.clear();
+        self.due = None;
+        self.started = now;
+    }
+
+    /// It has ended: when it is to be started again, `for_good` if not.
+    pub fn ends(&mut self, for_good: bool, now: Time) {
+        self.child = None;
+        self.link = None;
+        self.sandbox.clear();
+        if for_good {
+            self.due = None;
+            return;
+        }
+        if now.since(self.started) >= HEALTHY {
+            self.wait = FIRST_WAIT;
+        }
+        self.restarts += 1;
+        self.due = Some(now.after(self.wait));
+        self.wait = (self.wait * 2).min(LAST_WAIT);
+    }
+
+    /// For `status`; `None` while it doesn't run.
+    pub fn process(&self) -> Option<Process> {
+        let child = self.child.as_ref()?;
+        Some(Process { life: self.life, slot: self.slot, pid: child.pid(), restarts: self.restarts, sandbox: self.sandbox.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_that_keeps_dying_waits_longer_each_time() {
+        let mut now = Time::from_secs(1_000);
+        let mut ward = Ward::new(Life::Log, 1, "kern.log".into(), now);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            ward.started = now;
+            ward.ends(false, now);
+            waits.push(ward.due.unwrap().since(now));
+            now = ward.due.unwrap();
+        }
+        assert_eq!(waits[0], FIRST_WAIT);
+        assert!(waits.windows(2).all(|pair| pair[1] >= pair[0]));
+        assert_eq!(waits[11], LAST_WAIT);
+        // After a healthy life it starts quickly again.
+        ward.started = now;
+        now = now.after(HEALTHY);
+        ward.ends(false, now);
+        assert_eq!(ward.due.unwrap().since(now), FIRST_WAIT);
+        ward.ends(true, now);
+        assert_eq!(ward.due, None);
+    }
+}

@@ -1,0 +1,146 @@
+//! What the judge must remember over a restart besides the blocks: strikes of repeat offenders, the operator's allow list.
+//! Never decides what a strike or an allowance means.
+
+use crate::error::Error;
+use crate::key::{Columns, Key, clean_note, nanos};
+use crate::ledger::{expiry_column, expiry_of};
+use crate::{Store, take};
+use model::block::Expiry;
+use model::limits;
+use model::net::Prefix;
+use model::time::Time;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// How often somebody has been charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strike {
+    /// Who.
+    pub whom: Prefix,
+    /// How often.
+    pub count: u32,
+    /// The last time.
+    pub last: Time,
+}
+
+/// An entry of the operator's allow list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Whom.
+    pub whom: Prefix,
+    /// When the operator said so.
+    pub made: Time,
+    /// Until when.
+    pub until: Expiry,
+    /// The operator's words, cut to 200 characters without control characters.
+    pub note: String,
+}
+
+impl Store {
+    /// Writes down strikes, in place of what was known of the same offenders. The table is brought back to
+    /// [`limits::STRIKES`] by [`Store::tidy`]; the oldest give way.
+    pub fn save_strikes(&mut self, strikes: &[Strike]) -> Result<(), Error> {
+        if strikes.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection, tally| {
+            let mut update = connection.prepare_cached("UPDATE strike SET count = ?2, last = ?3 WHERE whom = ?1")?;
+            let mut insert = connection.prepare_cached("INSERT INTO strike (whom, count, last) VALUES (?1, ?2, ?3)")?;
+            for Strike { whom, count, last } in strikes {
+                if update.execute(params![Key::of(*whom), count, nanos(*last)])? == 0 {
+                    insert.execute(params![Key::of(*whom), count, nanos(*last)])?;
+                    tally.counts.strikes += 1;
+                }
+                tally.unsaved += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// Forgets the strikes of these offenders; those without any are passed over.
+    pub fn forget_strikes(&mut self, offenders: &[Prefix]) -> Result<(), Error> {
+        if offenders.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection, tally| {
+            let mut delete = connection.prepare_cached("DELETE FROM strike WHERE whom = ?1")?;
+            for whom in offenders {
+                let deleted = delete.execute([Key::of(*whom)])? as u64;
+                take(&mut tally.counts.strikes, deleted);
+                tally.unsaved += deleted;
+            }
+            Ok(())
+        })
+    }
+
+    /// All strikes, the latest first, at most [`limits::STRIKES`].
+    pub fn load_strikes(&self) -> Result<Vec<Strike>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT whom, count, last FROM strike ORDER BY last DESC, whom LIMIT ?1")?;
+        let mut rows = statement.query([limits::STRIKES as i64])?;
+        let mut strikes = Vec::new();
+        while let Some(row) = rows.next()? {
+            strikes.push(strike(&Columns(row))?);
+        }
+        Ok(strikes)
+    }
+
+    /// Writes down an allowance, in place of an older one for the same range.
+    ///
+    /// # Errors
+    /// [`Error::TableFull`] at [`limits::EXEMPTIONS`].
+    pub fn save_allow(&mut self, allowance: &Allowance) -> Result<(), Error> {
+        self.write(|connection, tally| {
+            let known = allowance_for(connection, allowance.whom)?.is_some();
+            if !known && tally.counts.allowances >= limits::EXEMPTIONS as u64 {
+                return Err(Error::TableFull("operator's allow list"));
+            }
+            let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO allow (whom, made, until, note) VALUES (?1, ?2, ?3, ?4)")?;
+            let Allowance { whom, made, until, note } = allowance;
+            insert.execute(params![Key::of(*whom), nanos(*made), expiry_column(*until), clean_note(note)])?;
+            tally.counts.allowances += u64::from(!known);
+            tally.unsaved += 1;
+            Ok(())
+        })
+    }
+
+    /// Takes back the allowance for exactly this range; says whether there was one.
+    pub fn remove_allow(&mut self, whom: Prefix) -> Result<bool, Error> {
+        self.write(|connection, tally| {
+            let deleted = connection.prepare_cached("DELETE FROM allow WHERE whom = ?1")?.execute([Key::of(whom)])? as u64;
+            take(&mut tally.counts.allowances, deleted);
+            tally.unsaved += deleted;
+            Ok(deleted > 0)
+        })
+    }
+
+    /// The allowances that hold at `now`, by address.
+    pub fn load_allow(&self, now: Time) -> Result<Vec<Allowance>, Error> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT whom, made, until, note FROM allow WHERE until IS NULL OR until > ?1 ORDER BY whom")?;
+        let mut rows = statement.query([nanos(now)])?;
+        let mut allowances = Vec::new();
+        while let Some(row) = rows.next()? {
+            allowances.push(allowance(&Columns(row))?);
+        }
+        Ok(allowances)
+    }
+}
+
+/// The strikes of exactly this range.
+pub(crate) fn strike_for(connection: &Connection, whom: Prefix) -> Result<Option<Strike>, Error> {
+    let mut statement = connection.prepare_cached("SELECT whom, count, last FROM strike WHERE whom = ?1")?;
+    statement.query_row([Key::of(whom)], |row| Ok(strike(&Columns(row)))).optional()?.transpose()
+}
+
+/// The allowance for exactly this range.
+pub(crate) fn allowance_for(connection: &Connection, whom: Prefix) -> Result<Option<Allowance>, Error> {
+    let mut statement = connection.prepare_cached("SELECT whom, made, until, note FROM allow WHERE whom = ?1")?;
+    statement.query_row([Key::of(whom)], |row| Ok(allowance(&Columns(row)))).optional()?.transpose()
+}
+
+fn strike(row: &Columns<'_, '_>) -> Result<Strike, Error> {
+    Ok(Strike { whom: row.prefix(0)?, count: row.number(1)?, last: row.time(2)? })
+}
+
+fn allowance(row: &Columns<'_, '_>) -> Result<Allowance, Error> {
+    Ok(Allowance { whom: row.prefix(0)?, made: row.time(1)?, until: expiry_of(row.maybe_time(2)?), note: row.text(3)?.unwrap_or_default() })
+}

@@ -1,0 +1,160 @@
+//! Forgets connections that the kernel tracks (ctnetlink). Never flushes: each entry is deleted by its own tuple and number.
+//! Layouts: linux/netfilter/nfnetlink_conntrack.h.
+
+use crate::netlink::message::{Attribute, Attributes, Message, messages};
+use crate::netlink::{NetlinkError, NetlinkSocket};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+const RECEIVE_BYTES: usize = 65_536;
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// Entries deleted in one call. What is beyond stays: its packets are dropped anyway.
+const SEVER_MAX: usize = 65_536;
+/// Deletions sent at once: their answers must fit into the receive buffer.
+const DELETE_BATCH: usize = 64;
+const CTA_TUPLE_ORIG: u16 = 1;
+const CTA_TUPLE_REPLY: u16 = 2;
+const CTA_ID: u16 = 12;
+const CTA_ZONE: u16 = 18;
+const CTA_TUPLE_IP: u16 = 1;
+const CTA_IP_V4_SRC: u16 = 1;
+const CTA_IP_V6_SRC: u16 = 3;
+const CTA_STATS_GLOBAL_ENTRIES: u16 = 1;
+const GET: u8 = 1;
+const DELETE: u8 = 2;
+const GET_STATS: u8 = 5;
+
+fn message_kind(message: u8) -> u16 {
+    (libc::NFNL_SUBSYS_CTNETLINK as u16) << 8 | u16::from(message)
+}
+
+/// A socket to the connection tracker of this network namespace.
+#[derive(Debug)]
+pub struct Conntrack {
+    socket: NetlinkSocket,
+    sequence: u32,
+    receive: Vec<u8>,
+}
+
+/// One entry to delete.
+struct Doomed {
+    family: u8,
+    tuple: Vec<u8>,
+    id: Option<u32>,
+    zone: Option<u16>,
+}
+
+impl Conntrack {
+    /// Opens a socket.
+    pub fn open() -> io::Result<Self> {
+        let socket = NetlinkSocket::open(libc::NETLINK_NETFILTER, 0)?;
+        socket.set_extended_ack()?;
+        socket.set_receive_timeout(ANSWER_WAIT)?;
+        Ok(Conntrack { socket, sequence: 0, receive: vec![0; RECEIVE_BYTES] })
+    }
+
+    /// How many connections are tracked; 0 if the kernel tracks none at all.
+    pub fn count(&mut self) -> Result<u32, NetlinkError> {
+        let mut count = 0;
+        let answer = self.ask(GET_STATS, libc::NLM_F_ACK, |_, attributes| {
+            count = attributes.clone().find(|a| a.kind == CTA_STATS_GLOBAL_ENTRIES).and_then(|a| a.u32_be()).unwrap_or(count);
+        });
+        match answer {
+            Ok(()) => Ok(count),
+            Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EINVAL | libc::ENOENT)) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes the connections that a doomed address has begun or answers to, and says how many. Costs one listing of all.
+    pub fn sever(&mut self, is_doomed: impl Fn(IpAddr) -> bool) -> Result<usize, NetlinkError> {
+        let mut doomed: Vec<Doomed> = Vec::new();
+        self.ask(GET, libc::NLM_F_DUMP, |family, attributes| {
+            if doomed.len() < SEVER_MAX {
+                doomed.extend(parse_entry(family, attributes, &is_doomed));
+            }
+        })?;
+        let mut severed = 0;
+        for batch in doomed.chunks(DELETE_BATCH) {
+            severed += self.delete(batch)?;
+        }
+        Ok(severed)
+    }
+
+    fn delete(&mut self, batch: &[Doomed]) -> Result<usize, NetlinkError> {
+        let mut request = Vec::new();
+        let first = self.sequence.wrapping_add(1);
+        for entry in batch {
+            self.sequence = self.sequence.wrapping_add(1);
+            let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+            let mut message = Message::netfilter(&mut request, message_kind(DELETE), flags, self.sequence, entry.family, 0);
+            let tuple = message.nest(CTA_TUPLE_ORIG);
+            message.put_raw(&entry.tuple);
+            message.end(tuple);
+            if let Some(id) = entry.id {
+                message.put_u32_be(CTA_ID, id);
+            }
+            if let Some(zone) = entry.zone {
+                message.put_u16_be(CTA_ZONE, zone);
+            }
+            message.finish()?;
+        }
+        self.socket.send(&request)?;
+        let (mut answered, mut deleted) = (0, 0);
+        while answered < batch.len() {
+            for message in messages(self.socket.receive(&mut self.receive)?) {
+                let Some(ending) = message.ending() else { continue };
+                if message.sequence.wrapping_sub(first) < batch.len() as u32 {
+                    answered += 1;
+                    // One that is gone by itself in between is no failure.
+                    deleted += usize::from(ending.errno == 0);
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    fn ask(&mut self, kind: u8, flags: i32, mut each: impl FnMut(u8, Attributes<'_>)) -> Result<(), NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut request = Vec::new();
+        let flags = (libc::NLM_F_REQUEST | flags) as u16;
+        Message::netfilter(&mut request, message_kind(kind), flags, self.sequence, libc::AF_UNSPEC as u8, 0).finish()?;
+        self.socket.request(&request, self.sequence, &mut self.receive, |answer| {
+            if let Some((family, _, attributes)) = answer.netfilter() {
+                each(family, attributes);
+            }
+        })
+    }
+}
+
+/// What must be said to delete this entry, if one of its ends is doomed.
+fn parse_entry(family: u8, attributes: Attributes<'_>, is_doomed: impl Fn(IpAddr) -> bool) -> Option<Doomed> {
+    let (mut tuple, mut hit, mut id, mut zone) = (None, false, None, None);
+    for attribute in attributes {
+        match attribute.kind {
+            CTA_TUPLE_ORIG => {
+                tuple = Some(attribute.value.to_vec());
+                hit |= source(attribute).is_some_and(&is_doomed);
+            }
+            CTA_TUPLE_REPLY => hit |= source(attribute).is_some_and(&is_doomed),
+            CTA_ID => id = attribute.u32_be(),
+            CTA_ZONE => zone = attribute.u16_be(),
+            _ => {}
+        }
+    }
+    if !hit {
+        return None;
+    }
+    Some(Doomed { family, tuple: tuple?, id, zone })
+}
+
+/// The source address of a tuple.
+fn source(tuple: Attribute<'_>) -> Option<IpAddr> {
+    let mut addresses = tuple.nested().find(|attribute| attribute.kind == CTA_TUPLE_IP)?.nested();
+    addresses.find_map(|address| match address.kind {
+        CTA_IP_V4_SRC => address.value.first_chunk::<4>().map(|bytes| IpAddr::V4(Ipv4Addr::from(*bytes))),
+        CTA_IP_V6_SRC => address.value.first_chunk::<16>().map(|bytes| IpAddr::V6(Ipv6Addr::from(*bytes))),
+        _ => None,
+    })
+}

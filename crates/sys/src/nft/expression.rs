@@ -1,0 +1,269 @@
+//! The expressions that rules are made of, as bytes for the kernel. Never executes or parses anything.
+//! Numbers and layouts: linux/netfilter/nf_tables.h. All expressions work through register 1.
+
+use crate::netlink::message::Message;
+
+const NFTA_LIST_ELEM: u16 = 1;
+const NFTA_EXPR_NAME: u16 = 1;
+const NFTA_EXPR_DATA: u16 = 2;
+const NFTA_DATA_VALUE: u16 = 1;
+const NFTA_DATA_VERDICT: u16 = 2;
+const NFTA_VERDICT_CODE: u16 = 1;
+const NFT_REG_VERDICT: u32 = 0;
+const NFT_REG_1: u32 = 1;
+const NFT_META_IIF: u32 = 4;
+const NFT_META_NFPROTO: u32 = 15;
+const NFT_META_L4PROTO: u32 = 16;
+const NFT_META_PKTTYPE: u32 = 19;
+const NFT_CT_STATE: u32 = 0;
+const NFT_LIMIT_F_INV: u32 = 1;
+const NFT_OBJECT_COUNTER: u32 = 1;
+const NFT_DYNSET_OP_UPDATE: u32 = 1;
+
+/// A property of a packet that is no part of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meta {
+    /// The number of the interface that it came in by, as 4 bytes in host order.
+    InputInterface,
+    /// The address family: 1 byte, 2 for IPv4, 10 for IPv6.
+    Family,
+    /// The transport protocol behind all extension headers: 1 byte.
+    Protocol,
+    /// For whom the frame was: 1 byte, 0 for this host, else broadcast, multicast or somebody else.
+    PacketType,
+}
+
+/// The header that an offset counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Header {
+    /// IPv4 or IPv6.
+    Network,
+    /// TCP, UDP, ICMP and so on. Loading from it fails, and the rule with it, if there is none.
+    Transport,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Equal.
+    Equal,
+    /// Not equal.
+    NotEqual,
+    /// At most, as a big-endian number.
+    AtMost,
+    /// At least, as a big-endian number.
+    AtLeast,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is dropped.
+    Drop,
+    /// This chain has nothing more to say.
+    Return,
+}
+
+/// A token bucket for packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// Packets a second.
+    pub rate: u64,
+    /// Packets beyond the rate that may come at once.
+    pub burst: u32,
+}
+
+/// One step of a rule. A step that does not hold ends the rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expression<'a> {
+    /// Loads a property.
+    Meta(Meta),
+    /// Loads the state of the packet's connection as a bit set (4 bytes, host order; 2 established, 4 related).
+    ConnectionState,
+    /// Loads bytes of the packet.
+    Payload {
+        /// Counted from where.
+        header: Header,
+        /// Where they start.
+        offset: u32,
+        /// How many.
+        length: u32,
+    },
+    /// Keeps only these bits of what was loaded.
+    Mask(&'a [u8]),
+    /// Compares what was loaded.
+    Compare(Comparison, &'a [u8]),
+    /// Holds if the set has what was loaded.
+    Lookup(&'a str),
+    /// Counts into a named counter.
+    Count(&'a str),
+    /// Holds as long as the bucket has tokens.
+    Within(Limit),
+    /// Gives what was loaded an own bucket in a dynamic set, and holds once that bucket is empty.
+    /// Does not hold for newcomers if the set is full.
+    SourceOver {
+        /// The set.
+        set: &'a str,
+        /// For how long a bucket is remembered, in milliseconds.
+        timeout_millis: u64,
+        /// The bucket.
+        limit: Limit,
+    },
+    /// Hands the packet's first bytes to user space (NFLOG), one message for each packet.
+    Log {
+        /// The NFLOG group.
+        group: u16,
+        /// How many bytes.
+        snap_bytes: u32,
+    },
+    /// Decides.
+    Verdict(Verdict),
+}
+
+/// Appends the expressions as the nested attribute `attribute`.
+pub(super) fn put_all(message: &mut Message<'_>, attribute: u16, expressions: &[Expression<'_>]) {
+    let list = message.nest(attribute);
+    for expression in expressions {
+        put_one(message, NFTA_LIST_ELEM, *expression);
+    }
+    message.end(list);
+}
+
+/// Appends one expression, with its name and data, as the nested attribute `attribute`.
+fn put_one(message: &mut Message<'_>, attribute: u16, expression: Expression<'_>) {
+    let element = message.nest(attribute);
+    message.put_str(NFTA_EXPR_NAME, name(expression));
+    let data = message.nest(NFTA_EXPR_DATA);
+    put_data(message, expression);
+    message.end(data);
+    message.end(element);
+}
+
+fn name(expression: Expression<'_>) -> &'static str {
+    match expression {
+        Expression::Meta(_) => "meta",
+        Expression::ConnectionState => "ct",
+        Expression::Payload { .. } => "payload",
+        Expression::Mask(_) => "bitwise",
+        Expression::Compare(..) => "cmp",
+        Expression::Lookup(_) => "lookup",
+        Expression::Count(_) => "objref",
+        Expression::Within(_) => "limit",
+        Expression::SourceOver { .. } => "dynset",
+        Expression::Log { .. } => "log",
+        Expression::Verdict(_) => "immediate",
+    }
+}
+
+fn put_data(message: &mut Message<'_>, expression: Expression<'_>) {
+    match expression {
+        Expression::Meta(meta) => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, meta_key(meta));
+        }
+        Expression::ConnectionState => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, NFT_CT_STATE);
+        }
+        Expression::Payload { header, offset, length } => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, header_base(header));
+            message.put_u32_be(3, offset);
+            message.put_u32_be(4, length);
+        }
+        Expression::Mask(mask) => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, NFT_REG_1);
+            message.put_u32_be(3, mask.len() as u32);
+            put_value(message, 4, mask);
+            put_value(message, 5, [0; 16].get(..mask.len()).unwrap_or(&[0; 16]));
+        }
+        Expression::Compare(comparison, value) => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, comparison_code(comparison));
+            put_value(message, 3, value);
+        }
+        Expression::Lookup(set) => {
+            message.put_str(1, set);
+            message.put_u32_be(2, NFT_REG_1);
+        }
+        Expression::Count(counter) => {
+            message.put_u32_be(1, NFT_OBJECT_COUNTER);
+            message.put_str(2, counter);
+        }
+        Expression::Within(limit) => put_limit(message, limit, 0),
+        Expression::SourceOver { set, timeout_millis, limit } => {
+            message.put_str(1, set);
+            message.put_u32_be(3, NFT_DYNSET_OP_UPDATE);
+            message.put_u32_be(4, NFT_REG_1);
+            message.put_u64_be(6, timeout_millis);
+            let bucket = message.nest(7);
+            message.put_str(NFTA_EXPR_NAME, "limit");
+            let data = message.nest(NFTA_EXPR_DATA);
+            put_limit(message, limit, NFT_LIMIT_F_INV);
+            message.end(data);
+            message.end(bucket);
+        }
+        Expression::Log { group, snap_bytes } => {
+            message.put_u16_be(1, group);
+            message.put_u32_be(3, snap_bytes);
+            message.put_u16_be(4, 1);
+        }
+        Expression::Verdict(verdict) => {
+            message.put_u32_be(1, NFT_REG_VERDICT);
+            let data = message.nest(2);
+            let inner = message.nest(NFTA_DATA_VERDICT);
+            message.put_u32_be(NFTA_VERDICT_CODE, verdict_code(verdict));
+            message.end(inner);
+            message.end(data);
+        }
+    }
+}
+
+fn put_limit(message: &mut Message<'_>, limit: Limit, flags: u32) {
+    message.put_u64_be(1, limit.rate);
+    message.put_u64_be(2, 1);
+    message.put_u32_be(3, limit.burst);
+    message.put_u32_be(4, 0);
+    message.put_u32_be(5, flags);
+}
+
+/// Appends a value as the kernel's `nft_data`.
+pub(super) fn put_value(message: &mut Message<'_>, attribute: u16, value: &[u8]) {
+    let nest = message.nest(attribute);
+    message.put(NFTA_DATA_VALUE, value);
+    message.end(nest);
+}
+
+fn meta_key(meta: Meta) -> u32 {
+    match meta {
+        Meta::InputInterface => NFT_META_IIF,
+        Meta::Family => NFT_META_NFPROTO,
+        Meta::Protocol => NFT_META_L4PROTO,
+        Meta::PacketType => NFT_META_PKTTYPE,
+    }
+}
+
+fn header_base(header: Header) -> u32 {
+    match header {
+        Header::Network => 1,
+        Header::Transport => 2,
+    }
+}
+
+fn comparison_code(comparison: Comparison) -> u32 {
+    match comparison {
+        Comparison::Equal => 0,
+        Comparison::NotEqual => 1,
+        Comparison::AtMost => 3,
+        Comparison::AtLeast => 5,
+    }
+}
+
+fn verdict_code(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Drop => 0,
+        // NFT_RETURN is -5.
+        Verdict::Return => (-5_i32) as u32,
+    }
+}
