@@ -30,7 +30,11 @@ fn timed<T>(what: &str, elements: usize, work: impl FnOnce() -> T) -> T {
     let start = clock::monotonic();
     let result = work();
     let seconds = Duration::from_nanos(clock::monotonic() - start).as_secs_f64();
-    println!("{what:34} {elements:>9}  {seconds:8.3} s  {:7.3} µs each  {:9.0} /s", seconds * 1e6 / elements as f64, elements as f64 / seconds);
+    println!(
+        "{what:34} {elements:>9}  {seconds:8.3} s  {:7.3} µs each  {:9.0} /s",
+        seconds * 1e6 / elements as f64,
+        elements as f64 / seconds
+    );
     result
 }
 

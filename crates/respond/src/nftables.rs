@@ -18,8 +18,8 @@ use std::time::Duration;
 use sys::nft::transaction::ElementStep;
 use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
-use sever::Severing;
 pub use sever::Severed;
+use sever::Severing;
 
 /// How it is configured and explained.
 pub const KIND: Kind = Kind {
@@ -41,7 +41,9 @@ pub enum OpenError {
     #[error("may not change the firewall: run riposte as root (`sudo riposte run`) or with CAP_NET_ADMIN")]
     NoPrivilege,
     /// No nf_tables in this kernel.
-    #[error("this kernel has no nf_tables: `modprobe nf_tables`, or a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (Linux 5.2 or newer)")]
+    #[error(
+        "this kernel has no nf_tables: `modprobe nf_tables`, or a kernel with CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET (Linux 5.2 or newer)"
+    )]
     NoNftables,
     /// A part of nf_tables is missing.
     #[error("the kernel refuses {what} of the table `inet riposte` ({detail}): load the module or use a kernel that has it")]
@@ -366,5 +368,34 @@ mod tests {
         let elements: Vec<_> = interval_elements(Family::V4, &[range], None).collect();
         assert_eq!(format!("{:?} {:?}", elements[0].key, elements[1].key), "224.0.0.0 240.0.0.0");
         assert!(elements[1].ends_interval);
+    }
+
+    #[test]
+    fn what_the_kernel_refuses_is_told_with_what_to_do() {
+        let refused = |step, errno| NftError::Refused(vec![sys::nft::Refusal { step, errno, message: String::new() }]);
+        let labels = ["a table".to_owned(), "logging (module nft_log)".to_owned()];
+        let text = |step, errno| explain(refused(step, errno), &labels).to_string();
+        assert!(text(None, libc::EPERM).contains("sudo riposte run"));
+        assert!(text(Some(0), libc::EPERM).contains("CAP_NET_ADMIN"));
+        assert!(text(None, libc::EOPNOTSUPP).contains("CONFIG_NF_TABLES"));
+        assert!(text(Some(1), libc::ENOENT).contains("logging (module nft_log)"));
+        assert!(text(None, libc::ENOMEM).contains("could not be set up"));
+    }
+
+    #[test]
+    fn an_interval_sets_elements_become_ranges_again() {
+        let now = Time::from_secs(1_000);
+        let at = |secs| Expiry::At(Time::from_secs(secs));
+        let ranges = [
+            Range { first: 0, last: 9, expiry: at(1_005) },
+            Range { first: 10, last: 19, expiry: at(1_009) },
+            Range { first: 50, last: u128::from(u32::MAX), expiry: Expiry::Never },
+        ];
+        let mut elements: Vec<_> = interval_elements(Family::V4, &ranges, Some(now)).collect();
+        elements.reverse();
+        assert_eq!(nets::ranges_of(elements.clone(), now), ranges);
+        // An end without a start says nothing.
+        elements.retain(|element| element.ends_interval);
+        assert_eq!(nets::ranges_of(elements, now), []);
     }
 }

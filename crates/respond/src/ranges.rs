@@ -89,12 +89,8 @@ pub fn cover(wanted: &BTreeMap<Prefix, Expiry>) -> Vec<Range> {
         close(&mut open, &mut out, Some(range.first));
         match open.last_mut() {
             Some(around) if !later(range.expiry, around.expiry) => continue,
-            Some(around) => {
-                if around.first < range.first {
-                    out.push(Range { last: range.first - 1, ..*around });
-                }
-            }
-            None => {}
+            Some(around) if around.first < range.first => out.push(Range { last: range.first - 1, ..*around }),
+            Some(_) | None => {}
         }
         open.push(range);
     }
@@ -266,7 +262,8 @@ mod tests {
     #[test]
     fn the_ends_of_the_address_space_hold() {
         let all = cover(&wanted(&[("0.0.0.0/0", at(1)), ("255.255.255.0/24", Expiry::Never), ("0.0.0.0/8", at(2))]));
-        let expected = [("0.0.0.0-0.255.255.255", at(2)), ("1.0.0.0-255.255.254.255", at(1)), ("255.255.255.0-255.255.255.255", Expiry::Never)];
+        let expected =
+            [("0.0.0.0-0.255.255.255", at(2)), ("1.0.0.0-255.255.254.255", at(1)), ("255.255.255.0-255.255.255.255", Expiry::Never)];
         assert_eq!(shown(&all), expected.map(|(name, expiry)| (name.to_owned(), expiry)));
         let six = cover(&wanted(&[("::/0", at(1)), ("ff00::/8", at(2)), ("ffff::/16", at(3))]));
         assert_eq!(six.last().map(|range| range.last), Some(u128::MAX));

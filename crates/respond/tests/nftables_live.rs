@@ -217,7 +217,8 @@ fn opening_again_keeps_what_stands(peer: &Peer) {
 }
 
 fn a_foreign_shape_is_replaced(_: &Peer) {
-    run("nft", ["add table inet riposte; add set inet riposte blocked4 { type inet_service; }; add chain inet riposte prerouting"]).unwrap();
+    run("nft", ["add table inet riposte; add set inet riposte blocked4 { type inet_service; }; add chain inet riposte prerouting"])
+        .unwrap();
     let mut nft = open();
     assert_eq!(nft.apply(&[add(PEER, secs(600))], NOW), [Outcome::Added]);
     // A dormant table is woken up, and rules of others in our chains are gone.
@@ -229,7 +230,8 @@ fn a_foreign_shape_is_replaced(_: &Peer) {
 }
 
 fn other_tables_stay_as_they_are(_: &Peer) {
-    run("nft", ["add table inet other; add set inet other blocked4 { type ipv4_addr; elements = { 192.0.2.1 } }; add table ip riposte"]).unwrap();
+    run("nft", ["add table inet other; add set inet other blocked4 { type ipv4_addr; elements = { 192.0.2.1 } }; add table ip riposte"])
+        .unwrap();
     let before = run("nft", ["list", "ruleset"]).unwrap();
     let mut nft = open();
     nft.apply(&[add("192.0.2.1", secs(600)), remove("192.0.2.1"), add("192.0.0.0/8", secs(600))], NOW);
@@ -239,7 +241,7 @@ fn other_tables_stay_as_they_are(_: &Peer) {
 }
 
 fn outcomes_are_true_one_by_one(_: &Peer) {
-    both_ways(|nft| outcomes_are_true_one_by_one_so(nft));
+    both_ways(outcomes_are_true_one_by_one_so);
 }
 
 fn outcomes_are_true_one_by_one_so(mut nft: Nftables) {
@@ -248,7 +250,8 @@ fn outcomes_are_true_one_by_one_so(mut nft: Nftables) {
     batch.extend([add("192.0.2.2", secs(600)), remove("192.0.2.2"), add("2001:db8::2", Expiry::Never), add("10.0.0.0/8", secs(50))]);
     // One that passed already ends a block that stands.
     batch.extend([add("192.0.2.3", secs(600)), add("192.0.2.3", Expiry::At(Time::EPOCH))]);
-    let expected: Vec<_> = batch.iter().map(|change| if matches!(change, Change::Add { .. }) { Outcome::Added } else { Outcome::Removed }).collect();
+    let expected: Vec<_> =
+        batch.iter().map(|change| if matches!(change, Change::Add { .. }) { Outcome::Added } else { Outcome::Removed }).collect();
     assert_eq!(nft.apply(&batch, NOW), expected);
     let standing = blocks([("192.0.2.1", Some(900)), ("2001:db8::2", None), ("10.0.0.0/8", Some(50))]);
     until("only these stand", || listed(&mut nft) == standing);
@@ -286,7 +289,7 @@ fn a_full_set_refuses_only_what_is_new(_: &Peer) {
 }
 
 fn a_new_expiry_replaces_the_old(_: &Peer) {
-    both_ways(|nft| a_new_expiry_replaces_the_old_so(nft));
+    both_ways(a_new_expiry_replaces_the_old_so);
 }
 
 fn a_new_expiry_replaces_the_old_so(mut nft: Nftables) {
@@ -299,7 +302,7 @@ fn a_new_expiry_replaces_the_old_so(mut nft: Nftables) {
 }
 
 fn blocks_run_out_by_themselves(_: &Peer) {
-    both_ways(|nft| blocks_run_out_by_themselves_so(nft));
+    both_ways(blocks_run_out_by_themselves_so);
 }
 
 fn blocks_run_out_by_themselves_so(mut nft: Nftables) {
@@ -310,13 +313,17 @@ fn blocks_run_out_by_themselves_so(mut nft: Nftables) {
 }
 
 fn prefixes_that_overlap_are_blocked_exactly(_: &Peer) {
-    both_ways(|nft| prefixes_that_overlap_are_blocked_exactly_so(nft));
+    both_ways(prefixes_that_overlap_are_blocked_exactly_so);
 }
 
 fn prefixes_that_overlap_are_blocked_exactly_so(mut nft: Nftables) {
-    nft.apply(&[add("10.0.0.0/8", secs(100)), add("10.1.0.0/16", secs(900)), add("10.2.0.0/16", secs(50)), add("224.0.0.0/3", secs(600))], NOW);
+    nft.apply(
+        &[add("10.0.0.0/8", secs(100)), add("10.1.0.0/16", secs(900)), add("10.2.0.0/16", secs(50)), add("224.0.0.0/3", secs(600))],
+        NOW,
+    );
     let with = |address: &str| run("nft", ["get", "element", "inet", "riposte", "blocked4_nets", &format!("{{ {address} }}")]);
-    let outer = ["10.0.0.0/16", "10.2.0.0/15", "10.4.0.0/14", "10.8.0.0/13", "10.16.0.0/12", "10.32.0.0/11", "10.64.0.0/10", "10.128.0.0/9"];
+    let outer =
+        ["10.0.0.0/16", "10.2.0.0/15", "10.4.0.0/14", "10.8.0.0/13", "10.16.0.0/12", "10.32.0.0/11", "10.64.0.0/10", "10.128.0.0/9"];
     let mut expected: BTreeMap<_, _> = outer.into_iter().map(|prefix| (prefix.to_owned(), Some(100))).collect();
     expected.extend(blocks([("10.1.0.0/16", Some(900)), ("224.0.0.0/3", Some(600))]));
     assert_eq!(listed(&mut nft), expected);
@@ -332,7 +339,7 @@ fn prefixes_that_overlap_are_blocked_exactly_so(mut nft: Nftables) {
 }
 
 fn prefixes_that_run_out_make_no_trouble(_: &Peer) {
-    both_ways(|nft| prefixes_that_run_out_make_no_trouble_so(nft));
+    both_ways(prefixes_that_run_out_make_no_trouble_so);
 }
 
 fn prefixes_that_run_out_make_no_trouble_so(mut nft: Nftables) {
@@ -500,7 +507,8 @@ fn without_privilege_it_says_so(_: &Peer) {
 fn many_are_listed_as_they_were_added(_: &Peer) {
     let mut nft = open();
     let whom: Vec<Prefix> = (0..5_000u32).map(|n| Prefix::host(std::net::Ipv4Addr::from(0x0a00_0000 + n * 7).into())).collect();
-    let changes: Vec<Change> = whom.iter().map(|prefix| Change::Add { id: BlockId(1), scope: Scope::Source(*prefix), expiry: secs(600) }).collect();
+    let changes: Vec<Change> =
+        whom.iter().map(|prefix| Change::Add { id: BlockId(1), scope: Scope::Source(*prefix), expiry: secs(600) }).collect();
     let outcomes = nft.apply(&changes, NOW);
     assert!(outcomes.len() == changes.len() && outcomes.iter().all(|outcome| *outcome == Outcome::Added));
     let mut found: Vec<Prefix> = nft.list(NOW).unwrap().iter().map(|installed| installed.scope.prefix()).collect();

@@ -158,3 +158,52 @@ fn source(tuple: Attribute<'_>) -> Option<IpAddr> {
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::attributes;
+    use proptest::prelude::*;
+
+    /// An entry as the kernel lists it: a connection from 192.0.2.7 to 10.0.0.1 that was translated to 10.9.9.9.
+    fn entry() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut message = Message::begin(&mut bytes, 0, 0, 0);
+        for (kind, source, destination) in
+            [(CTA_TUPLE_ORIG, [192, 0, 2, 7], [10, 0, 0, 1]), (CTA_TUPLE_REPLY, [10, 9, 9, 9], [192, 0, 2, 7])]
+        {
+            let tuple = message.nest(kind);
+            let addresses = message.nest(CTA_TUPLE_IP);
+            message.put(CTA_IP_V4_SRC, &source);
+            message.put(2, &destination);
+            message.end(addresses);
+            message.end(tuple);
+        }
+        message.put_u32_be(CTA_ID, 77);
+        message.finish().unwrap();
+        bytes.split_off(16)
+    }
+
+    #[test]
+    fn an_entry_is_doomed_by_either_source_and_by_nothing_else() {
+        let parse = |addr: [u8; 4]| parse_entry(2, attributes(&entry()), |source| source == IpAddr::from(addr));
+        for doomed in [[192, 0, 2, 7], [10, 9, 9, 9]] {
+            let found = parse(doomed).unwrap();
+            assert_eq!((found.family, found.id, found.zone), (2, Some(77), None));
+            assert_eq!(found.tuple, attributes(&entry()).next().unwrap().value);
+        }
+        assert!(parse([10, 0, 0, 1]).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_entry_is_read_without_panic(at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            let mut bytes = entry();
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            let found = parse_entry(2, attributes(&bytes), |_| true);
+            prop_assert!(found.is_none_or(|doomed| doomed.tuple.len() <= bytes.len()));
+        }
+    }
+}

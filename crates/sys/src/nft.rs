@@ -239,7 +239,7 @@ impl NftError {
 #[derive(Debug)]
 pub struct OwnTable {
     socket: NetlinkSocket,
-    /// For listings of sets: opened when first needed.
+    /// For listings of sets; `None` after one was broken off, until the next.
     listing: Option<NetlinkSocket>,
     name: &'static str,
     sequence: u32,
@@ -263,7 +263,7 @@ impl OwnTable {
         socket.set_send_buffer(SEND_BUFFER_BYTES)?;
         let answers_max = socket.set_receive_buffer(RECEIVE_BUFFER_BYTES)? / ANSWER_BYTES;
         let (spare, receive) = (Vec::new(), vec![0; RECEIVE_BYTES]);
-        Ok(OwnTable { socket, listing: None, name, sequence: 1, spare, receive, answers_max })
+        Ok(OwnTable { socket, listing: Some(open_socket()?), name, sequence: 1, spare, receive, answers_max })
     }
 
     /// Whether this kernel can delete elements that may not be there (`ElementStep::Destroy`, Linux 6.3). Tried out on a set of ours

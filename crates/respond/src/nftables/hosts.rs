@@ -172,7 +172,9 @@ impl Work {
             (Step::Renew, ElementStep::Delete, libc::ENOENT) => self.step = Step::Add,
             // Nothing there to lift: for `Unset`, not even a table.
             (Step::Remove | Step::Unset, _, libc::ENOENT) => self.outcome = Some(Outcome::Removed),
-            (Step::Set | Step::Unset | Step::Add | Step::Renew | Step::Remove, _, errno) => self.outcome = Some(Outcome::Failed(fault_of(errno))),
+            (Step::Set | Step::Unset | Step::Add | Step::Renew | Step::Remove, _, errno) => {
+                self.outcome = Some(Outcome::Failed(fault_of(errno)))
+            }
         }
     }
 }

@@ -177,6 +177,7 @@ pub struct FirewallLog {
     stamps: Stamps,
     said: Said,
     remembered: Remembered,
+    marks: Marks,
     counters: Counters,
 }
 
@@ -184,7 +185,7 @@ impl FirewallLog {
     /// A log that nothing has been read from. `ephemeral` is the range of ports from which this host's own clients call.
     pub fn new(sensor: u16, provenance: Provenance, clock: LogClock, ephemeral: RangeInclusive<u16>) -> Self {
         let (stamps, said, remembered) = (Stamps::new(clock), Said::default(), Remembered::default());
-        FirewallLog { sensor, provenance, ephemeral, stamps, said, remembered, counters: Counters::default() }
+        FirewallLog { sensor, provenance, ephemeral, stamps, said, remembered, marks: Marks::new(), counters: Counters::default() }
     }
 
     /// The sensor's slot.
@@ -221,7 +222,13 @@ impl FirewallLog {
     fn bounded<'l>(&mut self, line: &'l [u8]) -> &'l [u8] {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        line.get(..LINE_BYTES).inspect(|_| self.counters.cut += u64::from(line.len() > LINE_BYTES)).unwrap_or(line)
+        match line.split_at_checked(LINE_BYTES) {
+            Some((head, rest)) if !rest.is_empty() => {
+                self.counters.cut += 1;
+                head
+            }
+            Some(_) | None => line,
+        }
     }
 
     /// A line that a tag or its source proves to be the kernel's.
@@ -361,11 +368,31 @@ impl FirewallLog {
 
     /// Another program's line: whether it tries to pass for a packet only matters for the counters.
     fn not_the_kernels(&mut self, line: &[u8]) -> LineKind {
-        let has = |text: &[u8]| memmem::find(line, text).is_some();
-        if has(b"OUT=") && has(b"SRC=") || has(ipchains::START) || has(ipfw::START) {
+        if self.marks.are_in(line) {
             return self.forged();
         }
         self.counters.other_programs += 1;
         LineKind::Ignored
+    }
+}
+
+/// What a line has that looks like a packet, whoever wrote it.
+#[derive(Debug)]
+struct Marks {
+    interface: memmem::Finder<'static>,
+    source: memmem::Finder<'static>,
+    ipchains: memmem::Finder<'static>,
+    ipfw: memmem::Finder<'static>,
+}
+
+impl Marks {
+    fn new() -> Self {
+        let finder = |mark: &'static [u8]| memmem::Finder::new(mark);
+        Marks { interface: finder(b"OUT="), source: finder(b"SRC="), ipchains: finder(ipchains::START), ipfw: finder(ipfw::START) }
+    }
+
+    fn are_in(&self, line: &[u8]) -> bool {
+        let has = |mark: &memmem::Finder<'_>| mark.find(line).is_some();
+        has(&self.interface) && has(&self.source) || has(&self.ipchains) || has(&self.ipfw)
     }
 }

@@ -267,3 +267,75 @@ fn verdict_code(verdict: Verdict) -> u32 {
         Verdict::Return => (-5_i32) as u32,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of one expression, without the message around it.
+    fn bytes(expression: Expression<'_>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut message = Message::begin(&mut bytes, 0, 0, 0);
+        put_one(&mut message, NFTA_LIST_ELEM, expression);
+        message.finish().unwrap();
+        bytes.split_off(16)
+    }
+
+    /// An attribute: length with header, number, value, padding. Lengths and numbers are in the host's order.
+    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+        let mut all = [((value.len() + 4) as u16).to_ne_bytes(), kind.to_ne_bytes()].concat();
+        all.extend_from_slice(value);
+        all.resize(all.len().next_multiple_of(4), 0);
+        all
+    }
+
+    fn nest(kind: u16, inside: &[Vec<u8>]) -> Vec<u8> {
+        attribute(kind | 0x8000, &inside.concat())
+    }
+
+    fn named(name: &[u8], data: &[Vec<u8>]) -> Vec<u8> {
+        nest(1, &[attribute(1, name), nest(2, data)])
+    }
+
+    fn be(kind: u16, value: u32) -> Vec<u8> {
+        attribute(kind, &value.to_be_bytes())
+    }
+
+    #[test]
+    fn expressions_are_what_the_kernel_reads() {
+        // The first one byte by byte, as nft itself sends it.
+        let meta = [
+            0x24, 0, 0x01, 0x80, 0x09, 0, 0x01, 0, b'm', b'e', b't', b'a', 0, 0, 0, 0, 0x14, 0, 0x02, 0x80, 8, 0, 1, 0, 0, 0, 0, 1, 8, 0,
+            2, 0, 0, 0, 0, 15,
+        ];
+        #[cfg(target_endian = "little")]
+        assert_eq!(bytes(Expression::Meta(Meta::Family)), meta);
+        assert_eq!(bytes(Expression::Meta(Meta::PacketType)), named(b"meta\0", &[be(1, 1), be(2, 19)]));
+        assert_eq!(bytes(Expression::ConnectionState), named(b"ct\0", &[be(1, 1), be(2, 0)]));
+        let payload = Expression::Payload { header: Header::Network, offset: 12, length: 4 };
+        assert_eq!(bytes(payload), named(b"payload\0", &[be(1, 1), be(2, 1), be(3, 12), be(4, 4)]));
+        let mask = named(b"bitwise\0", &[be(1, 1), be(2, 1), be(3, 1), nest(4, &[attribute(1, &[4])]), nest(5, &[attribute(1, &[0])])]);
+        assert_eq!(bytes(Expression::Mask(&[4])), mask);
+        let compare = Expression::Compare(Comparison::AtMost, &[12]);
+        assert_eq!(bytes(compare), named(b"cmp\0", &[be(1, 1), be(2, 3), nest(3, &[attribute(1, &[12])])]));
+        assert_eq!(bytes(Expression::Lookup("set")), named(b"lookup\0", &[attribute(1, b"set\0"), be(2, 1)]));
+        assert_eq!(bytes(Expression::Count("one")), named(b"objref\0", &[be(1, 1), attribute(2, b"one\0")]));
+        let log = Expression::Log { group: 5, snap_bytes: 256 };
+        assert_eq!(bytes(log), named(b"log\0", &[attribute(1, &[0, 5]), be(3, 256), attribute(4, &[0, 1])]));
+        let verdict = |code| named(b"immediate\0", &[be(1, 0), nest(2, &[nest(2, &[be(1, code)])])]);
+        assert_eq!(bytes(Expression::Verdict(Verdict::Drop)), verdict(0));
+        assert_eq!(bytes(Expression::Verdict(Verdict::Return)), verdict(0xFFFF_FFFB));
+    }
+
+    #[test]
+    fn rations_are_what_the_kernel_reads() {
+        let be64 = |kind, value: u64| attribute(kind, &value.to_be_bytes());
+        let limit = |flags| [be64(1, 100), be64(2, 1), be(3, 300), be(4, 0), be(5, flags)];
+        let ration = Limit { rate: 100, burst: 300 };
+        assert_eq!(bytes(Expression::Within(ration)), named(b"limit\0", &limit(0)));
+        let over = Expression::SourceOver { set: "sources", timeout_millis: 60_000, limit: ration };
+        let bucket = nest(7, &[attribute(1, b"limit\0"), nest(2, &limit(1))]);
+        let data = [attribute(1, b"sources\0"), be(3, 1), be(4, 1), be64(6, 60_000), bucket];
+        assert_eq!(bytes(over), named(b"dynset\0", &data));
+    }
+}

@@ -261,3 +261,72 @@ fn parse_element(attributes: Attributes<'_>) -> Option<Element> {
     let ends_interval = flags & libc::NFT_SET_ELEM_INTERVAL_END as u32 != 0;
     Some(Element { key: key?, ends_interval, timeout_millis: left.or(timeout) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::attributes;
+    use crate::nft::transaction::{ElementStep, Transaction};
+    use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv6Addr};
+
+    /// The attributes of the first step of a transaction: what the kernel tells has the same layout as what it is told.
+    fn told(fill: impl FnOnce(&mut Transaction)) -> Vec<u8> {
+        let mut transaction = Transaction::new("riposte", Vec::new(), 1);
+        fill(&mut transaction);
+        transaction.close().unwrap();
+        messages(&transaction.bytes).nth(1).unwrap().payload[4..].to_vec()
+    }
+
+    const CHAIN: Chain = Chain { hook: Hook::Input, priority: -10 };
+    const SHAPE: SetShape =
+        SetShape { key: KeyKind::Ipv6, interval: false, timeout: true, dynamic: true, default_timeout_millis: 60_000, size: Some(9) };
+
+    fn elements() -> Vec<Element> {
+        let key = |n: u128| Key::from(IpAddr::V6(Ipv6Addr::from(n)));
+        let start = Element { key: key(5), ends_interval: false, timeout_millis: Some(700) };
+        vec![start, Element { key: key(9), ends_interval: true, timeout_millis: None }]
+    }
+
+    #[test]
+    fn what_is_told_is_read_back() {
+        assert_eq!(parse_chain(attributes(&told(|transaction| transaction.add_chain("probes", CHAIN)))), Some(CHAIN));
+        let set = told(|transaction| transaction.add_set("sources", &SHAPE));
+        assert_eq!(parse_set(attributes(&set), "riposte"), Some(("sources".to_owned(), Some(SHAPE))));
+        assert_eq!(parse_set(attributes(&set), "other"), None);
+        let mut found = Vec::new();
+        parse_elements(attributes(&told(|transaction| transaction.elements(ElementStep::Add, "sources", elements()))), &mut found);
+        assert_eq!(found, elements());
+    }
+
+    #[test]
+    fn a_key_longer_than_an_address_is_passed_over() {
+        assert_eq!(Key::new(&[0; 17]), None);
+        assert_eq!(Key::new(&[1, 2, 3]).and_then(|key| key.address()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_back_is_read_without_panic(
+            which in 0usize..3, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), cut in any::<prop::sample::Index>()
+        ) {
+            let mut bytes = match which {
+                0 => told(|transaction| transaction.add_chain("probes", CHAIN)),
+                1 => told(|transaction| transaction.add_set("sources", &SHAPE)),
+                _ => told(|transaction| transaction.elements(ElementStep::Add, "sources", elements())),
+            };
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            let mut found = Vec::new();
+            parse_elements(attributes(&bytes), &mut found);
+            parse_chain(attributes(&bytes));
+            parse_set(attributes(&bytes), "riposte");
+            parse_counter(attributes(&bytes), "riposte");
+            prop_assert!(found.len() <= bytes.len() / 4);
+            prop_assert!(found.iter().all(|element| element.key.as_bytes().len() <= 16));
+        }
+    }
+}

@@ -217,3 +217,60 @@ fn put_element(message: &mut Message<'_>, element: &Element) {
     }
     message.end(nest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::message::messages;
+    use crate::nft::Key;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    fn element(n: u32, timeout_millis: Option<u64>) -> Element {
+        Element { key: Key::from(IpAddr::V4(Ipv4Addr::from(n))), ends_interval: false, timeout_millis }
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn a_single_add_is_these_bytes() {
+        let mut transaction = Transaction::new("riposte", Vec::new(), 7);
+        transaction.elements(ElementStep::Add, "blocked4", [element(0xC000_0207, Some(600_000))]);
+        let expected = [
+            // Opening: 20 bytes, type 16, a request, number 7; family 0, version 0, subsystem 10.
+            &[20, 0, 0, 0, 16, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10][..],
+            // NEWSETELEM: type 0x0A0C, request + ack + create + exclusive, number 8; family inet.
+            &[80, 0, 0, 0, 12, 10, 5, 6, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0],
+            &[12, 0, 1, 0, b'r', b'i', b'p', b'o', b's', b't', b'e', 0],
+            &[13, 0, 2, 0, b'b', b'l', b'o', b'c', b'k', b'e', b'd', b'4', 0, 0, 0, 0],
+            // A list with one element: the key in two nests, the time-out in milliseconds.
+            &[32, 0, 3, 128, 28, 0, 1, 128, 12, 0, 1, 128, 8, 0, 1, 0, 192, 0, 2, 7],
+            &[12, 0, 4, 0, 0, 0, 0, 0, 0, 9, 39, 192],
+            // End: type 17, number 9.
+            &[20, 0, 0, 0, 17, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10],
+        ]
+        .concat();
+        assert_eq!(transaction.close(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn many_elements_are_split_and_only_the_last_step_is_acknowledged() {
+        let mut transaction = Transaction::new("riposte", Vec::new(), u32::MAX);
+        transaction.elements(ElementStep::Delete, "blocked4", []);
+        assert_eq!(transaction.steps(), 0);
+        transaction.elements(ElementStep::Delete, "blocked4", (0..5_000).map(|n| element(n, None)));
+        assert!(transaction.steps() > 1);
+        let steps = transaction.steps() as u32;
+        let bytes = transaction.close().unwrap();
+        let all: Vec<_> = messages(bytes).collect();
+        assert_eq!(all.len() as u32, steps + 2);
+        let acks: Vec<_> =
+            all.iter().filter(|message| i32::from(message.flags) & libc::NLM_F_ACK != 0).map(|message| message.sequence).collect();
+        assert_eq!(acks, [u32::MAX.wrapping_add(steps)]);
+        let lists = all.iter().filter_map(|message| message.netfilter()).flat_map(|(_, _, attributes)| attributes.filter(|a| a.kind == 3));
+        assert_eq!(lists.map(|list| list.nested().count()).sum::<usize>(), 5_000);
+    }
+
+    #[test]
+    fn nothing_to_do_sends_nothing() {
+        assert_eq!(Transaction::new("riposte", Vec::new(), 1).close(), None);
+    }
+}

@@ -67,10 +67,13 @@ impl Firewall {
     /// Cuts the established connections of these sources; returns how many.
     pub fn sever(&mut self, scopes: &[Scope]) -> usize {
         match self {
-            Firewall::Kernel(nftables) => {
-                let severed = nftables.sever(scopes);
-                severed.conntrack + severed.sockets
-            }
+            Firewall::Kernel(nftables) => match nftables.sever(scopes) {
+                Ok(severed) => severed.conntrack + severed.sockets,
+                Err(error) => {
+                    tracing::warn!(%error, "established connections of the blocked could not be cut");
+                    0
+                }
+            },
             Firewall::Null(_) => 0,
         }
     }
