@@ -86,7 +86,7 @@ impl Explanation {
 
     fn say_verdict(&self) -> String {
         let who = self.address;
-        let charged = self.entries.last();
+        let charged = self.last_charge();
         if let Some(block) = &self.block {
             let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
             let why = match (&block.charge, block.level) {
@@ -151,6 +151,16 @@ impl Explanation {
         Some(text)
     }
 
+    fn last_charge(&self) -> Option<&HistoryLine> {
+        self.entries.iter().rev().find(|entry| entry.is_charge())
+    }
+
+    /// What happened to it last without a new charge.
+    fn say_turn(&self) -> Option<String> {
+        let entry = self.entries.last().filter(|entry| !entry.is_charge())?;
+        Some(format!("At {}, {}: {}.", Readable(entry.at.0), entry.charge, entry.why))
+    }
+
     /// Why that is believed, and how far.
     fn say_belief(&self) -> Option<String> {
         let suspect = self.suspect.as_ref()?;
@@ -174,7 +184,7 @@ impl Explanation {
 
     /// What was decided last, and why not more.
     fn say_decision(&self) -> Option<String> {
-        let entry = self.entries.last()?;
+        let entry = self.last_charge()?;
         let length = entry.seconds.map_or_else(String::new, |secs| format!(" for {}", Human(secs)));
         let decided = match entry.decision.as_str() {
             "block" => format!("was blocked{length}"),
@@ -198,7 +208,7 @@ impl Explanation {
     /// The text for people: sentences, then the latest charges as a table.
     pub fn text(&self) -> String {
         let paragraphs =
-            [Some(self.verdict.clone()), self.say_deeds(), self.say_belief(), self.say_decision(), Some(self.what_next.clone())];
+            [Some(self.verdict.clone()), self.say_deeds(), self.say_belief(), self.say_decision(), self.say_turn(), Some(self.what_next.clone())];
         let mut text = String::new();
         for paragraph in paragraphs.into_iter().flatten().filter(|paragraph| !paragraph.is_empty()) {
             text.push_str(&wrap(&escape::text(&paragraph, 2_000), WIDTH));

@@ -1,12 +1,14 @@
 //! `riposte history`: who was charged with what, and what was decided, one charge a line.
 
-use crate::decision::{NOTE_CHARS, Verdict};
+use crate::decision::{Action, NOTE_CHARS, Verdict};
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::{Stamp, Whom};
 use crate::table::{Side, Table};
 use crate::time::Readable;
+use model::net::Prefix;
 use model::offence::Offence;
+use model::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// One charge and its decision.
@@ -18,7 +20,7 @@ pub struct HistoryLine {
     pub address: Whom,
     /// What the charge was.
     pub charge: String,
-    /// How dangerous, 1 to 5.
+    /// How dangerous, 1 to 5; 0 if this is no charge but a turn in a block's life.
     pub level: u8,
     /// How it was done, all styles up to then.
     pub styles: Vec<String>,
@@ -55,6 +57,33 @@ impl HistoryLine {
         }
     }
 
+    /// Something that happened to a block or an allowance, without a new charge: `charge` then names what it happened to.
+    pub fn event(at: Time, whom: Prefix, what: String, why: String) -> HistoryLine {
+        HistoryLine {
+            at: Stamp(at),
+            address: Whom(whom),
+            charge: what,
+            level: 0,
+            styles: Vec::new(),
+            trust: String::new(),
+            packets: 0,
+            targets: 0,
+            decision: Action::None.word().to_owned(),
+            seconds: None,
+            why,
+        }
+    }
+
+    /// Whether somebody was charged; otherwise something happened to a block or an allowance.
+    pub fn is_charge(&self) -> bool {
+        self.level > 0
+    }
+
+    /// A figure of a charge; what is none has no figures.
+    fn figure(&self, number: u64) -> String {
+        if self.is_charge() { number.to_string() } else { "-".to_owned() }
+    }
+
     /// `block 10m` or `watch`.
     pub fn decided(&self) -> String {
         let action = escape::text(&self.decision, 20);
@@ -82,10 +111,10 @@ pub fn text(lines: &[HistoryLine]) -> String {
             Readable(line.at.0).to_string(),
             line.address.to_string(),
             escape::text(&line.charge, 40),
-            line.level.to_string(),
-            line.packets.to_string(),
-            line.targets.to_string(),
-            line.decided(),
+            line.figure(u64::from(line.level)),
+            line.figure(line.packets),
+            line.figure(u64::from(line.targets)),
+            if line.is_charge() { line.decided() } else { "-".to_owned() },
             escape::text(&line.why, NOTE_CHARS),
         ]);
     }

@@ -149,11 +149,11 @@ impl StatusReport {
             ("MEMORY", Side::Right),
             ("SECCOMP", Side::Left),
             ("LANDLOCK", Side::Left),
-            ("NO NEW PRIVILEGES", Side::Left),
+            ("NO NEW PRIVS", Side::Left),
             ("CAPABILITIES", Side::Left),
         ]);
         for process in &self.processes {
-            let capabilities = if process.capabilities.is_empty() { "none".to_owned() } else { process.capabilities.join(" ") };
+            let capabilities = if process.capabilities.is_empty() { "none".to_owned() } else { process.capabilities.iter().map(|name| name.strip_prefix("cap_").unwrap_or(name)).collect::<Vec<_>>().join(" ") };
             table.row([
                 escape::text(&process.life, WORD_CHARS),
                 process.pid.to_string(),
@@ -171,7 +171,7 @@ impl StatusReport {
     fn sensors_text(&self) -> String {
         let mut table = Table::new([("SENSOR", Side::Left), ("KIND", Side::Left), ("STATE", Side::Left), ("FIGURES", Side::Left)]);
         for sensor in &self.sensors {
-            let figures: Vec<String> = sensor.counters.iter().map(|(name, number)| format!("{name} {}", thousands(*number))).collect();
+            let figures: Vec<String> = sensor.counters.iter().filter(|(_, number)| *number > 0).map(|(name, number)| format!("{name} {}", thousands(*number))).collect();
             table.row([
                 escape::text(&sensor.name, WORD_CHARS),
                 escape::text(&sensor.kind, WORD_CHARS),
@@ -184,10 +184,12 @@ impl StatusReport {
 
     fn figures_text(&self) -> String {
         let mut table = Table::new([("FIGURE", Side::Left), ("COUNT", Side::Right)]);
-        for (name, number) in &self.counters {
+        let (zero, counted): (Vec<_>, Vec<_>) = self.counters.iter().partition(|(_, number)| *number == 0);
+        for (name, number) in &counted {
             table.row([escape::text(name, WORD_CHARS), thousands(*number)]);
         }
-        if self.counters.is_empty() { String::new() } else { format!("\n{}", table.text()) }
+        let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text()) };
+        if zero.is_empty() { table } else { format!("{table}{} at 0 (riposte status --json shows all).\n", count(zero.len() as u64, "figure")) }
     }
 
     fn exemptions_text(&self) -> String {

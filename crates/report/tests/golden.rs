@@ -275,13 +275,13 @@ riposte 0.1.0, up 1h 30m, blocking.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
 
-PROCESS       PID  UID  MEMORY  SECCOMP  LANDLOCK  NO NEW PRIVILEGES  CAPABILITIES
-warden        801    0  5.0 MB  filter   ABI 5     yes                CAP_NET_ADMIN
-sensor nflog  802  998  5.0 MB  filter   ABI 5     yes                none
-judge         803  998  5.0 MB  filter   ABI 5     yes                none
+PROCESS       PID  UID  MEMORY  SECCOMP  LANDLOCK  NO NEW PRIVS  CAPABILITIES
+warden        801    0  5.0 MB  filter   ABI 5     yes           CAP_NET_ADMIN
+sensor nflog  802  998  5.0 MB  filter   ABI 5     yes           none
+judge         803  998  5.0 MB  filter   ABI 5     yes           none
 
 SENSOR  KIND   STATE      FIGURES
-nflog   nflog  listening  packets 12,345, lost 0
+nflog   nflog  listening  packets 12,345
 
 FIGURE     COUNT
 events    12,000

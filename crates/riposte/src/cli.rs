@@ -3,9 +3,6 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Where the configuration is unless `--config` says otherwise.
-pub const CONFIG: &str = "/etc/riposte/riposte.toml";
-
 /// Network active response: sees who attacks, blocks at once, can say why.
 #[derive(Debug, Parser)]
 #[command(name = "riposte", version, max_term_width = 100, after_help = "Example: sudo riposte run    (then: sudo riposte status)")]

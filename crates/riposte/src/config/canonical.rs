@@ -177,7 +177,6 @@ impl Page {
         self.key("resolvers", config.derive.resolvers);
         self.key("time_servers", config.derive.time_servers);
         self.key("admin", config.derive.admin);
-        self.key("root_servers", config.derive.root_servers);
         self.section("[policy.spoofable]");
         self.key("may_block", policy.spoofable.may_block);
         self.key("block_max", period(policy.spoofable.block_max));

@@ -174,8 +174,6 @@ pub struct DeriveConfig {
     pub time_servers: bool,
     /// The peers of SSH sessions that stand.
     pub admin: bool,
-    /// The DNS root servers.
-    pub root_servers: bool,
 }
 
 /// Who sets the blocks.
@@ -291,7 +289,7 @@ impl Default for NflogConfig {
 
 impl Default for DeriveConfig {
     fn default() -> Self {
-        DeriveConfig { own: true, gateways: true, resolvers: true, time_servers: true, admin: true, root_servers: true }
+        DeriveConfig { own: true, gateways: true, resolvers: true, time_servers: true, admin: true }
     }
 }
 

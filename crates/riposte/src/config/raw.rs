@@ -293,7 +293,6 @@ sections! {
         resolvers: Given<bool>,
         time_servers: Given<bool>,
         admin: Given<bool>,
-        root_servers: Given<bool>,
     }
     /// What forgeable evidence may do.
     RawSpoofable "[policy.spoofable]" {

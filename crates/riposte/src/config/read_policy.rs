@@ -25,7 +25,6 @@ pub fn derive(raw: RawDerive) -> DeriveConfig {
         resolvers: flag(raw.resolvers, default.resolvers),
         time_servers: flag(raw.time_servers, default.time_servers),
         admin: flag(raw.admin, default.admin),
-        root_servers: flag(raw.root_servers, default.root_servers),
     }
 }
 

@@ -430,7 +430,7 @@ proptest! {
             policy,
             exempt_names: names.into_iter().collect(),
             derive: DeriveConfig {
-                own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4], root_servers: flags[5],
+                own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4],
             },
             respond: Responder::ALL[words.0],
             log: LoggingConfig { level: LogLevel::ALL[words.1], format: LogFormat::ALL[words.2] },

@@ -129,5 +129,5 @@ pub fn describe(entered: &Entered) -> String {
         Enforcement::Full => "full",
         Enforcement::Partial => "partial",
     };
-    format!("Landlock {whole} (ABI {})", entered.landlock_abi)
+    format!("{whole} (ABI {})", entered.landlock_abi)
 }

@@ -9,7 +9,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -29,19 +28,6 @@ pub struct FileSlot {
     pub file: Option<OwnedFd>,
     /// The names whose appearing means that the slot should be opened again.
     pub names: Vec<OsString>,
-}
-
-impl FileSlot {
-    /// The names as bytes for a frame, each ended by a NUL.
-    pub fn description(&self) -> Vec<u8> {
-        self.names.iter().flat_map(|name| name.as_bytes().iter().copied().chain([0])).collect()
-    }
-
-    /// The slot again, from a frame's bytes and its descriptors.
-    pub fn from_parts(description: &[u8], watch: OwnedFd, file: Option<OwnedFd>) -> Self {
-        let names = description.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(|name| OsString::from_vec(name.to_vec()));
-        FileSlot { watch, file, names: names.collect() }
-    }
 }
 
 /// Where to watch for new names.
@@ -123,25 +109,12 @@ fn watch_way(watch: &Inotify, path: &Path, reach: Reach, names: &mut Vec<OsStrin
 // ---- the unprivileged side -------------------------------------------------------------------------------------
 
 /// Where to begin in a file that is there at the start. One that appears later is read from its beginning.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// Behind what is there.
     End,
     /// At the first line.
     Beginning,
-    /// Where an earlier run ended, if it is still the same file; else at its first line.
-    At(Position),
-}
-
-/// A place in a file behind a whole line, with what it takes to know the file again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    /// The file's device and inode number.
-    pub identity: (u64, u64),
-    /// Bytes before it.
-    pub offset: u64,
-    /// The last of those bytes: an inode number is given to another file soon enough.
-    pub mark: Vec<u8>,
 }
 
 /// One file, and how far it has been read.
@@ -165,12 +138,6 @@ impl Reader {
         match start {
             Start::Beginning => {}
             Start::End => reader.begin_at(found.len())?,
-            Start::At(position) => {
-                let same = position.identity == identity && position.offset <= found.len();
-                if same && reader.bytes_before(position.offset, position.mark.len())? == position.mark {
-                    reader.begin_at(position.offset)?;
-                }
-            }
         }
         Ok(reader)
     }
@@ -285,13 +252,6 @@ impl FollowedFile {
         Ok(())
     }
 
-    /// Where a later run should go on: behind the last whole line.
-    pub fn position(&self) -> io::Result<Option<Position>> {
-        let Some(reader) = &self.current else { return Ok(None) };
-        let offset = reader.offset.saturating_sub(reader.splitter.unfinished_bytes);
-        Ok(Some(Position { identity: reader.identity, offset, mark: reader.bytes_before(offset, MARK_BYTES)? }))
-    }
-
     /// The current file has lost its name: it is followed as the previous one from now on, and the one before that is let go.
     fn retire_current(&mut self, watch: Inotify, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<()> {
         let Some(reader) = self.current.take() else { return Ok(()) };
@@ -388,8 +348,6 @@ mod tests {
     impl Follow {
         fn new(path: &Path, start: &Start) -> Self {
             let slot = open_slot(path).unwrap();
-            // Over the wire and back, as between two processes.
-            let slot = FileSlot::from_parts(&slot.description(), slot.watch, slot.file);
             Follow { path: path.to_owned(), source: FollowedFile::new(slot, start).unwrap(), reopened: 0 }
         }
 
@@ -442,24 +400,6 @@ mod tests {
         append(&path, "four\n");
         assert_eq!(at_end.lines(), ["four"]);
         assert_eq!(at_end.source.counters(), Counters { lines: 2, ..Counters::default() });
-    }
-
-    #[test]
-    fn a_later_run_goes_on_where_the_earlier_ended() {
-        let (_folder, path) = folder();
-        append(&path, "one\ntwo\nhal");
-        let mut first = Follow::new(&path, &Start::Beginning);
-        assert_eq!(first.lines(), ["one", "two"]);
-        let position = first.source.position().unwrap().unwrap();
-        drop(first);
-        append(&path, "f\n");
-        assert_eq!(Follow::new(&path, &Start::At(position.clone())).lines(), ["half"]);
-        // The same inode with another content, as a new file often has.
-        fs::write(&path, "new one\nnew two\nnew three\n").unwrap();
-        assert_eq!(Follow::new(&path, &Start::At(position.clone())).lines(), ["new one", "new two", "new three"]);
-        fs::rename(&path, path.with_extension("1")).unwrap();
-        append(&path, "other\n");
-        assert_eq!(Follow::new(&path, &Start::At(position)).lines(), ["other"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where log lines come from: files, pipes, the kernel's ring, sockets, the journal, standard input. Never looks into a line.
+//! Where log lines come from: files, pipes, the kernel's ring, sockets, the journal. Never looks into a line.
 //!
 //! The privileged side opens (each kind's `open` function); the unprivileged side reads (each kind's `Source`). No source opens
 //! anything, sets a timer or polls: it is woken by its descriptors, and an idle one costs nothing.
@@ -7,7 +7,6 @@ pub mod file;
 pub mod journal;
 pub mod kmsg;
 pub mod pipe;
-pub mod stdin;
 pub mod syslog;
 
 use model::limits::LINE_BYTES;
@@ -109,13 +108,6 @@ impl LineSplitter {
             chunk = tail.get(1..).unwrap_or_default();
         }
         self.keep(chunk);
-    }
-
-    /// The source has ended: what is pending counts as a line.
-    fn finish(&mut self, lines: &mut dyn FnMut(Line<'_>)) {
-        if self.unfinished_bytes > 0 {
-            self.end_line(lines);
-        }
     }
 
     /// What is pending will never be finished: forgets and counts it.
@@ -228,9 +220,9 @@ mod tests {
         assert_eq!(lines, ["whole"]);
         assert_eq!(splitter.unfinished_bytes, 13);
         splitter.discard();
-        let mut found = 0;
-        splitter.finish(&mut |_| found += 1);
-        assert_eq!((found, splitter.unfinished), (0, 1));
+        let mut found = Vec::new();
+        splitter.push(b"7\n", &mut |line| found.push(line.text.to_vec()));
+        assert_eq!((found, splitter.unfinished), (vec![b"7".to_vec()], 1));
     }
 
     #[test]

@@ -174,25 +174,9 @@ fn history_line(entry: &Entry) -> HistoryLine {
             let decision = decision(offence, verdict);
             HistoryLine::of(offence, &Verdict::of(&decision, offence.at))
         }
-        Entry::Turned { at, whom, id, turn } => event_line(*at, *whom, format!("block {id}"), turn.word().to_owned()),
-        Entry::Allowed { at, whom, .. } => event_line(*at, *whom, "operator".into(), "allowed by an operator".into()),
-        Entry::Disallowed { at, whom } => event_line(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
-    }
-}
-
-fn event_line(at: Time, whom: Prefix, charge: String, why: String) -> HistoryLine {
-    HistoryLine {
-        at: Stamp(at),
-        address: Whom(whom),
-        charge,
-        level: 0,
-        styles: Vec::new(),
-        trust: String::new(),
-        packets: 0,
-        targets: 0,
-        decision: "none".into(),
-        seconds: None,
-        why,
+        Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
+        Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
+        Entry::Disallowed { at, whom } => HistoryLine::event(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
     }
 }
 
