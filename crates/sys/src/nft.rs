@@ -3,6 +3,7 @@
 pub mod expression;
 mod read;
 pub mod transaction;
+pub mod watch;
 
 use crate::netlink::NetlinkSocket;
 use crate::netlink::message::messages;

@@ -240,7 +240,7 @@ fn parse_counter(attributes: Attributes<'_>, table: &str) -> Option<(String, Cou
     ours.then_some((name?.to_owned(), count?))
 }
 
-fn parse_elements(attributes: Attributes<'_>, elements: &mut Vec<Element>) {
+pub(super) fn parse_elements(attributes: Attributes<'_>, elements: &mut Vec<Element>) {
     for list in attributes.filter(|attribute| attribute.kind == 3) {
         elements
             .extend(list.nested().filter(|element| element.kind == NFTA_LIST_ELEM).filter_map(|element| parse_element(element.nested())));

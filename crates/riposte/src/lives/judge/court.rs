@@ -395,9 +395,10 @@ impl Court {
                 }
             }
         }
-        let surplus = installed.len();
+        // A ledger that was lost doesn't know what it forgot: then what the kernel still has stays until its time.
+        let surplus = if self.store_trouble.is_none() { installed.len() } else { 0 };
         // Block numbers start at 1: 0 stands for what the ledger doesn't know.
-        self.outbox.extend(installed.into_keys().map(|scope| Change::Remove { id: BlockId(0), scope }));
+        self.outbox.extend(installed.into_keys().take(surplus).map(|scope| Change::Remove { id: BlockId(0), scope }));
         self.settle(now);
         tracing::info!(kept, set_again = missing, removed = surplus, "ledger and firewall agree");
     }

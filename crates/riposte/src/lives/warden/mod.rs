@@ -365,7 +365,8 @@ impl Warden {
         let items = match self.firewall.list(now()) {
             Ok(items) => items,
             Err(fault) => {
-                tracing::error!(fault = fault.word(), "the kernel's blocks can't be listed: every block of the ledger is set again");
+                // More than the kernel can list in useful time, or a kernel that refuses: adding what is there already does no harm.
+                tracing::warn!(why = fault.word(), "the kernel's blocks are not listed: every block of the ledger is set again");
                 Vec::new()
             }
         };
