@@ -1,7 +1,8 @@
 //! Drives the detectors for measurements from outside (`time`, `perf stat`, `/usr/bin/time -v`). Never reads a clock.
 //!
-//! `bench_detect sources` sends 1,000,000 probes of 10,000 sources; `bench_detect spoofed` 10,000,000 probes of forged addresses, and
-//! among them one real scanner with a probe in each 100,000; `bench_detect events` only makes the events of the first, to subtract.
+//! `bench_detect sources [COUNT]` sends 1,000,000 probes of 10,000 sources; `bench_detect spoofed` 10,000,000 probes of forged addresses,
+//! and among them one real scanner with a probe in each 100,000; `bench_detect events` only makes the events of the first, to subtract.
+//! What a probe costs once all sources are known is the difference between two counts.
 
 use detect::Detector;
 use detect::config::ScanConfig;
@@ -17,6 +18,7 @@ const SCANNER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 
 fn main() {
     let what = std::env::args().nth(1).unwrap_or_default();
+    let count = std::env::args().nth(2).and_then(|count| count.parse().ok()).unwrap_or(1_000_000);
     let mut detectors = Detectors::new(&ScanConfig::default(), 42);
     let (mut random, mut offences, mut total, mut made) = (0x1234_5678_9abc_def1_u64, Vec::new(), 0_usize, 0_u64);
     let mut observe = |event: &Event| {
@@ -25,8 +27,8 @@ fn main() {
         offences.clear();
     };
     match what.as_str() {
-        "events" => (0..1_000_000).for_each(|n| made = made.wrapping_add(u64::from(ten_thousand(n, &mut random).times))),
-        "sources" => (0..1_000_000).for_each(|n| observe(&ten_thousand(n, &mut random))),
+        "events" => (0..count).for_each(|n| made = made.wrapping_add(std::hint::black_box(ten_thousand(n, &mut random)).origin.serial)),
+        "sources" => (0..count).for_each(|n| observe(&ten_thousand(n, &mut random))),
         "spoofed" => (0..10_000_000).for_each(|n| {
             let source = Ipv4Addr::from(xorshift(&mut random) as u32);
             observe(&syn(n, source.into(), (random >> 48) as u16));
@@ -35,7 +37,7 @@ fn main() {
             }
         }),
         _ => {
-            eprintln!("usage: bench_detect sources|spoofed|events");
+            eprintln!("usage: bench_detect sources|spoofed|events [COUNT]");
             std::process::exit(2);
         }
     }

@@ -71,7 +71,7 @@ impl Detector for Detectors {
             return;
         }
         let (scans, named) = (&self.scans, &mut self.named);
-        self.distributed.take(event, scans.key(event.actor), &|addr| scans.is_charged(addr), named);
+        self.distributed.take(event, scans.key(event.actor), &|key| scans.is_charged(key), named);
         for share in self.named.drain(..) {
             out.push(self.scans.share(&share, event.at));
         }

@@ -2,8 +2,8 @@
 //! go where others' go too: background noise overlaps, a shared scan doesn't.
 
 use crate::config::{DistributedConfig, ScanConfig};
-use crate::hash::{Seed, short};
-use crate::source::Rules;
+use crate::hash::{Key, Seed};
+use crate::rules::{Rules, is_traceroute};
 use crate::{Detector, Kind};
 use hashbrown::HashTable;
 use model::event::{Act, Event, Probe, Trust};
@@ -12,7 +12,6 @@ use model::limits::TRACKED_TARGETS;
 use model::offence::{Charge, Evidence, Offence};
 use model::style::{Style, StyleSet};
 use model::time::Time;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// The distributed-scan detector's kind.
@@ -38,7 +37,7 @@ const SHARE_SLACK: usize = 1 << 20;
 /// Somebody who has a share in a scan, and what is known of it here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share {
-    pub addr: IpAddr,
+    pub key: Key,
     first: Time,
     last: Time,
     packets: u32,
@@ -59,7 +58,7 @@ impl Share {
     pub(crate) fn offence(&self, at: Time, rules: &Rules) -> Offence {
         Offence {
             at,
-            offender: rules.counted(self.addr),
+            offender: rules.counted(self.key.addr()),
             charge: Charge::DistributedScan,
             level: DangerLevel::MIN,
             styles: StyleSet::from_iter([Style::Distributed]),
@@ -77,9 +76,10 @@ impl Share {
     }
 }
 
-/// A port of the target, and who probed it first.
+/// A port of the target (protocol and port as one number), and who probed it first.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
+    port: u32,
     owner: u16,
     shared: bool,
     at: Time,
@@ -87,15 +87,14 @@ struct Mark {
 
 #[derive(Debug)]
 struct Target {
-    addr: IpAddr,
+    key: Key,
     last: Time,
     pruned: Time,
-    /// Participants, and the short hashes of their addresses in the same order: a search over plain numbers is quick.
+    /// Participants and ports, and where each is in these lists.
     shares: Vec<Share>,
-    share_keys: Vec<u32>,
-    /// Ports, and protocol and port as a number in the same order.
     marks: Vec<Mark>,
-    mark_keys: Vec<u32>,
+    by_key: HashTable<u16>,
+    by_port: HashTable<u16>,
     /// Participants that take part, and their fresh ports together.
     taking_part: usize,
     fresh_ports: usize,
@@ -150,26 +149,23 @@ impl Distributed {
         (self.targets.len() as u64, self.evicted, self.refused)
     }
 
-    /// Takes in a probe of `addr`, which is not charged itself. Everybody who turns out to have a share is appended to `named`, once.
-    pub(crate) fn take(&mut self, event: &Event, addr: IpAddr, is_charged: &dyn Fn(IpAddr) -> bool, named: &mut Vec<Share>) {
-        let (Act::Probe(Probe { protocol, port: Some(port), .. }), Some(target)) = (&event.act, event.target) else { return };
-        if !protocol.has_ports() {
-            return;
-        }
-        let config = self.rules.config.distributed.clone();
-        let place = self.place(target, event.at);
-        let key = short(self.seed.address(addr));
+    /// Takes in a probe of `key`, who is not charged itself. Everybody who turns out to have a share is appended to `named`, once.
+    pub(crate) fn take(&mut self, event: &Event, key: Key, is_charged: &dyn Fn(Key) -> bool, named: &mut Vec<Share>) {
+        let (Act::Probe(Probe { protocol, port, .. }), Some(target)) = (&event.act, event.target) else { return };
+        let Some(number) = port.filter(|_| protocol.has_ports() && !is_traceroute(*protocol, *port)) else { return };
+        let place = self.place(Key::from(target), event.at);
+        let (config, seed) = (&self.rules.config.distributed, self.seed);
         let Some(target) = self.targets.get_mut(place) else { return };
         if event.at.since(target.pruned) >= config.window / 8 {
-            target.prune(event.at, &config, is_charged);
+            target.prune(event.at, config, seed, is_charged);
         }
         target.last = target.last.max(event.at);
-        match target.count(event, addr, key, u32::from(protocol.0) << 16 | u32::from(*port), self.marks_max, &config) {
-            Some(who) if target.is_shared_scan(&config) && target.is_news(who, &config) => {
+        match target.count(event, key, u32::from(protocol.0) << 16 | u32::from(number), self.marks_max, config, seed) {
+            Some(who) if target.is_shared_scan(config) && target.is_news(who, config) => {
                 // Only now look closely: what has left the window or was charged otherwise doesn't count.
-                target.prune(event.at, &config, is_charged);
-                if target.is_shared_scan(&config) {
-                    target.name(&config, named);
+                target.prune(event.at, config, seed, is_charged);
+                if target.is_shared_scan(config) {
+                    target.name(config, named);
                 }
             }
             Some(_) => {}
@@ -179,10 +175,10 @@ impl Distributed {
     }
 
     /// The target's place; the weakest of a few gives way if the table is full.
-    fn place(&mut self, addr: IpAddr, at: Time) -> usize {
-        let hash = self.seed.address(addr);
+    fn place(&mut self, key: Key, at: Time) -> usize {
+        let hash = self.seed.address(key);
         let targets = &self.targets;
-        if let Some(&place) = self.index.find(hash, |&place| targets.get(place as usize).is_some_and(|target| target.addr == addr)) {
+        if let Some(&place) = self.index.find(hash, |&place| targets.get(place as usize).is_some_and(|target| target.key == key)) {
             return place as usize;
         }
         if self.targets.len() >= TRACKED_TARGETS {
@@ -194,9 +190,9 @@ impl Distributed {
             self.targets.reserve_exact(self.targets.len().max(16).min(TRACKED_TARGETS - self.targets.len()));
         }
         let place = self.targets.len();
-        self.targets.push(Target::new(addr, at));
+        self.targets.push(Target::new(key, at));
         let (targets, seed) = (&self.targets, self.seed);
-        self.index.insert_unique(hash, place as u32, |&at| targets.get(at as usize).map_or(0, |target| seed.address(target.addr)));
+        self.index.insert_unique(hash, place as u32, |&at| targets.get(at as usize).map_or(0, |target| seed.address(target.key)));
         self.next_sweep = self.next_sweep.or(Some(at.after(self.rules.config.distributed.window)));
         place
     }
@@ -231,13 +227,13 @@ impl Distributed {
     fn remove(&mut self, place: usize) {
         let Some(target) = self.targets.get(place) else { return };
         self.share_bytes -= target.accounted;
-        if let Ok(entry) = self.index.find_entry(self.seed.address(target.addr), |&at| at as usize == place) {
+        if let Ok(entry) = self.index.find_entry(self.seed.address(target.key), |&at| at as usize == place) {
             entry.remove();
         }
         let last = self.targets.len() - 1;
         if place != last
             && let Some(moved) = self.targets.get(last)
-            && let Some(at) = self.index.find_mut(self.seed.address(moved.addr), |&at| at as usize == last)
+            && let Some(at) = self.index.find_mut(self.seed.address(moved.key), |&at| at as usize == last)
         {
             *at = place as u32;
         }
@@ -260,15 +256,15 @@ impl Distributed {
 }
 
 impl Target {
-    fn new(addr: IpAddr, at: Time) -> Target {
+    fn new(key: Key, at: Time) -> Target {
         Target {
-            addr,
+            key,
             last: at,
             pruned: at,
             shares: Vec::new(),
-            share_keys: Vec::new(),
             marks: Vec::new(),
-            mark_keys: Vec::new(),
+            by_key: HashTable::new(),
+            by_port: HashTable::new(),
             taking_part: 0,
             fresh_ports: 0,
             accounted: 0,
@@ -276,45 +272,52 @@ impl Target {
     }
 
     /// Counts a probe; the participant, or `None` if there was no room for it.
-    fn count(&mut self, event: &Event, addr: IpAddr, key: u32, port: u32, marks_max: usize, config: &DistributedConfig) -> Option<usize> {
-        let who = match self.share_keys.iter().position(|&k| k == key) {
-            Some(who) => who,
-            None if self.shares.len() < PARTICIPANTS => {
-                let (at, trust) = (event.at, event.trust);
-                self.shares.push(Share { addr, first: at, last: at, packets: 0, fresh: 0, other: 0, trust, named: false });
-                self.share_keys.push(key);
-                self.shares.len() - 1
-            }
-            None => return None,
-        };
+    fn count(&mut self, event: &Event, key: Key, port: u32, marks_max: usize, config: &DistributedConfig, seed: Seed) -> Option<usize> {
+        let who = self.participant(event, key, seed)?;
         let share = self.shares.get_mut(who)?;
         share.first = share.first.min(event.at);
         share.last = share.last.max(event.at);
         share.packets = share.packets.saturating_add(event.times.max(1));
         share.trust = share.trust.max(event.trust);
-        match self.mark_keys.iter().position(|&k| k == port) {
-            None if self.marks.len() < marks_max => {
-                self.marks.push(Mark { owner: who as u16, shared: false, at: event.at });
-                self.mark_keys.push(port);
-                self.weigh(who, config, |share| share.fresh = share.fresh.saturating_add(1));
+        let (marks, hash) = (&self.marks, seed.join(0, u64::from(port)));
+        let Some(&at) = self.by_port.find(hash, |&at| marks.get(usize::from(at)).is_some_and(|mark| mark.port == port)) else {
+            if self.marks.len() >= marks_max {
+                return None;
             }
-            None => return None,
-            Some(at) => {
-                let mark = self.marks.get_mut(at)?;
-                mark.at = mark.at.max(event.at);
-                let (owner, was_shared) = (usize::from(mark.owner), mark.shared);
-                if owner != who {
-                    mark.shared = true;
-                    self.weigh(who, config, |share| share.other = share.other.saturating_add(1));
-                    if !was_shared {
-                        self.weigh(owner, config, |share| {
-                            share.fresh = share.fresh.saturating_sub(1);
-                            share.other = share.other.saturating_add(1);
-                        });
-                    }
-                }
+            self.by_port.insert_unique(hash, self.marks.len() as u16, |&at| port_hash(marks, at, seed));
+            self.marks.push(Mark { port, owner: who as u16, shared: false, at: event.at });
+            self.weigh(who, config, |share| share.fresh = share.fresh.saturating_add(1));
+            return Some(who);
+        };
+        let mark = self.marks.get_mut(usize::from(at))?;
+        mark.at = mark.at.max(event.at);
+        let (owner, was_shared) = (usize::from(mark.owner), mark.shared);
+        if owner != who {
+            mark.shared = true;
+            self.weigh(who, config, |share| share.other = share.other.saturating_add(1));
+            if !was_shared {
+                self.weigh(owner, config, |share| {
+                    share.fresh = share.fresh.saturating_sub(1);
+                    share.other = share.other.saturating_add(1);
+                });
             }
         }
+        Some(who)
+    }
+
+    /// The participant with this address, made if there is room.
+    fn participant(&mut self, event: &Event, key: Key, seed: Seed) -> Option<usize> {
+        let (shares, hash) = (&self.shares, seed.address(key));
+        if let Some(&who) = self.by_key.find(hash, |&who| shares.get(usize::from(who)).is_some_and(|share| share.key == key)) {
+            return Some(usize::from(who));
+        }
+        if shares.len() >= PARTICIPANTS {
+            return None;
+        }
+        let who = shares.len();
+        self.by_key.insert_unique(hash, who as u16, |&who| key_hash(shares, who, seed));
+        let (at, trust) = (event.at, event.trust);
+        self.shares.push(Share { key, first: at, last: at, packets: 0, fresh: 0, other: 0, trust, named: false });
         Some(who)
     }
 
@@ -349,14 +352,14 @@ impl Target {
             named.push(*share);
         }
         if let Some(new) = named.get_mut(begin..) {
-            new.sort_unstable_by_key(|share| share.addr);
+            new.sort_unstable_by_key(|share| share.key.addr());
         }
     }
 
     /// Drops what has left the window and who was charged otherwise, and counts again.
-    fn prune(&mut self, now: Time, config: &DistributedConfig, is_charged: &dyn Fn(IpAddr) -> bool) {
+    fn prune(&mut self, now: Time, config: &DistributedConfig, seed: Seed, is_charged: &dyn Fn(Key) -> bool) {
         let stays: Vec<bool> =
-            self.shares.iter().map(|share| now.since(share.last) <= config.window && (share.named || !is_charged(share.addr))).collect();
+            self.shares.iter().map(|share| now.since(share.last) <= config.window && (share.named || !is_charged(share.key))).collect();
         let stay = |who: u16| stays.get(usize::from(who)).copied().unwrap_or(false);
         // Where each participant goes once the others are gone.
         let mut next = 0_u16;
@@ -370,9 +373,7 @@ impl Target {
             .collect();
         let marks_stay: Vec<bool> = self.marks.iter().map(|mark| stay(mark.owner) && now.since(mark.at) <= config.window).collect();
         keep(&mut self.shares, &stays);
-        keep(&mut self.share_keys, &stays);
         keep(&mut self.marks, &marks_stay);
-        keep(&mut self.mark_keys, &marks_stay);
         self.shares.iter_mut().for_each(|share| share.fresh = 0);
         for mark in &mut self.marks {
             mark.owner = moved.get(usize::from(mark.owner)).copied().unwrap_or(0);
@@ -380,8 +381,22 @@ impl Target {
                 share.fresh += 1;
             }
         }
+        self.reindex(seed);
         self.sum(config);
         self.pruned = now.max(self.pruned);
+    }
+
+    /// Finds out anew where everything is.
+    fn reindex(&mut self, seed: Seed) {
+        let (shares, marks) = (&self.shares, &self.marks);
+        self.by_key.clear();
+        for who in 0..shares.len() as u16 {
+            self.by_key.insert_unique(key_hash(shares, who, seed), who, |&who| key_hash(shares, who, seed));
+        }
+        self.by_port.clear();
+        for at in 0..marks.len() as u16 {
+            self.by_port.insert_unique(port_hash(marks, at, seed), at, |&at| port_hash(marks, at, seed));
+        }
     }
 
     fn sum(&mut self, config: &DistributedConfig) {
@@ -392,12 +407,13 @@ impl Target {
     fn bytes(&self) -> usize {
         self.shares.capacity() * size_of::<Share>()
             + self.marks.capacity() * size_of::<Mark>()
-            + (self.share_keys.capacity() + self.mark_keys.capacity()) * size_of::<u32>()
+            + self.by_key.allocation_size()
+            + self.by_port.allocation_size()
     }
 
     fn check_invariants(&self, config: &DistributedConfig, marks_max: usize) {
         assert!(self.shares.len() <= PARTICIPANTS && self.marks.len() <= marks_max);
-        assert_eq!((self.shares.len(), self.marks.len()), (self.share_keys.len(), self.mark_keys.len()));
+        assert_eq!((self.shares.len(), self.marks.len()), (self.by_key.len(), self.by_port.len()));
         for (who, share) in self.shares.iter().enumerate() {
             let fresh = self.marks.iter().filter(|mark| usize::from(mark.owner) == who && !mark.shared).count();
             assert_eq!(usize::from(share.fresh), fresh, "{share:?}");
@@ -405,6 +421,14 @@ impl Target {
         let part = self.shares.iter().filter(|share| share.takes_part(config));
         assert_eq!((self.taking_part, self.fresh_ports), (part.clone().count(), part.map(|share| usize::from(share.fresh)).sum()));
     }
+}
+
+fn key_hash(shares: &[Share], who: u16, seed: Seed) -> u64 {
+    shares.get(usize::from(who)).map_or(0, |share| seed.address(share.key))
+}
+
+fn port_hash(marks: &[Mark], at: u16, seed: Seed) -> u64 {
+    marks.get(usize::from(at)).map_or(0, |mark| seed.join(0, u64::from(mark.port)))
 }
 
 /// Keeps the items whose place says so.
@@ -416,7 +440,7 @@ fn keep<T>(items: &mut Vec<T>, stays: &[bool]) {
 impl Detector for Distributed {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
         let mut named = Vec::new();
-        self.take(event, self.rules.counted(event.actor).addr(), &|_| false, &mut named);
+        self.take(event, Key::from(self.rules.counted(event.actor).addr()), &|_| false, &mut named);
         out.extend(named.iter().map(|share| share.offence(event.at, &self.rules)));
     }
 

@@ -7,10 +7,13 @@ use model::offence::Offence;
 use model::time::Time;
 
 pub mod config;
+mod detail;
 pub mod detectors;
 pub mod distributed;
 mod hash;
 mod ports;
+mod reached;
+mod rules;
 pub mod scans;
 mod sketch;
 mod source;

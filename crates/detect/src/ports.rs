@@ -1,79 +1,144 @@
-//! The ports that one source probed, as ranges. Never more than `limits::PORT_RANGES`: at the bound the two nearest are joined.
+//! The ports that one source probed, as ranges. Never more than `limits::PORT_RANGES` of a protocol: at the bound the nearest are joined.
 
 use model::limits::PORT_RANGES;
-use smallvec::SmallVec;
 
-/// Ranges of ports, both ends included, sorted, with at least one port between two of them.
+/// Ports that wait to be sorted in: with the words beside them one cache line.
+const WAITING: usize = 29;
+
+/// Room for all ranges while the waiting ports are sorted in.
+const ROOM: usize = PORT_RANGES + WAITING;
+
+/// The ports of TCP and UDP. One port is one write; the waiting ones are sorted in together.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PortRanges(SmallVec<[(u16, u16); 4]>);
+pub(crate) struct Ports {
+    waiting: [u16; WAITING],
+    count: u16,
+    /// One bit for each of the waiting ones that is UDP's.
+    are_udp: u32,
+    tcp: Vec<(u16, u16)>,
+    udp: Vec<(u16, u16)>,
+}
 
-impl PortRanges {
-    /// Adds one port.
-    pub(crate) fn insert(&mut self, port: u16) {
-        let ranges = &mut self.0;
-        // The first range that begins after the port; the one before it, if any, is the only one that can hold it.
-        let after = ranges.partition_point(|&(low, _)| low <= port);
-        let touches_after = ranges.get(after).is_some_and(|&(low, _)| low == port.saturating_add(1));
-        match after.checked_sub(1).and_then(|before| ranges.get_mut(before)) {
-            Some((_, high)) if *high >= port => {}
-            Some((_, high)) if *high + 1 == port => {
-                *high = port;
-                if touches_after {
-                    self.join(after - 1);
-                }
-            }
-            Some(_) | None if touches_after => ranges[after].0 = port,
-            Some(_) | None => {
-                ranges.insert(after, (port, port));
-                if ranges.len() > PORT_RANGES {
-                    self.join_nearest();
-                }
-            }
+impl Ports {
+    /// Adds a port of TCP or UDP. True if memory may have grown.
+    #[inline]
+    pub(crate) fn insert(&mut self, port: u16, is_udp: bool) -> bool {
+        let is_full = usize::from(self.count) >= WAITING;
+        if is_full {
+            self.sort_in();
         }
-        debug_assert!(self.check_invariants());
+        if let Some(place) = self.waiting.get_mut(usize::from(self.count)) {
+            *place = port;
+            self.are_udp |= u32::from(is_udp) << self.count;
+            self.count += 1;
+        }
+        is_full
     }
 
-    /// The ranges.
-    pub(crate) fn as_slice(&self) -> &[(u16, u16)] {
-        &self.0
+    /// The ranges of TCP or UDP: both ends included, sorted, with at least one port between two of them.
+    pub(crate) fn ranges(&self, is_udp: bool) -> Vec<(u16, u16)> {
+        let (ranges, count) = self.sorted(is_udp);
+        ranges.into_iter().take(count).collect()
     }
 
     /// How many ports the ranges hold.
     pub(crate) fn count(&self) -> u32 {
-        self.0.iter().map(|&(low, high)| u32::from(high - low) + 1).sum()
+        let held = |is_udp| {
+            let (ranges, count) = self.sorted(is_udp);
+            ranges.iter().take(count).map(|&(low, high)| u32::from(high - low) + 1).sum::<u32>()
+        };
+        held(false) + held(true)
     }
 
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
-        if self.0.spilled() { self.0.capacity() * size_of::<(u16, u16)>() } else { 0 }
+        (self.tcp.capacity() + self.udp.capacity()) * size_of::<(u16, u16)>()
     }
 
-    fn join_nearest(&mut self) {
-        let (mut nearest, mut smallest) = (0, u16::MAX);
-        for (at, (before, after)) in self.0.iter().zip(self.0.iter().skip(1)).enumerate() {
-            let gap = after.0 - before.1;
-            if gap < smallest {
-                (nearest, smallest) = (at, gap);
-                // Nothing lies nearer: with a smaller gap they would be one range.
-                if gap == 2 {
-                    break;
-                }
+    #[cold]
+    fn sort_in(&mut self) {
+        for (is_udp, any) in [(false, self.are_udp.count_ones() < u32::from(self.count)), (true, self.are_udp != 0)] {
+            if any {
+                let (ranges, count) = self.sorted(is_udp);
+                let kept = if is_udp { &mut self.udp } else { &mut self.tcp };
+                kept.clear();
+                kept.reserve_exact(count);
+                kept.extend(ranges.into_iter().take(count));
             }
         }
-        self.join(nearest);
+        (self.count, self.are_udp) = (0, 0);
     }
 
-    /// Joins the range at `at` with the next.
-    fn join(&mut self, at: usize) {
-        self.0[at].1 = self.0[at + 1].1;
-        self.0.remove(at + 1);
+    /// The ranges with the waiting ports among them, and how many there are.
+    fn sorted(&self, is_udp: bool) -> ([(u16, u16); ROOM], usize) {
+        let (mut ports, mut count) = ([0; WAITING], 0);
+        for (n, &port) in self.waiting.iter().take(usize::from(self.count)).enumerate() {
+            if let Some(place) = ports.get_mut(count).filter(|_| (self.are_udp >> n & 1 == 1) == is_udp) {
+                *place = port;
+                count += 1;
+            }
+        }
+        let ports = ports.get_mut(..count).unwrap_or_default();
+        ports.sort_unstable();
+        let (mut ranges, count) = merge(if is_udp { &self.udp } else { &self.tcp }, ports);
+        let count = if count > PORT_RANGES { join_nearest(&mut ranges, count) } else { count };
+        (ranges, count)
     }
+}
 
-    fn check_invariants(&self) -> bool {
-        self.0.len() <= PORT_RANGES
-            && self.0.iter().all(|&(low, high)| low <= high)
-            && self.0.windows(2).all(|pair| u32::from(pair[0].1) + 1 < u32::from(pair[1].0))
+/// Sorted ranges and sorted ports as one.
+fn merge(ranges: &[(u16, u16)], ports: &[u16]) -> ([(u16, u16); ROOM], usize) {
+    let (mut merged, mut count) = ([(0, 0); ROOM], 0);
+    let mut open: Option<(u16, u16)> = None;
+    let mut add = |low: u16, high: u16| match &mut open {
+        Some((_, last)) if low <= last.saturating_add(1) => *last = high.max(*last),
+        Some(_) | None => {
+            if let Some(done) = open.replace((low, high))
+                && let Some(place) = merged.get_mut(count)
+            {
+                *place = done;
+                count += 1;
+            }
+        }
+    };
+    let mut ports = ports.iter().copied().peekable();
+    for &(low, high) in ranges {
+        while let Some(port) = ports.next_if(|&port| port < low) {
+            add(port, port);
+        }
+        add(low, high);
     }
+    ports.for_each(|port| add(port, port));
+    if let (Some(place), Some(done)) = (merged.get_mut(count), open) {
+        *place = done;
+        count += 1;
+    }
+    (merged, count)
+}
+
+/// Closes the smallest gaps until the bound is kept, among equals the lowest. How many ranges are left.
+fn join_nearest(ranges: &mut [(u16, u16); ROOM], count: usize) -> usize {
+    let excess = count - PORT_RANGES;
+    let mut gaps = [0; ROOM];
+    for (gap, pair) in gaps.iter_mut().zip(ranges.windows(2)).take(count - 1) {
+        *gap = pair[1].0 - pair[0].1;
+    }
+    let (smaller, &mut widest, _) = gaps[..count - 1].select_nth_unstable(excess - 1);
+    let mut equals = excess - smaller.iter().filter(|&&gap| gap < widest).count();
+    let mut last = 0;
+    for at in 1..count {
+        let (low, high) = ranges[at];
+        let gap = low - ranges[last].1;
+        let is_equal = gap == widest && equals > 0;
+        equals -= usize::from(is_equal);
+        if gap < widest || is_equal {
+            ranges[last].1 = high;
+        } else {
+            last += 1;
+            ranges[last] = (low, high);
+        }
+    }
+    last + 1
 }
 
 #[cfg(test)]
@@ -82,9 +147,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges(ports: &[u16]) -> Vec<(u16, u16)> {
-        let mut set = PortRanges::default();
-        ports.iter().for_each(|&port| set.insert(port));
-        set.as_slice().to_vec()
+        let mut set = Ports::default();
+        for &port in ports {
+            set.insert(port, false);
+        }
+        set.ranges(false)
     }
 
     #[test]
@@ -106,13 +173,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_probed_is_covered(ports in prop::collection::vec(any::<u16>(), 0..200)) {
-            let mut set = PortRanges::default();
-            for &port in &ports {
-                set.insert(port);
-                prop_assert!(set.check_invariants());
+        fn whatever_was_probed_is_covered(ports in prop::collection::vec((any::<u16>(), any::<bool>()), 0..300), spread in 0..16_u32) {
+            let mut set = Ports::default();
+            let ports: Vec<(u16, bool)> = ports.iter().map(|&(port, is_udp)| (port >> spread, is_udp)).collect();
+            for &(port, is_udp) in &ports {
+                set.insert(port, is_udp);
             }
-            prop_assert!(ports.iter().all(|&p| set.as_slice().iter().any(|&(low, high)| low <= p && p <= high)));
+            prop_assert!(set.heap_bytes() <= 2 * PORT_RANGES * 4);
+            for udp in [false, true] {
+                let ranges = set.ranges(udp);
+                prop_assert!(ranges.len() <= PORT_RANGES);
+                prop_assert!(ranges.iter().all(|&(low, high)| low <= high && ports.contains(&(low, udp)) && ports.contains(&(high, udp))));
+                prop_assert!(ranges.windows(2).all(|pair| u32::from(pair[0].1) + 1 < u32::from(pair[1].0)));
+                let covers = |port| ranges.iter().any(|&(low, high)| low <= port && port <= high);
+                prop_assert!(ports.iter().all(|&(port, is_udp)| is_udp != udp || covers(port)));
+            }
         }
     }
 }

@@ -6,15 +6,16 @@
 
 use crate::config::ScanConfig;
 use crate::distributed::Share;
-use crate::hash::{Seed, short};
+use crate::hash::{Key, Seed, short};
+use crate::rules::Rules;
 use crate::sketch::Sketch;
-use crate::source::{Rules, Seen, Source};
+use crate::source::{Seen, Source};
 use crate::suspect::{Counters, Suspect};
 use crate::walk::Walk;
 use crate::{Detector, Kind};
 use hashbrown::HashTable;
 use model::event::{Act, Event, Probe, Trust};
-use model::net::{Protocol, canonical};
+use model::net::Protocol;
 use model::offence::Offence;
 use model::time::Time;
 use std::net::IpAddr;
@@ -30,7 +31,7 @@ pub const KIND: Kind = Kind {
 /// Places looked at to find the weakest; their ranks lie in one cache line.
 const SAMPLE: usize = 16;
 /// Bytes of detail for each place of the table, on average. The sum is what counts: when it is used up, the weakest lose their place.
-const DETAIL_BYTES: usize = 320;
+const DETAIL_BYTES: usize = 384;
 /// Bytes by which the detail of one source may pass the sum until others have given way: more than one source can ever take.
 const DETAIL_SLACK: usize = 1 << 16;
 /// How much more a probe counts for admission if its address cannot be forged.
@@ -123,26 +124,26 @@ impl Scans {
     /// Takes one event in. True if the source is charged now, so that nobody needs to look for its share in something larger.
     pub(crate) fn take(&mut self, event: &Event, out: &mut Vec<Offence>) -> bool {
         self.latest = self.latest.max(event.at);
-        let addr = self.key(event.actor);
-        let hash = self.seed.address(addr);
+        let key = self.key(event.actor);
+        let hash = self.seed.address(key);
         match &event.act {
-            Act::Probe(probe) => self.probe(event, probe, addr, hash, out),
+            Act::Probe(probe) => self.probe(event, probe, key, hash, out),
             Act::Reached { protocol, port } => {
-                self.reach(event, *protocol, *port, addr, hash);
+                self.reach(event, *protocol, *port, key, hash);
                 true
             }
         }
     }
 
     /// Whether a source is charged as of its last probe.
-    pub(crate) fn is_charged(&self, addr: IpAddr) -> bool {
-        self.find(self.seed.address(addr), addr).and_then(|at| self.places.get(at)).is_some_and(Source::is_charged)
+    pub(crate) fn is_charged(&self, key: Key) -> bool {
+        self.find(self.seed.address(key), key).and_then(|at| self.places.get(at)).is_some_and(Source::is_charged)
     }
 
     /// Charges a source with a share in a scan that many made together. One that found no place here is charged all the same.
     pub(crate) fn share(&mut self, share: &Share, at: Time) -> Offence {
         self.counters.offences += 1;
-        let place = self.find(self.seed.address(share.addr), share.addr);
+        let place = self.find(self.seed.address(share.key), share.key);
         let Some((place, source)) = place.and_then(|place| Some((place, self.places.get_mut(place)?))) else {
             return share.offence(at, &self.rules);
         };
@@ -153,76 +154,81 @@ impl Scans {
     }
 
     /// The address that a source is counted by.
-    pub(crate) fn key(&self, addr: IpAddr) -> IpAddr {
-        let config = &self.rules.config;
-        match canonical(addr) {
-            IpAddr::V4(v4) if config.count_by_ipv4 >= 32 => IpAddr::V4(v4),
-            IpAddr::V6(v6) if config.count_by_ipv6 >= 128 => IpAddr::V6(v6),
-            addr @ (IpAddr::V4(_) | IpAddr::V6(_)) => self.rules.counted(addr).addr(),
-        }
+    pub(crate) fn key(&self, addr: IpAddr) -> Key {
+        let key = Key::from(addr);
+        if self.rules.by_address { key } else { Key::from(self.rules.counted(key.addr()).addr()) }
     }
 
-    fn probe(&mut self, event: &Event, probe: &Probe, addr: IpAddr, hash: u64, out: &mut Vec<Offence>) -> bool {
-        let place = match self.find(hash, addr) {
+    fn probe(&mut self, event: &Event, probe: &Probe, key: Key, hash: u64, out: &mut Vec<Offence>) -> bool {
+        let place = match self.find(hash, key) {
             Some(place) => place,
-            None => match self.admit(event, addr, hash) {
+            None => match self.admit(event, key, hash) {
                 Some(place) => place,
                 None => return false,
             },
         };
         let kind = probe.icmp.map(|(kind, _)| u16::from(kind));
         let (target, endpoint) = self.contact(event.target, probe.protocol, probe.port.or(kind));
-        let seen = Seen { at: event.at, target, endpoint, probe: *probe, trust: event.trust, times: event.times.max(1) };
+        let seen = Seen { at: event.at, target, endpoint, probe, trust: event.trust, times: event.times.max(1) };
         let roomy = self.detail_bytes < self.detail_budget() / 2;
         let source = &mut self.places[place];
         let (was_charged, was_convicted) = (source.was_charged(), source.is_convicted());
-        let charge = source.probe(&seen, &self.rules, roomy);
-        if charge {
+        let outcome = source.probe(&seen, &self.rules, roomy);
+        if outcome.charged {
             out.extend(source.offence(event.at, &self.rules));
             self.counters.offences += 1;
             self.counters.charged += u64::from(!was_charged);
             self.counters.convicted += u64::from(!was_convicted && source.is_convicted());
         }
         let is_charged = source.is_charged();
-        let (before, after) = source.account();
-        self.ranks[place] = self.ranks[place].max(source.rank());
-        self.detail_bytes = self.detail_bytes + after - before;
-        if self.detail_bytes > self.detail_budget() {
-            self.shed(addr);
+        if outcome.changed || self.ranks[place] < source.rank() {
+            self.settle(place, key);
         }
         is_charged
     }
 
+    /// Brings rank and account of a source up to date, and makes others give way if the account is overdrawn.
+    fn settle(&mut self, place: usize, key: Key) {
+        let (Some(source), Some(rank)) = (self.places.get_mut(place), self.ranks.get_mut(place)) else { return };
+        *rank = (*rank).max(source.rank());
+        let (before, after) = source.account();
+        if before != after {
+            self.detail_bytes = self.detail_bytes + after - before;
+            if self.detail_bytes > self.detail_budget() {
+                self.shed(key);
+            }
+        }
+    }
+
     /// A success speaks for its source. For sources that never failed it is kept only while there is room.
-    fn reach(&mut self, event: &Event, protocol: Protocol, port: Option<u16>, addr: IpAddr, hash: u64) {
-        let place = match self.find(hash, addr) {
+    fn reach(&mut self, event: &Event, protocol: Protocol, port: Option<u16>, key: Key, hash: u64) {
+        let place = match self.find(hash, key) {
             Some(place) => place,
-            None if self.places.len() < self.capacity => self.push(event.at, addr, hash, 0),
+            None if self.places.len() < self.capacity => self.push(event.at, key, hash, 0),
             None => return,
         };
         let (_, endpoint) = self.contact(event.target, protocol, port);
-        let source = &mut self.places[place];
-        source.reach(event.at, endpoint, &self.rules);
-        let (before, after) = source.account();
-        self.ranks[place] = self.ranks[place].max(source.rank());
-        self.detail_bytes = self.detail_bytes + after - before;
+        self.places[place].reach(event.at, endpoint, &self.rules);
+        self.settle(place, key);
     }
 
     /// Short hashes of a target, and of target, protocol and port.
     fn contact(&self, target: Option<IpAddr>, protocol: Protocol, port: Option<u16>) -> (u32, u32) {
-        let target = target.map_or(0, |target| self.seed.address(target));
+        let target = target.map_or(0, |target| self.seed.address(Key::from(target)));
         let what = u64::from(protocol.0) << 17 | port.map_or(1 << 16, u64::from);
         (short(target), short(self.seed.join(target, what)))
     }
 
-    fn find(&self, hash: u64, addr: IpAddr) -> Option<usize> {
-        self.index.find(hash, |&at| self.places.get(at as usize).is_some_and(|source| source.addr == addr)).map(|&at| at as usize)
+    fn find(&self, hash: u64, key: Key) -> Option<usize> {
+        self.index.find(hash, |&at| self.places.get(at as usize).is_some_and(|source| source.key == key)).map(|&at| at as usize)
     }
 
     /// A place for a newcomer, if there is a free one or somebody in the table has less standing.
-    fn admit(&mut self, event: &Event, addr: IpAddr, hash: u64) -> Option<usize> {
-        if self.places.len() < self.capacity {
-            return Some(self.push(event.at, addr, hash, 1));
+    fn admit(&mut self, event: &Event, key: Key, hash: u64) -> Option<usize> {
+        // Memory that is nearly used up is a full table too, or those with details would push each newcomer out again.
+        let has_memory = self.detail_bytes <= self.detail_budget() / 16 * 15;
+        if self.places.is_empty() || (has_memory && self.places.len() < self.capacity) {
+            return Some(self.push(event.at, key, hash, 1));
         }
         let unforgeable = if event.trust > Trust::Spoofable { UNFORGEABLE } else { 0 };
         let standing = self.sketch.add(self.seed, hash).saturating_add(unforgeable);
@@ -232,28 +238,28 @@ impl Scans {
             // addresses seen once or twice never push out one with evidence.
             self.ranks.iter_mut().for_each(|rank| *rank -= *rank / 4);
         }
-        let weakest = self.weakest(event.at);
+        let (weakest, is_forgotten) = self.weakest(event.at);
         let is_weaker = self.ranks.get(weakest).is_some_and(|&rank| rank < standing);
-        if !is_weaker && !self.places.get(weakest).is_some_and(|source| source.is_forgotten(event.at, &self.rules)) {
+        if !is_weaker && !is_forgotten {
             self.counters.refused_admission += 1;
             return None;
         }
         self.evict(weakest);
-        Some(self.push(event.at, addr, hash, standing.min(STANDING_MAX)))
+        Some(self.push(event.at, key, hash, standing.min(STANDING_MAX)))
     }
 
-    /// The place of lowest rank among the next few; one long quiet comes before all.
-    fn weakest(&mut self, now: Time) -> usize {
+    /// The place of lowest rank among the next few, and whether it was quiet for so long that it gives way to anybody.
+    fn weakest(&mut self, now: Time) -> (usize, bool) {
         let begin = if self.hand < self.places.len() { self.hand } else { 0 };
         let end = (begin + SAMPLE).min(self.places.len());
         self.hand = end;
         if self.places.get(begin).is_some_and(|source| source.is_forgotten(now, &self.rules)) {
-            return begin;
+            return (begin, true);
         }
-        (begin..end).min_by_key(|&at| self.ranks[at]).unwrap_or(0)
+        ((begin..end).min_by_key(|&at| self.ranks[at]).unwrap_or(0), false)
     }
 
-    fn push(&mut self, at: Time, addr: IpAddr, hash: u64, rank: u8) -> usize {
+    fn push(&mut self, at: Time, key: Key, hash: u64, rank: u8) -> usize {
         if self.places.len() == self.places.capacity() {
             // Doubling, but never past the bound.
             let more = self.places.len().max(64).min(self.capacity - self.places.len());
@@ -261,10 +267,10 @@ impl Scans {
             self.ranks.reserve_exact(more);
         }
         let place = self.places.len();
-        self.places.push(Source::new(addr, at));
+        self.places.push(Source::new(key, at));
         self.ranks.push(rank);
         let (places, seed) = (&self.places, self.seed);
-        self.index.insert_unique(hash, place as u32, |&at| places.get(at as usize).map_or(0, |source| seed.address(source.addr)));
+        self.index.insert_unique(hash, place as u32, |&at| places.get(at as usize).map_or(0, |source| seed.address(source.key)));
         self.next_sweep = self.next_sweep.or(Some(at.after(self.rules.config.forget)));
         debug_assert!(self.check_sizes());
         place
@@ -281,13 +287,13 @@ impl Scans {
     fn remove(&mut self, place: usize) {
         let Some(source) = self.places.get(place) else { return };
         self.detail_bytes -= source.accounted();
-        if let Ok(entry) = self.index.find_entry(self.seed.address(source.addr), |&at| at as usize == place) {
+        if let Ok(entry) = self.index.find_entry(self.seed.address(source.key), |&at| at as usize == place) {
             entry.remove();
         }
         let last = self.places.len() - 1;
         if place != last
             && let Some(moved) = self.places.get(last)
-            && let Some(at) = self.index.find_mut(self.seed.address(moved.addr), |&at| at as usize == last)
+            && let Some(at) = self.index.find_mut(self.seed.address(moved.key), |&at| at as usize == last)
         {
             *at = place as u32;
         }
@@ -296,14 +302,14 @@ impl Scans {
     }
 
     /// Makes the weakest give way until the details fit again; never the source that is just being looked at.
-    fn shed(&mut self, spare: IpAddr) {
+    fn shed(&mut self, spare: Key) {
         let mut looks = 2 * (self.places.len() / SAMPLE + 2);
         while self.detail_bytes > self.detail_budget() && looks > 0 {
             looks -= 1;
             let begin = if self.hand < self.places.len() { self.hand } else { 0 };
             let end = (begin + SAMPLE).min(self.places.len());
             self.hand = end;
-            let holds = |at: &usize| self.places.get(*at).is_some_and(|source| source.accounted() > 0 && source.addr != spare);
+            let holds = |at: &usize| self.places.get(*at).is_some_and(|source| source.accounted() > 0 && source.key != spare);
             if let Some(weakest) = (begin..end).filter(holds).min_by_key(|&at| self.ranks[at]) {
                 self.evict(weakest);
                 looks += 1;
@@ -315,7 +321,7 @@ impl Scans {
         let (level, level_now) = source.levels(self.latest, &self.rules);
         let (packets, first, last, trust, convicted) = source.totals();
         Suspect {
-            offender: self.rules.counted(source.addr),
+            offender: self.rules.counted(source.key.addr()),
             level,
             level_now,
             styles: source.styles(&self.rules),
@@ -349,7 +355,7 @@ impl Scans {
         assert!(self.check_sizes(), "{} of {} bytes", self.memory_used(), self.memory_bound());
         let mut bytes = 0;
         for (place, source) in self.places.iter().enumerate() {
-            assert_eq!(self.find(self.seed.address(source.addr), source.addr), Some(place));
+            assert_eq!(self.find(self.seed.address(source.key), source.key), Some(place));
             assert!(self.ranks[place] <= 15 && (self.ranks[place] > 0 || source.rank() == 0));
             bytes += source.accounted();
         }

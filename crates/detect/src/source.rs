@@ -2,158 +2,92 @@
 //!
 //! A source that sent one kind of packet to one place, as nearly all do, is one flat record. Only a second endpoint buys a `Detail`.
 
-use crate::config::ScanConfig;
-use crate::ports::PortRanges;
-use crate::targets::{Target, Targets};
-use crate::walk::{Verdict, Walk};
+use crate::detail::{Detail, FAILED_ENDPOINTS};
+use crate::hash::Key;
+use crate::reached::Reached;
+use crate::rules::{QUIET, Rules, is_icmp, is_traceroute};
+use crate::targets::Target;
+use crate::walk::Verdict;
 use model::event::{Probe, Trust};
 use model::level::DangerLevel;
-use model::net::{Prefix, Protocol};
+use model::net::Protocol;
 use model::offence::{Charge, Evidence, Offence};
 use model::style::{Style, StyleSet};
 use model::time::Time;
-use smallvec::SmallVec;
-use std::net::IpAddr;
 use std::time::Duration;
 
-/// Failed endpoints that the sequential test remembers for one source. At the bound the oldest gives way until it has decided,
-/// then nothing more is remembered.
-const FAILED_ENDPOINTS: usize = 32;
-/// Reached endpoints remembered for one source; at the bound the oldest gives way. One that is counted again speaks for the source.
-const REACHED_ENDPOINTS: usize = 6;
 /// A charged source that goes on is charged again at most this often.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
-/// Mirai tries tcp/23, and tcp/2323 in about every tenth probe (Antonakakis et al., "Understanding the Mirai Botnet", 2017).
-const TELNET: u16 = 23;
-const TELNET_ALTERNATE: u16 = 2323;
-
-/// The configuration with what follows from it.
-#[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    pub config: ScanConfig,
-    pub walk: Walk,
-    /// The lowest threshold of targets that is not switched off.
-    hosts_min: u32,
-}
-
-impl Rules {
-    pub(crate) fn new(config: &ScanConfig) -> Rules {
-        let hosts_min = config.hosts.into_iter().filter(|&threshold| threshold > 0).min().unwrap_or(u32::MAX);
-        Rules { config: config.clone(), walk: Walk::new(&config.sequential), hosts_min }
-    }
-
-    /// By which prefix an address is counted.
-    pub(crate) fn counted(&self, addr: IpAddr) -> Prefix {
-        Prefix::new(addr, if addr.is_ipv4() { self.config.count_by_ipv4 } else { self.config.count_by_ipv6 })
-    }
-
-    /// The highest level whose threshold in `packets` is reached, 0 for none.
-    fn level_by_packets(&self, packets: u32) -> u8 {
-        self.config.packets.iter().rposition(|&threshold| u64::from(packets) >= threshold).map_or(0, |index| index as u8 + 1)
-    }
-
-    /// The same for targets; a threshold of 0 is switched off, as in psad.
-    fn level_by_hosts(&self, hosts: u32) -> u8 {
-        if hosts < self.hosts_min {
-            return 0;
-        }
-        self.config.hosts.iter().rposition(|&threshold| threshold > 0 && hosts >= threshold).map_or(0, |index| index as u8 + 1)
-    }
-
-    /// How many levels a quiet time costs.
-    fn steps(&self, quiet: Duration) -> u8 {
-        if quiet < self.config.decay {
-            return 0;
-        }
-        quiet.as_nanos().checked_div(self.config.decay.as_nanos()).map_or(0, |n| n.min(5) as u8)
-    }
-}
+/// Targets that make a convicted source a sweeper if it probed hardly more than one endpoint of each: the sequential test is quicker
+/// than the count of hosts.
+const SWEPT_TARGETS: u32 = 4;
 
 /// One probe, as far as counting needs it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct Seen<'a> {
     pub at: Time,
     /// Short hashes of the target, and of target, protocol and port together (for ICMP: type).
     pub target: u32,
     pub endpoint: u32,
-    pub probe: Probe,
+    pub probe: &'a Probe,
     pub trust: Trust,
     pub times: u32,
 }
 
-impl Seen {
-    fn is_icmp(&self) -> bool {
-        is_icmp(self.probe.protocol)
+impl Seen<'_> {
+    /// Whether this would be a contact that a client expects to succeed. The sequential test hears of nothing else: not of odd ICMP
+    /// packets, and not of a traceroute's, which are meant to fail.
+    fn is_contact(&self) -> bool {
+        !is_icmp(self.probe.protocol) && !is_traceroute(self.probe.protocol, self.probe.port)
     }
 }
 
-/// An odd ICMP packet is no contact that could have succeeded, so the sequential test doesn't hear of it.
-fn is_icmp(protocol: Protocol) -> bool {
-    matches!(protocol, Protocol::ICMP | Protocol::ICMPV6)
-}
-
-/// One source. Two cache lines: with ten thousand sources, fetching them is most of the work.
+/// One source. Two cache lines, in the order of use: with ten thousand sources, fetching them is most of the work.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Source {
     /// Its address, or the first of the prefix that it is counted by.
-    pub addr: IpAddr,
-    /// The first probe's protocol and ICMP type.
-    protocol: Protocol,
-    icmp: Option<u8>,
-    /// The highest danger level ever, and the level as of `last`; 0 for none.
-    level: u8,
-    current: u8,
-    convicted: bool,
-    distributed: bool,
-    trust: Trust,
-    reached_next: u8,
+    pub key: Key,
+    detail: Option<Box<Detail>>,
+    last: Time,
+    last_offence: Time,
+    packets: u64,
+    /// Packets since the last offence.
+    fresh: u32,
     /// Styles that at least one probe had, and those that at least two had.
     once: StyleSet,
     twice: StyleSet,
-    /// The first endpoint, and what went to its target: all there is to know while all probes go there.
-    endpoint: u32,
+    /// The level as of `last`, and the highest danger level ever; 0 for none.
+    current: u8,
+    level: u8,
+    /// Offences in a row for no other reason than that it goes on.
+    renewals: u8,
+    rank: u8,
+    convicted: bool,
+    distributed: bool,
+    trust: Trust,
+    /// Whether the first probe was a contact; its protocol, ICMP type and endpoint, and what went to its target: all there is to know
+    /// while all probes go there.
+    is_contact: bool,
     target: Target,
-    reached: [u32; REACHED_ENDPOINTS],
-    /// Packets since the last offence.
-    fresh: u32,
+    endpoint: u32,
+    protocol: Protocol,
+    icmp: Option<u8>,
+    /// Bytes that the table has on its account for what hangs on this.
+    accounted: u32,
+    first: Time,
     /// The sequential test's log-likelihood ratio.
     ratio: f64,
-    packets: u64,
-    first: Time,
-    last: Time,
-    last_offence: Time,
-    detail: Option<Box<Detail>>,
+    reached: Option<Box<Reached>>,
 }
 
-/// What only a source with several endpoints needs. In the order of use: a probe of a convicted scanner touches the first three cache
-/// lines only.
-#[derive(Debug, Default)]
-#[repr(C, align(64))]
-struct Detail {
-    /// All targets but the first.
-    others: Targets,
-    tcp: PortRanges,
-    udp: PortRanges,
-    /// One bit for each IP protocol number.
-    protocols: [u64; 4],
-    /// Targets that no longer count towards the level, since it decayed.
-    hosts_past: u32,
-    /// Bytes that the table has on its account for this.
-    accounted: u32,
-    failed: SmallVec<[u32; 8]>,
-    /// Different endpoints that failed, as far as counted; how many of them came `slow_gap` or more after the one before.
-    endpoints: u32,
-    wide_gaps: u32,
-    icmp_packets: u32,
-    icmp_type: Option<u8>,
-    icmp_types_differ: bool,
-    protocol_scan: bool,
-    /// The first and the newest of the endpoints.
-    oldest: Time,
-    newest: Time,
-    telnet: u32,
-    telnet_alternate: u32,
+/// What a probe came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    /// The source is to be charged now.
+    pub charged: bool,
+    /// Its rank or its memory may have changed.
+    pub changed: bool,
 }
 
 /// What one probe added.
@@ -164,86 +98,120 @@ struct Counted {
     target: Option<Target>,
     /// Whether that target has seen enough protocols.
     protocol_scan: bool,
+    /// Whether memory may have grown.
+    grown: bool,
 }
 
 impl Source {
     /// A source that nothing is known of.
-    pub(crate) fn new(addr: IpAddr, at: Time) -> Source {
+    pub(crate) fn new(key: Key, at: Time) -> Source {
         Source {
-            addr,
-            protocol: Protocol(0),
-            icmp: None,
-            level: 0,
+            key,
+            detail: None,
+            last: at,
+            last_offence: Time::EPOCH,
+            packets: 0,
+            fresh: 0,
+            once: StyleSet::EMPTY,
+            twice: StyleSet::EMPTY,
             current: 0,
+            level: 0,
+            renewals: 0,
+            rank: 0,
             convicted: false,
             distributed: false,
             trust: Trust::Spoofable,
-            reached_next: 0,
-            once: StyleSet::EMPTY,
-            twice: StyleSet::EMPTY,
-            endpoint: 0,
+            is_contact: false,
             target: Target::default(),
-            reached: [0; REACHED_ENDPOINTS],
-            fresh: 0,
-            ratio: 0.0,
-            packets: 0,
+            endpoint: 0,
+            protocol: Protocol(0),
+            icmp: None,
+            accounted: 0,
             first: at,
-            last: at,
-            last_offence: Time::EPOCH,
-            detail: None,
+            ratio: 0.0,
+            reached: None,
         }
     }
 
-    /// Takes in a probe. True if the source is to be charged now.
-    pub(crate) fn probe(&mut self, seen: &Seen, rules: &Rules, roomy: bool) -> bool {
-        self.settle(seen.at, rules);
-        if self.packets == 0 {
+    /// Takes in a probe.
+    pub(crate) fn probe(&mut self, seen: &Seen, rules: &Rules, roomy: bool) -> Outcome {
+        if !rules.is_calm(self.last, seen.at) {
+            self.settle(seen.at, rules);
+        }
+        let is_first = self.packets == 0;
+        if is_first {
             (self.first, self.last) = (seen.at, seen.at);
         }
         let counted = self.count(seen, rules, roomy);
         self.packets = self.packets.saturating_add(u64::from(seen.times));
         self.fresh = self.fresh.saturating_add(seen.times);
-        self.first = self.first.min(seen.at);
-        self.last = self.last.max(seen.at);
+        if seen.at < self.last {
+            self.first = self.first.min(seen.at);
+        } else {
+            self.last = seen.at;
+        }
+        let more_trust = seen.trust > self.trust;
         self.trust = self.trust.max(seen.trust);
         self.note_style(seen);
-        let convicted_now = counted.first_contact && !self.convicted && rules.walk.fail(&mut self.ratio) == Verdict::Convicted;
-        self.convicted |= convicted_now;
+        let convicted_now = counted.first_contact && self.fail(rules);
+        let charged = self.rise(&counted, convicted_now, rules) || self.goes_on(seen.at, rules);
+        if charged {
+            self.fresh = 0;
+            self.last_offence = seen.at;
+        }
+        let changed = charged || counted.first_contact || counted.grown || more_trust || is_first;
+        if changed {
+            if let Some(detail) = self.detail.as_mut().filter(|_| self.convicted) {
+                detail.rest();
+            }
+            self.rerank();
+        }
+        debug_assert!(self.check_invariants());
+        Outcome { charged, changed }
+    }
 
-        let level = self.assess(&counted, rules);
-        let enough = u64::from(self.fresh) >= rules.config.packets[0].max(1);
+    /// One more failure for the sequential test. True if that convicts it.
+    fn fail(&mut self, rules: &Rules) -> bool {
+        let convicts = !self.convicted && rules.walk.fail(&mut self.ratio) == Verdict::Convicted;
+        self.convicted |= convicts;
+        convicts
+    }
+
+    /// Raises the level if the counts say so. True if it rose, or if the sequential test has just decided.
+    fn rise(&mut self, counted: &Counted, convicted_now: bool, rules: &Rules) -> bool {
+        let packets = counted.target.map_or(0, |target| target.packets);
+        if self.current > 0 && !convicted_now && !rules.may_exceed(self.current, packets, self.hosts()) {
+            return false;
+        }
+        let level = self.assess(counted, rules);
         // Once a level has decayed to nothing, one stray packet doesn't bring it back.
-        let may_rise = self.level == 0 || self.current > 0 || enough || convicted_now;
+        let may_rise = self.level == 0 || self.current > 0 || rules.is_enough(self.fresh) || convicted_now;
         let risen = level > self.current && may_rise;
         if risen {
             self.current = level;
             self.level = self.level.max(level);
+            self.renewals = 0;
         }
-        let goes_on = self.current > 0 && enough && seen.at.since(self.last_offence) >= RENEW_AFTER;
-        let charge = risen || convicted_now || goes_on;
-        if charge {
-            self.fresh = 0;
-            self.last_offence = seen.at;
-        }
-        debug_assert!(self.check_invariants());
-        charge
+        risen || convicted_now
     }
 
-    /// Takes in a first contact that succeeded; a second one to the same endpoint says nothing new.
+    /// Whether it goes on so long after its last offence that it earns another.
+    fn goes_on(&mut self, at: Time, rules: &Rules) -> bool {
+        let goes_on = self.current > 0 && rules.is_news(self.fresh, self.renewals) && at.since(self.last_offence) >= RENEW_AFTER;
+        self.renewals = self.renewals.saturating_add(u8::from(goes_on));
+        goes_on
+    }
+
+    /// Takes in a first contact that succeeded; a second one to the same endpoint says nothing new for a while.
     pub(crate) fn reach(&mut self, at: Time, endpoint: u32, rules: &Rules) {
-        self.settle(at, rules);
+        if !rules.is_calm(self.last, at) {
+            self.settle(at, rules);
+        }
         if self.packets == 0 {
             self.last = self.last.max(at);
         }
-        let failed = self.detail.as_ref().map_or(self.endpoint == endpoint, |detail| detail.failed.contains(&endpoint));
-        if failed || self.reached.contains(&endpoint) {
-            return;
-        }
-        if let Some(place) = self.reached.get_mut(usize::from(self.reached_next)) {
-            *place = endpoint;
-        }
-        self.reached_next = (self.reached_next + 1) % REACHED_ENDPOINTS as u8;
-        if !self.convicted {
+        let failed = self.detail.as_ref().map_or(self.packets > 0 && self.endpoint == endpoint, |detail| detail.has_failed(endpoint));
+        if !failed && self.reached.get_or_insert_default().insert(endpoint, at) && !self.convicted {
             rules.walk.succeed(&mut self.ratio);
         }
     }
@@ -255,17 +223,22 @@ impl Source {
         self.level = self.level.max(1);
         self.fresh = 0;
         self.last_offence = at;
+        self.rerank();
     }
 
     /// How hard it is to push out of a full table, 0 to 15: by evidence, above all by evidence that cannot be forged. A newcomer
     /// needs as many sightings and one more. The cap keeps a flood of forged scans from closing the table to a real one.
     pub(crate) fn rank(&self) -> u8 {
-        if self.packets == 0 {
-            return 0;
-        }
+        self.rank
+    }
+
+    fn rerank(&mut self) {
         let weight = |holds: bool, weight: u8| if holds { weight } else { 0 };
-        let endpoints = self.endpoints().clamp(1, 7) as u8;
-        endpoints + weight(self.level > 0, 2) + weight(self.convicted, 3) + weight(self.trust > Trust::Spoofable, 3)
+        let evidence = self.endpoints().clamp(1, 7) as u8
+            + weight(self.level > 0, 2)
+            + weight(self.convicted, 3)
+            + weight(self.trust > Trust::Spoofable, 3);
+        self.rank = if self.packets == 0 { 0 } else { evidence };
     }
 
     /// Whether it is charged as of its last probe: nobody needs to look for its share in something larger.
@@ -295,15 +268,15 @@ impl Source {
 
     /// Brings the account of its memory up to date: what it had and what it has, in bytes.
     pub(crate) fn account(&mut self) -> (usize, usize) {
-        let Some(detail) = &mut self.detail else { return (0, 0) };
-        let before = detail.accounted;
-        detail.accounted = detail.bytes() as u32;
-        (before as usize, detail.accounted as usize)
+        let reached = self.reached.as_ref().map_or(0, |_| size_of::<Reached>());
+        let bytes = reached + self.detail.as_ref().map_or(0, |detail| detail.bytes());
+        let before = std::mem::replace(&mut self.accounted, bytes as u32);
+        (before as usize, bytes)
     }
 
     /// The bytes on its account.
     pub(crate) fn accounted(&self) -> usize {
-        self.detail.as_ref().map_or(0, |detail| detail.accounted as usize)
+        self.accounted as usize
     }
 
     /// The charge as it stands; `None` if there is none.
@@ -311,7 +284,7 @@ impl Source {
         let level = DangerLevel::new(self.current)?;
         Some(Offence {
             at,
-            offender: rules.counted(self.addr),
+            offender: rules.counted(self.key.addr()),
             charge: self.charge(rules),
             level,
             styles: self.styles(rules),
@@ -337,8 +310,8 @@ impl Source {
     /// Ranges of probed ports of TCP or UDP.
     pub(crate) fn ports(&self, protocol: Protocol) -> Vec<(u16, u16)> {
         match &self.detail {
-            Some(detail) if protocol == Protocol::TCP => detail.tcp.as_slice().to_vec(),
-            Some(detail) if protocol == Protocol::UDP => detail.udp.as_slice().to_vec(),
+            Some(detail) if protocol == Protocol::TCP => detail.ports.ranges(false),
+            Some(detail) if protocol == Protocol::UDP => detail.ports.ranges(true),
             Some(_) => Vec::new(),
             None => self.target.port().filter(|_| self.protocol == protocol).map(|port| (port, port)).into_iter().collect(),
         }
@@ -358,20 +331,19 @@ impl Source {
             }
         };
         add(Style::Protocol, self.is_protocol_scan(rules));
-        add(Style::Sweep, self.is_sweep(rules));
-        add(Style::Slow, self.level > 0 && self.is_slow(rules));
+        add(Style::Sweep, self.is_wide(rules) || self.is_thin());
+        add(Style::Slow, self.level > 0 && self.detail.as_ref().is_some_and(|detail| detail.is_slow(rules)));
         add(Style::Distributed, self.distributed);
         add(Style::Mirai, self.detail.as_ref().is_some_and(|detail| detail.is_mirai(self.packets)));
         styles
     }
 
     fn charge(&self, rules: &Rules) -> Charge {
-        let few_ports = self.detail.as_ref().is_none_or(|detail| detail.tcp.count() + detail.udp.count() <= self.targets());
-        if self.is_sweep(rules) && few_ports {
+        if self.is_thin() || (self.is_wide(rules) && self.has_few_ports()) {
             Charge::Sweep
         } else if self.is_protocol_scan(rules) {
             Charge::ProtocolScan
-        } else if self.is_slow(rules) {
+        } else if self.detail.as_ref().is_some_and(|detail| detail.is_slow(rules)) {
             Charge::SlowScan
         } else if self.distributed && !self.convicted {
             Charge::DistributedScan
@@ -387,7 +359,7 @@ impl Source {
 
     /// Different failed endpoints, as far as counted.
     pub(crate) fn endpoints(&self) -> u32 {
-        self.detail.as_ref().map_or(u32::from(self.packets > 0 && !is_icmp(self.protocol)), |detail| detail.endpoints)
+        self.detail.as_ref().map_or(u32::from(self.packets > 0 && self.is_contact), |detail| detail.endpoints)
     }
 
     /// Different IP protocols.
@@ -401,20 +373,30 @@ impl Source {
         (self.packets, self.first, self.last, self.trust, self.convicted)
     }
 
-    fn is_sweep(&self, rules: &Rules) -> bool {
+    /// Targets that count towards the level.
+    fn hosts(&self) -> u32 {
+        self.detail.as_ref().map_or(1, |detail| (1 + detail.others.count()).saturating_sub(detail.hosts_past))
+    }
+
+    /// So many targets that it is a sweep by psad's count.
+    fn is_wide(&self, rules: &Rules) -> bool {
         rules.config.hosts[0] > 0 && self.targets() >= rules.config.hosts[0]
+    }
+
+    /// Convicted on several targets with hardly more than one endpoint of each.
+    fn is_thin(&self) -> bool {
+        let (targets, endpoints) = (self.targets(), self.endpoints());
+        let thin = self.convicted && targets >= SWEPT_TARGETS && endpoints.saturating_mul(2) <= targets.saturating_mul(3);
+        // Endpoints are counted so far only.
+        thin && (endpoints < FAILED_ENDPOINTS || self.has_few_ports())
+    }
+
+    fn has_few_ports(&self) -> bool {
+        self.detail.as_ref().is_none_or(|detail| detail.ports.count() <= self.targets())
     }
 
     fn is_protocol_scan(&self, rules: &Rules) -> bool {
         self.detail.as_ref().map_or(self.packets > 0 && rules.config.protocols <= 1, |detail| detail.protocol_scan)
-    }
-
-    /// Slow: the new endpoints came far apart on average. A quarter of the gaps must have been wide themselves, so that two quick
-    /// scans on two days aren't one slow one.
-    fn is_slow(&self, rules: &Rules) -> bool {
-        let Some(detail) = &self.detail else { return false };
-        let gaps = detail.endpoints.saturating_sub(1);
-        gaps > 0 && detail.newest.since(detail.oldest) >= rules.config.slow_gap.saturating_mul(gaps) && detail.wide_gaps >= gaps.div_ceil(4)
     }
 
     /// Lets quiet time work: levels fall, and what is too old no longer counts.
@@ -423,6 +405,9 @@ impl Source {
         if quiet >= rules.config.forget {
             self.restart(at);
             return;
+        }
+        if quiet >= QUIET {
+            self.renewals = 0;
         }
         let steps = rules.steps(quiet);
         if steps == 0 {
@@ -455,91 +440,97 @@ impl Source {
 
     /// Starts anew after `forget`. Of one that was charged the totals stay, for the report.
     fn restart(&mut self, at: Time) {
-        if self.level == 0 && self.detail.is_none() {
-            *self = Source::new(self.addr, at);
-            return;
-        }
         if self.level == 0 {
             // The account of its memory must survive: it is settled after the event.
-            let accounted = self.accounted() as u32;
-            *self = Source { detail: Some(Box::new(Detail { accounted, ..Detail::default() })), ..Source::new(self.addr, at) };
+            *self = Source { accounted: self.accounted, ..Source::new(self.key, at) };
             return;
         }
-        let mut detail = self.take_detail();
-        detail.failed.clear();
-        detail.endpoints = 0;
-        detail.wide_gaps = 0;
-        detail.icmp_packets = 0;
-        detail.hosts_past = 1 + detail.others.count();
-        detail.others.restart();
+        if self.detail.is_none() {
+            self.detail = Some(Box::new(self.unfold()));
+        }
+        if let Some(detail) = &mut self.detail {
+            detail.restart();
+        }
         self.target = Target::new(self.target.key);
-        self.detail = Some(detail);
-        (self.current, self.convicted, self.fresh, self.ratio) = (0, false, 0, 0.0);
-        self.reached = [0; REACHED_ENDPOINTS];
+        (self.current, self.convicted, self.fresh, self.renewals, self.ratio) = (0, false, 0, 0, 0.0);
+        self.reached = None;
         self.trust = Trust::Spoofable;
+        self.rerank();
     }
 
     /// Counts the probe; the flat record serves as long as all probes go to one endpoint.
     fn count(&mut self, seen: &Seen, rules: &Rules, roomy: bool) -> Counted {
-        let probe = &seen.probe;
+        let unfolds = self.detail.is_none();
+        if unfolds {
+            if self.packets == 0 || self.endpoint == seen.endpoint {
+                return self.count_flat(seen, rules);
+            }
+            self.detail = Some(Box::new(self.unfold()));
+        }
+        let Some(detail) = &mut self.detail else { return self.count_flat(seen, rules) };
+        let before = detail.others.heap_bytes();
+        let first_contact = !(self.convicted && detail.is_full())
+            && seen.is_contact()
+            && self.reached.as_ref().is_none_or(|reached| !reached.contains(seen.endpoint))
+            && detail.is_first_contact(seen.endpoint, seen.at, rules);
+        let noted = detail.note(seen.probe, seen.times);
+        let place = if seen.target == self.target.key { Some(&mut self.target) } else { detail.others.entry(seen.target, roomy) };
+        let target = place.map(|target| {
+            target.count(seen.probe.protocol.0, seen.probe.port, seen.times);
+            *target
+        });
+        let protocol_scan = target.is_some_and(|target| target.protocols() >= rules.config.protocols);
+        detail.protocol_scan |= protocol_scan;
+        let grown = unfolds || noted || detail.others.heap_bytes() != before;
+        Counted { first_contact, target, protocol_scan, grown }
+    }
+
+    /// Counts a probe to the first endpoint while there is no other.
+    fn count_flat(&mut self, seen: &Seen, rules: &Rules) -> Counted {
+        let probe = seen.probe;
         let is_first = self.packets == 0;
         if is_first {
             self.endpoint = seen.endpoint;
             self.protocol = probe.protocol;
             self.icmp = probe.icmp.map(|(kind, _)| kind);
+            self.is_contact = seen.is_contact();
             self.target = Target::new(seen.target);
         }
-        let unreached = !seen.is_icmp() && !self.reached.contains(&seen.endpoint);
-        if self.detail.is_none() && self.endpoint == seen.endpoint {
-            self.target.count(probe.protocol.0, probe.port, seen.times);
-            let protocol_scan = rules.config.protocols <= 1;
-            return Counted { first_contact: is_first && unreached, target: Some(self.target), protocol_scan };
-        }
-        let mut detail = self.take_detail();
-        let first_contact = unreached && detail.is_first_contact(seen, self.convicted, rules);
-        let is_syn = matches!(probe.style, Some(Style::Syn | Style::Connect));
-        detail.note(probe.protocol, probe.port, probe.icmp.map(|(kind, _)| kind), seen.times, is_syn);
-        let place = if seen.target == self.target.key { Some(&mut self.target) } else { detail.others.entry(seen.target, roomy) };
-        let target = place.map(|target| {
-            target.count(probe.protocol.0, probe.port, seen.times);
-            *target
-        });
-        let protocol_scan = target.is_some_and(|target| target.protocols() >= rules.config.protocols);
-        detail.protocol_scan |= protocol_scan;
-        self.detail = Some(detail);
-        Counted { first_contact, target, protocol_scan }
+        self.target.count(probe.protocol.0, probe.port, seen.times);
+        let failed = self.is_contact && self.reached.as_ref().is_none_or(|reached| !reached.contains(seen.endpoint));
+        let protocol_scan = rules.config.protocols <= 1;
+        Counted { first_contact: is_first && failed, target: Some(self.target), protocol_scan, grown: false }
     }
 
-    /// The detail, made from the flat record if there is none yet.
-    fn take_detail(&mut self) -> Box<Detail> {
-        self.detail.take().unwrap_or_else(|| {
-            let mut detail = Box::new(Detail::default());
-            if self.packets > 0 {
-                let packets = u32::try_from(self.packets).unwrap_or(u32::MAX);
-                let is_syn = self.once.contains(Style::Syn) || self.once.contains(Style::Connect);
-                detail.note(self.protocol, self.target.port(), self.icmp, packets, is_syn);
-                if !is_icmp(self.protocol) {
-                    detail.failed.push(self.endpoint);
-                    (detail.endpoints, detail.oldest, detail.newest) = (1, self.first, self.first);
-                }
+    /// The flat record as a detail.
+    fn unfold(&self) -> Detail {
+        let mut detail = Detail::default();
+        if self.packets > 0 {
+            let packets = u32::try_from(self.packets).unwrap_or(u32::MAX);
+            let style = [Style::Syn, Style::Connect].into_iter().find(|&style| self.once.contains(style));
+            let (protocol, port, icmp) = (self.protocol, self.target.port(), self.icmp.map(|kind| (kind, 0)));
+            detail.note(&Probe { protocol, source_port: None, port, flags: None, icmp, style }, packets);
+            if self.is_contact {
+                detail.begin(self.endpoint, self.first);
             }
-            detail
-        })
+        }
+        detail
     }
 
     fn note_style(&mut self, seen: &Seen) {
         let Some(style) = seen.probe.style else { return };
-        if self.once.contains(style) || seen.times > 1 {
+        let had = self.once;
+        self.once.insert(style);
+        let again = if seen.times > 1 { self.once } else { had };
+        if again.contains(style) {
             self.twice.insert(style);
         }
-        self.once.insert(style);
     }
 
     /// The level that the counts come to, 0 for none: psad's thresholds behind psad's gate, and a conviction is worth 1 alone.
     fn assess(&self, counted: &Counted, rules: &Rules) -> u8 {
         let config = &rules.config;
-        let hosts = self.targets().saturating_sub(self.detail.as_ref().map_or(0, |detail| detail.hosts_past));
-        let by_hosts = rules.level_by_hosts(hosts);
+        let by_hosts = rules.level_by_hosts(self.hosts());
         let protocol_scan = counted.protocol_scan;
         let by_packets = match &counted.target {
             Some(target) if protocol_scan || by_hosts > 0 || target.range().is_some_and(|range| range >= config.port_range) => {
@@ -547,8 +538,7 @@ impl Source {
             }
             Some(_) | None => 0,
         };
-        let odd_icmp =
-            self.detail.as_ref().is_some_and(|detail| detail.icmp_types_differ && u64::from(detail.icmp_packets) >= config.packets[0]);
+        let odd_icmp = self.detail.as_ref().is_some_and(|detail| detail.is_odd_icmp(config.packets[0]));
         by_hosts.max(by_packets).max(u8::from(protocol_scan || odd_icmp || self.convicted))
     }
 
@@ -557,65 +547,8 @@ impl Source {
             && self.level <= 5
             && self.first <= self.last
             && self.twice.iter().all(|style| self.once.contains(style))
-            && self.detail.as_ref().is_none_or(|detail| detail.failed.len() <= FAILED_ENDPOINTS)
+            && self.detail.as_ref().is_none_or(|detail| detail.check_invariants())
             && (!self.convicted || self.level > 0)
-    }
-}
-
-impl Detail {
-    /// Whether this endpoint fails for the first time, as far as remembered.
-    fn is_first_contact(&mut self, seen: &Seen, decided: bool, rules: &Rules) -> bool {
-        let is_full = self.failed.len() >= FAILED_ENDPOINTS;
-        if (is_full && decided) || self.failed.contains(&seen.endpoint) {
-            return false;
-        }
-        if !is_full {
-            self.failed.push(seen.endpoint);
-        } else if let Some(oldest) = self.failed.get_mut(self.endpoints as usize % FAILED_ENDPOINTS) {
-            *oldest = seen.endpoint;
-        }
-        if self.endpoints == 0 {
-            (self.oldest, self.newest) = (seen.at, seen.at);
-        } else if seen.at.since(self.newest) >= rules.config.slow_gap {
-            self.wide_gaps = self.wide_gaps.saturating_add(1);
-        }
-        self.endpoints = self.endpoints.saturating_add(1);
-        self.newest = self.newest.max(seen.at);
-        true
-    }
-
-    fn note(&mut self, protocol: Protocol, port: Option<u16>, icmp: Option<u8>, times: u32, is_syn: bool) {
-        if let Some(word) = self.protocols.get_mut(usize::from(protocol.0 / 64)) {
-            *word |= 1 << (protocol.0 % 64);
-        }
-        match (protocol, port) {
-            (Protocol::TCP, Some(port)) => {
-                self.tcp.insert(port);
-                match port {
-                    TELNET if is_syn => self.telnet = self.telnet.saturating_add(times),
-                    TELNET_ALTERNATE if is_syn => self.telnet_alternate = self.telnet_alternate.saturating_add(times),
-                    _ => {}
-                }
-            }
-            (Protocol::UDP, Some(port)) => self.udp.insert(port),
-            _ => {}
-        }
-        if is_icmp(protocol) {
-            self.icmp_packets = self.icmp_packets.saturating_add(times);
-            self.icmp_types_differ |= self.icmp_type.is_some() && icmp.is_some() && self.icmp_type != icmp;
-            self.icmp_type = self.icmp_type.or(icmp);
-        }
-    }
-
-    /// Mirai's ports: many SYN to tcp/23, some to tcp/2323, next to nothing else.
-    fn is_mirai(&self, packets: u64) -> bool {
-        let both = u64::from(self.telnet) + u64::from(self.telnet_alternate);
-        self.telnet >= 10 && self.telnet_alternate > 0 && both.saturating_mul(10) >= packets.saturating_mul(9)
-    }
-
-    fn bytes(&self) -> usize {
-        let failed = if self.failed.spilled() { self.failed.capacity() * size_of::<u32>() } else { 0 };
-        size_of::<Detail>() + failed + self.others.heap_bytes() + self.tcp.heap_bytes() + self.udp.heap_bytes()
     }
 }
 
@@ -626,6 +559,5 @@ mod tests {
     #[test]
     fn a_source_is_small() {
         assert!(size_of::<Source>() <= 128, "{}", size_of::<Source>());
-        assert!(size_of::<Detail>() <= 256, "{}", size_of::<Detail>());
     }
 }

@@ -48,12 +48,16 @@ impl Target {
     }
 }
 
+/// Targets that lie in the record itself: those of nearly all sources, and one fetch from memory less.
+const NEAR: usize = 3;
+
 /// All targets of one source.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
-    /// Open addressing with linear steps, at most three quarters full, a power of two long.
-    places: Vec<Target>,
+    near: [Target; NEAR],
     exact: u32,
+    /// Further ones. Open addressing with linear steps, at most three quarters full, a power of two long.
+    places: Vec<Target>,
     estimate: Option<Box<Estimate>>,
 }
 
@@ -61,6 +65,20 @@ impl Targets {
     /// The record of a target, made if there is none. `None` when the exact table is full (or may not grow, see `roomy`):
     /// then the target only counts towards the number of targets.
     pub(crate) fn entry(&mut self, key: u32, roomy: bool) -> Option<&mut Target> {
+        match self.near.iter().position(|near| near.key == key || near.key == 0) {
+            Some(at) => {
+                let near = self.near.get_mut(at)?;
+                if near.key == 0 {
+                    *near = Target::new(key);
+                    self.exact += 1;
+                }
+                Some(near)
+            }
+            None => self.far(key, roomy),
+        }
+    }
+
+    fn far(&mut self, key: u32, roomy: bool) -> Option<&mut Target> {
         let mut at = self.seek(key);
         if self.places.get(at).is_none_or(|place| place.key == 0) {
             if self.estimate.is_some() || self.exact as usize >= EXACT_TARGETS || (!roomy && self.exact >= ALWAYS_EXACT && self.is_tight())
@@ -81,19 +99,23 @@ impl Targets {
     /// How many different targets: exact to `limits::EXACT_TARGETS`, within a few per cent above.
     pub(crate) fn count(&self) -> u32 {
         match &self.estimate {
-            Some(estimate) => estimate.count().max(self.exact),
+            Some(estimate) => estimate.count.max(self.exact),
             None => self.exact,
         }
     }
 
     /// No target has more than `packets` any more.
     pub(crate) fn cap_packets(&mut self, packets: u32) {
-        self.places.iter_mut().for_each(|place| place.packets = place.packets.min(packets));
+        self.all().for_each(|target| target.packets = target.packets.min(packets));
     }
 
     /// Nothing that was sent to the targets counts any more; they stay known.
     pub(crate) fn restart(&mut self) {
-        self.places.iter_mut().filter(|place| place.key != 0).for_each(|place| *place = Target::new(place.key));
+        self.all().filter(|target| target.key != 0).for_each(|target| *target = Target::new(target.key));
+    }
+
+    fn all(&mut self) -> impl Iterator<Item = &mut Target> {
+        self.near.iter_mut().chain(&mut self.places)
     }
 
     /// Bytes on the heap.
@@ -115,7 +137,7 @@ impl Targets {
     }
 
     fn is_tight(&self) -> bool {
-        (self.exact as usize + 1) * 4 > self.places.len() * 3
+        (self.exact as usize - NEAR + 1) * 4 > self.places.len() * 3
     }
 
     fn grow(&mut self) {
@@ -128,10 +150,10 @@ impl Targets {
     }
 
     fn estimate_with(&mut self, key: u32) {
-        let places = &self.places;
+        let known = self.near.iter().chain(&self.places);
         let estimate = self.estimate.get_or_insert_with(|| {
             let mut estimate = Box::new(Estimate::new());
-            places.iter().filter(|place| place.key != 0).for_each(|place| estimate.insert(spread(place.key)));
+            known.filter(|target| target.key != 0).for_each(|target| estimate.insert(spread(target.key)));
             estimate
         });
         estimate.insert(spread(key));
@@ -155,13 +177,15 @@ struct Estimate {
     /// The sum of 2^-register, kept up to date, so that asking costs nothing.
     sum: f64,
     zeros: u32,
+    /// What it comes to.
+    count: u32,
 }
 
 impl Estimate {
     const REGISTERS: usize = 1 << 10;
 
     fn new() -> Estimate {
-        Estimate { registers: [0; Self::REGISTERS], sum: Self::REGISTERS as f64, zeros: Self::REGISTERS as u32 }
+        Estimate { registers: [0; Self::REGISTERS], sum: Self::REGISTERS as f64, zeros: Self::REGISTERS as u32, count: 0 }
     }
 
     fn insert(&mut self, hash: u64) {
@@ -171,10 +195,11 @@ impl Estimate {
             self.zeros -= u32::from(*register == 0);
             self.sum += 0.5_f64.powi(i32::from(rank)) - 0.5_f64.powi(i32::from(*register));
             *register = rank;
+            self.count = self.weigh();
         }
     }
 
-    fn count(&self) -> u32 {
+    fn weigh(&self) -> u32 {
         let registers = Self::REGISTERS as f64;
         let raw = 0.7213 / (1.0 + 1.079 / registers) * registers * registers / self.sum;
         // The paper's small-range correction: linear counting while registers are empty.
@@ -186,14 +211,14 @@ impl Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hash::{Seed, short};
-    use std::net::Ipv4Addr;
+    use crate::hash::{Key, Seed, short};
+    use std::net::{IpAddr, Ipv4Addr};
 
     fn fill(targets: &mut Targets, count: u32, roomy: bool) {
         let seed = Seed::new(5);
         for _round in 0..2 {
             for n in 0..count {
-                let hash = seed.address(Ipv4Addr::from(0x0a00_0000 + n).into());
+                let hash = seed.address(Key::from(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n))));
                 if let Some(target) = targets.entry(short(hash), roomy) {
                     target.count(6, Some(80), 1);
                 }

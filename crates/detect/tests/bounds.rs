@@ -69,7 +69,7 @@ fn ten_million_forged_addresses_hide_no_scanner() {
 #[test]
 fn forged_addresses_with_details_stay_under_the_bound_too() {
     let config = ScanConfig { tracked_sources: 2_048, ..ScanConfig::default() };
-    for probes_each in [2, 4, 7] {
+    for probes_each in [2, 4, 7, 40] {
         let detectors = flood(&config, 400_000, probes_each);
         let scanner = detectors.suspect(SCANNER);
         assert!(scanner.is_some_and(|scanner| scanner.convicted), "{probes_each}: {:?}", detectors.counters());

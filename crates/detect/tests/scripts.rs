@@ -69,7 +69,7 @@ fn successes_outweigh_failures_in_the_sequential_test() {
     // The same success over and over speaks only once.
     let text: String =
         (0..6).map(|n| format!("{n} 198.51.100.7 10.0.0.{n} tcp/81 syn\n{n}.5 198.51.100.7 10.0.1.1 tcp/80 reached\n")).collect();
-    expect(&text, &["5 198.51.100.7 port scan level 1 syn spoofable packets 6 targets 6 endpoints 6 convicted"]);
+    expect(&text, &["5 198.51.100.7 sweep level 1 syn,sweep spoofable packets 6 targets 6 endpoints 6 convicted"]);
 }
 
 #[test]
@@ -95,13 +95,31 @@ fn hosts_raise_levels_too() {
     assert_eq!(
         levels,
         [
-            "0.0004 198.51.100.7 port scan level 1 syn",
+            "0.0004 198.51.100.7 sweep level 1 syn,sweep",
             "0.0019 198.51.100.7 sweep level 2 syn,sweep",
             "0.0049 198.51.100.7 sweep level 3 syn,sweep",
             "0.0099 198.51.100.7 sweep level 4 syn,sweep",
             "0.0499 198.51.100.7 sweep level 5 syn,sweep"
         ]
     );
+}
+
+#[test]
+fn a_sweep_is_called_one_when_it_is_convicted() {
+    // The sequential test is quicker than the count of hosts: after the block there may be no tenth.
+    let (_, offences) = run(&ScanConfig::default(), "0+0.01 198.51.100.7 10.0.0.1*16 tcp/22 syn");
+    assert_eq!(offences[0], "0.04 198.51.100.7 sweep level 1 syn,sweep spoofable packets 5 targets 5 endpoints 5 convicted");
+    expect(
+        "0 198.51.100.7 10.0.0.1*4 tcp/22 syn\n1 198.51.100.7 10.0.0.1 tcp/23 syn",
+        &["1 198.51.100.7 sweep level 1 syn,sweep spoofable packets 5 targets 4 endpoints 5 convicted"],
+    );
+    // Three targets are no sweep, nor is a scan of several ports of each target.
+    expect(
+        "0 198.51.100.7 10.0.0.1*3 tcp/22 syn\n1 198.51.100.7 10.0.0.1 tcp/23-24 syn",
+        &["1 198.51.100.7 port scan level 1 syn spoofable packets 5 targets 3 endpoints 5 convicted"],
+    );
+    let text: String = (20..28).map(|port| format!("{port} 198.51.100.7 10.0.0.1*4 tcp/{port} syn\n")).collect();
+    assert_eq!(suspect(&text, "198.51.100.7"), "level 1 now 1 syn targets 4 packets 32 convicted");
 }
 
 #[test]
@@ -208,6 +226,90 @@ fn who_goes_on_is_charged_again_but_not_for_each_packet() {
     // With fewer than five packets a second it takes five packets.
     let (_, offences) = run(&ScanConfig::default(), "0 198.51.100.7 10.0.0.1 tcp/1-5 syn\n10+10 198.51.100.7 10.0.0.1 tcp/6-14 syn");
     assert_eq!(offences.len(), 2, "{}", offences.join("\n"));
+}
+
+#[test]
+fn five_closed_ports_are_one_offence() {
+    for step in ["0", "0.5", "20", "4000"] {
+        let (_, offences) = run(&ScanConfig::default(), &format!("0+{step} 198.51.100.7 10.0.0.1 tcp/101-105 syn"));
+        assert_eq!(offences.len(), 1, "{}", offences.join("\n"));
+        assert!(offences[0].ends_with("packets 5 targets 1 endpoints 5 convicted"), "{offences:?}");
+    }
+}
+
+#[test]
+fn who_goes_on_slowly_is_charged_less_and_less_often() {
+    let (_, offences) = run(&ScanConfig::default(), "0+10 198.51.100.7 10.0.0.1*300 tcp/1 syn");
+    let packets: Vec<&str> = offences.iter().map(|line| line.split("packets ").nth(1).unwrap().split(' ').next().unwrap()).collect();
+    // The first charge, five more, ten, twenty; levels by hosts at 20, 50 and 100 begin anew; in the end one in 64 packets.
+    assert_eq!(packets, ["5", "10", "20", "25", "35", "50", "55", "65", "85", "100", "105", "115", "135", "175", "239"]);
+}
+
+#[test]
+fn after_a_quiet_second_the_next_offence_is_near() {
+    // A block that was rolled back or has ended can be made again, whatever went before.
+    for before in [5, 17, 64, 150, 999, 4_000] {
+        let scan = format!("0+0.01 198.51.100.7 10.0.0.1 tcp/1-{before} syn\n");
+        let end = f64::from(before) * 0.01;
+        let more = |after: f64, count: u32| {
+            let (_, offences) = run(&ScanConfig::default(), &scan);
+            let text = format!("{scan}{} 198.51.100.7 10.0.0.1 tcp/20001-{} syn", end + after, 20_000 + count);
+            run(&ScanConfig::default(), &text).1.len() - offences.len()
+        };
+        assert!(more(1.0, 64) > 0, "{before}");
+        // And half a block's time later it takes no more than for the first offence.
+        assert!(more(301.0, 5) > 0, "{before}");
+    }
+}
+
+#[test]
+fn styles_that_two_probes_had_are_all_reported() {
+    let text = "0 198.51.100.7 10.0.0.1 tcp/1-3 syn
+        1 198.51.100.7 10.0.0.1 tcp/4-5 masscan
+        2 198.51.100.7 10.0.0.1 tcp/6-7 mirai
+        3 198.51.100.7 10.0.0.1 tcp/8-9 topera
+        4 198.51.100.7 10.0.0.1 tcp/10 xmas";
+    assert_eq!(suspect(text, "198.51.100.7"), "level 1 now 1 syn,mirai,masscan,topera targets 1 packets 10 convicted");
+}
+
+#[test]
+fn retransmissions_convict_nobody() {
+    let text: String = (0..5).map(|n| format!("{} 198.51.100.7 10.0.0.1 tcp/8080-8081 connect\n", 3_u32.pow(n))).collect();
+    assert_eq!(suspect(&text, "198.51.100.7"), "level 1 now 1 connect targets 1 packets 10");
+    let text = "0+1 198.51.100.7 10.0.0.1 tcp/8080-8083 connect x7\n60+1 198.51.100.7 10.0.0.1 tcp/8080-8083 connect x7";
+    assert_eq!(suspect(text, "198.51.100.7"), "level 2 now 2 connect targets 1 packets 56");
+}
+
+#[test]
+fn a_traceroute_convicts_nobody() {
+    let text = "0+0.1 198.51.100.7 10.0.0.1 udp/33434-33523 udp";
+    assert_eq!(suspect(text, "198.51.100.7"), "level 2 now 2 udp targets 1 packets 90");
+    let (_, offences) = run(&ScanConfig::default(), text);
+    assert!(offences.iter().all(|line| line.ends_with("endpoints 0")), "{}", offences.join("\n"));
+    // Four failures beside it are still four; the fifth convicts.
+    let with = |ports: &str| suspect(&format!("{text}\n20 198.51.100.7 10.0.0.1 tcp/{ports} syn"), "198.51.100.7");
+    assert_eq!(with("1-4"), "level 2 now 2 syn,udp targets 1 packets 94");
+    assert_eq!(with("1-5"), "level 2 now 2 syn,udp targets 1 packets 95 convicted");
+    // Many who trace the route to one host share no scan; that UDP elsewhere would be one.
+    let traces = |base: u32| -> String {
+        (0..12).map(|n| format!("{n} 198.51.100.{} 10.0.0.1 udp/{}-{} udp\n", n + 1, base + n * 3, base + 2 + n * 3)).collect()
+    };
+    expect(&traces(33_434), &[]);
+    assert_eq!(run(&ScanConfig::default(), &traces(34_434)).1.len(), 12);
+}
+
+#[test]
+fn many_clients_behind_one_address_are_not_convicted() {
+    // Each day somebody there mistypes, and others go on using the one service that there is.
+    let mistakes: String = (0..30).map(|day| format!("{} 198.51.100.7 10.0.0.1 tcp/{} connect\n", day * 86_400, 5_000 + day)).collect();
+    let both: String = mistakes
+        .lines()
+        .zip(0..)
+        .map(|(line, day)| format!("{line}\n{}+3600 198.51.100.7 10.0.0.1 tcp/443 reached\n", day * 86_400 + 60))
+        .collect();
+    expect(&both, &[]);
+    // Without them the same is a slow scan.
+    assert_eq!(suspect(&mistakes, "198.51.100.7"), "level 1 now 1 connect,slow targets 1 packets 30 convicted");
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Lines of its log that an error shows.
+const LOG_LINES: usize = 10;
 /// The kernel's sets of blocked single addresses.
 const KERNEL_SETS: [&str; 2] = ["blocked4", "blocked6"];
 
@@ -47,7 +49,7 @@ impl Guard {
         let begin = Instant::now();
         loop {
             match guard.status() {
-                Ok(status) if status.sensors.iter().any(|sensor| sensor.kind == "nflog" && sensor.state == "watching") => return Ok(guard),
+                Ok(status) if status.sensors.iter().any(|sensor| sensor.kind == "packets" && sensor.state == "running") => return Ok(guard),
                 _ if guard.daemon.try_wait()?.is_some() => return Err(guard.failure("riposte ended while it was starting")),
                 Ok(_) | Err(_) if begin.elapsed() > PATIENCE => return Err(guard.failure("riposte did not begin to watch")),
                 Ok(_) | Err(_) => std::thread::sleep(LOOK_EVERY),
@@ -56,9 +58,14 @@ impl Guard {
     }
 
     fn failure(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{what}. It logged last:\n{}", self.log_tail()))
+    }
+
+    /// The last lines that it logged.
+    pub fn log_tail(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
-        io::Error::other(format!("{what}. It logged last:\n{}", lines[lines.len().saturating_sub(5)..].join("\n")))
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// Runs `riposte ARGS…` and hands back what it prints.
@@ -142,10 +149,28 @@ impl Drop for Guard {
 pub fn kernel_blocks(victim: &Namespace) -> io::Result<Vec<String>> {
     let mut blocked = Vec::new();
     for set in KERNEL_SETS {
-        let text = victim.run("nft", ["-j", "list", "set", "inet", "riposte", set])?;
-        let json: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::other)?;
-        let elements = json["nftables"].as_array().into_iter().flatten().filter_map(|part| part["set"]["elem"].as_array()).flatten();
+        let objects = nft(victim, &["list", "set", "inet", "riposte", set])?;
+        let elements = objects.iter().filter_map(|object| object["set"]["elem"].as_array()).flatten();
         blocked.extend(elements.filter_map(|element| element["elem"]["val"].as_str()).map(str::to_owned));
     }
     Ok(blocked)
+}
+
+/// How many packets of the blocked the kernel has dropped in this namespace, by nft(8).
+///
+/// # Errors
+/// If nft fails or prints something else.
+pub fn kernel_drops(victim: &Namespace) -> io::Result<u64> {
+    let objects = nft(victim, &["list", "counters", "table", "inet", "riposte"])?;
+    let ours = objects.iter().map(|object| &object["counter"]).filter(|counter| KERNEL_SETS.iter().any(|set| counter["name"] == *set));
+    Ok(ours.filter_map(|counter| counter["packets"].as_u64()).sum())
+}
+
+fn nft(victim: &Namespace, args: &[&str]) -> io::Result<Vec<serde_json::Value>> {
+    let text = victim.run("nft", [&["-j"], args].concat())?;
+    let mut json: serde_json::Value = serde_json::from_str(&text).map_err(io::Error::other)?;
+    match json["nftables"].take() {
+        serde_json::Value::Array(objects) => Ok(objects),
+        _ => Err(io::Error::other(format!("nft -j {} printed no objects", args.join(" ")))),
+    }
 }

@@ -1,7 +1,12 @@
 //! The test range: network namespaces on this machine, real scanners in them, and what riposte made of it.
 //! Never touches the host's own firewall, routes or files; everything it makes is named `rp-…` and removed at the end.
 
+pub mod bench;
 pub mod demo;
+pub mod enclosure;
+pub mod finding;
+pub mod forgery;
+pub mod guard;
 pub mod logs;
 pub mod namespace;
 pub mod network;

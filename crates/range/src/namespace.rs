@@ -83,7 +83,8 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(program: &str, args: I) -
     finish(Command::new(program).args(args).stdin(Stdio::null()))
 }
 
-fn finish(command: &mut Command) -> io::Result<String> {
+/// Runs a command to its end and hands back what it printed.
+pub(crate) fn finish(command: &mut Command) -> io::Result<String> {
     let said = |output: &Output| {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         format!("{} {}", text(&output.stdout), text(&output.stderr))

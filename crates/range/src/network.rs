@@ -16,6 +16,10 @@ pub const VICTIM_ADDRESSES: u8 = 16;
 pub const VICTIM: &str = "203.0.113.10";
 /// The victim's IPv6 address.
 pub const VICTIM6: &str = "2001:db8:13::10";
+/// The resolver that the victim's resolv.conf names; no host has the address.
+pub const RESOLVER: &str = "203.0.113.53";
+/// What all attackers' IPv4 addresses begin with.
+pub const ATTACKERS: &str = "198.51.100.";
 /// The gateway, as the victim sees it.
 pub const GATEWAY: &str = "203.0.113.1";
 
@@ -34,7 +38,7 @@ pub struct Network {
 
 /// Attacker n's IPv4 address.
 pub fn attacker_address(n: usize) -> String {
-    format!("198.51.100.{}", 11 + n)
+    format!("{ATTACKERS}{}", 11 + n)
 }
 
 /// Attacker n's IPv6 address.
@@ -60,15 +64,16 @@ impl Network {
 
     fn wire(&self) -> io::Result<()> {
         let gateway = &self.gateway;
+        // The range forges on purpose, and the gateway must let it through like a careless provider. Said before there are
+        // interfaces, for they take over what holds when they are made.
+        gateway.sysctl("net.ipv4.conf.all.rp_filter=0")?;
+        gateway.sysctl("net.ipv4.conf.default.rp_filter=0")?;
         for bridge in ["outside", "inside"] {
             gateway.run("ip", ["link", "add", bridge, "type", "bridge"])?;
             gateway.run("ip", ["link", "set", bridge, "up"])?;
         }
         gateway.sysctl("net.ipv4.ip_forward=1")?;
         gateway.sysctl("net.ipv6.conf.all.forwarding=1")?;
-        // The range forges on purpose, and the gateway must let it through like a careless provider.
-        gateway.sysctl("net.ipv4.conf.all.rp_filter=0")?;
-        gateway.sysctl("net.ipv4.conf.default.rp_filter=0")?;
         self.address(gateway, "outside", &["198.51.100.1/24", "2001:db8:51::1/64"])?;
         self.address(gateway, "inside", &["203.0.113.1/24", "2001:db8:13::1/64"])?;
         for (n, attacker) in self.attackers.iter().enumerate() {

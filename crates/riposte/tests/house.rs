@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("respond", &["wire", "sys", "model"]),
     ("report", &["model"]),
     ("link", &["model"]),
-    ("range", &["model", "report", "wire", "sys"]),
+    ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
     ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "sys", "range"]),
 ];
 

@@ -37,10 +37,8 @@ impl Routes {
     /// # Errors
     /// If the kernel refuses.
     pub fn open() -> io::Result<Self> {
-        Ok(Self::from_fds(
-            NetlinkSocket::open(libc::NETLINK_ROUTE, 0)?.into_fd(),
-            NetlinkSocket::open(libc::NETLINK_ROUTE, GROUPS)?.into_fd(),
-        )?)
+        let questions = NetlinkSocket::open(libc::NETLINK_ROUTE, 0)?;
+        Self::from_fds(questions.into_fd(), NetlinkSocket::open(libc::NETLINK_ROUTE, GROUPS)?.into_fd())
     }
 
     /// Takes over sockets that another process opened with [`Routes::open`].

@@ -2,7 +2,7 @@
 
 use super::{Failure, config, fail};
 use crate::cli::{self, Ask};
-use crate::config::words::Period;
+use crate::config::words::{Period, quoted};
 use crate::control::client::Client;
 use crate::control::protocol::{AllowedLine, Done, PAGE, Request};
 use model::net::Prefix;
@@ -37,7 +37,7 @@ fn prefix(text: &str) -> Result<String, Failure> {
 }
 
 fn seconds(text: &str) -> Result<u64, Failure> {
-    text.parse::<Period>().map(|period| period.0.as_secs()).map_err(|e| fail(e.to_string()))
+    text.parse::<Period>().map(|period| period.0.as_secs()).map_err(|e| fail(format!("{} {e}", quoted(text))))
 }
 
 /// `riposte status`.
@@ -99,7 +99,16 @@ pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
 
 fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
     let done: Done = connect(ask)?.ask(request).map_err(fail)?;
-    if ask.json { json_line(out, &done) } else { writeln!(out, "{}.", done.said).map_err(io) }
+    if ask.json {
+        return json_line(out, &done);
+    }
+    // An allowance may take more with it than was said: a blocked range that holds the address is lifted as a whole.
+    let lifted = match (request, done.changed) {
+        (Request::Allow { .. }, 1) => "; 1 block was lifted for it".to_owned(),
+        (Request::Allow { .. }, 2..) => format!("; {} blocks were lifted for it", done.changed),
+        (_, _) => String::new(),
+    };
+    writeln!(out, "{}{lifted}.", done.said).map_err(io)
 }
 
 /// `riposte block`.

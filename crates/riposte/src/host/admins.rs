@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// sshd closes a connection that has not logged in by then (LoginGraceTime, 120 s by default), with some reserve.
-pub const LOGIN_GRACE: Duration = Duration::from_secs(130);
+/// The server closes a connection that has not logged in by then (OpenSSH's LoginGraceTime is 120 s, dropbear's limit 300 s), with some reserve.
+pub const LOGIN_GRACE: Duration = Duration::from_secs(330);
 /// Connections whose age is kept. Above, the newest are left out: the old ones are the administrators.
 const CONNECTIONS: usize = 1_024;
 
@@ -113,7 +113,7 @@ mod tests {
         let peer = ("192.0.2.9".parse().unwrap(), 50_000);
         let start = Time::from_secs(1_000);
         assert!(ages.observe(&[peer], start).is_empty());
-        assert!(ages.observe(&[peer], start.after(Duration::from_secs(119))).is_empty());
+        assert!(ages.observe(&[peer], start.after(Duration::from_secs(329))).is_empty());
         assert_eq!(ages.next(start), Some(start.after(LOGIN_GRACE)));
         assert_eq!(ages.observe(&[peer], start.after(LOGIN_GRACE)), [peer.0]);
         // It went away and came back: a new connection, a new age.

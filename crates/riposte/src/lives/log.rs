@@ -24,7 +24,7 @@ const SOURCE: u64 = 1_000;
 
 enum Input {
     /// A followed file; `None` until the warden has opened it for the first time.
-    File { followed: Option<FollowedFile>, start: file::Start },
+    File { followed: Option<Box<FollowedFile>>, start: file::Start },
     /// Anything else.
     Other(Box<dyn Source>),
 }
@@ -155,7 +155,7 @@ impl Log {
     /// A source's descriptors change when its slot is opened again.
     fn poll_source(&mut self, poller: &Poller) -> io::Result<()> {
         let source: &dyn Source = match &self.input {
-            Input::File { followed: Some(followed), .. } => followed,
+            Input::File { followed: Some(followed), .. } => followed.as_ref(),
             Input::File { followed: None, .. } => return Ok(()),
             Input::Other(source) => source.as_ref(),
         };
@@ -245,7 +245,7 @@ impl Log {
         };
         if let Input::File { followed, start } = &mut self.input {
             match followed {
-                None => *followed = Some(FollowedFile::new(slot, start)?),
+                None => *followed = Some(Box::new(FollowedFile::new(slot, start)?)),
                 Some(followed) => followed.reopened(slot, &mut take)?,
             }
             *start = file::Start::Beginning;

@@ -25,6 +25,8 @@ use sys::sandbox::{Enforcement, Entered, Profile};
 pub const WARDEN_FD: RawFd = 3;
 /// The configuration, in its canonical form.
 pub const CONFIG_FD: RawFd = 4;
+/// The packet sensor's slot. Logs follow from 1, in the configuration's order.
+pub const PACKETS_SLOT: u16 = 0;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 
@@ -114,13 +116,21 @@ pub fn unprivileged_user(name: &str) -> Result<Option<User>, String> {
     }
 }
 
-/// Enters the sandbox and tells the warden.
+/// Enters the sandbox and tells the warden that the life is ready.
 ///
 /// # Errors
 /// If any step failed: the life must end.
 pub fn enter(profile: &Profile, warden: &mut Channel) -> Result<(), String> {
     let entered = sys::sandbox::enter(profile).map_err(|e| e.to_string())?;
-    warden.send(&Message::Ready { sandbox: describe(&entered) }).map_err(|e| e.to_string())
+    ready(&entered, warden)
+}
+
+/// Tells the warden that the life is ready.
+///
+/// # Errors
+/// If the warden is gone.
+pub fn ready(entered: &Entered, warden: &mut Channel) -> Result<(), String> {
+    warden.send(&Message::Ready { sandbox: describe(entered) }).map_err(|e| e.to_string())
 }
 
 /// A sandbox in words.

@@ -14,7 +14,7 @@ use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
@@ -23,6 +23,8 @@ use store::tidy::Retention;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
+/// The note on a block that the kernel had and the ledger did not know.
+const ADOPTED: &str = "found in the kernel when the ledger was lost";
 /// The kernel's timer and ours may differ by this much before a block is set again.
 const TIMER_SLACK: Duration = Duration::from_secs(2);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
@@ -68,13 +70,16 @@ pub struct Court {
     offences: Vec<Offence>,
     outbox: Vec<Change>,
     wanted: Vec<Block>,
-    extended: Vec<(BlockId, Expiry, u32)>,
+    /// By number, so that a store that fails for long keeps no more than one entry a block.
+    extended: BTreeMap<BlockId, (Expiry, u32)>,
     marks: Vec<(BlockId, State)>,
     entries: Vec<Entry>,
     strikes: Vec<StrikeChange>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
     installed: HashMap<Scope, Expiry>,
+    /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
+    resync: bool,
 }
 
 impl std::fmt::Debug for Court {
@@ -84,24 +89,26 @@ impl std::fmt::Debug for Court {
 }
 
 impl Court {
-    /// A court with what the store remembers. `seed` keys the detectors' tables.
-    pub fn new(config: Config, store: Store, seed: u64, now: Time) -> Self {
+    /// A court with what the store remembers. `seed` keys the detectors' tables. `store_trouble` says why the store may not know of every
+    /// block that stands: then what the kernel has beyond it is taken over and not taken out.
+    pub fn new(config: Config, store: Store, store_trouble: Option<String>, seed: u64, now: Time) -> Self {
         let mut court = Court {
             detectors: Detectors::new(&config.scan, seed),
             judge: Judge::new(config.policy.clone()),
             config,
             store,
-            store_trouble: None,
+            store_trouble,
             tallies: Tallies::default(),
             offences: Vec::new(),
             outbox: Vec::new(),
             wanted: Vec::new(),
-            extended: Vec::new(),
+            extended: BTreeMap::new(),
             marks: Vec::new(),
             entries: Vec::new(),
             strikes: Vec::new(),
             unanswered: HashSet::new(),
             installed: HashMap::new(),
+            resync: false,
         };
         court.restore(now);
         court
@@ -152,7 +159,8 @@ impl Court {
             Ok(found) => Some(found),
             Err(error) => {
                 self.tallies.store_errors += 1;
-                tracing::error!(%error, "the ledger can't be read");
+                tracing::error!(%error, "the ledger can't be read: what the kernel has is kept");
+                self.store_trouble = Some(format!("can't be read: {error}"));
                 None
             }
         }
@@ -217,7 +225,9 @@ impl Court {
     /// Takes a ruling's consequences in: they are written and sent by the next `commit`.
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
-        self.strikes.extend(ruling.strikes);
+        if !ruling.dry_run {
+            self.strikes.extend(ruling.strikes);
+        }
         for lifted in &ruling.lifted {
             let whom = lifted.scope.prefix();
             tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
@@ -240,7 +250,9 @@ impl Court {
             self.unanswered.insert(block.id);
             self.wanted.push(block);
         }
-        self.extended.extend(ruling.extended.iter().map(|block| (block.id, block.expiry, strike_of(block))));
+        for block in &ruling.extended {
+            self.extended.insert(block.id, (block.expiry, strike_of(block)));
+        }
     }
 
     fn expired(&mut self, ids: &[BlockId]) {
@@ -259,7 +271,8 @@ impl Court {
             }
         }
         if !self.extended.is_empty() {
-            match self.store.extend(&self.extended) {
+            let extended: Vec<(BlockId, Expiry, u32)> = self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
+            match self.store.extend(&extended) {
                 Ok(marked) => {
                     self.tallies.illegal += marked.illegal as u64;
                     self.extended.clear();
@@ -276,8 +289,9 @@ impl Court {
         !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
-    /// Writes down what has happened since.
-    pub fn settle(&mut self, now: Time) {
+    /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
+    pub fn settle(&mut self, now: Time) -> bool {
+        let errors = self.tallies.store_errors;
         if !self.marks.is_empty() {
             match self.store.mark(&self.marks, now) {
                 Ok(marked) => {
@@ -307,6 +321,7 @@ impl Court {
             }
         }
         self.bound();
+        self.tallies.store_errors == errors
     }
 
     /// What a failing store keeps waiting stays bounded.
@@ -363,16 +378,30 @@ impl Court {
 
     fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
         self.tallies.failed += 1;
+        let Some(block) = self.judge.block_of(id) else {
+            // It was to be lifted, and may still stand in the kernel.
+            self.resync = true;
+            return;
+        };
         let turn = match outcome {
             Outcome::Failed(fault) => Turn::Failed(fault),
             Outcome::Unsupported | Outcome::Added | Outcome::Removed => Turn::Unsupported,
         };
         self.marks.push((id, State::Failed));
-        if let Some(block) = self.judge.block_of(id) {
-            let whom = block.scope.prefix();
-            tracing::warn!(address = %whom, %id, why = turn.word(), "block not set");
-            self.note(Entry::Turned { at: now, whom, id, turn });
-        }
+        let whom = block.scope.prefix();
+        tracing::warn!(address = %whom, %id, why = turn.word(), "block not set");
+        self.note(Entry::Turned { at: now, whom, id, turn });
+    }
+
+    /// Whether the kernel should be asked what it really has.
+    pub fn wants_resync(&self) -> bool {
+        self.resync
+    }
+
+    /// It is being asked.
+    pub fn resync_begins(&mut self) {
+        self.resync = false;
+        self.installed.clear();
     }
 
     /// Takes one piece of what the kernel really has; after the last, what differs from the ledger is put right.
@@ -384,7 +413,9 @@ impl Court {
         let mut installed = std::mem::take(&mut self.installed);
         let (mut missing, mut kept) = (0_usize, 0_usize);
         for block in self.judge.standing() {
-            if self.judge.is_rehearsed(block.id) {
+            // A dry run leaves the firewall as it is, but for what is lifted.
+            if self.config.policy.dry_run || self.judge.is_rehearsed(block.id) {
+                installed.remove(&block.scope);
                 continue;
             }
             match installed.remove(&block.scope) {
@@ -395,16 +426,25 @@ impl Court {
                 }
             }
         }
-        // A ledger that was lost doesn't know what it forgot: then what the kernel still has stays until its time.
-        let surplus = if self.store_trouble.is_none() { installed.len() } else { 0 };
-        // Block numbers start at 1: 0 stands for what the ledger doesn't know.
-        self.outbox.extend(installed.into_keys().take(surplus).map(|scope| Change::Remove { id: BlockId(0), scope }));
+        let surplus = installed.len();
+        for (scope, expiry) in installed {
+            // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
+            let kept = self.store_trouble.is_some() && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
+            if !kept {
+                // Block numbers start at 1: 0 stands for what the ledger doesn't know.
+                self.outbox.push(Change::Remove { id: BlockId(0), scope });
+            }
+        }
         self.settle(now);
-        tracing::info!(kept, set_again = missing, removed = surplus, "ledger and firewall agree");
+        let (adopted, removed) = if self.store_trouble.is_some() { (surplus, 0) } else { (0, surplus) };
+        tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }
 
     /// Sets every block again: the firewall's table was rebuilt.
     pub fn rebuilt(&mut self) {
+        if self.config.policy.dry_run {
+            return;
+        }
         let standing = self.judge.standing().filter(|block| !self.judge.is_rehearsed(block.id));
         self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
     }

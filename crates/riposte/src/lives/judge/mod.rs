@@ -5,12 +5,13 @@ mod answers;
 pub mod court;
 
 use super::channel::{self, Channel};
-use super::{Start, enter, monotonic, now, own, unprivileged_user};
+use super::{PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use court::Court;
 use link::message::{Counter, Message, Process};
 use model::block::Change;
+use model::event::{Event, Trust};
 use model::limits;
 use model::time::Time;
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
 use sys::fd::{Interest, Poller, Ready};
@@ -32,6 +34,11 @@ const CONTROL: u64 = 1 << 32;
 const TURN_FRAMES: usize = 32;
 /// After work, the store is tidied once this has passed without more.
 const QUIET: Duration = Duration::from_secs(2);
+/// The first and the longest wait after the store has failed.
+const SETTLE_FIRST: Duration = Duration::from_secs(1);
+const SETTLE_LAST: Duration = Duration::from_secs(30);
+/// The kernel is asked what it has at most this often.
+const RESYNC_EVERY: Duration = Duration::from_secs(30);
 /// While work goes on, it is tidied at least this often.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -42,10 +49,20 @@ struct Sensor {
     counters: Vec<Counter>,
 }
 
+impl Sensor {
+    /// A sensor reads hostile bytes: it can't say for another one, nor vouch for more than its kind can see. A log line never proves an
+    /// address; a packet of an established connection does, and nothing that a packet sensor sees is a service's word.
+    fn vouch(&self, event: &mut Event) {
+        event.origin.sensor = self.slot;
+        let most = if self.slot == PACKETS_SLOT { Trust::Handshake } else { Trust::Spoofable };
+        event.trust = event.trust.min(most);
+    }
+}
+
 struct Judge {
     court: Court,
     warden: Channel,
-    poller: Poller,
+    poller: Rc<Poller>,
     sensors: BTreeMap<u64, Sensor>,
     next_sensor: u64,
     processes: Vec<Process>,
@@ -54,6 +71,9 @@ struct Judge {
     pending: VecDeque<Change>,
     tidy_at: Option<Time>,
     tidied: Time,
+    settle_from: Time,
+    settle_wait: Duration,
+    resync_from: Time,
     began: Time,
     malformed: u64,
     turned_away: u64,
@@ -66,12 +86,14 @@ struct Judge {
 pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, .. } = start;
     let listener = UnixListener::from(own(0)?);
-    enter(&Profile::judge(unprivileged_user(&config.process.user)?, &config.store.path), &mut warden)?;
+    let profile = Profile::judge(unprivileged_user(&config.process.user)?, &config.store.path);
+    let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
     let (store, trouble) = open_store(&config)?;
+    // Only with its store is the judge ready: a first start without it ends riposte with a clear line.
+    ready(&entered, &mut warden)?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let mut court = Court::new(config, store, seed, now());
-    court.store_trouble = trouble;
-    let poller = Poller::new().map_err(|e| e.to_string())?;
+    let court = Court::new(config, store, trouble, seed, now());
+    let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
     let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
     warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
     let mut judge = Judge {
@@ -85,6 +107,9 @@ pub fn run(start: Start) -> Result<(), String> {
         pending: VecDeque::new(),
         tidy_at: Some(monotonic()),
         tidied: monotonic(),
+        settle_from: Time::EPOCH,
+        settle_wait: SETTLE_FIRST,
+        resync_from: Time::EPOCH,
         began: now(),
         malformed: 0,
         turned_away: 0,
@@ -141,14 +166,12 @@ impl Judge {
             }
             // First what protects, then what is written about it, then what is answered.
             self.send_changes()?;
-            if self.court.has_work() {
-                self.court.settle(now);
-                self.tidy_at = Some(monotonic().after(QUIET));
-            }
+            self.settle(now);
+            self.resync()?;
             for token in waiting {
-                let poller = std::mem::replace(&mut self.poller, Poller::new()?);
+                // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
+                let poller = Rc::clone(&self.poller);
                 server.ready(token, &poller, |request, root| answers::answer(self, request, root));
-                self.poller = poller;
                 self.turned_away = server.turned_away;
             }
             self.tidy();
@@ -156,12 +179,38 @@ impl Judge {
     }
 
     fn patience(&self) -> Option<Duration> {
-        if self.court.has_work() {
-            return Some(Duration::ZERO);
-        }
+        // A store that fails is tried again later: until then nothing is gained by being awake.
+        let settle = self.court.has_work().then(|| self.settle_from.since(monotonic()));
         let tick = self.court.next_tick().map(|at| at.since(now()));
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
-        tick.into_iter().chain(tidy).min()
+        let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
+        settle.into_iter().chain(tick).chain(tidy).chain(resync).min()
+    }
+
+    /// Writes down what has happened; a store that fails is tried again after a wait that doubles.
+    fn settle(&mut self, now: Time) {
+        let at = monotonic();
+        if !self.court.has_work() || at < self.settle_from {
+            return;
+        }
+        if self.court.settle(now) {
+            self.settle_wait = SETTLE_FIRST;
+            self.tidy_at = Some(at.after(QUIET));
+        } else {
+            self.settle_from = at.after(self.settle_wait);
+            self.settle_wait = (self.settle_wait * 2).min(SETTLE_LAST);
+        }
+    }
+
+    /// Asks for what the kernel really has, if a change failed there: what was to be lifted must not stand for that.
+    fn resync(&mut self) -> io::Result<()> {
+        let at = monotonic();
+        if self.court.wants_resync() && at >= self.resync_from {
+            self.resync_from = at.after(RESYNC_EVERY);
+            self.court.resync_begins();
+            self.warden.send(&Message::AskInstalled)?;
+        }
+        Ok(())
     }
 
     fn tidy(&mut self) {
@@ -245,7 +294,8 @@ impl Judge {
                 }
             };
             match Message::decode(received.bytes) {
-                Ok(Message::Events(events)) => {
+                Ok(Message::Events(mut events)) => {
+                    events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
                     self.send_changes()?;
                 }

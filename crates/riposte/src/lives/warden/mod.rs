@@ -31,6 +31,8 @@ const WARDS: u64 = 10;
 const LAST_ORDERS: Duration = Duration::from_secs(3);
 /// Frames taken from one child before the others get their turn.
 const TURN_FRAMES: usize = 64;
+/// Characters of a log's name that travel.
+const NAME_CHARS: usize = 60;
 /// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
 const SEVER_SHARE: u32 = 10;
 
@@ -62,8 +64,9 @@ pub fn run(config: Config) -> Result<(), String> {
         return Err("riposte run needs root (or CAP_NET_ADMIN): try 'sudo riposte run'".into());
     }
     let signals = Signals::block().map_err(|e| e.to_string())?;
-    // The ledger's lock comes first: a second riposte must not touch the first one's firewall table.
-    let prepared = Prepared::new(&config)?;
+    // The lock comes first: a second riposte must not touch the first one's table or NFLOG group.
+    let lock = prepare::lock()?;
+    let prepared = Prepared::new(&config, lock)?;
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
         shield: Shield::new(&config),
@@ -123,7 +126,10 @@ impl Warden {
     fn patience(&self) -> Option<Duration> {
         let now = monotonic();
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
-        self.wards.iter().filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
+        // Without a judge no sensor can be started: then only the judge's own time counts.
+        let has_judge = self.judge().is_some();
+        let startable = self.wards.iter().filter(|ward| has_judge || ward.life == Life::Judge);
+        startable.filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
     }
 
     fn start_due(&mut self) -> Result<(), String> {
@@ -158,6 +164,7 @@ impl Warden {
         self.wards[index].begins(child, link, monotonic());
         self.processes_changed = true;
         if let Some(fd) = sensor_link {
+            let name = name.chars().take(NAME_CHARS).collect();
             self.send_judge(&Message::SensorLink { slot, name }, Some(fd));
         }
         if life == Life::Judge {
@@ -245,27 +252,40 @@ impl Warden {
     fn attend(&mut self, event: &Ready, buffer: &mut [u8]) {
         let Some(index) = event.token.checked_sub(WARDS).map(|n| n as usize).filter(|n| *n < self.wards.len()) else { return };
         if event.writable {
-            if let Some(link) = self.wards[index].link.as_mut() {
-                let _ = link.flush();
+            match self.wards[index].link.as_mut().map(channel::Channel::flush) {
+                Some(Err(_)) => return self.cut_off(index),
+                Some(Ok(())) | None => self.poll_writing(index),
             }
-            self.poll_writing(index);
+        }
+        // It has hung up with our answers unread: nothing more will come of it.
+        if event.hung_up && self.wards[index].link.as_ref().is_some_and(channel::Channel::is_congested) {
+            return self.cut_off(index);
         }
         for _ in 0..TURN_FRAMES {
             let Some(link) = self.wards[index].link.as_ref().filter(|link| !link.is_congested()) else { return };
             let frame = match link.receive(buffer) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return,
-                // Its end comes as a signal, too; the link is done with now, or poll would not rest.
-                Err(_) => {
-                    let _ = self.poller.remove(link.as_fd());
-                    self.wards[index].link = None;
-                    return;
-                }
+                Err(_) => return self.cut_off(index),
             };
             match self.open(index, &frame) {
                 Some(message) => self.obey(index, message),
                 None => self.malformed += 1,
             }
+        }
+    }
+
+    /// A child without a link is of no use, and a dead link would keep the poller awake: it ends and is started again.
+    fn cut_off(&mut self, index: usize) {
+        let ward = &mut self.wards[index];
+        if let Some(link) = ward.link.take() {
+            let _ = self.poller.remove(link.as_fd());
+        }
+        // One that ends by itself closes its link first: that must not turn its success into a failure.
+        if ward.life != Life::Lookup
+            && let Some(child) = &ward.child
+        {
+            let _ = child.order(Order::Kill);
         }
     }
 
@@ -300,10 +320,12 @@ impl Warden {
                 self.firewall.set_exempt(&self.shield.prefixes());
                 let derived = self.shield.derived();
                 self.send_judge(&Message::Derived(derived), None);
+                self.tell_rebuilt();
             }
             Message::OpenPorts { tcp, udp } => {
                 let list = |map: &link::message::PortMap| map.ports().collect::<Vec<u16>>();
                 self.firewall.set_open_ports(&list(&tcp), &list(&udp));
+                self.tell_rebuilt();
             }
             Message::Reopen => self.reopen(index),
             // The gate's table has no row for these: nobody may say them to the warden.
@@ -330,8 +352,11 @@ impl Warden {
             // `allowed` is `batch` with some left out, in the same order.
             match next {
                 Some((allowed, outcome)) if allowed == change => {
-                    if outcome == Outcome::Added {
-                        self.to_sever.push(change.scope());
+                    match outcome {
+                        Outcome::Added => self.to_sever.push(change.scope()),
+                        // Whoever is let go keeps his connections.
+                        Outcome::Removed => self.to_sever.retain(|scope| *scope != change.scope()),
+                        Outcome::Unsupported | Outcome::Failed(_) => {}
                     }
                     outcomes.push((change.id(), outcome));
                     next = done.next();
@@ -344,9 +369,13 @@ impl Warden {
             }
         }
         self.send(index, &Message::Outcomes(outcomes), None);
+        self.tell_rebuilt();
+    }
+
+    fn tell_rebuilt(&mut self) {
         if self.firewall.take_rebuilt() {
             tracing::warn!("riposte's own table was gone and has been made anew");
-            self.send(index, &Message::Rebuilt, None);
+            self.send_judge(&Message::Rebuilt, None);
         }
     }
 
@@ -355,7 +384,8 @@ impl Warden {
             return;
         }
         let began = monotonic();
-        let scopes = std::mem::take(&mut self.to_sever);
+        let mut scopes = std::mem::take(&mut self.to_sever);
+        scopes.retain(|scope| !self.shield.touches(&scope.prefix()));
         self.severed += self.firewall.sever(&scopes) as u64;
         let ended = monotonic();
         self.sever_from = ended.after(ended.since(began) * SEVER_SHARE);

@@ -5,7 +5,7 @@ use super::ward::Ward;
 use crate::config::{Config, LogSource};
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
-use crate::lives::{CONFIG_FD, OWN_FD, WARDEN_FD, unprivileged_user};
+use crate::lives::{CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
 use model::time::Time;
@@ -13,7 +13,8 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
@@ -22,8 +23,36 @@ use sys::process::{Child, spawn_life};
 use sys::route::Routes;
 use sys::sandbox::Profile;
 
-/// The packet sensor's slot. Logs follow from 1, in the configuration's order.
-const PACKETS_SLOT: u16 = 0;
+
+/// Logs at one time; each has a process of its own.
+const LOGS: usize = 64;
+/// The name of the lock: an abstract socket, which the kernel keeps apart by network namespace, as it does firewall tables.
+const LOCK: &[u8] = b"riposte/inet riposte";
+
+/// Takes the lock on this network namespace's table `inet riposte`. `None` if somebody without privilege sits on its name:
+/// that is no riposte, and must not keep one from starting.
+///
+/// # Errors
+/// If a riposte runs here.
+pub fn lock() -> Result<Option<UnixListener>, String> {
+    let fail = |e: std::io::Error| format!("lock: {e}");
+    let name = SocketAddr::from_abstract_name(LOCK).map_err(fail)?;
+    match UnixListener::bind_addr(&name) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            let holder = UnixStream::connect_addr(&name).and_then(|stream| sys::fd::peer_credentials(stream.as_fd()));
+            match holder {
+                Ok(peer) if peer.uid != 0 => {
+                    tracing::warn!(uid = peer.uid, "a process without privilege holds riposte's lock: ignored");
+                    Ok(None)
+                }
+                Ok(peer) => Err(format!("riposte is running already in this network namespace (process {})", peer.pid)),
+                Err(_) => Err("riposte is running already in this network namespace".into()),
+            }
+        }
+        Err(error) => Err(fail(error)),
+    }
+}
 
 /// What the warden holds for its children.
 #[derive(Debug)]
@@ -32,6 +61,8 @@ pub struct Prepared {
     nflog: Option<OwnedFd>,
     logs: Vec<LogSource>,
     feeders: Vec<(u16, Child)>,
+    /// Held as long as the warden lives.
+    _lock: Option<UnixListener>,
     /// The warden's own sandbox, in words.
     pub sandbox: String,
 }
@@ -41,8 +72,14 @@ impl Prepared {
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub fn new(config: &Config) -> Result<Self, String> {
+    pub fn new(config: &Config, lock: Option<UnixListener>) -> Result<Self, String> {
         let user = unprivileged_user(&config.process.user)?;
+        if sys::identity::lookup_user(&config.process.user).ok().flatten().is_none() {
+            tracing::warn!(user = config.process.user, "there is no such user: 'nobody' is used, and whatever else runs as nobody can read the ledger");
+        }
+        if config.logs.len() > LOGS {
+            return Err(format!("{} logs are configured, and there can be {LOGS}", config.logs.len()));
+        }
         let store = &config.store.path;
         make_folder(store, 0o700)?;
         if let Some(user) = user {
@@ -66,7 +103,7 @@ impl Prepared {
                 slots::reopen(source)?;
             }
         }
-        Ok(Prepared { listener: listener.into(), nflog, logs: config.logs.clone(), feeders: Vec::new(), sandbox: String::new() })
+        Ok(Prepared { listener: listener.into(), nflog, logs: config.logs.clone(), feeders: Vec::new(), _lock: lock, sandbox: String::new() })
     }
 
     /// The children that this configuration asks for, the judge first.

@@ -1,0 +1,87 @@
+//! How fast a firewall log is read, on one core, beside psad on the same file; and that memory does not grow with the file.
+
+use super::figure::{Figure, Unit};
+use super::{Context, have, peers, progress, seconds_since};
+use crate::logs;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use sys::clock::monotonic;
+use sys::usage::{self, Usage};
+
+const LINES: u32 = 1_000_000;
+const SOURCES: u32 = 10_000;
+const SEED: u64 = 1;
+const RUNS: usize = 3;
+
+pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
+    let file = context.folder("analysis")?.join("kern.log");
+    progress(&format!("analysis: writing {LINES} lines"));
+    let mut out = BufWriter::new(File::create(&file)?);
+    logs::write(&mut out, LINES, SOURCES, SEED)?;
+    out.flush()?;
+
+    let mut best: Option<(f64, Usage)> = None;
+    for _ in 0..RUNS {
+        let run = replay(context, &file)?;
+        progress(&format!("analysis: riposte {:.3} s wall, {:.3} s CPU", run.0, run.1.processor().as_secs_f64()));
+        if best.is_none_or(|best| run.0 < best.0) {
+            best = Some(run);
+        }
+    }
+    let (wall, usage) = best.ok_or_else(|| io::Error::other("no run"))?;
+    let psad = match have("psad") {
+        true => {
+            progress("analysis: psad on the same file (minutes)");
+            Some(peers::psad(context, &file)?)
+        }
+        false => None,
+    };
+    let rate = |wall: f64| f64::from(LINES) / wall;
+    let mib = |usage: Usage| usage.resident_max_kib as f64 / 1024.0;
+    progress("analysis: ten times as many lines, from a pipe");
+    let long = piped(context, 10 * LINES, SOURCES)?;
+    progress("analysis: ten times as many lines and sources, from a pipe");
+    let wide = piped(context, 10 * LINES, 10 * SOURCES)?;
+    let cpu = usage.processor().as_secs_f64();
+    let words = |usage: Usage| format!("user {:.2} s, system {:.2} s", usage.user.as_secs_f64(), usage.system.as_secs_f64());
+    let psad_cpu = psad.map_or_else(String::new, |(_, usage)| format!("; psad: {}", words(usage)));
+    Ok(vec![
+        Figure::more("log lines a second, one core", rate(wall), Unit::PerSecond)
+            .beside("psad", psad.map(|(wall, _)| rate(wall)))
+            .promised_ratio(300.0)
+            .noted(format!("{LINES} lines, {SOURCES} sources, best of {RUNS}, wall; psad -A once, pinned alike. riposte: {}{psad_cpu}", words(usage))),
+        Figure::more("the same by processor time", f64::from(LINES) / cpu, Unit::PerSecond)
+            .beside("psad", psad.map(|(_, usage)| f64::from(LINES) / usage.processor().as_secs_f64())),
+        Figure::less("resident while it reads", mib(usage), Unit::Mebibytes)
+            .promised(64.0)
+            .beside("psad", psad.map(|(_, usage)| mib(usage))),
+        Figure::less("resident, 10 × the lines", mib(long), Unit::Mebibytes).promised(64.0),
+        Figure::less("resident, 10 × the lines and sources", mib(wide), Unit::Mebibytes)
+            .promised(64.0)
+            .noted(format!("{} lines of {} sources, most of them offenders", 10 * LINES, 10 * SOURCES)),
+    ])
+}
+
+fn replay(context: &Context, file: &Path) -> io::Result<(f64, Usage)> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(&context.riposte).args(["replay", "--json"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+    let start = monotonic();
+    let (status, usage) = usage::wait(command.spawn()?)?;
+    let wall = seconds_since(start);
+    if status.success() { Ok((wall, usage)) } else { Err(io::Error::other(format!("riposte replay: {status}"))) }
+}
+
+fn piped(context: &Context, lines: u32, sources: u32) -> io::Result<Usage> {
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(&context.riposte).args(["replay", "--json", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn()?;
+    let input = child.stdin.take().ok_or_else(|| io::Error::other("no pipe"))?;
+    let mut out = BufWriter::with_capacity(1 << 20, input);
+    logs::write(&mut out, lines, sources, SEED)?;
+    out.flush()?;
+    drop(out);
+    let (status, usage) = usage::wait(child)?;
+    if status.success() { Ok(usage) } else { Err(io::Error::other(format!("riposte replay -: {status}"))) }
+}

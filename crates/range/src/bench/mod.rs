@@ -1,0 +1,156 @@
+//! The benchmark: every figure of the README, measured against the peers in the same run where a peer exists.
+//! Touches nothing of the host: traffic runs in namespaces named `rp-bench-…`, peers see private folders, all is removed at the end.
+
+mod analysis;
+mod arena;
+mod burst;
+pub mod figure;
+mod idle;
+mod latency;
+mod peers;
+mod restore;
+mod spoofed;
+
+use figure::Figure;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+/// What to measure, and with which binary.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The binary under test.
+    pub riposte: PathBuf,
+    /// Only groups whose name has this in it.
+    pub only: Option<String>,
+}
+
+/// What a group of figures gets.
+#[derive(Debug)]
+pub struct Context {
+    riposte: PathBuf,
+    folder: PathBuf,
+}
+
+type Measure = fn(&Context) -> io::Result<Vec<Figure>>;
+
+/// The groups, in the order in which they are measured.
+pub const GROUPS: [(&str, Measure); 6] = [
+    ("analysis", analysis::measure),
+    ("latency", latency::measure),
+    ("burst", burst::measure),
+    ("restore", restore::measure),
+    ("idle", idle::measure),
+    ("spoofed", spoofed::measure),
+];
+
+impl Context {
+    fn new(options: &Options) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let riposte = fs::canonicalize(&options.riposte)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", options.riposte.display())))?;
+        let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
+        // The daemon's children without privilege must be able to reach their folder in it.
+        fs::DirBuilder::new().mode(0o755).create(&folder)?;
+        Ok(Context { riposte, folder })
+    }
+
+    /// A new folder for one purpose.
+    fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.folder.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Set for the program when it runs inside its private world.
+pub const ENCLOSED: &str = "--enclosed";
+
+/// Runs this program again in a world of its own: processes, mounts and `/run`, which the kernel takes down with the last process in it,
+/// whatever ends it. Returns what it came to.
+///
+/// # Errors
+/// If it can't be started.
+pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
+    if !sys::identity::is_privileged() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the benchmark makes network namespaces: run it as root (`make bench`)"));
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    command.arg(std::env::current_exe()?).arg(ENCLOSED).args(arguments).status()
+}
+
+/// Measures and hands each group's figures to `tell`; only for a process that [`enclose`] has started. A group that fails is told on standard error, and the others go on.
+///
+/// # Errors
+/// If nothing can be measured at all, or something failed: then at the end.
+pub fn run(options: &Options, mut tell: impl FnMut(&[Figure])) -> io::Result<()> {
+    // The names of network namespaces are kept below /run: nobody else sees ours.
+    crate::namespace::run("mount", ["-t", "tmpfs", "tmpfs", "/run"])?;
+    let context = Context::new(options)?;
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|word| name.contains(word.as_str()));
+    let mut failed = Vec::new();
+    for (name, measure) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
+        progress(&format!("{name} (load {:.1})", load()));
+        match measure(&context) {
+            Ok(figures) => tell(&figures),
+            Err(error) => {
+                progress(&format!("{name} FAILED: {error}"));
+                failed.push(name);
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(io::Error::other(format!("could not be measured: {}", failed.join(", ")))) }
+}
+
+/// A line about what goes on, on standard error.
+fn progress(text: &str) {
+    eprintln!("bench: {text}");
+}
+
+/// The load average of the last minute; 0 if it can't be read.
+fn load() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
+/// Seconds since `start` of the monotonic clock.
+fn seconds_since(start: u64) -> f64 {
+    sys::clock::monotonic().saturating_sub(start) as f64 / 1e9
+}
+
+/// The sample below which this share of all lies, in the samples' unit; 0 if there are none.
+fn quantile(sorted: &[u64], share: f64) -> f64 {
+    let place = ((sorted.len() as f64 * share).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
+    sorted.get(place).map_or(0.0, |sample| *sample as f64)
+}
+
+/// Whether a program is there; if not it says so.
+fn have(program: &str) -> bool {
+    let found = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists());
+    if !found {
+        progress(&format!("{program} is not installed: measured without it (scripts/setup --bench installs it)"));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_samples() {
+        let samples: Vec<u64> = (1..=1_000).collect();
+        assert_eq!([0.5, 0.9, 0.99, 1.0].map(|share| quantile(&samples, share)), [500.0, 900.0, 990.0, 1_000.0]);
+        assert_eq!(quantile(&[7], 0.99), 7.0);
+        assert_eq!(quantile(&[], 0.5), 0.0);
+    }
+}

@@ -1,0 +1,10 @@
+//! The whole binary, as its user has it: real packets, the real firewall, real signals, in network namespaces of its own.
+//! Never touches the host's firewall, and never asserts how long something took: it waits until it is so.
+
+mod daemon;
+mod errors;
+mod exempt;
+mod logs;
+mod orders;
+mod restart;
+mod scan;
