@@ -21,15 +21,15 @@ pub(crate) struct Passing {
 }
 
 impl Passing {
-    /// Takes in what the time is now; says whether the clock was set back.
-    pub(crate) fn advance(&mut self, now: Time) -> bool {
+    /// Takes in what the time is now; says by how much the clock was set back, if it was.
+    pub(crate) fn advance(&mut self, now: Time) -> Option<Duration> {
         let latest = *self.latest.get_or_insert(now);
         let set_back = latest.since(now) > STRAGGLING;
         if now > latest || set_back {
             self.latest = Some(now);
         }
         self.passed = self.passed.after(now.since(latest));
-        set_back
+        set_back.then(|| latest.since(now))
     }
 
     /// The time that has passed, as a `Time` that starts at zero and never goes back.
@@ -85,7 +85,7 @@ mod tests {
         let mut clock = Passing::default();
         let mut passed = |secs: u64| {
             let set_back = clock.advance(Time::from_secs(secs));
-            (clock.passed().as_secs(), set_back)
+            (clock.passed().as_secs(), set_back.is_some())
         };
         assert_eq!(passed(1_000), (0, false));
         assert_eq!(passed(1_010), (10, false));
@@ -97,8 +97,8 @@ mod tests {
         assert_eq!(passed(100), (11, true));
         assert_eq!(passed(101), (12, false));
         assert_eq!(passed(86_501), (86_412, false));
-        assert!(!clock.advance(Time::from_nanos(u64::MAX)));
-        assert!(clock.advance(Time::EPOCH));
+        assert_eq!(clock.advance(Time::from_nanos(u64::MAX)), None);
+        assert_eq!(clock.advance(Time::EPOCH), Some(Duration::from_nanos(u64::MAX)));
         assert_eq!(clock.latest(), Time::EPOCH);
     }
 

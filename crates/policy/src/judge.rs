@@ -275,15 +275,18 @@ impl Judge {
 
     /// Every call that is told the time begins here: what is over goes.
     pub(crate) fn open(&mut self, now: Time) -> Ruling {
-        if self.clock.advance(now) {
+        let mut extended = Vec::new();
+        if let Some(step) = self.clock.advance(now) {
             self.storm.set_back(now);
+            // The kernel's timers did not notice: what has a minute left there has a minute left here, too.
+            extended = self.standing.set_back(step);
         }
         self.exempt.expire(now);
         self.storm.settle(self.clock.passed());
         let expired = self.standing.expire(now);
         self.counters.expired += expired.len() as u64;
         expired.iter().for_each(|id| self.storm.ended(*id));
-        Ruling { dry_run: self.config.dry_run, expired, ..Ruling::default() }
+        Ruling { dry_run: self.config.dry_run, expired, extended, ..Ruling::default() }
     }
 
     /// Every call that changes anything ends here.

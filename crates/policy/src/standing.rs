@@ -6,6 +6,7 @@ use model::block::{Because, Block, BlockId, Effect, Expiry, Scope};
 use model::event::Trust;
 use model::net::Prefix;
 use model::time::Time;
+use std::time::Duration;
 use std::collections::BTreeSet;
 
 /// Up to this many blocks `check_invariants` looks at every one, above at this many of them.
@@ -129,6 +130,21 @@ impl Standing {
             self.ends.remove(&(end, id));
         }
         Some((prefix, record))
+    }
+
+    /// The clock was set back by this much: every block now ends that much earlier by it, when the kernel ends it. Returns the blocks whose
+    /// end has changed, as they are now.
+    pub(crate) fn set_back(&mut self, step: Duration) -> Vec<Block> {
+        let mut moved = Vec::new();
+        for (end, id) in std::mem::take(&mut self.ends) {
+            let Some(prefix) = self.by_id.get(&id).copied() else { continue };
+            let Some(record) = self.blocks.get_mut(&prefix) else { continue };
+            record.made = record.made.before(step);
+            record.expiry = Expiry::At(end.before(step));
+            self.ends.insert((end.before(step), id));
+            moved.push(record.block(prefix));
+        }
+        moved
     }
 
     /// Gives a block a new end and new grounds; returns it as it is then.

@@ -7,6 +7,7 @@ use crate::forgery::{self, BLOCKS_PER_MINUTE};
 use crate::network::{GATEWAY, RESOLVER};
 use crate::scenario::{SCANS, SLOW_SCAN, Scan, Stage};
 use model::time::Time;
+use report::table::count;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::Child;
@@ -79,10 +80,10 @@ pub fn run(binary: &Path, only: Option<&str>, json: bool, out: &mut impl Write) 
         return Err(io::Error::other("the demonstration broke off"));
     }
     if failed > 0 {
-        return Err(io::Error::other(format!("{failed} of {} steps did not go as they should", findings.len())));
+        return Err(io::Error::other(format!("{failed} of {} are not as they should be", count(findings.len() as u64, "result"))));
     }
     if !json {
-        writeln!(out, "\nAll {} steps went as they should, in {} s.", findings.len(), begin.elapsed().as_secs())?;
+        writeln!(out, "\n{}, all as they should be, in {} s.", count(findings.len() as u64, "result"), begin.elapsed().as_secs())?;
     }
     Ok(())
 }
@@ -111,7 +112,7 @@ fn choose(only: Option<&str>) -> io::Result<(Vec<Scan>, bool, Vec<(Act, &'static
     let slow = wanted(SLOW_SCAN.step);
     if scans.is_empty() && acts.is_empty() && !slow {
         let all: Vec<&str> = [SLOW_SCAN.step].into_iter().chain(SCANS.map(|scan| scan.step)).chain(ACTS.map(|(_, step)| step)).collect();
-        return Err(io::Error::other(format!("no step's name contains '{word}'. There are: {}", all.join(", "))));
+        return Err(io::Error::other(format!("no step's name contains '{word}'. There are:\n{}", all.join("\n"))));
     }
     Ok((scans, slow, acts))
 }

@@ -163,7 +163,8 @@ pub fn tables(findings: &[Finding]) -> String {
             }
         }
     }
-    let legend = "PROBES: packets up to the charge. BLOCKED AFTER: from the first of them. DROPPED: packets that died in the kernel afterwards.\n";
+    let legend =
+        "PROBES: packets up to the charge. BLOCKED AFTER: from the first of them. DROPPED: packets that died in the kernel afterwards.\n";
     let scans = if any { format!("{}\n{}", scans.text(), indent(legend, 0)) } else { String::new() };
     format!("{scans}{failures}{checks}")
 }
@@ -189,10 +190,7 @@ mod tests {
     #[test]
     fn what_failed_is_told_with_what_was_expected() {
         let text = tables(&[check(true), check(false)]);
-        assert_eq!(
-            text,
-            "\nok      a step\n        21\n\nFAILED  a step\n        21\n        EXPECTED: at most 20. RUN: nmap -D\n"
-        );
+        assert_eq!(text, "\nok      a step\n        21\n\nFAILED  a step\n        21\n        EXPECTED: at most 20. RUN: nmap -D\n");
     }
 
     #[test]

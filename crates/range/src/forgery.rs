@@ -78,7 +78,8 @@ pub fn cut_off(stage: &Stage, step: &str, attacker: usize) -> io::Result<Finding
     let connections = || stage.network.victim.run("ss", filter).map(|text| text.lines().count());
     let host = stage.network.attackers.get(attacker).ok_or_else(|| io::Error::other("there are not so many attackers"))?;
     // With its input held open it stays connected.
-    let mut connection = host.command("ncat").args([VICTIM, "80"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let mut connection =
+        host.command("ncat").args([VICTIM, "80"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let mut before = 0;
     for _ in 0..100 {
         before = connections()?;
@@ -123,7 +124,13 @@ pub fn forge_exempt(stage: &Stage, step: &str, forged: &str) -> io::Result<Findi
     let in_kernel = kernel_blocks(&stage.network.victim)?.iter().any(|blocked| blocked == forged);
     let blocked = explanation.block.is_some() || in_kernel;
     let got = format!("{}; riposte explain: {}", if blocked { "blocked" } else { "not blocked" }, explanation.verdict);
-    Ok(check(step, &format!("{} (from the victim's own wire)", command.join(" ")), "never blocked", got, !blocked && explanation.exempt.is_some()))
+    Ok(check(
+        step,
+        &format!("{} (from the victim's own wire)", command.join(" ")),
+        "never blocked",
+        got,
+        !blocked && explanation.exempt.is_some(),
+    ))
 }
 
 /// Whether the real gateway, whose name was forged, still reaches the victim.
@@ -209,7 +216,8 @@ pub fn decided(stage: &Stage) -> io::Result<(usize, usize)> {
 pub fn within_budget(stage: &Stage, step: &str, attacker: usize, first: u8, count: u8) -> io::Result<Finding> {
     let ports = "8000-8009";
     let forged = decoys(stage, attacker, &decoy_scan(first, count, ports))?;
-    let got = format!("{} of {count} forged addresses blocked at the worst moment; the budget is {BLOCKS_PER_MINUTE} a minute", forged.worst);
+    let got =
+        format!("{} of {count} forged addresses blocked at the worst moment; the budget is {BLOCKS_PER_MINUTE} a minute", forged.worst);
     let expected = format!("at most {BLOCKS_PER_MINUTE}, by policy.spoofable.blocks_per_minute");
     Ok(check(step, &decoy_words(first, count, ports), &expected, got, forged.worst <= BLOCKS_PER_MINUTE && forged.worst > 0))
 }

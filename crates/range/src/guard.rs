@@ -49,7 +49,9 @@ impl Guard {
         let begin = Instant::now();
         loop {
             match guard.status() {
-                Ok(status) if status.sensors.iter().any(|sensor| sensor.kind == "packets" && sensor.state == "running") => return Ok(guard),
+                Ok(status) if status.sensors.iter().any(|sensor| sensor.kind == "packets" && sensor.state == "running") => {
+                    return Ok(guard);
+                }
                 _ if guard.daemon.try_wait()?.is_some() => return Err(guard.failure("riposte ended while it was starting")),
                 Ok(_) | Err(_) if begin.elapsed() > PATIENCE => return Err(guard.failure("riposte did not begin to watch")),
                 Ok(_) | Err(_) => std::thread::sleep(LOOK_EVERY),

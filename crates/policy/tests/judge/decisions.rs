@@ -346,3 +346,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_leaves_nobody_blocked_on_paper_only() {
+    let mut judge = Judge::new(PolicyConfig::default());
+    let tomorrow = Time::from_secs(1_000_000 + 86_400);
+    let offender: Prefix = "203.0.113.9".parse().unwrap();
+    let (decision, _) = judge.judge(&offence(offender, 1, Handshake, tomorrow), tomorrow);
+    let Decision::Block(block) = decision else { panic!("{decision:?}") };
+    // The clock was a day ahead and is put right: the kernel's ten minutes run on.
+    let right = Time::from_secs(1_000_000 + 60);
+    let rulings = judge.set_exemptions(Vec::new(), right);
+    assert_eq!(rulings.extended.iter().map(|b| b.id).collect::<Vec<_>>(), [block.id], "the ledger learns of it");
+    let later = Time::from_secs(1_000_000 + 60 + 601);
+    assert_eq!(judge.expire(later), [block.id], "it ends when the kernel ends it");
+    let (decision, ruling) = judge.judge(&offence(offender, 1, Handshake, later), later);
+    assert!(matches!(decision, Decision::Block(_)), "{decision:?}");
+    assert_eq!(ruling.changes.len(), 1);
+}

@@ -9,6 +9,7 @@ use detect::Detector;
 use detect::detectors::Detectors;
 use detect::suspect::Suspect;
 use indicatif::{ProgressBar, ProgressStyle};
+use model::block::Expiry;
 use model::decision::Decision;
 use model::event::{Act, Event, Trust};
 use model::limits;
@@ -27,6 +28,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes read at one time.
 const CHUNK: usize = 256 << 10;
@@ -50,7 +52,10 @@ struct Bench {
     detectors: Detectors,
     judge: Judge,
     offences: Vec<Offence>,
-    verdicts: HashMap<Prefix, Verdict>,
+    /// What tells most of what was decided about each, and when.
+    decisions: HashMap<Prefix, (Decision, Time)>,
+    /// Above this many, the decisions about those whom the detectors have forgotten are dropped.
+    decisions_max: usize,
     config_ignored: u64,
 }
 
@@ -60,7 +65,8 @@ impl Bench {
             detectors: Detectors::new(&config.scan, SEED),
             judge: Judge::new(config.policy.clone()),
             offences: Vec::new(),
-            verdicts: HashMap::new(),
+            decisions: HashMap::new(),
+            decisions_max: 2 * config.scan.tracked_sources,
             config_ignored: 0,
         }
     }
@@ -80,25 +86,29 @@ impl Bench {
         }
     }
 
-    /// The verdict that tells most: a block rather than what came before or after it.
+    /// Keeps the decision that tells most: a block rather than what came before or after it.
     fn keep(&mut self, offender: Prefix, decision: Decision, at: Time) {
-        let verdict = Verdict::of(&decision, at);
-        let weight = |verdict: &Verdict| (verdict.action == Action::Block, verdict.seconds);
-        match self.verdicts.get_mut(&offender) {
-            Some(old) if old.action == Action::Block && weight(old) >= weight(&verdict) => {}
-            Some(old) => *old = verdict,
-            None => drop(self.verdicts.insert(offender, verdict)),
+        match self.decisions.get_mut(&offender) {
+            Some((old, since)) if ends(old, *since).is_some_and(|end| ends(&decision, at) <= Some(end)) => {}
+            Some(old) => *old = (decision, at),
+            None => drop(self.decisions.insert(offender, (decision, at))),
+        }
+        // Whom the detectors have forgotten is not printed either.
+        if self.decisions.len() > self.decisions_max {
+            let detectors = &self.detectors;
+            self.decisions.retain(|offender, _| detectors.suspect(offender.addr()).is_some());
         }
     }
 
     fn offenders(&self) -> Vec<OffenderLine> {
-        let mut lines: Vec<OffenderLine> = self.detectors.suspects().into_iter().filter_map(|suspect| self.line(suspect)).collect();
-        lines.sort_by_key(|line| line.address);
-        lines
+        self.detectors.suspects().into_iter().filter_map(|suspect| self.line(suspect)).collect()
     }
 
     fn line(&self, suspect: Suspect) -> Option<OffenderLine> {
-        let decision = self.verdicts.get(&suspect.offender).cloned().unwrap_or_else(|| Verdict::none("never charged"));
+        let decision = match self.decisions.get(&suspect.offender) {
+            Some((decision, at)) => Verdict::of(decision, *at),
+            None => Verdict::none("never charged"),
+        };
         Some(OffenderLine {
             address: suspect.offender,
             level: suspect.level?,
@@ -114,6 +124,19 @@ impl Bench {
             trust: suspect.trust,
             decision,
         })
+    }
+}
+
+/// How long a block that this decision makes or prolongs lasts from the decision on; `None` if it makes none.
+fn ends(decision: &Decision, at: Time) -> Option<Duration> {
+    let expiry = match decision {
+        Decision::Block(block) => block.expiry,
+        Decision::Extend { expiry, .. } => *expiry,
+        Decision::Watch { .. } | Decision::Exempt(_) | Decision::Refuse(_) => return None,
+    };
+    match expiry {
+        Expiry::At(end) => Some(end.since(at)),
+        Expiry::Never => Some(Duration::MAX),
     }
 }
 
@@ -246,9 +269,12 @@ impl<W: Write> Reader<'_, W> {
             if args.events {
                 print_event(sighting, base, *format, printed);
             }
-            match sighting.event(0) {
-                Some(event) => benches.iter_mut().for_each(|bench| bench.observe(&event)),
-                None => summary.ignored += u64::from(sighting.times),
+            if ignored(sighting).is_some() {
+                summary.ignored += u64::from(sighting.times);
+            }
+            // What was let through is no evidence against its sender, but for him.
+            if let Some(event) = sighting.event(0) {
+                benches.iter_mut().for_each(|bench| bench.observe(&event));
             }
         });
         match kind {
@@ -264,18 +290,32 @@ impl<W: Write> Reader<'_, W> {
     }
 
     fn finish(mut self) -> Result<(), Failure> {
-        let offenders = self.benches.first().map(Bench::offenders).unwrap_or_default();
-        self.summary.offenders = offenders.len() as u64;
-        self.summary.ignored += self.benches.first().map_or(0, |bench| bench.config_ignored);
         let mut bytes = Vec::new();
-        match self.format {
-            Format::Json => offenders.iter().for_each(|line| line.to_json_line(&mut bytes)),
-            Format::Csv if !self.args.events => {
-                bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
-                offenders.iter().for_each(|line| line.to_csv_line(&mut bytes));
+        if self.format == Format::Csv && !self.args.events {
+            bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
+        }
+        // Only what is aligned or compared has to be there all at once.
+        let (keeps, mut offenders) = (self.format == Format::Text || self.benches.len() > 1, Vec::new());
+        let suspects = self.benches.first().map(|bench| bench.detectors.suspects()).unwrap_or_default();
+        for suspect in suspects {
+            let Some(line) = self.benches.first().and_then(|bench| bench.line(suspect)) else { continue };
+            self.summary.offenders += 1;
+            match self.format {
+                Format::Json => line.to_json_line(&mut bytes),
+                Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
+                Format::Csv | Format::Text => {}
             }
-            Format::Csv => {}
-            Format::Text => bytes.extend_from_slice(offender_table(&offenders).as_bytes()),
+            if keeps {
+                offenders.push(line);
+            }
+            if bytes.len() >= CHUNK {
+                self.print(&bytes)?;
+                bytes.clear();
+            }
+        }
+        self.summary.ignored += self.benches.first().map_or(0, |bench| bench.config_ignored);
+        if self.format == Format::Text {
+            bytes.extend_from_slice(offender_table(&offenders).as_bytes());
         }
         if let Some(other) = self.benches.get(1) {
             what_if(&offenders, &other.offenders(), self.args, self.format, &mut bytes);
@@ -300,13 +340,22 @@ fn changed(meta: &std::fs::Metadata) -> Time {
     since.map_or_else(now, |since| Time::from_nanos(since.as_nanos() as u64))
 }
 
+/// Why a packet is no evidence against its sender, if it is none.
+fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
+    match sighting.reading {
+        Reading::Evidence(Act::Probe(_), _) => None,
+        Reading::Evidence(Act::Reached { .. }, _) => Some("let through"),
+        Reading::Harmless(why) => Some(why.word()),
+    }
+}
+
 fn print_event(sighting: &Sighting<'_>, base: u64, format: Format, out: &mut Vec<u8>) {
     let facts = &sighting.facts;
-    let (trust, ignored) = match sighting.reading {
-        Reading::Evidence(_, trust) => (trust, None),
-        Reading::Harmless(why) => (if facts.established { Trust::Handshake } else { Trust::Spoofable }, Some(why.word())),
+    let trust = match sighting.reading {
+        Reading::Evidence(_, trust) => trust,
+        Reading::Harmless(_) if facts.established => Trust::Handshake,
+        Reading::Harmless(_) => Trust::Spoofable,
     };
-    let reached = matches!(sighting.reading, Reading::Evidence(Act::Reached { .. }, _));
     let some = |bytes| Some(bytes).filter(|b: &&[u8]| !b.is_empty());
     let line = EventLine {
         line: base + sighting.serial,
@@ -322,7 +371,7 @@ fn print_event(sighting: &Sighting<'_>, base: u64, format: Format, out: &mut Vec
         prefix: some(sighting.prefix),
         trust: Some(trust),
         times: sighting.times,
-        ignored: if reached { Some("let through") } else { ignored },
+        ignored: ignored(sighting),
     };
     match format {
         Format::Json => line.to_json_line(out),
