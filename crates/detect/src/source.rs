@@ -18,10 +18,6 @@ use std::time::Duration;
 
 /// A charged source that goes on is charged again at most this often.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
-/// Targets that make a convicted source a sweeper if it probed hardly more than one endpoint of each: the sequential test is quicker
-/// than the count of hosts.
-const SWEPT_TARGETS: u32 = 4;
-
 /// One probe, as far as counting needs it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
@@ -279,124 +275,15 @@ impl Source {
         self.accounted as usize
     }
 
-    /// The charge as it stands; `None` if there is none.
-    pub(crate) fn offence(&self, at: Time, rules: &Rules) -> Option<Offence> {
-        let level = DangerLevel::new(self.current)?;
-        Some(Offence {
-            at,
-            offender: rules.counted(self.key.addr()),
-            charge: self.charge(rules),
-            level,
-            styles: self.styles(rules),
-            trust: self.trust,
-            evidence: Evidence {
-                first: self.first,
-                last: self.last,
-                packets: self.packets,
-                targets: self.targets(),
-                endpoints: self.endpoints(),
-                protocols: self.protocols(),
-                convicted: self.convicted,
-            },
-        })
-    }
-
     /// The highest level ever, and the level at `now`.
     pub(crate) fn levels(&self, now: Time, rules: &Rules) -> (Option<DangerLevel>, Option<DangerLevel>) {
         let left = self.current.saturating_sub(rules.steps(now.since(self.last)));
         (DangerLevel::new(self.level), DangerLevel::new(left))
     }
 
-    /// Ranges of probed ports of TCP or UDP.
-    pub(crate) fn ports(&self, protocol: Protocol) -> Vec<(u16, u16)> {
-        match &self.detail {
-            Some(detail) if protocol == Protocol::TCP => detail.ports.ranges(false),
-            Some(detail) if protocol == Protocol::UDP => detail.ports.ranges(true),
-            Some(_) => Vec::new(),
-            None => self.target.port().filter(|_| self.protocol == protocol).map(|port| (port, port)).into_iter().collect(),
-        }
-    }
-
     /// The log-likelihood ratio.
     pub(crate) fn ratio(&self) -> f64 {
         self.ratio
-    }
-
-    /// Styles: what at least two probes showed (or all there is), and what follows from the whole.
-    pub(crate) fn styles(&self, rules: &Rules) -> StyleSet {
-        let mut styles = if self.once.iter().nth(1).is_none() { self.once } else { self.twice };
-        let mut add = |style: Style, holds: bool| {
-            if holds {
-                styles.insert(style);
-            }
-        };
-        add(Style::Protocol, self.is_protocol_scan(rules));
-        add(Style::Sweep, self.is_wide(rules) || self.is_thin());
-        add(Style::Slow, self.level > 0 && self.detail.as_ref().is_some_and(|detail| detail.is_slow(rules)));
-        add(Style::Distributed, self.distributed);
-        add(Style::Mirai, self.detail.as_ref().is_some_and(|detail| detail.is_mirai(self.packets)));
-        styles
-    }
-
-    fn charge(&self, rules: &Rules) -> Charge {
-        if self.is_thin() || (self.is_wide(rules) && self.has_few_ports()) {
-            Charge::Sweep
-        } else if self.is_protocol_scan(rules) {
-            Charge::ProtocolScan
-        } else if self.detail.as_ref().is_some_and(|detail| detail.is_slow(rules)) {
-            Charge::SlowScan
-        } else if self.distributed && !self.convicted {
-            Charge::DistributedScan
-        } else {
-            Charge::PortScan
-        }
-    }
-
-    /// Different targets.
-    pub(crate) fn targets(&self) -> u32 {
-        u32::from(self.packets > 0) + self.detail.as_ref().map_or(0, |detail| detail.others.count())
-    }
-
-    /// Different failed endpoints, as far as counted.
-    pub(crate) fn endpoints(&self) -> u32 {
-        self.detail.as_ref().map_or(u32::from(self.packets > 0 && self.is_contact), |detail| detail.endpoints)
-    }
-
-    /// Different IP protocols.
-    pub(crate) fn protocols(&self) -> u32 {
-        let bits = |detail: &Detail| detail.protocols.iter().map(|word| word.count_ones()).sum();
-        self.detail.as_deref().map_or(u32::from(self.packets > 0), bits)
-    }
-
-    /// Packets, first and last probe, trust, and whether the sequential test has decided.
-    pub(crate) fn totals(&self) -> (u64, Time, Time, Trust, bool) {
-        (self.packets, self.first, self.last, self.trust, self.convicted)
-    }
-
-    /// Targets that count towards the level.
-    fn hosts(&self) -> u32 {
-        self.detail.as_ref().map_or(1, |detail| (1 + detail.others.count()).saturating_sub(detail.hosts_past))
-    }
-
-    /// So many targets that it is a sweep by psad's count.
-    fn is_wide(&self, rules: &Rules) -> bool {
-        rules.config.hosts[0] > 0 && self.targets() >= rules.config.hosts[0]
-    }
-
-    /// Convicted on several targets with hardly more than one endpoint of each.
-    fn is_thin(&self) -> bool {
-        let (targets, endpoints) = (self.targets(), self.endpoints());
-        let thin = self.convicted && targets >= SWEPT_TARGETS && endpoints.saturating_mul(2) <= targets.saturating_mul(3);
-        // Endpoints are counted so far only.
-        thin && (endpoints < FAILED_ENDPOINTS || self.has_few_ports())
-    }
-
-    fn has_few_ports(&self) -> bool {
-        self.detail.as_ref().is_none_or(|detail| detail.ports.count() <= self.targets())
-    }
-
-    fn is_protocol_scan(&self, rules: &Rules) -> bool {
-        self.detail.as_ref().map_or(self.packets > 0 && rules.config.protocols <= 1, |detail| detail.protocol_scan)
     }
 
     /// Lets quiet time work: levels fall, and what is too old no longer counts.

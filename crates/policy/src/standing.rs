@@ -6,8 +6,8 @@ use model::block::{Because, Block, BlockId, Effect, Expiry, Scope};
 use model::event::Trust;
 use model::net::Prefix;
 use model::time::Time;
-use std::time::Duration;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Up to this many blocks `check_invariants` looks at every one, above at this many of them.
 pub(crate) const CHECKED: usize = 64;

@@ -104,7 +104,13 @@ fn show(inside: &mut Child, json: bool, out: &mut impl Write) -> io::Result<Vec<
 }
 
 /// The steps that were asked for.
-fn choose(only: Option<&str>) -> io::Result<(Vec<Scan>, bool, Vec<(Act, &'static str)>)> {
+struct Chosen {
+    scans: Vec<Scan>,
+    slow: bool,
+    acts: Vec<(Act, &'static str)>,
+}
+
+fn choose(only: Option<&str>) -> io::Result<Chosen> {
     let word = only.unwrap_or_default().to_lowercase();
     let wanted = |step: &str| step.to_lowercase().contains(&word);
     let scans: Vec<Scan> = SCANS.into_iter().filter(|scan| wanted(scan.step)).collect();
@@ -114,12 +120,12 @@ fn choose(only: Option<&str>) -> io::Result<(Vec<Scan>, bool, Vec<(Act, &'static
         let all: Vec<&str> = [SLOW_SCAN.step].into_iter().chain(SCANS.map(|scan| scan.step)).chain(ACTS.map(|(_, step)| step)).collect();
         return Err(io::Error::other(format!("no step's name contains '{word}'. There are:\n{}", all.join("\n"))));
     }
-    Ok((scans, slow, acts))
+    Ok(Chosen { scans, slow, acts })
 }
 
 /// What happens inside.
 fn perform(binary: &Path, only: Option<&str>, out: &mut impl Write) -> io::Result<()> {
-    let (scans, slow, acts) = choose(only)?;
+    let Chosen { scans, slow, acts } = choose(only)?;
     let folder = enclosure::furnish()?;
     say("Building a private network: attackers, a gateway, a victim with 16 addresses.\n");
     let stage = Stage::build(binary, &folder, scans.len() + OTHERS)?;
@@ -245,6 +251,7 @@ fn now() -> Time {
     Time::EPOCH.after(since)
 }
 
+/// Nobody has to listen.
 fn say(text: &str) {
-    eprint!("{text}");
+    let _ = io::stderr().write_all(text.as_bytes());
 }

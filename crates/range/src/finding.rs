@@ -78,7 +78,8 @@ impl Finding {
     pub fn say(&self) -> String {
         let text = match self {
             Finding::Scan(scan) => scan.say(),
-            Finding::Check(check) => format!("{} {} (expected: {})", mark(check.ok), check.got, check.expected),
+            Finding::Check(check) if check.ok => format!("ok: {}", check.got),
+            Finding::Check(check) => format!("FAILED: {} (expected: {})", check.got, check.expected),
         };
         indent(&text, 4)
     }

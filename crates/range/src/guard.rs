@@ -158,6 +158,15 @@ pub fn kernel_blocks(victim: &Namespace) -> io::Result<Vec<String>> {
     Ok(blocked)
 }
 
+/// How many packets have reached this namespace from outside, whatever became of them.
+///
+/// # Errors
+/// If the kernel does not tell.
+pub fn received(victim: &Namespace) -> io::Result<u64> {
+    let text = victim.run("cat", ["/sys/class/net/eth0/statistics/rx_packets"])?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
 /// How many packets of the blocked the kernel has dropped in this namespace, by nft(8).
 ///
 /// # Errors

@@ -74,7 +74,11 @@ fn old_logs_come_to_what_they_should() {
         }
         let expected = fs::read_to_string(&file).unwrap_or_default();
         if found != expected {
-            let line = found.lines().zip(expected.lines()).position(|(a, b)| a != b).unwrap_or(found.lines().count().min(expected.lines().count()));
+            let line = found
+                .lines()
+                .zip(expected.lines())
+                .position(|(a, b)| a != b)
+                .unwrap_or(found.lines().count().min(expected.lines().count()));
             let show = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
             writeln!(wrong, "{name}, line {}:\n  found    {}\n  expected {}", line + 1, show(&found), show(&expected)).unwrap();
         }
@@ -85,15 +89,43 @@ fn old_logs_come_to_what_they_should() {
 const EVENT: [&str; 14] =
     ["type", "line", "time", "actor", "target", "proto", "sport", "dport", "flags", "chain", "interface", "prefix", "trust", "times"];
 const OFFENDER: [&str; 14] = [
-    "type", "address", "level", "styles", "targets", "packets", "ports", "protocols", "signatures", "first", "last", "trust", "decision", "",
+    "type",
+    "address",
+    "level",
+    "styles",
+    "targets",
+    "packets",
+    "ports",
+    "protocols",
+    "signatures",
+    "first",
+    "last",
+    "trust",
+    "decision",
+    "",
 ];
 const STYLES: [&str; 15] = [
-    "syn", "connect", "fin", "null", "xmas", "ack", "maimon", "udp", "protocol", "sweep", "slow", "distributed", "mirai", "masscan", "topera",
+    "syn",
+    "connect",
+    "fin",
+    "null",
+    "xmas",
+    "ack",
+    "maimon",
+    "udp",
+    "protocol",
+    "sweep",
+    "slow",
+    "distributed",
+    "mirai",
+    "masscan",
+    "topera",
 ];
 
 /// What the manual says of the JSON Lines.
 fn keeps_the_promise(name: &str, text: &str) {
-    let lines: Vec<(&str, Value)> = text.lines().filter(|line| line.starts_with('{')).map(|line| (line, serde_json::from_str(line).unwrap())).collect();
+    let lines: Vec<(&str, Value)> =
+        text.lines().filter(|line| line.starts_with('{')).map(|line| (line, serde_json::from_str(line).unwrap())).collect();
     let (mut events, mut harmless, mut offenders, mut last) = (0, 0, Vec::new(), "event");
     for (line, value) in &lines {
         let kind = value["type"].as_str().unwrap();
@@ -120,7 +152,13 @@ fn keeps_the_promise(name: &str, text: &str) {
             }
             "what-if" => assert!(["offender", "what-if", "event"].contains(&last), "{name}"),
             "summary" => {
-                is_ordered(name, line, value, &["type", "lines", "events", "offenders", "ignored", "unparsed"], &["lines", "events", "offenders", "ignored", "unparsed"]);
+                is_ordered(
+                    name,
+                    line,
+                    value,
+                    &["type", "lines", "events", "offenders", "ignored", "unparsed"],
+                    &["lines", "events", "offenders", "ignored", "unparsed"],
+                );
                 assert_eq!(value["offenders"], offenders.len(), "{name}");
                 assert!(events == 0 || value["events"] == events, "{name}: {events} events were printed, {}", value["events"]);
                 assert!(value["ignored"].as_u64().unwrap() >= harmless, "{name}");
@@ -139,7 +177,8 @@ fn is_ordered(name: &str, line: &str, value: &Value, order: &[&str], always: &[&
     assert!(keys.iter().all(|key| order.contains(&key.as_str())), "{name}: {keys:?}");
     assert!(always.iter().all(|key| value.get(key).is_some()), "{name}: {line}");
     // serde_json sorts the keys of an object; the text tells their order.
-    let at: Vec<usize> = order.iter().filter(|key| value.get(key).is_some()).map(|key| line.find(&format!("\"{key}\":")).unwrap()).collect();
+    let at: Vec<usize> =
+        order.iter().filter(|key| value.get(key).is_some()).map(|key| line.find(&format!("\"{key}\":")).unwrap()).collect();
     assert!(at.is_sorted(), "{name}: {line}");
 }
 

@@ -70,7 +70,8 @@ impl Profile {
             write: Vec::new(),
             execute: Vec::new(),
             connect_tcp: Vec::new(),
-            limits: Limits { open_files: 256, processes: Some(0), memory_bytes: Some(1 << 30) },
+            // Few: each descriptor that the privileged side passes may be one of a kind that root has few of (inotify).
+            limits: Limits { open_files: 32, processes: Some(0), memory_bytes: Some(1 << 30) },
             dies_with_parent: true,
         }
     }

@@ -141,7 +141,9 @@ pub fn allow(args: &cli::Allow, out: &mut impl Write) -> Result<(), Failure> {
         if list.is_empty() {
             return writeln!(out, "Nobody is allowed by hand.").map_err(io);
         }
-        return list.iter().try_for_each(|line| writeln!(out, "{:40} {}", line.prefix, line.until.as_deref().unwrap_or("until it is removed")).map_err(io));
+        return list.iter().try_for_each(|line| {
+            writeln!(out, "{:40} {}", line.prefix, line.until.as_deref().unwrap_or("until it is removed")).map_err(io)
+        });
     };
     let prefix = prefix(text)?;
     let request = match (args.remove, &args.span) {

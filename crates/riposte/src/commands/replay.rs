@@ -17,13 +17,14 @@ use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
-use report::decision::{Action, Verdict};
+use report::decision::Verdict;
 use report::replay::{EventLine, OffenderLine, SummaryLine, offender_table};
 use report::replay_csv;
+use report::serial::Whom;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
-use serde_json::json;
+use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
@@ -156,6 +157,9 @@ struct Reader<'a, W: Write> {
 /// # Errors
 /// One line that says what can't be read.
 pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
+    if args.csv && args.what_if.is_some() {
+        return Err(fail("--csv prints one table and has no place for --what-if: take --json"));
+    }
     let config_now = config(args.config.as_deref())?;
     let mut benches = vec![Bench::new(&config_now)];
     if let Some(path) = &args.what_if {
@@ -212,7 +216,9 @@ impl<W: Write> Reader<'_, W> {
         };
         let zone = match &self.args.timezone {
             None => None,
-            Some(name) => Some(jiff::tz::TimeZone::get(name).map_err(|_| fail(format!("there is no time zone '{name}'; examples: UTC, Europe/Berlin")))?),
+            Some(name) => Some(
+                jiff::tz::TimeZone::get(name).map_err(|_| fail(format!("there is no time zone '{name}'; examples: UTC, Europe/Berlin")))?,
+            ),
         };
         let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
         let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
@@ -221,6 +227,9 @@ impl<W: Write> Reader<'_, W> {
         let mut input = BufReader::with_capacity(CHUNK, input);
         let mut carry: Vec<u8> = Vec::new();
         let mut since_step = 0;
+        if let Some(reader) = decompressor(input.fill_buf().map_err(wrong)?) {
+            return Err(fail(format!("{0}: is compressed: try {reader} {0} | riposte replay -", path.display())));
+        }
         loop {
             let chunk = input.fill_buf().map_err(wrong)?;
             if chunk.is_empty() {
@@ -335,6 +344,12 @@ impl<W: Write> Reader<'_, W> {
     }
 }
 
+/// The program that reads a compressed file, told by the file's first bytes.
+fn decompressor(bytes: &[u8]) -> Option<&'static str> {
+    let magics: [(&[u8], &str); 4] = [(b"\x1f\x8b", "zcat"), (b"\xfd7zXZ\0", "xzcat"), (b"\x28\xb5\x2f\xfd", "zstdcat"), (b"BZh", "bzcat")];
+    magics.into_iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, program)| program)
+}
+
 fn changed(meta: &std::fs::Metadata) -> Time {
     let since = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     since.map_or_else(now, |since| Time::from_nanos(since.as_nanos() as u64))
@@ -383,6 +398,17 @@ fn print_event(sighting: &Sighting<'_>, base: u64, format: Format, out: &mut Vec
     }
 }
 
+/// An offender whom the other configuration would have treated differently.
+#[derive(Serialize)]
+struct WhatIfLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    address: Whom,
+    config: &'a str,
+    now: Verdict,
+    decision: Verdict,
+}
+
 /// Whom the other configuration would have treated differently.
 fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, format: Format, out: &mut Vec<u8>) {
     let name = args.what_if.as_deref().map_or_else(String::new, |path| path.display().to_string());
@@ -396,15 +422,17 @@ fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, for
         out.extend_from_slice(format!("\nWith {name}, {} of these would have fared differently:\n", differing.len()).as_bytes());
     }
     for (address, now, other) in differing {
-        let words = |v: &Verdict| v.seconds.map_or_else(|| v.action.word().to_owned(), |s| format!("{} {}", v.action.word(), report::duration::Human(s)));
+        let words = |v: &Verdict| {
+            v.seconds.map_or_else(|| v.action.word().to_owned(), |s| format!("{} {}", v.action.word(), report::duration::Human(s)))
+        };
         match format {
             Format::Json => {
-                let line = json!({"type": "what-if", "address": address.to_string(), "config": name, "now": now, "decision": other});
-                out.extend_from_slice(line.to_string().as_bytes());
-                out.push(b'\n');
+                let line = WhatIfLine { kind: "what-if", address: Whom(address), config: &name, now, decision: other };
+                out.extend(report::serial::to_json_line(&line).unwrap_or_default().into_bytes());
             }
             Format::Text | Format::Csv => {
-                out.extend_from_slice(format!("  {address:<40} {} instead of {}: {}\n", words(&other), words(&now), other.why).as_bytes());
+                let address = address.to_string();
+                out.extend_from_slice(format!("  {address:<20} {} instead of {}: {}\n", words(&other), words(&now), other.why).as_bytes());
             }
         }
     }

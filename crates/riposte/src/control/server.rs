@@ -16,6 +16,7 @@ pub struct Server {
     base: u64,
     next: u64,
     clients: BTreeMap<u64, Client>,
+    turn: u64,
     /// Connections closed at once because there were too many.
     pub turned_away: u64,
 }
@@ -24,6 +25,8 @@ pub struct Server {
 struct Client {
     stream: UnixStream,
     uid: u32,
+    /// When it was last heard of, in turns of the server.
+    heard: u64,
     request: Vec<u8>,
     answer: Vec<u8>,
     sent: usize,
@@ -37,7 +40,7 @@ impl Server {
     pub fn new(listener: UnixListener, poller: &Poller, base: u64) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         poller.add(listener.as_fd(), base, Interest::Read)?;
-        Ok(Server { listener, base, next: 1, clients: BTreeMap::new(), turned_away: 0 })
+        Ok(Server { listener, base, next: 1, clients: BTreeMap::new(), turn: 0, turned_away: 0 })
     }
 
     /// Whether this poll token is ours.
@@ -47,13 +50,17 @@ impl Server {
 
     /// Does what the token is ready for. `answer` gets each whole request and whether root asks.
     pub fn ready(&mut self, token: u64, poller: &Poller, mut answer: impl FnMut(Request, bool) -> Reply) {
+        self.turn += 1;
         if token == self.base {
             self.accept(poller);
         } else if let Some(client) = self.clients.get_mut(&token) {
+            client.heard = self.turn;
             if !client.serve(&mut answer) {
                 self.clients.remove(&token);
             } else {
-                let interest = if client.answer.is_empty() { Interest::Read } else { Interest::Write };
+                // A further request that is here already is taken in the next turn: then there is room to write, too.
+                let pending = !client.answer.is_empty() || client.request.contains(&b'\n');
+                let interest = if pending { Interest::Write } else { Interest::Read };
                 if poller.modify(client.stream.as_fd(), token, interest).is_err() {
                     self.clients.remove(&token);
                 }
@@ -65,22 +72,26 @@ impl Server {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() >= limits::CONTROL_CLIENTS {
                 self.turned_away += 1;
-                continue;
+                // Who has been silent for longest gives way: idle connections must not lock an operator out.
+                let idle = self.clients.iter().min_by_key(|(_, client)| client.heard).map(|(token, _)| *token);
+                idle.and_then(|token| self.clients.remove(&token));
             }
             let token = self.base + self.next;
             self.next += 1;
             let peer = sys::fd::peer_credentials(stream.as_fd());
             let polled = stream.set_nonblocking(true).and_then(|()| poller.add(stream.as_fd(), token, Interest::Read));
             if let (Ok(peer), Ok(())) = (peer, polled) {
-                self.clients.insert(token, Client { stream, uid: peer.uid, request: Vec::new(), answer: Vec::new(), sent: 0 });
+                self.clients
+                    .insert(token, Client { stream, uid: peer.uid, heard: self.turn, request: Vec::new(), answer: Vec::new(), sent: 0 });
             }
         }
     }
 }
 
 impl Client {
-    /// Goes on until there is nothing to read or no room to write. False when the client is done with.
+    /// Goes on until one request is answered, there is nothing to read or no room to write. False when the client is done with.
     fn serve(&mut self, answer: &mut impl FnMut(Request, bool) -> Reply) -> bool {
+        let mut answered = false;
         loop {
             if !self.answer.is_empty() {
                 match self.send() {
@@ -90,8 +101,13 @@ impl Client {
                 }
             }
             if let Some(end) = self.request.iter().position(|b| *b == b'\n') {
+                // One request a turn: a client with many must not keep the judge from its work.
+                if answered {
+                    return true;
+                }
                 let line: Vec<u8> = self.request.drain(..=end).collect();
                 self.take(&line, answer);
+                answered = true;
                 continue;
             }
             if self.request.len() > REQUEST_BYTES {
@@ -148,6 +164,10 @@ mod tests {
         asker.write_all(b"{\"command\":\"status\"}\nnonsense\n").unwrap();
         server.ready(1_000, &poller, |_, _| unreachable!());
         server.ready(1_001, &poller, |request, _| Reply::of(&format!("{request:?}")));
+        let mut ready = Vec::new();
+        poller.wait(None, &mut ready).unwrap();
+        assert!(ready.iter().any(|event| event.token == 1_001), "the second request has its turn");
+        server.ready(1_001, &poller, |_, _| unreachable!());
         let mut lines = io::BufReader::new(asker.try_clone().unwrap()).lines();
         assert_eq!(lines.next().unwrap().unwrap(), r#"{"ok":true,"result":"Status"}"#);
         assert!(lines.next().unwrap().unwrap().contains("not understood"));

@@ -53,7 +53,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let read = ["/etc", "/run"].map(PathBuf::from).to_vec();
     let profile = Profile { life: sys::sandbox::Life::Judge, read, ..Profile::sensor(user) };
     enter(&profile, &mut warden)?;
-    let mut host = Host { config, warden, routes, diag: Diag::from_fd(diag), files: files.into(), ages: admins::Ages::default(), told: None };
+    let mut host =
+        Host { config, warden, routes, diag: Diag::from_fd(diag), files: files.into(), ages: admins::Ages::default(), told: None };
     host.watch().map_err(|e| e.to_string())
 }
 

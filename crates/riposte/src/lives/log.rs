@@ -1,7 +1,7 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, channel, channel::Channel, enter, now, own, unprivileged_user};
+use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message};
@@ -10,13 +10,15 @@ use model::limits;
 use model::time::Time;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, Provenance};
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 use sys::fd::{Interest, Poller};
 use sys::sandbox::Profile;
 
+/// How long after an unanswered question for the log it is asked again.
+const ASK_EVERY: Duration = Duration::from_secs(2);
 const WARDEN: u64 = 1;
 const JUDGE: u64 = 2;
 /// Poll token of a source's descriptor number n is this plus n.
@@ -37,10 +39,13 @@ struct Log {
     slot: u16,
     /// A slot whose inotify descriptor has come and whose file has not.
     half_open: Option<FileSlot>,
-    polled: BTreeSet<RawFd>,
     events: Vec<Event>,
     events_dropped: u64,
-    reopen_asked: bool,
+    /// When the warden was last asked to open the log (monotonic), while it has not done so. The gate may have turned the question away,
+    /// or the log may not be readable for now: it is asked again.
+    asked: Option<Time>,
+    /// Whether the source waits because the judge doesn't keep up.
+    held: bool,
 }
 
 /// Runs until the warden or the judge goes.
@@ -64,10 +69,10 @@ pub fn run(start: Start) -> Result<(), String> {
         firewall: FirewallLog::new(slot, provenance, clock, ephemeral),
         slot,
         half_open: None,
-        polled: BTreeSet::new(),
         events: Vec::new(),
         events_dropped: 0,
-        reopen_asked: false,
+        asked: None,
+        held: false,
     };
     log.watch().map_err(|e| e.to_string())
 }
@@ -82,7 +87,9 @@ fn open(source: &LogSource) -> Result<(Input, Provenance, Zone), String> {
             };
             (Input::File { followed: None, start }, Provenance::Syslog, timezone.clone())
         }
-        LogSource::Pipe { timezone, .. } => (other(Box::new(sources::pipe::PipeSource::new(own(1)?))), Provenance::Syslog, timezone.clone()),
+        LogSource::Pipe { timezone, .. } => {
+            (other(Box::new(sources::pipe::PipeSource::new(own(1)?))), Provenance::Syslog, timezone.clone())
+        }
         LogSource::Kmsg { .. } => (other(Box::new(sources::kmsg::KmsgSource::new(own(1)?))), Provenance::Kernel, None),
         LogSource::Journal { .. } => (other(Box::new(sources::journal::JournalSource::new(own(1)?))), Provenance::Kernel, None),
         LogSource::Syslog { timezone, .. } => {
@@ -114,7 +121,10 @@ impl Log {
         let mut more = true;
         loop {
             self.poll_source(&poller)?;
-            poller.wait(more.then_some(std::time::Duration::ZERO), &mut ready)?;
+            poller.wait(self.patience(more), &mut ready)?;
+            if self.asked.is_some_and(|asked| monotonic().since(asked) >= ASK_EVERY) {
+                self.ask_reopen()?;
+            }
             let mut read = more;
             for event in &ready {
                 match event.token {
@@ -138,14 +148,18 @@ impl Log {
             if read && !self.judge.is_congested() {
                 let progress = self.read()?;
                 more = progress.more;
-                if progress.reopen_wanted {
+                if progress.reopen_wanted && self.asked.is_none() {
                     self.ask_reopen()?;
                 }
                 if progress.ended {
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the log's source has ended"));
                 }
-            } else if read {
-                more = !self.judge.wants_to_write();
+            } else if self.judge.is_congested() {
+                self.held = true;
+            }
+            if self.held && !self.judge.is_congested() {
+                // What came in meanwhile is read now.
+                (self.held, more) = (false, true);
             }
             let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
             poller.modify(self.judge.as_fd(), JUDGE, interest)?;
@@ -160,25 +174,29 @@ impl Log {
             Input::Other(source) => source.as_ref(),
         };
         let fds = source.fds();
-        let now: BTreeSet<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        // While the judge does not keep up, the log waits where it is; a readable source that nobody reads would keep us awake.
+        let interest = if self.held { Interest::Neither } else { Interest::Read };
         // A closed descriptor leaves the poller by itself, and its number may have been given to a new one.
         for fd in fds {
             let token = SOURCE + fd.as_raw_fd() as u64;
-            match poller.add(fd, token, Interest::Read) {
+            match poller.add(fd, token, interest) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => poller.modify(fd, token, interest)?,
                 Err(error) => return Err(error),
             }
         }
-        self.polled = now;
         Ok(())
     }
 
+    /// How long nothing has to be done.
+    fn patience(&self, more: bool) -> Option<Duration> {
+        let ask = self.asked.map(|asked| asked.after(ASK_EVERY).since(monotonic()));
+        if more { Some(Duration::ZERO) } else { ask }
+    }
+
     fn ask_reopen(&mut self) -> io::Result<()> {
-        if !std::mem::replace(&mut self.reopen_asked, true) {
-            self.warden.send(&Message::Reopen)?;
-        }
-        Ok(())
+        self.asked = Some(monotonic());
+        self.warden.send(&Message::Reopen)
     }
 
     /// Reads a turn's worth of lines.
@@ -228,15 +246,14 @@ impl Log {
                         self.opened(FileSlot { file: Some(fd), ..slot })?;
                     }
                 }
-                // It could not be opened. It is asked for again when the file is seen to change.
-                (Message::Reopened { .. }, None) => self.reopen_asked = false,
+                // It could not be opened (`asked` stands: it is asked again), or this is nothing for us.
                 (_, _) => {}
             }
         }
     }
 
     fn opened(&mut self, slot: FileSlot) -> io::Result<()> {
-        self.reopen_asked = false;
+        self.asked = None;
         sys::fd::set_nonblocking(slot.watch.as_fd(), true)?;
         let (firewall, events, number) = (&mut self.firewall, &mut self.events, self.slot);
         let at = now();
@@ -296,4 +313,3 @@ impl Log {
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
     }
 }
-

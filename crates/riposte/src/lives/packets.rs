@@ -22,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const WARDEN: u64 = 1;
 const JUDGE: u64 = 2;
 const NFLOG: u64 = 3;
+/// Reads in one turn, each of a frame's worth of packets.
+const TURN_READS: usize = 16;
 /// The number of the loopback interface in Linux.
 const LOOPBACK: u32 = 1;
 
@@ -75,11 +77,14 @@ impl Packets {
             for event in &ready {
                 match event.token {
                     // The warden asks nothing of a packet sensor: readable means that it has gone.
-                    WARDEN => match self.warden.receive(&mut frame) {
-                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                        Err(error) => return Err(error),
-                        Ok(_) => {}
-                    },
+                    WARDEN => {
+                        self.warden.flush()?;
+                        match self.warden.receive(&mut frame) {
+                            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+                            Err(error) => return Err(error),
+                            Ok(_) => {}
+                        }
+                    }
                     JUDGE => {
                         if event.writable {
                             self.judge.flush()?;
@@ -91,23 +96,21 @@ impl Packets {
                     _ => self.read(now())?,
                 }
             }
-            let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
-            poller.modify(self.judge.as_fd(), JUDGE, interest)?;
+            for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
+                let interest = if link.wants_to_write() { Interest::Both } else { Interest::Read };
+                poller.modify(link.as_fd(), token, interest)?;
+            }
         }
     }
 
-    /// Reads what is there, in order, up to a frame's worth of events at a time.
+    /// Reads what is there, in order, up to a frame's worth of events at a time and a turn's worth in all: the judge and the warden
+    /// must be heard and sent to, however much comes in.
     fn read(&mut self, at: Time) -> io::Result<()> {
         let mut events: Vec<Event> = Vec::new();
-        loop {
+        for _ in 0..TURN_READS {
             let (sensor, open) = (&mut self.sensor, &self.open);
             let read = self.nflog.receive(limits::BATCH_EVENTS, |packet| {
-                let meta = PacketMeta {
-                    at,
-                    hook: packet.hook,
-                    loopback: packet.indev == LOOPBACK,
-                    established: packet.is_established(),
-                };
+                let meta = PacketMeta { at, hook: packet.hook, loopback: packet.indev == LOOPBACK, established: packet.is_established() };
                 events.extend(sensor.packet(packet.payload, &meta, open));
             })?;
             if read == 0 {
@@ -118,6 +121,7 @@ impl Packets {
                 self.tell(&mut events)?;
             }
         }
+        Ok(())
     }
 
     /// A port may have got its listener since we last looked: nobody is charged for knocking there.
@@ -160,6 +164,7 @@ impl Packets {
     }
 
     fn tell(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
+        self.judge.flush()?;
         for batch in events.chunks(limits::BATCH_EVENTS) {
             // A judge that doesn't keep up loses the newest events, counted, rather than our memory.
             if self.judge.is_congested() {

@@ -206,7 +206,12 @@ impl Daemon {
 
     /// Appends to a log in its folder.
     pub fn append(&self, log: &str, text: &str) {
-        File::options().append(true).create(true).open(self.path(log)).and_then(|mut file| file.write_all(text.as_bytes())).expect("writable");
+        File::options()
+            .append(true)
+            .create(true)
+            .open(self.path(log))
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .expect("writable");
     }
 
     /// Waits until a log is followed: what is written before that is past for it.

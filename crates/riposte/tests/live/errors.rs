@@ -29,13 +29,21 @@ fn what_prevents_the_start_is_told_in_one_line() {
         ("threshold", "[scan]\npackets = [5, 15, 15, 1500, 10000]\n".into(), &["threshold.toml:2:", "must rise: 15 is not more than 15"]),
         ("time", "\n\n[scan]\ndecay = \"1 fortnight\"\n".into(), &["time.toml:4:9: ", "1 fortnight"]),
         ("syntax", "[scan\n".into(), &["syntax.toml:1:"]),
-        ("listen", "[[sense.log]]\nkind = \"syslog\"\nlisten = \"0.0.0.0:514\"\n".into(), &["listen.toml:3:", "0.0.0.0:514 is no loopback address"]),
+        (
+            "listen",
+            "[[sense.log]]\nkind = \"syslog\"\nlisten = \"0.0.0.0:514\"\n".into(),
+            &["listen.toml:3:", "0.0.0.0:514 is no loopback address"],
+        ),
         ("group", format!("{base}group = \"no-such-group\"\n"), &["there is no group 'no-such-group'"]),
         ("store", format!("[store]\npath = \"{place}/plain/store\"\n[control]\nsocket = \"{place}/sock\"\n"), &["/plain/store: "]),
         ("socket", format!("[store]\npath = \"{place}/store\"\n[control]\nsocket = \"{place}/plain/sock\"\n"), &["/plain: "]),
         ("folder", format!("{base}[[sense.log]]\nkind = \"file\"\npath = \"{place}\"\n"), &["not a regular file"]),
         ("pipe", format!("{base}[[sense.log]]\nkind = \"pipe\"\npath = \"{place}/plain\"\n"), &["/plain: not a named pipe"]),
-        ("unix", format!("{base}[[sense.log]]\nkind = \"syslog\"\npath = \"{place}/plain\"\n"), &["/plain: there is something else than a socket"]),
+        (
+            "unix",
+            format!("{base}[[sense.log]]\nkind = \"syslog\"\npath = \"{place}/plain\"\n"),
+            &["/plain: there is something else than a socket"],
+        ),
         ("nowhere", format!("{base}[[sense.log]]\nkind = \"syslog\"\npath = \"{place}/nowhere/log\"\n"), &["/nowhere"]),
     ];
     for (name, text, parts) in cases {

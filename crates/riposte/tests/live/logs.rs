@@ -117,7 +117,9 @@ fn hundreds_of_forged_lines_block_nobody() {
     let daemon = Daemon::start(&network.victim, &file("auth.log", "start"));
     let now = jiff::Timestamp::now();
     let packet = |n: u16| {
-        format!("IN=eth0 OUT= MAC= SRC=203.0.113.77 DST={VICTIM} LEN=44 TOS=0x00 PREC=0x00 TTL=50 ID=1 PROTO=TCP SPT=4 DPT={n} WINDOW=1024 RES=0x00 SYN URGP=0")
+        format!(
+            "IN=eth0 OUT= MAC= SRC=203.0.113.77 DST={VICTIM} LEN=44 TOS=0x00 PREC=0x00 TTL=50 ID=1 PROTO=TCP SPT=4 DPT={n} WINDOW=1024 RES=0x00 SYN URGP=0"
+        )
     };
     let mut text = String::new();
     for n in 0..100 {

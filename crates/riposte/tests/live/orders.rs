@@ -71,7 +71,8 @@ fn an_order_that_makes_no_sense_says_why() {
     }
     assert_eq!(daemon.blocked(), Vec::<String>::new());
     // What isn't asked through the command line doesn't get further, either.
-    let script = r#"printf '{"command":"block","prefix":"192.0.2.1","seconds":99999999999999}\nnonsense\n{"command":"blok"}\n' | ncat -U "$0""#;
+    let script =
+        r#"printf '{"command":"block","prefix":"192.0.2.1","seconds":99999999999999}\nnonsense\n{"command":"blok"}\n' | ncat -U "$0""#;
     let answers = Command::new("timeout").args(["20", "bash", "-c", script]).arg(daemon.path("sock")).output().unwrap();
     let lines: Vec<serde_json::Value> =
         String::from_utf8_lossy(&answers.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();

@@ -72,7 +72,10 @@ fn a_scan_is_seen_blocked_in_the_kernel_and_explained() {
 /// Every command tells the same story.
 fn tell(daemon: &Daemon, scanner: &str, guest: &str) {
     let block = daemon.json(&["list"]).into_iter().find(|line| line["address"] == scanner).expect("listed");
-    assert_eq!((text(&block["charge"]), text(&block["state"]), text(&block["trust"])), ("port scan".into(), "active".into(), "spoofable".into()));
+    assert_eq!(
+        (text(&block["charge"]), text(&block["state"]), text(&block["trust"])),
+        ("port scan".into(), "active".into(), "spoofable".into())
+    );
     assert_eq!((block["level"].as_u64(), block["strike"].as_u64(), &block["styles"]), (Some(1), Some(1), &serde_json::json!(["syn"])));
     assert!((1..=600).contains(&block["remaining_secs"].as_u64().unwrap()));
     let list = daemon.text(&["list"]);
@@ -120,7 +123,10 @@ fn a_dry_run_decides_and_leaves_the_firewall_alone() {
     daemon.text(&["block", "192.0.2.7"]);
     assert!(!is_in_set(&network.victim, "blocked4", "192.0.2.7"));
     // Who knocks after that is still answered.
-    network.attackers[0].run("nmap", ["-n", "-Pn", "-sS", "-p", "1000", "--reason", VICTIM]).map(|text| assert!(text.contains("reset"), "{text}")).unwrap();
+    network.attackers[0]
+        .run("nmap", ["-n", "-Pn", "-sS", "-p", "1000", "--reason", VICTIM])
+        .map(|text| assert!(text.contains("reset"), "{text}"))
+        .unwrap();
 }
 
 #[test]

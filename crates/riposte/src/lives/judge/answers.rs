@@ -130,7 +130,8 @@ fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
         trust: s.trust.word().to_owned(),
     });
     let strikes = story.strikes.iter().map(|strike| strike.count).max().unwrap_or(0);
-    let outlook = Outlook { dry_run: court.config().policy.dry_run, next_block_secs: Some(next_block_secs(judge, suspect.as_ref(), strikes)) };
+    let outlook =
+        Outlook { dry_run: court.config().policy.dry_run, next_block_secs: Some(next_block_secs(judge, suspect.as_ref(), strikes)) };
     let explanation = Explanation::compose(
         Whom(whom),
         court.judge.is_exempt(&whom).map(|reason| reason.word().to_owned()),

@@ -271,7 +271,8 @@ impl Court {
             }
         }
         if !self.extended.is_empty() {
-            let extended: Vec<(BlockId, Expiry, u32)> = self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
+            let extended: Vec<(BlockId, Expiry, u32)> =
+                self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
             match self.store.extend(&extended) {
                 Ok(marked) => {
                     self.tallies.illegal += marked.illegal as u64;

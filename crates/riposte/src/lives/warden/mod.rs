@@ -233,7 +233,10 @@ impl Warden {
             let done = ward.life == Life::Lookup && ended == Ended::Exited(0);
             // What it said last is still in the link.
             if done {
-                self.attend(&Ready { token: WARDS + index as u64, readable: true, writable: false, hung_up: false }, &mut channel::frame_buffer());
+                self.attend(
+                    &Ready { token: WARDS + index as u64, readable: true, writable: false, hung_up: false },
+                    &mut channel::frame_buffer(),
+                );
             }
             let ward = &mut self.wards[index];
             if !ward.was_ready && !self.ending {

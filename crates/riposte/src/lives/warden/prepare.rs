@@ -12,8 +12,8 @@ use model::time::Time;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use sys::diag::Diag;
@@ -22,7 +22,6 @@ use sys::nflog::{Nflog, NflogSettings};
 use sys::process::{Child, spawn_life};
 use sys::route::Routes;
 use sys::sandbox::Profile;
-
 
 /// Logs at one time; each has a process of its own.
 const LOGS: usize = 64;
@@ -75,7 +74,10 @@ impl Prepared {
     pub fn new(config: &Config, lock: Option<UnixListener>) -> Result<Self, String> {
         let user = unprivileged_user(&config.process.user)?;
         if sys::identity::lookup_user(&config.process.user).ok().flatten().is_none() {
-            tracing::warn!(user = config.process.user, "there is no such user: 'nobody' is used, and whatever else runs as nobody can read the ledger");
+            tracing::warn!(
+                user = config.process.user,
+                "there is no such user: 'nobody' is used, and whatever else runs as nobody can read the ledger"
+            );
         }
         if config.logs.len() > LOGS {
             return Err(format!("{} logs are configured, and there can be {LOGS}", config.logs.len()));
@@ -94,7 +96,9 @@ impl Prepared {
         let listener = listen(config)?;
         let nflog = config.nflog.enabled.then(|| {
             let nflog = Nflog::open(&NflogSettings::group(config.nflog.group));
-            nflog.map(Nflog::into_fd).map_err(|e| format!("NFLOG group {}: {e} (another program may hold it: set sense.nflog.group)", config.nflog.group))
+            nflog
+                .map(Nflog::into_fd)
+                .map_err(|e| format!("NFLOG group {}: {e} (another program may hold it: set sense.nflog.group)", config.nflog.group))
         });
         let nflog = nflog.transpose()?;
         // A log that can never be opened is told before anything starts.
@@ -103,7 +107,14 @@ impl Prepared {
                 slots::reopen(source)?;
             }
         }
-        Ok(Prepared { listener: listener.into(), nflog, logs: config.logs.clone(), feeders: Vec::new(), _lock: lock, sandbox: String::new() })
+        Ok(Prepared {
+            listener: listener.into(),
+            nflog,
+            logs: config.logs.clone(),
+            feeders: Vec::new(),
+            _lock: lock,
+            sandbox: String::new(),
+        })
     }
 
     /// The children that this configuration asks for, the judge first.

@@ -94,7 +94,10 @@ pub fn programs(config: &Config) -> Vec<PathBuf> {
 pub fn folders(config: &Config) -> Vec<PathBuf> {
     let made = config.logs.iter().filter_map(|source| match source {
         LogSource::Pipe { path, .. } | LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => path.parent(),
-        LogSource::Syslog { socket: SyslogSocket::Udp(_), .. } | LogSource::File { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } => None,
+        LogSource::Syslog { socket: SyslogSocket::Udp(_), .. }
+        | LogSource::File { .. }
+        | LogSource::Kmsg { .. }
+        | LogSource::Journal { .. } => None,
     });
     made.map(Path::to_owned).collect()
 }
