@@ -15,6 +15,9 @@ const STYLES_CHARS: usize = 22;
 
 /// The offenders in aligned columns, a line each.
 pub fn offender_table(offenders: &[OffenderLine]) -> String {
+    if offenders.is_empty() {
+        return "Nobody is charged with anything.\n".to_owned();
+    }
     let mut table = Table::new([
         ("ADDRESS", Side::Left),
         ("LEVEL", Side::Right),

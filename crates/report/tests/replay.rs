@@ -196,6 +196,7 @@ ADDRESS          LEVEL  STYLES     TARGETS  PACKETS  PORTS                    DE
 198.51.100.7         3  syn,sweep        2      501  -                        block 10m: port scan
 "
     );
+    assert_eq!(offender_table(&[]), "Nobody is charged with anything.\n");
 }
 
 proptest! {
