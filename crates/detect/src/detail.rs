@@ -9,9 +9,10 @@ use model::style::Style;
 use model::time::Time;
 use smallvec::SmallVec;
 
-/// Failed endpoints that the sequential test remembers for one source. At the bound the oldest gives way until it has decided,
-/// then nothing more is remembered.
-pub(crate) const FAILED_ENDPOINTS: u32 = 32;
+/// Failed endpoints that the sequential test remembers for one source. At the bound the oldest gives way until it has decided.
+const FAILED_ENDPOINTS: u32 = 32;
+/// Once it has decided, no more than these are counted and nothing is remembered: they are enough to tell one kind of scan from another.
+pub(crate) const COUNTED_ENDPOINTS: u32 = 16;
 /// Mirai tries tcp/23, and tcp/2323 in about every tenth probe (Antonakakis et al., "Understanding the Mirai Botnet", 2017).
 const TELNET: u16 = 23;
 const TELNET_ALTERNATE: u16 = 2323;
@@ -54,7 +55,7 @@ impl Detail {
         if self.has_failed(endpoint) {
             return false;
         }
-        if !self.is_full() {
+        if self.failed.len() < FAILED_ENDPOINTS as usize {
             self.failed.push(endpoint);
         } else if let Some(oldest) = self.failed.get_mut((self.endpoints % FAILED_ENDPOINTS) as usize) {
             *oldest = endpoint;
@@ -69,14 +70,19 @@ impl Detail {
         true
     }
 
-    /// Whether as many endpoints failed as are remembered.
-    pub(crate) fn is_full(&self) -> bool {
-        self.endpoints >= FAILED_ENDPOINTS
+    /// Whether further endpoints don't count.
+    pub(crate) fn is_full(&self, decided: bool) -> bool {
+        decided && self.endpoints >= COUNTED_ENDPOINTS
+    }
+
+    /// Targets that count towards the level.
+    pub(crate) fn hosts(&self) -> u32 {
+        (1 + self.others.count()).saturating_sub(self.hosts_past)
     }
 
     /// Lets a full memory of endpoints go, once the sequential test has decided.
     pub(crate) fn rest(&mut self) {
-        if self.is_full() {
+        if self.is_full(true) {
             self.failed = SmallVec::new();
         }
     }

@@ -4,6 +4,7 @@ use crate::detail::{COUNTED_ENDPOINTS, Detail};
 use crate::hash::Key;
 use crate::rules::Rules;
 use crate::source::Source;
+use crate::suspect::Suspect;
 use model::level::DangerLevel;
 use model::net::Protocol;
 use model::offence::{Charge, Evidence, Offence};
@@ -45,8 +46,31 @@ impl Known<'_> {
         })
     }
 
+    /// All of it, for a report. Levels fall until `now`.
+    pub(crate) fn suspect(&self, now: Time, rules: &Rules) -> Suspect {
+        let flat = self.flat;
+        let left = flat.current.saturating_sub(rules.steps(now.since(flat.last)));
+        Suspect {
+            offender: rules.counted(self.key.addr()),
+            level: DangerLevel::new(flat.level),
+            level_now: DangerLevel::new(left),
+            styles: self.styles(rules),
+            targets: self.targets(),
+            packets: flat.packets,
+            tcp_ports: self.ports(Protocol::TCP),
+            udp_ports: self.ports(Protocol::UDP),
+            protocols: self.protocols(),
+            first: flat.first,
+            last: flat.last,
+            trust: flat.trust,
+            endpoints: self.endpoints(),
+            convicted: flat.convicted,
+            log_odds: flat.ratio,
+        }
+    }
+
     /// Ranges of probed ports of TCP or UDP.
-    pub(crate) fn ports(&self, protocol: Protocol) -> Vec<(u16, u16)> {
+    fn ports(&self, protocol: Protocol) -> Vec<(u16, u16)> {
         match self.detail {
             Some(detail) if protocol == Protocol::TCP => detail.ports.ranges(false),
             Some(detail) if protocol == Protocol::UDP => detail.ports.ranges(true),
@@ -56,7 +80,7 @@ impl Known<'_> {
     }
 
     /// Styles: what at least two probes showed (or all there is), and what follows from the whole.
-    pub(crate) fn styles(&self, rules: &Rules) -> StyleSet {
+    fn styles(&self, rules: &Rules) -> StyleSet {
         let mut styles = if self.flat.once.iter().nth(1).is_none() { self.flat.once } else { self.flat.twice };
         let mut add = |style: Style, holds: bool| {
             if holds {
@@ -86,17 +110,17 @@ impl Known<'_> {
     }
 
     /// Different targets.
-    pub(crate) fn targets(&self) -> u32 {
+    fn targets(&self) -> u32 {
         u32::from(self.flat.packets > 0) + self.detail.map_or(0, |detail| detail.others.count())
     }
 
     /// Different failed endpoints, as far as counted.
-    pub(crate) fn endpoints(&self) -> u32 {
+    fn endpoints(&self) -> u32 {
         self.detail.map_or(u32::from(self.flat.packets > 0 && self.flat.is_contact), |detail| detail.endpoints)
     }
 
     /// Different IP protocols.
-    pub(crate) fn protocols(&self) -> u32 {
+    fn protocols(&self) -> u32 {
         let bits = |detail: &Detail| detail.protocols.iter().map(|word| word.count_ones()).sum();
         self.detail.map_or(u32::from(self.flat.packets > 0), bits)
     }
@@ -111,7 +135,7 @@ impl Known<'_> {
         let (targets, endpoints) = (self.targets(), self.endpoints());
         let thin = self.flat.convicted && targets >= SWEPT_TARGETS && endpoints.saturating_mul(2) <= targets.saturating_mul(3);
         // Endpoints are counted so far only.
-        thin && (endpoints < FAILED_ENDPOINTS || self.has_few_ports())
+        thin && (endpoints < COUNTED_ENDPOINTS || self.has_few_ports())
     }
 
     fn has_few_ports(&self) -> bool {

@@ -11,6 +11,7 @@ mod detail;
 pub mod detectors;
 pub mod distributed;
 mod hash;
+mod known;
 mod ports;
 mod reached;
 mod rules;

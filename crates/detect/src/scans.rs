@@ -5,8 +5,10 @@
 //! forged addresses changes next to nothing in the table, while a real scanner among them enters with its second or third probe.
 
 use crate::config::ScanConfig;
+use crate::detail::Detail;
 use crate::distributed::Share;
 use crate::hash::{Key, Seed, short};
+use crate::known::Known;
 use crate::rules::Rules;
 use crate::sketch::Sketch;
 use crate::source::{Seen, Source};
@@ -18,6 +20,7 @@ use model::event::{Act, Event, Probe, Trust};
 use model::net::Protocol;
 use model::offence::Offence;
 use model::time::Time;
+use std::hint::black_box;
 use std::net::IpAddr;
 
 /// The scan detector's kind.
@@ -39,6 +42,13 @@ const UNFORGEABLE: u8 = 3;
 /// The highest rank that sightings alone can earn a newcomer. It keeps that rank until its evidence has outgrown it.
 const STANDING_MAX: u8 = 12;
 
+/// What is needed of a place first: whose it is, and where its detail is. Apart and small, so that it is at hand.
+#[derive(Debug)]
+struct Head {
+    key: Key,
+    detail: Option<Box<Detail>>,
+}
+
 /// The scan detector.
 #[derive(Debug)]
 pub struct Scans {
@@ -48,6 +58,7 @@ pub struct Scans {
     /// Positions in `places` by the hash of the address.
     index: HashTable<u32>,
     places: Vec<Source>,
+    heads: Vec<Head>,
     /// The rank of each place, the higher of evidence and sightings, less with age. Apart, so that looking for the weakest is cheap.
     ranks: Vec<u8>,
     sketch: Sketch,
@@ -69,6 +80,7 @@ impl Scans {
             capacity,
             index: HashTable::new(),
             places: Vec::new(),
+            heads: Vec::new(),
             ranks: Vec::new(),
             sketch: Sketch::new(capacity),
             hand: 0,
@@ -83,13 +95,14 @@ impl Scans {
     pub fn memory_bound(&self) -> usize {
         let buckets = (self.capacity * 8 / 7 + 8).next_power_of_two();
         let index = buckets * (size_of::<u32>() + 1) + 64;
-        let places = self.capacity * (size_of::<Source>() + 1);
+        let places = self.capacity * (size_of::<Source>() + size_of::<Head>() + 1);
         places + index + self.sketch.bound() + self.detail_budget() + DETAIL_SLACK
     }
 
     /// Bytes that it takes now: the sum of what its tables have reserved.
     pub fn memory_used(&self) -> usize {
         self.places.capacity() * size_of::<Source>()
+            + self.heads.capacity() * size_of::<Head>()
             + self.ranks.capacity()
             + self.index.allocation_size()
             + self.sketch.bytes()
@@ -109,7 +122,7 @@ impl Scans {
     /// Everybody who was ever charged and is still followed, sorted by address.
     pub fn suspects(&self) -> Vec<Suspect> {
         let mut suspects: Vec<Suspect> =
-            self.places.iter().filter(|source| source.was_charged()).map(|source| self.describe(source)).collect();
+            self.known().filter(|known| known.flat.was_charged()).map(|known| known.suspect(self.latest, &self.rules)).collect();
         suspects.sort_unstable_by_key(|suspect| suspect.offender);
         suspects
     }
@@ -118,7 +131,7 @@ impl Scans {
     pub fn suspect(&self, addr: IpAddr) -> Option<Suspect> {
         let key = self.key(addr);
         let at = self.find(self.seed.address(key), key)?;
-        self.places.get(at).map(|source| self.describe(source))
+        self.known().nth(at).map(|known| known.suspect(self.latest, &self.rules))
     }
 
     /// Takes one event in. True if the source is charged now, so that nobody needs to look for its share in something larger.
@@ -144,13 +157,15 @@ impl Scans {
     pub(crate) fn share(&mut self, share: &Share, at: Time) -> Offence {
         self.counters.offences += 1;
         let place = self.find(self.seed.address(share.key), share.key);
-        let Some((place, source)) = place.and_then(|place| Some((place, self.places.get_mut(place)?))) else {
+        let Some((place, head)) = place.and_then(|place| Some((place, self.heads.get(place)?))) else {
             return share.offence(at, &self.rules);
         };
+        let (source, detail) = (&mut self.places[place], head.detail.as_deref());
         self.counters.charged += u64::from(!source.was_charged());
-        source.share(at);
+        source.share(detail, at);
         self.ranks[place] = self.ranks[place].max(source.rank());
-        source.offence(at, &self.rules).unwrap_or_else(|| share.offence(at, &self.rules))
+        let known = Known { key: share.key, flat: source, detail };
+        known.offence(at, &self.rules).unwrap_or_else(|| share.offence(at, &self.rules))
     }
 
     /// The address that a source is counted by.
@@ -167,15 +182,18 @@ impl Scans {
                 None => return false,
             },
         };
+        // Looked at right away, the detail arrives from memory together with the source instead of after it.
+        black_box(self.heads[place].detail.as_deref().map_or(0, Detail::hosts));
         let kind = probe.icmp.map(|(kind, _)| u16::from(kind));
         let (target, endpoint) = self.contact(event.target, probe.protocol, probe.port.or(kind));
         let seen = Seen { at: event.at, target, endpoint, probe, trust: event.trust, times: event.times.max(1) };
         let roomy = self.detail_bytes < self.detail_budget() / 2;
-        let source = &mut self.places[place];
+        let (source, head) = (&mut self.places[place], &mut self.heads[place]);
         let (was_charged, was_convicted) = (source.was_charged(), source.is_convicted());
-        let outcome = source.probe(&seen, &self.rules, roomy);
+        let outcome = source.probe(&mut head.detail, &seen, &self.rules, roomy);
         if outcome.charged {
-            out.extend(source.offence(event.at, &self.rules));
+            let known = Known { key, flat: source, detail: head.detail.as_deref() };
+            out.extend(known.offence(event.at, &self.rules));
             self.counters.offences += 1;
             self.counters.charged += u64::from(!was_charged);
             self.counters.convicted += u64::from(!was_convicted && source.is_convicted());
@@ -189,9 +207,9 @@ impl Scans {
 
     /// Brings rank and account of a source up to date, and makes others give way if the account is overdrawn.
     fn settle(&mut self, place: usize, key: Key) {
-        let (Some(source), Some(rank)) = (self.places.get_mut(place), self.ranks.get_mut(place)) else { return };
-        *rank = (*rank).max(source.rank());
-        let (before, after) = source.account();
+        let (source, head) = (&mut self.places[place], &self.heads[place]);
+        self.ranks[place] = self.ranks[place].max(source.rank());
+        let (before, after) = source.account(head.detail.as_deref());
         if before != after {
             self.detail_bytes = self.detail_bytes + after - before;
             if self.detail_bytes > self.detail_budget() {
@@ -208,7 +226,7 @@ impl Scans {
             None => return,
         };
         let (_, endpoint) = self.contact(event.target, protocol, port);
-        self.places[place].reach(event.at, endpoint, &self.rules);
+        self.places[place].reach(&mut self.heads[place].detail, event.at, endpoint, &self.rules);
         self.settle(place, key);
     }
 
@@ -220,7 +238,7 @@ impl Scans {
     }
 
     fn find(&self, hash: u64, key: Key) -> Option<usize> {
-        self.index.find(hash, |&at| self.places.get(at as usize).is_some_and(|source| source.key == key)).map(|&at| at as usize)
+        self.index.find(hash, |&at| self.heads.get(at as usize).is_some_and(|head| head.key == key)).map(|&at| at as usize)
     }
 
     /// A place for a newcomer, if there is a free one or somebody in the table has less standing.
@@ -264,13 +282,15 @@ impl Scans {
             // Doubling, but never past the bound.
             let more = self.places.len().max(64).min(self.capacity - self.places.len());
             self.places.reserve_exact(more);
+            self.heads.reserve_exact(more);
             self.ranks.reserve_exact(more);
         }
         let place = self.places.len();
-        self.places.push(Source::new(key, at));
+        self.places.push(Source::new(at));
+        self.heads.push(Head { key, detail: None });
         self.ranks.push(rank);
-        let (places, seed) = (&self.places, self.seed);
-        self.index.insert_unique(hash, place as u32, |&at| places.get(at as usize).map_or(0, |source| seed.address(source.key)));
+        let (heads, seed) = (&self.heads, self.seed);
+        self.index.insert_unique(hash, place as u32, |&at| heads.get(at as usize).map_or(0, |head| seed.address(head.key)));
         self.next_sweep = self.next_sweep.or(Some(at.after(self.rules.config.forget)));
         debug_assert!(self.check_sizes());
         place
@@ -285,19 +305,20 @@ impl Scans {
 
     /// Takes a source out; the last one moves to its place.
     fn remove(&mut self, place: usize) {
-        let Some(source) = self.places.get(place) else { return };
+        let (Some(source), Some(head)) = (self.places.get(place), self.heads.get(place)) else { return };
         self.detail_bytes -= source.accounted();
-        if let Ok(entry) = self.index.find_entry(self.seed.address(source.key), |&at| at as usize == place) {
+        if let Ok(entry) = self.index.find_entry(self.seed.address(head.key), |&at| at as usize == place) {
             entry.remove();
         }
         let last = self.places.len() - 1;
         if place != last
-            && let Some(moved) = self.places.get(last)
+            && let Some(moved) = self.heads.get(last)
             && let Some(at) = self.index.find_mut(self.seed.address(moved.key), |&at| at as usize == last)
         {
             *at = place as u32;
         }
         self.places.swap_remove(place);
+        self.heads.swap_remove(place);
         self.ranks.swap_remove(place);
     }
 
@@ -309,7 +330,7 @@ impl Scans {
             let begin = if self.hand < self.places.len() { self.hand } else { 0 };
             let end = (begin + SAMPLE).min(self.places.len());
             self.hand = end;
-            let holds = |at: &usize| self.places.get(*at).is_some_and(|source| source.accounted() > 0 && source.key != spare);
+            let holds = |at: &usize| self.places[*at].accounted() > 0 && self.heads[*at].key != spare;
             if let Some(weakest) = (begin..end).filter(holds).min_by_key(|&at| self.ranks[at]) {
                 self.evict(weakest);
                 looks += 1;
@@ -317,26 +338,8 @@ impl Scans {
         }
     }
 
-    fn describe(&self, source: &Source) -> Suspect {
-        let (level, level_now) = source.levels(self.latest, &self.rules);
-        let (packets, first, last, trust, convicted) = source.totals();
-        Suspect {
-            offender: self.rules.counted(source.key.addr()),
-            level,
-            level_now,
-            styles: source.styles(&self.rules),
-            targets: source.targets(),
-            packets,
-            tcp_ports: source.ports(Protocol::TCP),
-            udp_ports: source.ports(Protocol::UDP),
-            protocols: source.protocols(),
-            first,
-            last,
-            trust,
-            endpoints: source.endpoints(),
-            convicted,
-            log_odds: source.ratio(),
-        }
+    fn known(&self) -> impl Iterator<Item = Known<'_>> {
+        self.places.iter().zip(&self.heads).map(|(flat, head)| Known { key: head.key, flat, detail: head.detail.as_deref() })
     }
 
     fn detail_budget(&self) -> usize {
@@ -346,6 +349,7 @@ impl Scans {
     fn check_sizes(&self) -> bool {
         self.places.len() <= self.capacity
             && self.ranks.len() == self.places.len()
+            && self.heads.len() == self.places.len()
             && self.index.len() == self.places.len()
             && self.memory_used() <= self.memory_bound()
     }
@@ -354,10 +358,10 @@ impl Scans {
     pub fn check_invariants(&self) {
         assert!(self.check_sizes(), "{} of {} bytes", self.memory_used(), self.memory_bound());
         let mut bytes = 0;
-        for (place, source) in self.places.iter().enumerate() {
-            assert_eq!(self.find(self.seed.address(source.key), source.key), Some(place));
-            assert!(self.ranks[place] <= 15 && (self.ranks[place] > 0 || source.rank() == 0));
-            bytes += source.accounted();
+        for (place, known) in self.known().enumerate() {
+            assert_eq!(self.find(self.seed.address(known.key), known.key), Some(place));
+            assert!(self.ranks[place] <= 15 && (self.ranks[place] > 0 || known.flat.rank() == 0));
+            bytes += known.flat.accounted();
         }
         assert_eq!(bytes, self.detail_bytes);
     }
@@ -383,8 +387,12 @@ impl Detector for Scans {
         }
         // Not each source at its own time: one wake-up frees all that became due in a sixteenth of the span.
         let forget = self.rules.config.forget;
-        self.next_sweep =
-            self.places.iter().map(Source::last).min().map(|oldest| oldest.after(forget).max(now.after((forget / 16).max(MIN_SWEEP))));
+        self.next_sweep = self
+            .places
+            .iter()
+            .map(|source| source.last)
+            .min()
+            .map(|oldest| oldest.after(forget).max(now.after((forget / 16).max(MIN_SWEEP))));
     }
 
     fn next_tick(&self) -> Option<Time> {

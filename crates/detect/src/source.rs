@@ -1,23 +1,21 @@
-//! What is known of one source. Never grows past a fixed size, and never lets one endpoint speak twice in the sequential test.
+//! What is kept of one source. Never grows past a fixed size, and never lets one endpoint speak twice in the sequential test.
 //!
 //! A source that sent one kind of packet to one place, as nearly all do, is one flat record. Only a second endpoint buys a `Detail`.
 
-use crate::detail::{Detail, FAILED_ENDPOINTS};
-use crate::hash::Key;
+use crate::detail::Detail;
 use crate::reached::Reached;
 use crate::rules::{QUIET, Rules, is_icmp, is_traceroute};
 use crate::targets::Target;
 use crate::walk::Verdict;
 use model::event::{Probe, Trust};
-use model::level::DangerLevel;
 use model::net::Protocol;
-use model::offence::{Charge, Evidence, Offence};
 use model::style::{Style, StyleSet};
 use model::time::Time;
 use std::time::Duration;
 
 /// A charged source that goes on is charged again at most this often.
 const RENEW_AFTER: Duration = Duration::from_secs(1);
+
 /// One probe, as far as counting needs it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
@@ -38,42 +36,41 @@ impl Seen<'_> {
     }
 }
 
-/// One source. Two cache lines, in the order of use: with ten thousand sources, fetching them is most of the work.
+/// One source, as far as it is flat. Two cache lines, the first for each probe: with ten thousand sources, fetching them is most of the
+/// work. Its detail, if it has one, is kept apart, so that both can be fetched at the same time.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Source {
-    /// Its address, or the first of the prefix that it is counted by.
-    pub key: Key,
-    detail: Option<Box<Detail>>,
-    last: Time,
+    /// Its last probe (or, before the first, the last time that it reached something).
+    pub last: Time,
     last_offence: Time,
-    packets: u64,
+    pub packets: u64,
     /// Packets since the last offence.
     fresh: u32,
     /// Styles that at least one probe had, and those that at least two had.
-    once: StyleSet,
-    twice: StyleSet,
+    pub once: StyleSet,
+    pub twice: StyleSet,
     /// The level as of `last`, and the highest danger level ever; 0 for none.
-    current: u8,
-    level: u8,
+    pub current: u8,
+    pub level: u8,
     /// Offences in a row for no other reason than that it goes on.
     renewals: u8,
     rank: u8,
-    convicted: bool,
-    distributed: bool,
-    trust: Trust,
-    /// Whether the first probe was a contact; its protocol, ICMP type and endpoint, and what went to its target: all there is to know
+    pub convicted: bool,
+    pub distributed: bool,
+    pub trust: Trust,
+    /// Whether the first probe was a contact; its endpoint, protocol and ICMP type, and what went to its target: all there is to know
     /// while all probes go there.
-    is_contact: bool,
-    target: Target,
+    pub is_contact: bool,
     endpoint: u32,
-    protocol: Protocol,
-    icmp: Option<u8>,
+    pub target: Target,
     /// Bytes that the table has on its account for what hangs on this.
     accounted: u32,
-    first: Time,
+    pub protocol: Protocol,
+    icmp: Option<u8>,
+    pub first: Time,
     /// The sequential test's log-likelihood ratio.
-    ratio: f64,
+    pub ratio: f64,
     reached: Option<Box<Reached>>,
 }
 
@@ -100,10 +97,8 @@ struct Counted {
 
 impl Source {
     /// A source that nothing is known of.
-    pub(crate) fn new(key: Key, at: Time) -> Source {
+    pub(crate) fn new(at: Time) -> Source {
         Source {
-            key,
-            detail: None,
             last: at,
             last_offence: Time::EPOCH,
             packets: 0,
@@ -118,11 +113,11 @@ impl Source {
             distributed: false,
             trust: Trust::Spoofable,
             is_contact: false,
-            target: Target::default(),
             endpoint: 0,
+            target: Target::default(),
+            accounted: 0,
             protocol: Protocol(0),
             icmp: None,
-            accounted: 0,
             first: at,
             ratio: 0.0,
             reached: None,
@@ -130,15 +125,15 @@ impl Source {
     }
 
     /// Takes in a probe.
-    pub(crate) fn probe(&mut self, seen: &Seen, rules: &Rules, roomy: bool) -> Outcome {
+    pub(crate) fn probe(&mut self, detail: &mut Option<Box<Detail>>, seen: &Seen, rules: &Rules, roomy: bool) -> Outcome {
         if !rules.is_calm(self.last, seen.at) {
-            self.settle(seen.at, rules);
+            self.settle(detail, seen.at, rules);
         }
         let is_first = self.packets == 0;
         if is_first {
             (self.first, self.last) = (seen.at, seen.at);
         }
-        let counted = self.count(seen, rules, roomy);
+        let counted = self.count(detail, seen, rules, roomy);
         self.packets = self.packets.saturating_add(u64::from(seen.times));
         self.fresh = self.fresh.saturating_add(seen.times);
         if seen.at < self.last {
@@ -150,19 +145,19 @@ impl Source {
         self.trust = self.trust.max(seen.trust);
         self.note_style(seen);
         let convicted_now = counted.first_contact && self.fail(rules);
-        let charged = self.rise(&counted, convicted_now, rules) || self.goes_on(seen.at, rules);
+        let charged = self.rise(detail.as_deref(), &counted, convicted_now, rules) || self.goes_on(seen.at, rules);
         if charged {
             self.fresh = 0;
             self.last_offence = seen.at;
         }
         let changed = charged || counted.first_contact || counted.grown || more_trust || is_first;
         if changed {
-            if let Some(detail) = self.detail.as_mut().filter(|_| self.convicted) {
+            if let Some(detail) = detail.as_mut().filter(|_| self.convicted) {
                 detail.rest();
             }
-            self.rerank();
+            self.rerank(detail.as_deref());
         }
-        debug_assert!(self.check_invariants());
+        debug_assert!(self.check_invariants(detail.as_deref()));
         Outcome { charged, changed }
     }
 
@@ -174,12 +169,14 @@ impl Source {
     }
 
     /// Raises the level if the counts say so. True if it rose, or if the sequential test has just decided.
-    fn rise(&mut self, counted: &Counted, convicted_now: bool, rules: &Rules) -> bool {
+    fn rise(&mut self, detail: Option<&Detail>, counted: &Counted, convicted_now: bool, rules: &Rules) -> bool {
         let packets = counted.target.map_or(0, |target| target.packets);
-        if self.current > 0 && !convicted_now && !rules.may_exceed(self.current, packets, self.hosts()) {
+        let hosts = detail.map_or(1, Detail::hosts);
+        if self.current > 0 && !convicted_now && !rules.may_exceed(self.current, packets, hosts) {
             return false;
         }
-        let level = self.assess(counted, rules);
+        let odd_icmp = detail.is_some_and(|detail| detail.is_odd_icmp(rules.config.packets[0]));
+        let level = assess(counted, hosts, rules).max(u8::from(odd_icmp || self.convicted));
         // Once a level has decayed to nothing, one stray packet doesn't bring it back.
         let may_rise = self.level == 0 || self.current > 0 || rules.is_enough(self.fresh) || convicted_now;
         let risen = level > self.current && may_rise;
@@ -199,27 +196,27 @@ impl Source {
     }
 
     /// Takes in a first contact that succeeded; a second one to the same endpoint says nothing new for a while.
-    pub(crate) fn reach(&mut self, at: Time, endpoint: u32, rules: &Rules) {
+    pub(crate) fn reach(&mut self, detail: &mut Option<Box<Detail>>, at: Time, endpoint: u32, rules: &Rules) {
         if !rules.is_calm(self.last, at) {
-            self.settle(at, rules);
+            self.settle(detail, at, rules);
         }
         if self.packets == 0 {
             self.last = self.last.max(at);
         }
-        let failed = self.detail.as_ref().map_or(self.packets > 0 && self.endpoint == endpoint, |detail| detail.has_failed(endpoint));
+        let failed = detail.as_ref().map_or(self.packets > 0 && self.endpoint == endpoint, |detail| detail.has_failed(endpoint));
         if !failed && self.reached.get_or_insert_default().insert(endpoint, at) && !self.convicted {
             rules.walk.succeed(&mut self.ratio);
         }
     }
 
     /// Has a share in a scan that others made with it: level 1 on that alone.
-    pub(crate) fn share(&mut self, at: Time) {
+    pub(crate) fn share(&mut self, detail: Option<&Detail>, at: Time) {
         self.distributed = true;
         self.current = self.current.max(1);
         self.level = self.level.max(1);
         self.fresh = 0;
         self.last_offence = at;
-        self.rerank();
+        self.rerank(detail);
     }
 
     /// How hard it is to push out of a full table, 0 to 15: by evidence, above all by evidence that cannot be forged. A newcomer
@@ -228,9 +225,9 @@ impl Source {
         self.rank
     }
 
-    fn rerank(&mut self) {
+    fn rerank(&mut self, detail: Option<&Detail>) {
         let weight = |holds: bool, weight: u8| if holds { weight } else { 0 };
-        let evidence = self.endpoints().clamp(1, 7) as u8
+        let evidence = detail.map_or(1, |detail| detail.endpoints.clamp(1, 7)) as u8
             + weight(self.level > 0, 2)
             + weight(self.convicted, 3)
             + weight(self.trust > Trust::Spoofable, 3);
@@ -252,20 +249,15 @@ impl Source {
         now.since(self.last) >= rules.config.forget
     }
 
-    /// Its last probe (or, before the first, the last time that it reached something).
-    pub(crate) fn last(&self) -> Time {
-        self.last
-    }
-
     /// Whether the sequential test has convicted it.
     pub(crate) fn is_convicted(&self) -> bool {
         self.convicted
     }
 
     /// Brings the account of its memory up to date: what it had and what it has, in bytes.
-    pub(crate) fn account(&mut self) -> (usize, usize) {
+    pub(crate) fn account(&mut self, detail: Option<&Detail>) -> (usize, usize) {
         let reached = self.reached.as_ref().map_or(0, |_| size_of::<Reached>());
-        let bytes = reached + self.detail.as_ref().map_or(0, |detail| detail.bytes());
+        let bytes = reached + detail.map_or(0, Detail::bytes);
         let before = std::mem::replace(&mut self.accounted, bytes as u32);
         (before as usize, bytes)
     }
@@ -275,22 +267,11 @@ impl Source {
         self.accounted as usize
     }
 
-    /// The highest level ever, and the level at `now`.
-    pub(crate) fn levels(&self, now: Time, rules: &Rules) -> (Option<DangerLevel>, Option<DangerLevel>) {
-        let left = self.current.saturating_sub(rules.steps(now.since(self.last)));
-        (DangerLevel::new(self.level), DangerLevel::new(left))
-    }
-
-    /// The log-likelihood ratio.
-    pub(crate) fn ratio(&self) -> f64 {
-        self.ratio
-    }
-
     /// Lets quiet time work: levels fall, and what is too old no longer counts.
-    fn settle(&mut self, at: Time, rules: &Rules) {
+    fn settle(&mut self, detail: &mut Option<Box<Detail>>, at: Time, rules: &Rules) {
         let quiet = at.since(self.last);
         if quiet >= rules.config.forget {
-            self.restart(at);
+            self.restart(detail, at);
             return;
         }
         if quiet >= QUIET {
@@ -306,8 +287,8 @@ impl Source {
         let packets = below.and_then(|index| rules.config.packets.get(index)).copied().unwrap_or(0);
         let packets = u32::try_from(packets).unwrap_or(u32::MAX);
         self.target.packets = self.target.packets.min(packets);
-        let (was_charged, targets) = (self.current > 0, self.targets());
-        if let Some(detail) = &mut self.detail {
+        let was_charged = self.current > 0;
+        if let Some(detail) = detail {
             detail.others.cap_packets(packets);
             if left == 0 {
                 detail.icmp_packets = 0;
@@ -315,7 +296,7 @@ impl Source {
             // A slow sweep that was never charged keeps its targets: they are what will convict it.
             if was_charged {
                 let counting = below.and_then(|index| rules.config.hosts.get(index)).copied().unwrap_or(0);
-                detail.hosts_past = detail.hosts_past.max(targets.saturating_sub(counting));
+                detail.hosts_past = detail.hosts_past.max((1 + detail.others.count()).saturating_sub(counting));
             }
         }
         // A convicted one may be so slow that each of its packets comes after such a quiet time: those add up.
@@ -326,37 +307,30 @@ impl Source {
     }
 
     /// Starts anew after `forget`. Of one that was charged the totals stay, for the report.
-    fn restart(&mut self, at: Time) {
+    fn restart(&mut self, detail: &mut Option<Box<Detail>>, at: Time) {
         if self.level == 0 {
             // The account of its memory must survive: it is settled after the event.
-            *self = Source { accounted: self.accounted, ..Source::new(self.key, at) };
+            *self = Source { accounted: self.accounted, ..Source::new(at) };
+            *detail = None;
             return;
         }
-        if self.detail.is_none() {
-            self.detail = Some(Box::new(self.unfold()));
-        }
-        if let Some(detail) = &mut self.detail {
-            detail.restart();
-        }
+        detail.get_or_insert_with(|| Box::new(self.unfold())).restart();
         self.target = Target::new(self.target.key);
         (self.current, self.convicted, self.fresh, self.renewals, self.ratio) = (0, false, 0, 0, 0.0);
         self.reached = None;
         self.trust = Trust::Spoofable;
-        self.rerank();
+        self.rerank(detail.as_deref());
     }
 
     /// Counts the probe; the flat record serves as long as all probes go to one endpoint.
-    fn count(&mut self, seen: &Seen, rules: &Rules, roomy: bool) -> Counted {
-        let unfolds = self.detail.is_none();
-        if unfolds {
-            if self.packets == 0 || self.endpoint == seen.endpoint {
-                return self.count_flat(seen, rules);
-            }
-            self.detail = Some(Box::new(self.unfold()));
+    fn count(&mut self, detail: &mut Option<Box<Detail>>, seen: &Seen, rules: &Rules, roomy: bool) -> Counted {
+        let unfolds = detail.is_none();
+        if unfolds && (self.packets == 0 || self.endpoint == seen.endpoint) {
+            return self.count_flat(seen, rules);
         }
-        let Some(detail) = &mut self.detail else { return self.count_flat(seen, rules) };
+        let detail = detail.get_or_insert_with(|| Box::new(self.unfold()));
         let before = detail.others.heap_bytes();
-        let first_contact = !(self.convicted && detail.is_full())
+        let first_contact = !detail.is_full(self.convicted)
             && seen.is_contact()
             && self.reached.as_ref().is_none_or(|reached| !reached.contains(seen.endpoint))
             && detail.is_first_contact(seen.endpoint, seen.at, rules);
@@ -414,29 +388,26 @@ impl Source {
         }
     }
 
-    /// The level that the counts come to, 0 for none: psad's thresholds behind psad's gate, and a conviction is worth 1 alone.
-    fn assess(&self, counted: &Counted, rules: &Rules) -> u8 {
-        let config = &rules.config;
-        let by_hosts = rules.level_by_hosts(self.hosts());
-        let protocol_scan = counted.protocol_scan;
-        let by_packets = match &counted.target {
-            Some(target) if protocol_scan || by_hosts > 0 || target.range().is_some_and(|range| range >= config.port_range) => {
-                rules.level_by_packets(target.packets)
-            }
-            Some(_) | None => 0,
-        };
-        let odd_icmp = self.detail.as_ref().is_some_and(|detail| detail.is_odd_icmp(config.packets[0]));
-        by_hosts.max(by_packets).max(u8::from(protocol_scan || odd_icmp || self.convicted))
-    }
-
-    fn check_invariants(&self) -> bool {
+    fn check_invariants(&self, detail: Option<&Detail>) -> bool {
         self.current <= self.level
             && self.level <= 5
             && self.first <= self.last
             && self.twice.iter().all(|style| self.once.contains(style))
-            && self.detail.as_ref().is_none_or(|detail| detail.check_invariants())
+            && detail.is_none_or(Detail::check_invariants)
             && (!self.convicted || self.level > 0)
     }
+}
+
+/// The level that the counts come to, 0 for none: psad's thresholds behind psad's gate.
+fn assess(counted: &Counted, hosts: u32, rules: &Rules) -> u8 {
+    let by_hosts = rules.level_by_hosts(hosts);
+    let by_packets = match &counted.target {
+        Some(target) if counted.protocol_scan || by_hosts > 0 || target.range().is_some_and(|range| range >= rules.config.port_range) => {
+            rules.level_by_packets(target.packets)
+        }
+        Some(_) | None => 0,
+    };
+    by_hosts.max(by_packets).max(u8::from(counted.protocol_scan))
 }
 
 #[cfg(test)]

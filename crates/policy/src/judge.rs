@@ -237,7 +237,7 @@ impl Judge {
     pub(crate) fn make(&mut self, prefix: Prefix, expiry: Expiry, because: Because, now: Time, ruling: &mut Ruling) -> Block {
         let id = BlockId(self.next_id);
         self.next_id += 1;
-        let record = Record { id, made: now, expiry, because, rehearsed: self.config.dry_run, confirmed: false };
+        let record = Record { id, made: now, expiry, because, rehearsed: self.config.dry_run };
         let block = record.block(prefix);
         self.standing.insert(prefix, record);
         ruling.made.push(block.clone());
@@ -318,7 +318,7 @@ impl Judge {
 
     /// Whether the block with this number stands in a dry run only.
     pub fn is_rehearsed(&self, id: BlockId) -> bool {
-        self.standing.find(id).is_some_and(|(_, record)| record.rehearsed)
+        self.standing.is_rehearsed(id)
     }
 
     /// Why all of this prefix is exempt, if it is.

@@ -138,12 +138,13 @@ impl Judge {
     }
 
     fn fail(&mut self, id: BlockId, ruling: &mut Ruling) {
+        let was_confirmed = self.standing.is_confirmed(id);
         let Some((prefix, record)) = self.standing.remove(id) else { return };
         self.counters.failed += 1;
         self.storm.ended(id);
         self.refund(id);
         self.withdraw_strike(&prefix, &record, ruling);
-        if record.confirmed && !record.rehearsed {
+        if was_confirmed && !record.rehearsed {
             ruling.changes.push(Change::Remove { id, scope: Scope::Source(prefix) });
         }
     }

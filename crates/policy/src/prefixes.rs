@@ -4,21 +4,38 @@
 use model::net::Prefix;
 use std::collections::BTreeMap;
 
-/// How many keys there are of each length, so that a look-up only tries lengths that exist.
-#[derive(Debug, Clone, PartialEq)]
+/// Which lengths there are in each family and how many keys have them, sorted, so that a look-up only tries lengths that exist.
+#[derive(Debug, Clone, PartialEq, Default)]
 struct Lengths {
-    v4: [usize; 33],
-    v6: [usize; 129],
+    v4: Vec<(u8, usize)>,
+    v6: Vec<(u8, usize)>,
 }
 
 impl Lengths {
-    fn family(&self, prefix: &Prefix) -> &[usize] {
+    fn family(&self, prefix: &Prefix) -> &[(u8, usize)] {
         if prefix.addr().is_ipv4() { &self.v4 } else { &self.v6 }
     }
 
-    fn count(&mut self, prefix: &Prefix) -> Option<&mut usize> {
-        let family: &mut [usize] = if prefix.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        family.get_mut(usize::from(prefix.bits()))
+    fn family_mut(&mut self, prefix: &Prefix) -> &mut Vec<(u8, usize)> {
+        if prefix.addr().is_ipv4() { &mut self.v4 } else { &mut self.v6 }
+    }
+
+    fn add(&mut self, prefix: &Prefix) {
+        let family = self.family_mut(prefix);
+        match family.binary_search_by_key(&prefix.bits(), |(bits, _)| *bits) {
+            Ok(at) => family[at].1 += 1,
+            Err(at) => family.insert(at, (prefix.bits(), 1)),
+        }
+    }
+
+    fn take(&mut self, prefix: &Prefix) {
+        let family = self.family_mut(prefix);
+        if let Ok(at) = family.binary_search_by_key(&prefix.bits(), |(bits, _)| *bits) {
+            family[at].1 -= 1;
+            if family[at].1 == 0 {
+                family.remove(at);
+            }
+        }
     }
 }
 
@@ -31,7 +48,7 @@ pub(crate) struct PrefixMap<V> {
 
 impl<V> Default for PrefixMap<V> {
     fn default() -> Self {
-        PrefixMap { entries: BTreeMap::new(), lengths: Lengths { v4: [0; 33], v6: [0; 129] } }
+        PrefixMap { entries: BTreeMap::new(), lengths: Lengths::default() }
     }
 }
 
@@ -51,19 +68,15 @@ impl<V> PrefixMap<V> {
     /// Sets a value; returns the one that it replaces.
     pub(crate) fn insert(&mut self, prefix: Prefix, value: V) -> Option<V> {
         let old = self.entries.insert(prefix, value);
-        if old.is_none()
-            && let Some(count) = self.lengths.count(&prefix)
-        {
-            *count += 1;
+        if old.is_none() {
+            self.lengths.add(&prefix);
         }
         old
     }
 
     pub(crate) fn remove(&mut self, prefix: &Prefix) -> Option<V> {
         let old = self.entries.remove(prefix)?;
-        if let Some(count) = self.lengths.count(prefix) {
-            *count -= 1;
-        }
+        self.lengths.take(prefix);
         Some(old)
     }
 
@@ -71,9 +84,7 @@ impl<V> PrefixMap<V> {
     pub(crate) fn append(&mut self, sorted: Vec<(Prefix, V)>) {
         for (prefix, _) in &sorted {
             debug_assert!(!self.entries.contains_key(prefix));
-            if let Some(count) = self.lengths.count(prefix) {
-                *count += 1;
-            }
+            self.lengths.add(prefix);
         }
         let mut more: BTreeMap<Prefix, V> = sorted.into_iter().collect();
         self.entries.append(&mut more);
@@ -82,8 +93,8 @@ impl<V> PrefixMap<V> {
     /// The entries that hold all of `prefix`, itself included, the narrowest first.
     pub(crate) fn covering(&self, prefix: &Prefix) -> impl Iterator<Item = (Prefix, &V)> {
         let prefix = *prefix;
-        let lengths = self.lengths.family(&prefix).iter().take(usize::from(prefix.bits()) + 1);
-        (0..=prefix.bits()).zip(lengths).rev().filter(|(_, count)| **count > 0).filter_map(move |(bits, _)| {
+        let lengths = self.lengths.family(&prefix).iter().rev().map(|(bits, _)| *bits);
+        lengths.skip_while(move |bits| *bits > prefix.bits()).filter_map(move |bits| {
             let key = Prefix::new(prefix.addr(), bits);
             self.entries.get(&key).map(|value| (key, value))
         })
@@ -104,12 +115,8 @@ impl<V> PrefixMap<V> {
 
     /// Whether the counts by length are right.
     pub(crate) fn check_invariants(&self) {
-        let mut counted = Lengths { v4: [0; 33], v6: [0; 129] };
-        for prefix in self.entries.keys() {
-            if let Some(count) = counted.count(prefix) {
-                *count += 1;
-            }
-        }
+        let mut counted = Lengths::default();
+        self.entries.keys().for_each(|prefix| counted.add(prefix));
         assert_eq!(counted, self.lengths, "the counts by length have drifted");
     }
 }

@@ -1,7 +1,7 @@
 //! The blocks that stand, by prefix, by number and by when they end. Never decides anything, and holds a million of them.
 
 use crate::prefixes::PrefixMap;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use model::block::{Because, Block, BlockId, Effect, Expiry, Scope};
 use model::event::Trust;
 use model::net::Prefix;
@@ -21,13 +21,11 @@ pub(crate) struct Record {
     pub(crate) because: Because,
     /// Made in a dry run: the firewall does not know of it.
     pub(crate) rehearsed: bool,
-    /// A responder has set it (or, after a restart, may have).
-    pub(crate) confirmed: bool,
 }
 
 impl Record {
     pub(crate) fn of(block: Block) -> Self {
-        Record { id: block.id, made: block.made, expiry: block.expiry, because: block.because, rehearsed: false, confirmed: true }
+        Record { id: block.id, made: block.made, expiry: block.expiry, because: block.because, rehearsed: false }
     }
 
     pub(crate) fn block(&self, prefix: Prefix) -> Block {
@@ -60,6 +58,10 @@ pub(crate) struct Standing {
     by_id: HashMap<BlockId, Prefix>,
     ends: BTreeSet<(Time, BlockId)>,
     forgeable: BTreeSet<BlockId>,
+    /// Made here and set by no responder yet. After a restart there is none: any of them may have been set.
+    unconfirmed: HashSet<BlockId>,
+    /// Made in a dry run.
+    rehearsed: HashSet<BlockId>,
 }
 
 impl Standing {
@@ -119,12 +121,18 @@ impl Standing {
         if record.is_forgeable() {
             self.forgeable.insert(record.id);
         }
+        if record.rehearsed {
+            self.rehearsed.insert(record.id);
+        }
+        self.unconfirmed.insert(record.id);
         self.blocks.insert(prefix, record);
     }
 
     pub(crate) fn remove(&mut self, id: BlockId) -> Option<(Prefix, Record)> {
         let prefix = self.by_id.remove(&id)?;
         self.forgeable.remove(&id);
+        self.rehearsed.remove(&id);
+        self.unconfirmed.remove(&id);
         let record = self.blocks.remove(&prefix)?;
         if let Expiry::At(end) = record.expiry {
             self.ends.remove(&(end, id));
@@ -168,9 +176,17 @@ impl Standing {
 
     /// A responder has set it.
     pub(crate) fn confirm(&mut self, id: BlockId) {
-        if let Some(record) = self.by_id.get(&id).and_then(|prefix| self.blocks.get_mut(prefix)) {
-            record.confirmed = true;
-        }
+        self.unconfirmed.remove(&id);
+    }
+
+    /// Whether a responder has set it (or, after a restart, may have).
+    pub(crate) fn is_confirmed(&self, id: BlockId) -> bool {
+        !self.unconfirmed.contains(&id)
+    }
+
+    /// Whether it was made in a dry run.
+    pub(crate) fn is_rehearsed(&self, id: BlockId) -> bool {
+        self.rehearsed.contains(&id)
     }
 
     /// Takes out the blocks whose time is up, in the order in which they ended.
@@ -233,9 +249,11 @@ impl Standing {
     pub(crate) fn check_invariants(&self) {
         assert_eq!(self.blocks.len(), self.by_id.len(), "a block without a number, or a number without a block");
         assert!(self.ends.len() <= self.blocks.len() && self.forgeable.len() <= self.blocks.len());
+        assert!(self.rehearsed.len() <= self.blocks.len() && self.unconfirmed.len() <= self.blocks.len());
         for (prefix, record) in self.blocks.iter().take(CHECKED) {
             assert_eq!(self.by_id.get(&record.id), Some(prefix));
             assert_eq!(self.forgeable.contains(&record.id), record.is_forgeable());
+            assert_eq!(self.rehearsed.contains(&record.id), record.rehearsed);
             if let Expiry::At(end) = record.expiry {
                 assert!(self.ends.contains(&(end, record.id)), "{prefix} would never end");
             }

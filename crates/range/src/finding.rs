@@ -113,9 +113,12 @@ fn mark(ok: bool) -> &'static str {
     if ok { "ok:" } else { "FAILED:" }
 }
 
-/// Milliseconds for people: `0.4 ms`, `35 ms`, `44.1 s`.
+/// Milliseconds for people: `<0.1 ms`, `0.4 ms`, `35 ms`, `44.1 s`.
 pub fn span(millis: f64) -> String {
-    if millis >= 1_000.0 {
+    if millis < 0.1 {
+        // Packets that are read together have one time.
+        "<0.1 ms".to_owned()
+    } else if millis >= 1_000.0 {
         format!("{:.1} s", millis / 1_000.0)
     } else if millis >= 100.0 {
         format!("{millis:.0} ms")
@@ -164,8 +167,7 @@ pub fn tables(findings: &[Finding]) -> String {
             }
         }
     }
-    let legend =
-        "PROBES: packets up to the charge. BLOCKED AFTER: from the first of them. DROPPED: packets that died in the kernel afterwards.\n";
+    let legend = "PROBES: packets up to the charge. BLOCKED AFTER: from reading the first of them to the decision. DROPPED: packets that died in the kernel afterwards.\n";
     let scans = if any { format!("{}\n{}", scans.text(), indent(legend, 0)) } else { String::new() };
     format!("{scans}{failures}{checks}")
 }
@@ -203,6 +205,6 @@ mod tests {
 
     #[test]
     fn spans_are_short() {
-        assert_eq!([0.04, 35.21, 640.0, 44_100.0].map(span), ["0.0 ms", "35.2 ms", "640 ms", "44.1 s"]);
+        assert_eq!([0.04, 35.21, 640.0, 44_100.0].map(span), ["<0.1 ms", "35.2 ms", "640 ms", "44.1 s"]);
     }
 }

@@ -92,6 +92,8 @@ pub struct Nftables {
     nets: [Nets; 2],
     severing: Severing,
     rebuilt: bool,
+    /// The table was made just now, and only full batches came since: blocks are restored, and none of them is there yet.
+    filling: bool,
 }
 
 impl Nftables {
@@ -111,6 +113,7 @@ impl Nftables {
             nets: [Nets::default(), Nets::default()],
             severing: Severing::open(),
             rebuilt: false,
+            filling: false,
         };
         responder.lay()?;
         responder.can_destroy = responder.table.can_destroy(BLOCK_SETS[0].name).map_err(OpenError::Failed)?;
@@ -224,7 +227,9 @@ impl Nftables {
                 transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
             }
         }
-        self.table.commit(transaction).map_err(|error| explain(error, &labels))
+        self.table.commit(transaction).map_err(|error| explain(error, &labels))?;
+        self.filling = !matches!(found, Found::Ours { .. });
+        Ok(())
     }
 
     /// Makes the table anew after somebody deleted it.

@@ -51,16 +51,21 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
         Figure::more("log lines a second, one core", rate(wall), Unit::PerSecond)
             .beside("psad", psad.map(|(wall, _)| rate(wall)))
             .promised_ratio(300.0)
-            .noted(format!("{LINES} lines, {SOURCES} sources, best of {RUNS}, wall; psad -A once, pinned alike. riposte: {}{psad_cpu}", words(usage))),
+            .noted(format!(
+                "{LINES} lines, {SOURCES} sources, best of {RUNS}, wall; psad -A once, pinned alike. riposte: {}{psad_cpu}",
+                words(usage)
+            )),
         Figure::more("the same by processor time", f64::from(LINES) / cpu, Unit::PerSecond)
             .beside("psad", psad.map(|(_, usage)| f64::from(LINES) / usage.processor().as_secs_f64())),
         Figure::less("resident while it reads", mib(usage), Unit::Mebibytes)
             .promised(64.0)
             .beside("psad", psad.map(|(_, usage)| mib(usage))),
         Figure::less("resident, 10 × the lines", mib(long), Unit::Mebibytes).promised(64.0),
-        Figure::less("resident, 10 × the lines and sources", mib(wide), Unit::Mebibytes)
-            .promised(64.0)
-            .noted(format!("{} lines of {} sources, most of them offenders", 10 * LINES, 10 * SOURCES)),
+        Figure::less("resident, 10 × the lines and sources", mib(wide), Unit::Mebibytes).promised(64.0).noted(format!(
+            "{} lines of {} sources, most of them offenders",
+            10 * LINES,
+            10 * SOURCES
+        )),
     ])
 }
 

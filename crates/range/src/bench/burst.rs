@@ -81,11 +81,13 @@ fn send(weapon: &RawSocket, round: &[Vec<u8>]) -> io::Result<()> {
 fn collect(watch: &mut Watch, start: u64) -> io::Result<(usize, u64)> {
     let attackers: HashSet<Key> = (0..ATTACKERS).map(|n| Key::from(std::net::IpAddr::V4(arena::attacker(n)))).collect();
     let (mut seen, mut ended) = (HashSet::new(), start);
-    while seen.len() < attackers.len() && watch.wait(QUIET, |_, element| {
-        if attackers.contains(&element.key) && seen.insert(element.key) {
-            ended = monotonic();
-        }
-    })? {}
+    while seen.len() < attackers.len()
+        && watch.wait(QUIET, |_, element| {
+            if attackers.contains(&element.key) && seen.insert(element.key) {
+                ended = monotonic();
+            }
+        })?
+    {}
     Ok((seen.len(), ended))
 }
 

@@ -153,7 +153,13 @@ fn grouped(value: f64) -> String {
 
 /// All figures as a table, with the notes below.
 pub fn table(figures: &[Figure]) -> String {
-    let columns = [("figure", Side::Left), ("promise", Side::Left), ("measured", Side::Right), ("kept", Side::Left), ("peers in the same run", Side::Left)];
+    let columns = [
+        ("figure", Side::Left),
+        ("promise", Side::Left),
+        ("measured", Side::Right),
+        ("kept", Side::Left),
+        ("peers in the same run", Side::Left),
+    ];
     let mut table = Table::new(columns);
     for figure in figures {
         let kept = figure.kept.map_or("", |kept| if kept { "yes" } else { "NO" });

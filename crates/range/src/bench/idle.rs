@@ -51,13 +51,19 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
             .beside("sshguard", peer(sshguard, |f| f.pss_kib))
             .beside("fail2ban", peer(fail2ban, |f| f.pss_kib))
             .promised(25.0),
-        Figure::less("wake-ups in 20 s of idleness", woken as f64, Unit::Count)
-            .promised(0.0)
-            .noted(format!("voluntary context switches of all threads; sshguard {}, fail2ban {}", wakes(sshguard), wakes(fail2ban))),
+        Figure::less("wake-ups in 20 s of idleness", woken as f64, Unit::Count).promised(0.0).noted(format!(
+            "voluntary context switches of all threads; sshguard {}, fail2ban {}",
+            wakes(sshguard),
+            wakes(fail2ban)
+        )),
     ])
 }
 
-fn follower(context: &Context, program: &str, start: fn(&Context, &crate::namespace::Namespace) -> io::Result<Follower>) -> io::Result<Option<(Family, u64)>> {
+fn follower(
+    context: &Context,
+    program: &str,
+    start: fn(&Context, &crate::namespace::Namespace) -> io::Result<Follower>,
+) -> io::Result<Option<(Family, u64)>> {
     if !have(program) {
         return Ok(None);
     }

@@ -68,7 +68,9 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
 }
 
 fn spread(samples: &Option<Vec<u64>>) -> String {
-    samples.as_ref().map_or_else(|| "not there".to_owned(), |all| format!("{:.0}–{:.0}", quantile(all, 0.0) / 1e3, quantile(all, 1.0) / 1e3))
+    samples
+        .as_ref()
+        .map_or_else(|| "not there".to_owned(), |all| format!("{:.0}–{:.0}", quantile(all, 0.0) / 1e3, quantile(all, 1.0) / 1e3))
 }
 
 /// Nanoseconds, sorted.
@@ -88,7 +90,9 @@ fn riposte(context: &Context) -> io::Result<Vec<u64>> {
         sleep(PAUSE);
         let start = monotonic();
         weapon.send(last, VICTIM)?;
-        samples.push(await_element(&mut watch, from, start)?.ok_or_else(|| io::Error::other(format!("{from} was not blocked: {:?}", daemon.log)))?);
+        samples.push(
+            await_element(&mut watch, from, start)?.ok_or_else(|| io::Error::other(format!("{from} was not blocked: {:?}", daemon.log)))?,
+        );
         sleep(PAUSE);
     }
     daemon.end()?;

@@ -49,8 +49,9 @@ pub const GROUPS: [(&str, Measure); 6] = [
 impl Context {
     fn new(options: &Options) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        let riposte = fs::canonicalize(&options.riposte)
-            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", options.riposte.display())))?;
+        let riposte = fs::canonicalize(&options.riposte).map_err(|e| {
+            io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", options.riposte.display()))
+        })?;
         let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
         // The daemon's children without privilege must be able to reach their folder in it.
         fs::DirBuilder::new().mode(0o755).create(&folder)?;
@@ -81,7 +82,10 @@ pub const ENCLOSED: &str = "--enclosed";
 /// If it can't be started.
 pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
     if !sys::identity::is_privileged() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the benchmark makes network namespaces: run it as root (`make bench`)"));
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "the benchmark makes network namespaces: run it as root (`make bench`)",
+        ));
     }
     let mut command = Command::new("unshare");
     command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);

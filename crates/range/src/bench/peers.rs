@@ -70,7 +70,10 @@ impl Follower {
     /// SSHGuard with its nftables backend.
     pub fn sshguard(context: &Context, namespace: &Namespace) -> io::Result<Self> {
         let folder = context.folder("sshguard")?;
-        fs::write(folder.join("sshguard.conf"), "BACKEND=/usr/libexec/sshguard/sshg-fw-nft-sets\nTHRESHOLD=30\nBLOCK_TIME=120\nDETECTION_TIME=1800\n")?;
+        fs::write(
+            folder.join("sshguard.conf"),
+            "BACKEND=/usr/libexec/sshguard/sshg-fw-nft-sets\nTHRESHOLD=30\nBLOCK_TIME=120\nDETECTION_TIME=1800\n",
+        )?;
         let script = format!(
             "{PRIVATE} && mount --bind {0}/sshguard.conf /etc/sshguard/sshguard.conf && exec sshguard {0}/auth.log",
             folder.display()
@@ -85,7 +88,10 @@ impl Follower {
         crate::namespace::run("cp", [Path::new("-r"), Path::new("/etc/fail2ban"), &config])?;
         fs::write(config.join("fail2ban.local"), "[DEFAULT]\ndbfile = None\n")?;
         // There is no name server here; without these it would wait for one.
-        let jail = format!("[DEFAULT]\nusedns = no\nignoreself = false\nbanaction = nftables\nbackend = auto\n[sshd]\nenabled = true\nmaxretry = 5\nlogpath = {}/auth.log\n", folder.display());
+        let jail = format!(
+            "[DEFAULT]\nusedns = no\nignoreself = false\nbanaction = nftables\nbackend = auto\n[sshd]\nenabled = true\nmaxretry = 5\nlogpath = {}/auth.log\n",
+            folder.display()
+        );
         fs::write(config.join("jail.local"), jail)?;
         // Debian's own file there says where its jails get their logs from on Debian: the journal.
         let _ = fs::remove_dir_all(config.join("jail.d"));
@@ -114,7 +120,8 @@ impl Follower {
         let mut start = monotonic();
         for n in 0..self.lines {
             let (pid, port) = (900 + n, 40_000 + n);
-            let line = format!("{} gate sshd[{pid}]: Failed password for invalid user admin from {address} port {port} ssh2\n", stamp.trim());
+            let line =
+                format!("{} gate sshd[{pid}]: Failed password for invalid user admin from {address} port {port} ssh2\n", stamp.trim());
             start = monotonic();
             self.file.write_all(line.as_bytes())?;
         }

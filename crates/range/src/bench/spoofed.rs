@@ -42,7 +42,10 @@ pub fn measure(_: &Context) -> io::Result<Vec<Figure>> {
     Ok(vec![
         Figure::less("detectors, 10,000,000 forged sources", mib(detectors.memory_used()), Unit::Mebibytes)
             .promised(mib(detectors.memory_bound()))
-            .noted(format!("memory used, promised the stated bound; {charges} charges in all, {:.0} events a second", FORGED as f64 / secs)),
+            .noted(format!(
+                "memory used, promised the stated bound; {charges} charges in all, {:.0} events a second",
+                FORGED as f64 / secs
+            )),
         Figure::more("real scanners found among them", f64::from(u8::from(found_after.is_some())), Unit::Count)
             .promised(1.0)
             .noted(format!("the one real scanner sent a probe between each {BETWEEN} forged ones and was convicted {found}")),
@@ -51,7 +54,8 @@ pub fn measure(_: &Context) -> io::Result<Vec<Figure>> {
 
 fn syn(n: u64, actor: IpAddr, port: u16) -> Event {
     let flags = Some(TcpFlags(TcpFlags::SYN));
-    let act = Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(port), flags, icmp: None, style: Some(Style::Syn) });
+    let act =
+        Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(port), flags, icmp: None, style: Some(Style::Syn) });
     let at = Time::from_nanos(1_700_000_000_000_000_000 + n * 100_000);
     Event { at, origin: Origin { sensor: 0, serial: n }, actor, target: Some(TARGET), act, trust: Trust::Spoofable, times: 1 }
 }

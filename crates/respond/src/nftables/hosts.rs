@@ -5,6 +5,7 @@ use super::{Nftables, fault, fault_of, timeout_millis};
 use crate::ranges::Family;
 use crate::skeleton::{BLOCK_SETS, BlockSet};
 use model::block::{Change, Fault, Outcome};
+use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use sys::nft::transaction::{ElementStep, Transaction};
@@ -84,10 +85,14 @@ fn work(at: usize, change: &Change, now: Time, can_destroy: bool) -> Option<Work
 impl Nftables {
     /// Carries out the changes of hash sets. Places of other changes stay `None`.
     pub(super) fn apply_hosts(&mut self, batch: &[Change], now: Time) -> Vec<Option<Outcome>> {
-        let can_destroy = self.can_destroy;
+        // Deleting first what can't be there takes a third of a restart's time. If something is there after all, the kernel refuses, and
+        // each change is asked about on its own.
+        self.filling &= batch.len() >= limits::BATCH_CHANGES;
+        let can_destroy = self.can_destroy && !self.filling;
         let mut list: Vec<Work> = batch.iter().enumerate().filter_map(|(at, change)| work(at, change, now, can_destroy)).collect();
         let mut outcomes = vec![None; batch.len()];
         if !self.try_all(&mut list) {
+            self.filling = false;
             // No change has more than two steps.
             for part in list.chunks_mut((self.table.answers_max() / 2).max(1)) {
                 self.try_singly(part);

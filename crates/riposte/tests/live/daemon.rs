@@ -45,6 +45,13 @@ pub fn command(args: &[&str]) -> Output {
     Command::new(RIPOSTE).args(args).stdin(Stdio::null()).output().expect("riposte can be started")
 }
 
+/// Copies the binary to where everybody can reach it. Another process does it: one that is written to can't be run, and every process that
+/// another test starts at that moment inherits what we write to.
+pub fn copy_for_everybody(to: &Path) {
+    let done = Command::new("install").args(["-m", "0755", RIPOSTE]).arg(to).status().expect("install can be started");
+    assert!(done.success());
+}
+
 /// What a command printed, both ways.
 pub fn said(output: &Output) -> String {
     [output.stdout.as_slice(), output.stderr.as_slice()].map(String::from_utf8_lossy).concat()
@@ -76,10 +83,11 @@ impl Daemon {
         Daemon::start_in(folder(), host, config, &[])
     }
 
-    /// The same in a folder that is there already, with a program in front that starts it (such as `unshare -m`).
+    /// The same in a folder that is there already (the store's is not, nor the one above it), with a program in front that starts it (such as `unshare -m`).
     pub fn start_in(folder: TempDir, host: &Namespace, config: &str, before: &[&str]) -> Daemon {
         let place = folder.path().display().to_string();
-        let config = format!("[store]\npath = \"{place}/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
+        let config =
+            format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
         fs::write(folder.path().join("config.toml"), config).expect("writable");
         let child = spawn(folder.path(), host.name(), before);
         let mut daemon = Daemon { folder, namespace: host.name().to_owned(), child, expected_errors: Vec::new() };

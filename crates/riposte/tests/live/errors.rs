@@ -1,10 +1,9 @@
 //! What can be wrong at the start: one clear line each, an exit code, nothing left behind.
 
-use crate::daemon::{Daemon, RIPOSTE, command, folder, is_in_set, network, said, scan_lines, until};
+use crate::daemon::{Daemon, RIPOSTE, command, copy_for_everybody, folder, is_in_set, network, said, scan_lines, until};
 use range::namespace::Namespace;
 use range::network::VICTIM;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -57,25 +56,27 @@ fn what_prevents_the_start_is_told_in_one_line() {
 }
 
 fn complains(host: &Namespace, config: &Path, parts: &[&str]) {
+    let pids = || range::namespace::run("ip", ["netns", "pids", host.name()]).unwrap();
+    let running = pids();
     let output = run(host, config);
     let (line, name) = (said(&output), config.display());
     assert_eq!(output.status.code(), Some(1), "{name}: {line}");
-    let complaint: Vec<&str> = line.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN ")).collect();
-    assert_eq!(complaint.len(), 1, "{name}: {line}");
-    assert!(complaint[0].starts_with("riposte: "), "{name}: {line}");
+    let complaints = line.lines().filter(|line| !line.contains(" INFO ") && !line.contains(" WARN "));
+    let (last, before): (Vec<&str>, Vec<&str>) = complaints.partition(|line| line.starts_with("riposte: "));
+    assert_eq!(last.len(), 1, "{name}: {line}");
+    // Only a child can say why it could not start.
+    assert_eq!(before.len(), usize::from(last[0].contains("see the line above")), "{name}: {line}");
     for part in parts {
         assert!(line.contains(part), "{name}: '{part}' is not in: {line}");
     }
-    let left = range::namespace::run("ip", ["netns", "pids", host.name()]).unwrap();
-    assert_eq!(left.trim(), "", "{name}: something is left running");
+    assert_eq!(pids(), running, "{name}: something is left running");
 }
 
 #[test]
 fn without_privilege_it_says_so() {
     let folder = folder();
     let binary = folder.path().join("riposte");
-    fs::copy(RIPOSTE, &binary).unwrap();
-    fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+    copy_for_everybody(&binary);
     let mut command = Command::new("setpriv");
     let output = command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&binary).arg("run").output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -90,9 +91,13 @@ fn a_second_one_is_told_of_the_first() {
     complains(&network.insider, &daemon.path("config.toml"), &["riposte is running already", "/sock is answered"]);
     // Also with a socket of its own.
     let place = daemon.path("").display().to_string();
-    let config = format!("[store]\npath = \"{place}store\"\n[control]\nsocket = \"{place}sock2\"\n");
+    let config = format!("[store]\npath = \"{place}var/store\"\n[control]\nsocket = \"{place}sock2\"\n");
     fs::write(daemon.path("second.toml"), config).unwrap();
     complains(&network.insider, &daemon.path("second.toml"), &["store is in use", "is riposte running already?"]);
+    // Also with a store of its own: there is one table in one network namespace.
+    let config = format!("[store]\npath = \"{place}var/other\"\n[control]\nsocket = \"{place}sock2\"\n");
+    fs::write(daemon.path("third.toml"), config).unwrap();
+    complains(&network.victim, &daemon.path("third.toml"), &["riposte is running already in this network namespace"]);
     assert_eq!(daemon.blocked(), ["192.0.2.1"]);
 }
 
@@ -118,10 +123,10 @@ fn a_damaged_ledger_is_set_aside_and_the_watch_goes_on() {
     daemon.text(&["block", "192.0.2.1"]);
     until("the kernel has it", || is_in_set(&network.victim, "blocked4", "192.0.2.1").then_some(()));
     assert!(daemon.end().success());
-    fs::write(daemon.path("store/riposte.db"), "this is no database, and was one once ".repeat(1_000)).unwrap();
+    fs::write(daemon.path("var/store/riposte.db"), "this is no database, and was one once ".repeat(1_000)).unwrap();
     daemon.expect_error("the ledger is damaged: it was set aside and a new one is begun");
     daemon.start_again();
-    let store = fs::read_dir(daemon.path("store")).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let store = fs::read_dir(daemon.path("var/store")).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     assert!(store.into_iter().any(|name| name.starts_with("riposte.db.corrupt-")));
     assert!(daemon.log().contains("the ledger is damaged"), "{}", daemon.log());
     // What it had blocked stays blocked, in the kernel's keeping; and it goes on.

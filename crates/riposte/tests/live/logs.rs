@@ -1,7 +1,7 @@
 //! Every kind of log, as riposte follows it for its whole life: rotated, cut short, late, through a pipe, a socket, the kernel's ring.
 
-use crate::daemon::{Daemon, folder, line, network, scan_lines};
-use range::network::VICTIM;
+use crate::daemon::{Daemon, folder, line, network, runs, scan_lines, signal, until};
+use range::network::{Network, VICTIM};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
@@ -109,6 +109,34 @@ fn pipes_sockets_and_the_kernels_ring_are_read() {
     }
     daemon.wait_until_figure_of_at_least("kernel ring", "not by the kernel", 6);
     assert_eq!(daemon.blocked(), [30, 31, 32, 34].map(attacker));
+}
+
+/// The process in this namespace whose command line has this in it.
+fn process(network: &Network, part: &str) -> Option<u64> {
+    let pids = range::namespace::run("ip", ["netns", "pids", network.victim.name()]).ok()?;
+    let named = |pid: &u64| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.replace('\0', " ").contains(part));
+    pids.lines().filter_map(|pid| pid.trim().parse().ok()).find(named)
+}
+
+#[test]
+fn the_journal_is_read_by_a_process_without_privilege() {
+    let network = network("journal", 0);
+    let mut daemon = Daemon::start(&network.victim, "[[sense.log]]\nkind = \"journal\"\n");
+    daemon.expect_error("the log's source has ended");
+    let only_the_kernels = "/journalctl -f -n 0 -o export _TRANSPORT=kernel";
+    let reader = until("journalctl runs", || process(&network, only_the_kernels));
+    let status = fs::read_to_string(format!("/proc/{reader}/status")).unwrap();
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    assert!(!line("Uid:").split('\t').any(|uid| uid == "0"), "{status}");
+    assert_eq!((line("CapEff:"), line("NoNewPrivs:")), ("0000000000000000".into(), "1".into()), "{status}");
+
+    // It may die; then it is started again, with its sensor.
+    signal("KILL", reader as u32);
+    let again = until("journalctl runs again", || process(&network, only_the_kernels).filter(|pid| *pid != reader));
+    until("so does the sensor", || daemon.sensor_figure("journal", "lines"));
+    // It must not be left behind.
+    daemon.kill();
+    until("journalctl is gone", || (!runs(again)).then_some(()));
 }
 
 #[test]

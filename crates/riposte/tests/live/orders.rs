@@ -1,8 +1,6 @@
 //! An operator's orders, and who may give them.
 
-use crate::daemon::{Daemon, is_in_set, network, said, set, until};
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use crate::daemon::{Daemon, copy_for_everybody, is_in_set, network, said, set, until};
 use std::process::{Command, Output};
 
 /// User and group `nobody`, `nogroup` on Debian.
@@ -30,6 +28,10 @@ fn operators_block_and_unblock_addresses_and_prefixes() {
     let line = &daemon.json(&["list"])[0];
     assert_eq!((&line["why"], &line["charge"]), (&"an operator's order: abuse report 4711".into(), &serde_json::Value::Null));
     assert!(daemon.text(&["explain", "198.51.100.200"]).starts_with("198.51.100.200 is blocked with 198.51.100.0/24 until "));
+
+    // Lifted alone, it is blocked with the range still.
+    daemon.text(&["block", "198.51.100.7"]);
+    assert!(daemon.text(&["unblock", "198.51.100.7"]).contains("still blocked as part of 198.51.100.0/24"));
 
     // The bits behind the length don't count, and a mapped address is the IPv4 one.
     assert_eq!(daemon.json_one(&["unblock", "198.51.100.77/24"])["changed"], 1);
@@ -85,8 +87,7 @@ fn as_nobody(daemon: &Daemon, args: &[&str]) -> Output {
     // The test's own binary may lie where nobody else can reach it.
     let binary = daemon.path("riposte");
     if !binary.exists() {
-        fs::copy(crate::daemon::RIPOSTE, &binary).unwrap();
-        fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+        copy_for_everybody(&binary);
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(binary).args(args);

@@ -1,6 +1,6 @@
 //! What survives the end of riposte or of one of its processes: the blocks, the strikes, the allowances; and that nothing else does.
 
-use crate::daemon::{Daemon, is_in_set, network, runs, scan_lines, set, signal, until};
+use crate::daemon::{Daemon, is_in_set, network, runs, scan_lines, set, signal, text, until};
 use range::namespace::Namespace;
 use range::network::{VICTIM, attacker_address};
 
@@ -89,6 +89,10 @@ fn who_goes_on_after_his_block_is_blocked_again() {
         until("the block is over", || daemon.blocked().is_empty().then_some(()));
     }
     assert_eq!(daemon.figure("blocks expired"), 3);
+    let history = daemon.json(&["history", "192.0.2.1"]);
+    let blocked: Vec<String> = history.iter().filter(|line| line["decision"] == "block").map(|line| text(&line["why"])).collect();
+    assert_eq!(blocked.len(), 3);
+    assert!(blocked.iter().zip(1..).all(|(why, n)| why.ends_with(&format!("strike {n}"))), "{blocked:?}");
 }
 
 #[test]
