@@ -149,6 +149,36 @@ impl Diag {
         Ok(connections)
     }
 
+    /// Whether a socket waits for what comes to this local TCP or UDP address from there: a listener, or that very connection.
+    /// The kernel looks it up as it would for a packet: some microseconds, however many sockets there are.
+    pub fn is_answered(&mut self, protocol: u8, local: SocketAddr, peer: SocketAddr) -> Result<bool, NetlinkError> {
+        let mut id = [0; ID_BYTES];
+        // For UDP the kernel reads the two ends the other way round ("swapped for historical reasons", net/ipv4/udp_diag.c).
+        let (one, other) = if protocol == libc::IPPROTO_UDP as u8 { (peer, local) } else { (local, peer) };
+        id[..2].copy_from_slice(&one.port().to_be_bytes());
+        id[2..4].copy_from_slice(&other.port().to_be_bytes());
+        for (addr, at) in [(one.ip(), 4), (other.ip(), 20)] {
+            match addr {
+                IpAddr::V4(v4) => id[at..at + 4].copy_from_slice(&v4.octets()),
+                IpAddr::V6(v6) => id[at..at + 16].copy_from_slice(&v6.octets()),
+            }
+        }
+        // INET_DIAG_NOCOOKIE: any socket with this id.
+        id[40..].fill(0xff);
+        let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
+        self.begin();
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        let mut message = Message::begin(&mut self.request, SOCK_DIAG_BY_FAMILY, flags, self.sequence);
+        message.put_raw(&request(family, i32::from(protocol), u32::MAX, &id));
+        message.finish()?;
+        let mut found = false;
+        match self.socket.request(&self.request, self.sequence, &mut self.answer, |_| found = true) {
+            Ok(()) => Ok(found),
+            Err(error) if error.errno() == Some(libc::ENOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Ends every TCP connection with a peer in this prefix, half-open ones too; the kernel itself picks them out.
     /// Returns how many. Needs CAP_NET_ADMIN and a kernel that can (`EOPNOTSUPP` else).
     pub fn destroy_peer(&mut self, addr: IpAddr, bits: u8) -> Result<usize, NetlinkError> {
@@ -299,6 +329,27 @@ mod tests {
         assert!(listeners.contains(&listener(libc::IPPROTO_UDP, udp.local_addr().unwrap())));
         assert!(!listeners.contains(&listener(libc::IPPROTO_UDP, client.local_addr().unwrap())));
         assert!(listeners.is_sorted());
+    }
+
+    #[test]
+    fn a_packet_is_answered_where_somebody_listens() {
+        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wildcard = TcpListener::bind("[::]:0").unwrap();
+        let udp = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let peer: SocketAddr = "127.0.0.9:40000".parse().unwrap();
+        let peer6: SocketAddr = "[::1]:40000".parse().unwrap();
+        let on = |addr: &str, port: u16| SocketAddr::new(addr.parse().unwrap(), port);
+        let (tcp_protocol, udp_protocol) = (libc::IPPROTO_TCP as u8, libc::IPPROTO_UDP as u8);
+        let mut diag = Diag::open().unwrap();
+        let mut ask = |protocol, local, peer| diag.is_answered(protocol, local, peer).unwrap();
+        assert!(ask(tcp_protocol, tcp.local_addr().unwrap(), peer));
+        assert!(ask(tcp_protocol, on("127.0.0.1", wildcard.local_addr().unwrap().port()), peer), "a listener for both families");
+        assert!(ask(tcp_protocol, on("::1", wildcard.local_addr().unwrap().port()), peer6));
+        assert!(ask(udp_protocol, on("127.0.0.1", udp.local_addr().unwrap().port()), peer));
+        assert!(!ask(tcp_protocol, closed, peer));
+        assert!(!ask(udp_protocol, closed, peer));
+        assert!(!ask(tcp_protocol, on("127.0.0.2", tcp.local_addr().unwrap().port()), peer), "on another address only");
     }
 
     #[test]

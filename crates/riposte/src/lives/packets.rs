@@ -1,24 +1,34 @@
 //! The packet sensor: reads what the kernel hands over by NFLOG, tells the judge. Holds no privilege; follows which ports
 //! have listeners, but only while packets come, so that an idle machine stays asleep.
 
-use super::{Start, channel, channel::Channel, enter, now, own, unprivileged_user};
+use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use link::message::{Counter, Message, PortMap};
-use model::event::Event;
+use model::event::{Act, Event, Probe};
 use model::limits;
 use model::net::Protocol;
 use model::time::Time;
 use sense::facts::Harmless;
 use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
+use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::diag::Diag;
 use sys::fd::{Interest, Poller};
+use sys::netlink::NetlinkError;
 use sys::nflog::Nflog;
 use sys::sandbox::Profile;
 
-/// The listeners are looked at again at most this often.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// All listeners are listed again at most this often, while packets come: for ports that were closed since.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The warden is told of newly open ports at most this often; until then we know them ourselves.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long a port that was found closed is taken for closed: a flood must not make us ask the kernel for each of its packets, and
+/// nobody opens a port and has five clients turned away within this time.
+const CLOSED_FOR: Duration = Duration::from_millis(50);
+/// Ports whose being closed is remembered. At the bound all are forgotten and asked for again.
+const CLOSED: usize = 4_096;
 const WARDEN: u64 = 1;
 const JUDGE: u64 = 2;
 const NFLOG: u64 = 3;
@@ -34,8 +44,13 @@ struct Packets {
     diag: Diag,
     sensor: PacketSensor,
     open: OpenPorts,
-    looked: Option<Time>,
+    looked: Time,
+    closed: HashMap<(Protocol, u16), Time>,
+    /// Whether the warden has not been told of all open ports, and when it was told last.
+    untold: bool,
+    told: Time,
     looks: u64,
+    asked: u64,
     looks_failed: u64,
     events_dropped: u64,
 }
@@ -56,12 +71,17 @@ pub fn run(start: Start) -> Result<(), String> {
         diag: Diag::from_fd(diag),
         sensor: PacketSensor::new(slot, ephemeral),
         open: OpenPorts::default(),
-        looked: None,
+        looked: monotonic(),
+        closed: HashMap::new(),
+        untold: false,
+        told: Time::EPOCH,
         looks: 0,
+        asked: 0,
         looks_failed: 0,
         events_dropped: 0,
     };
-    packets.look(now())?;
+    // Without the list every port would count as closed: that is no state to begin in.
+    packets.look().map_err(|e| format!("listening sockets: {e}"))?;
     packets.watch().map_err(|e| e.to_string())
 }
 
@@ -73,7 +93,9 @@ impl Packets {
         poller.add(self.nflog.as_fd(), NFLOG, Interest::Read)?;
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
-            poller.wait(None, &mut ready)?;
+            self.tell_ports()?;
+            let patience = self.untold.then(|| self.told.after(TELL_EVERY).since(monotonic()));
+            poller.wait(patience, &mut ready)?;
             for event in &ready {
                 match event.token {
                     // The warden asks nothing of a packet sensor: readable means that it has gone.
@@ -93,7 +115,13 @@ impl Packets {
                             return Ok(());
                         }
                     }
-                    _ => self.read(now())?,
+                    _ => {
+                        self.read(now())?;
+                        // Behind what is urgent.
+                        if monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
+                            self.looks_failed += 1;
+                        }
+                    }
                 }
             }
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
@@ -117,7 +145,7 @@ impl Packets {
                 return Ok(());
             }
             if !events.is_empty() {
-                self.drop_newly_open(&mut events, at)?;
+                events.retain(|event| !self.is_open_by_now(event));
                 self.tell(&mut events)?;
             }
         }
@@ -125,40 +153,63 @@ impl Packets {
     }
 
     /// A port may have got its listener since we last looked: nobody is charged for knocking there.
-    fn drop_newly_open(&mut self, events: &mut Vec<Event>, at: Time) -> io::Result<()> {
-        if self.looked.is_some_and(|looked| at.since(looked) < LOOK_EVERY && at >= looked) {
-            return Ok(());
+    fn is_open_by_now(&mut self, event: &Event) -> bool {
+        let (Act::Probe(Probe { protocol: protocol @ (Protocol::TCP | Protocol::UDP), port: Some(port), source_port, .. }), Some(target)) =
+            (event.act, event.target)
+        else {
+            return false;
+        };
+        if self.open.contains(protocol, port) {
+            return true;
         }
-        self.look(at).map_err(io::Error::other)?;
-        let open = &self.open;
-        events.retain(|event| match event.act {
-            model::event::Act::Probe(probe) => !probe.port.is_some_and(|port| open.contains(probe.protocol, port)),
-            model::event::Act::Reached { .. } => true,
-        });
-        Ok(())
-    }
-
-    fn look(&mut self, at: Time) -> Result<(), String> {
-        self.looks += 1;
-        let first = self.looked.is_none();
-        self.looked = Some(at);
-        let listeners = match self.diag.listening() {
-            Ok(listeners) => listeners,
-            // Without the list every port would count as closed: at the start that is no state to begin in.
-            Err(error) if first => return Err(format!("listening sockets: {error}")),
+        let at = monotonic();
+        if self.closed.get(&(protocol, port)).is_some_and(|since| at.since(*since) < CLOSED_FOR) {
+            return false;
+        }
+        self.asked += 1;
+        let peer = SocketAddr::new(event.actor, source_port.unwrap_or(0));
+        match self.diag.is_answered(protocol.0, SocketAddr::new(target, port), peer) {
+            Ok(true) => {
+                self.open.insert(protocol, port);
+                self.untold = true;
+                true
+            }
+            Ok(false) => {
+                if self.closed.len() >= CLOSED {
+                    self.closed.clear();
+                }
+                self.closed.insert((protocol, port), at);
+                false
+            }
+            // Who can't be asked is no reason to charge anybody less or more: what was listed last counts.
             Err(_) => {
                 self.looks_failed += 1;
-                return Ok(());
+                false
             }
-        };
+        }
+    }
+
+    /// Lists all listeners.
+    fn look(&mut self) -> Result<(), NetlinkError> {
+        self.looks += 1;
+        self.looked = monotonic();
+        let listeners = self.diag.listening()?;
         // A service on the loopback address is closed to the network.
         let outside = listeners.iter().filter(|listener| !listener.addr.is_loopback());
         let open: OpenPorts = outside.map(|listener| (Protocol(listener.protocol), listener.port)).collect();
-        if first || open != self.open {
-            self.open = open;
+        self.untold |= self.looks == 1 || open != self.open;
+        self.open = open;
+        Ok(())
+    }
+
+    /// Tells the warden of the open ports, if they have changed and it was not told just now.
+    fn tell_ports(&mut self) -> io::Result<()> {
+        let at = monotonic();
+        if self.untold && at.since(self.told) >= TELL_EVERY {
             let map = |protocol| PortMap::new(self.open.iter(protocol));
             let message = Message::OpenPorts { tcp: map(Protocol::TCP), udp: map(Protocol::UDP) };
-            self.warden.send(&message).map_err(|e| e.to_string())?;
+            (self.untold, self.told) = (false, at);
+            self.warden.send(&message)?;
         }
         Ok(())
     }
@@ -205,8 +256,9 @@ impl Packets {
             ("malformed", counts.malformed),
             ("to open ports", counts.open),
             ("events dropped, judge too slow", self.events_dropped),
-            ("looks at listening sockets", self.looks),
-            ("looks that failed", self.looks_failed),
+            ("listings of listening sockets", self.looks),
+            ("ports asked for", self.asked),
+            ("answers about sockets that failed", self.looks_failed),
         ];
         let named = figures.into_iter().map(|(name, value)| Counter { name: name.into(), value });
         let harmless = Harmless::ALL.into_iter().zip(counts.harmless).filter(|(_, value)| *value > 0);
