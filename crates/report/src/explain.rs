@@ -9,6 +9,7 @@ use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
 use crate::table::{WIDTH, count, wrap};
 use crate::time::Readable;
+use model::decision::WatchReason;
 use serde::{Deserialize, Serialize};
 
 /// Charges that the text shows, the latest; JSON has all of them.
@@ -188,27 +189,43 @@ impl Explanation {
         let length = entry.seconds.map_or_else(String::new, |secs| format!(" for {}", Human(secs)));
         let decided = match entry.decision.as_str() {
             "block" => format!("was blocked{length}"),
+            "watch" if entry.why == WatchReason::Standing.word() => {
+                return Some(format!(
+                    "At {} it was charged again, with a {} at level {}; its block was left as it stood.{}",
+                    Readable(entry.at.0),
+                    entry.charge,
+                    entry.level,
+                    self.say_strikes()
+                ));
+            }
             "watch" => format!("was watched{length} and not blocked"),
             "exempt" => "was left alone, being exempt".to_owned(),
             "refuse" => "was not blocked".to_owned(),
             _ => "was left as it was".to_owned(),
         };
         let when = Readable(entry.at.0);
-        let mut text = format!("At {when} it was charged with a {} at level {} and {decided}: {}.", entry.charge, entry.level, entry.why);
-        if self.strikes > 0 {
-            text += &format!(
-                " {} {} remembered against it.",
-                count(u64::from(self.strikes), "offence"),
-                if self.strikes == 1 { "is" } else { "are" }
-            );
+        let strikes = self.say_strikes();
+        Some(format!("At {when} it was charged with a {} at level {} and {decided}: {}.{strikes}", entry.charge, entry.level, entry.why))
+    }
+
+    fn say_strikes(&self) -> String {
+        match self.strikes {
+            0 => String::new(),
+            1 => " 1 offence is remembered against it.".to_owned(),
+            n => format!(" {} are remembered against it.", count(u64::from(n), "offence")),
         }
-        Some(text)
     }
 
     /// The text for people: sentences, then the latest charges as a table.
     pub fn text(&self) -> String {
-        let paragraphs =
-            [Some(self.verdict.clone()), self.say_deeds(), self.say_belief(), self.say_decision(), self.say_turn(), Some(self.what_next.clone())];
+        let paragraphs = [
+            Some(self.verdict.clone()),
+            self.say_deeds(),
+            self.say_belief(),
+            self.say_decision(),
+            self.say_turn(),
+            Some(self.what_next.clone()),
+        ];
         let mut text = String::new();
         for paragraph in paragraphs.into_iter().flatten().filter(|paragraph| !paragraph.is_empty()) {
             text.push_str(&wrap(&escape::text(&paragraph, 2_000), WIDTH));

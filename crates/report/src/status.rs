@@ -152,8 +152,16 @@ impl StatusReport {
             ("NO NEW PRIVS", Side::Left),
             ("CAPABILITIES", Side::Left),
         ]);
+        let mut below = String::new();
         for process in &self.processes {
-            let capabilities = if process.capabilities.is_empty() { "none".to_owned() } else { process.capabilities.iter().map(|name| name.strip_prefix("cap_").unwrap_or(name)).collect::<Vec<_>>().join(" ") };
+            let names: Vec<&str> = process.capabilities.iter().map(|name| name.strip_prefix("cap_").unwrap_or(name)).collect();
+            let capabilities = match names.len() {
+                0 => "none".to_owned(),
+                n => {
+                    let _ = writeln!(below, "{} may {}.", escape::text(&process.life, WORD_CHARS), escape::text(&names.join(", "), 400));
+                    format!("{n}, see below")
+                }
+            };
             table.row([
                 escape::text(&process.life, WORD_CHARS),
                 process.pid.to_string(),
@@ -165,13 +173,18 @@ impl StatusReport {
                 escape::text(&capabilities, 400),
             ]);
         }
-        table.text()
+        format!("{}{below}", table.text())
     }
 
     fn sensors_text(&self) -> String {
         let mut table = Table::new([("SENSOR", Side::Left), ("KIND", Side::Left), ("STATE", Side::Left), ("FIGURES", Side::Left)]);
         for sensor in &self.sensors {
-            let figures: Vec<String> = sensor.counters.iter().filter(|(_, number)| *number > 0).map(|(name, number)| format!("{name} {}", thousands(*number))).collect();
+            let figures: Vec<String> = sensor
+                .counters
+                .iter()
+                .filter(|(_, number)| *number > 0)
+                .map(|(name, number)| format!("{name} {}", thousands(*number)))
+                .collect();
             table.row([
                 escape::text(&sensor.name, WORD_CHARS),
                 escape::text(&sensor.kind, WORD_CHARS),
@@ -189,7 +202,11 @@ impl StatusReport {
             table.row([escape::text(name, WORD_CHARS), thousands(*number)]);
         }
         let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text()) };
-        if zero.is_empty() { table } else { format!("{table}{} at 0 (riposte status --json shows all).\n", count(zero.len() as u64, "figure")) }
+        if zero.is_empty() {
+            table
+        } else {
+            format!("{table}{} at 0 (riposte status --json shows all).\n", count(zero.len() as u64, "figure"))
+        }
     }
 
     fn exemptions_text(&self) -> String {

@@ -276,9 +276,10 @@ A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifte
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
 
 PROCESS       PID  UID  MEMORY  SECCOMP  LANDLOCK  NO NEW PRIVS  CAPABILITIES
-warden        801    0  5.0 MB  filter   ABI 5     yes           CAP_NET_ADMIN
+warden        801    0  5.0 MB  filter   ABI 5     yes           1, see below
 sensor nflog  802  998  5.0 MB  filter   ABI 5     yes           none
 judge         803  998  5.0 MB  filter   ABI 5     yes           none
+warden may CAP_NET_ADMIN.
 
 SENSOR  KIND   STATE      FIGURES
 nflog   nflog  listening  packets 12,345

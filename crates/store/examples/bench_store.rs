@@ -47,7 +47,7 @@ fn entry(id: u64) -> Entry {
         trust: Trust::Spoofable,
         evidence,
     };
-    Entry::Judged { offence, verdict: Verdict::Block { id: BlockId(id), expiry: Expiry::At(NOW) } }
+    Entry::Judged { offence, verdict: Verdict::Block { id: BlockId(id), expiry: Expiry::At(NOW), strike: 1 } }
 }
 
 fn batches(ids: std::ops::Range<u64>, mut each: impl FnMut(Vec<u64>) -> Result<(), store::error::Error>) -> Result<(), Box<dyn Error>> {

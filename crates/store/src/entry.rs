@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::key::{Columns, Key, TRUST, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
-use model::block::{BlockId, Expiry, Fault};
+use model::block::{Because, BlockId, Expiry, Fault};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
 use model::level::DangerLevel;
 use model::net::Prefix;
@@ -22,6 +22,8 @@ pub enum Verdict {
         id: BlockId,
         /// Until when.
         expiry: Expiry,
+        /// Which offence of this offender it was.
+        strike: u32,
     },
     /// A block that stood was given a later end.
     Extend {
@@ -48,12 +50,19 @@ pub enum Verdict {
 impl From<&Decision> for Verdict {
     fn from(decision: &Decision) -> Self {
         match decision {
-            Decision::Block(block) => Verdict::Block { id: block.id, expiry: block.expiry },
+            Decision::Block(block) => Verdict::Block { id: block.id, expiry: block.expiry, strike: strike(&block.because) },
             Decision::Extend { id, expiry, strike } => Verdict::Extend { id: *id, expiry: *expiry, strike: *strike },
             Decision::Watch { until, why } => Verdict::Watch { until: *until, why: *why },
             Decision::Exempt(reason) => Verdict::Exempt(*reason),
             Decision::Refuse(cap) => Verdict::Refuse(*cap),
         }
+    }
+}
+
+fn strike(because: &Because) -> u32 {
+    match because {
+        Because::Offence { strike, .. } => *strike,
+        Because::Operator { .. } => 0,
     }
 }
 
@@ -220,7 +229,9 @@ impl Fate {
         let number = |id: BlockId| Some(whole(id.0));
         match *entry {
             Entry::Judged { verdict, .. } => match verdict {
-                Verdict::Block { id, expiry } => Fate { kind: BLOCK, block: number(id), until: expiry_column(expiry), ..none },
+                Verdict::Block { id, expiry, strike } => {
+                    Fate { kind: BLOCK, block: number(id), until: expiry_column(expiry), strike: Some(strike), ..none }
+                }
                 Verdict::Extend { id, expiry, strike } => {
                     Fate { kind: EXTEND, block: number(id), until: expiry_column(expiry), strike: Some(strike), ..none }
                 }
@@ -280,7 +291,7 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
     let id = || row.number(4).map(BlockId);
     let until = || row.maybe_time(5).map(expiry_of);
     let verdict = match kind {
-        BLOCK => Verdict::Block { id: id()?, expiry: until()? },
+        BLOCK => Verdict::Block { id: id()?, expiry: until()?, strike: row.number(6)? },
         EXTEND => Verdict::Extend { id: id()?, expiry: until()?, strike: row.number(6)? },
         WATCH => Verdict::Watch { until: row.time(5)?, why: row.one_of(3, &WatchReason::ALL)? },
         EXEMPT => Verdict::Exempt(row.one_of(3, &ExemptReason::ALL)?),

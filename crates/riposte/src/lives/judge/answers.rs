@@ -51,8 +51,14 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
                 None => Reply::error(format!("{prefix} is not blocked")),
             },
-            1 => done(format!("{prefix} is unblocked"), 1),
-            n => done(format!("{n} blocks inside {prefix} are lifted"), n),
+            lifted => {
+                let said =
+                    if lifted == 1 { format!("{prefix} is unblocked") } else { format!("{lifted} blocks inside {prefix} are lifted") };
+                match judge.court.judge.standing_for(prefix.addr()) {
+                    Some(block) => done(format!("{said}, and still blocked as part of {}", block.scope.prefix()), lifted),
+                    None => done(said, lifted),
+                }
+            }
         }),
         Request::Allow { prefix, seconds } => with_prefix(&prefix, |prefix| {
             let until = seconds.map(|secs| now.after(Duration::from_secs(secs)));
@@ -184,7 +190,7 @@ fn history_line(entry: &Entry) -> HistoryLine {
 /// The decision again, from what the history keeps of it.
 fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict) -> Decision {
     match *verdict {
-        store::entry::Verdict::Block { id, expiry } => Decision::Block(Block {
+        store::entry::Verdict::Block { id, expiry, strike } => Decision::Block(Block {
             id,
             scope: model::block::Scope::Source(offence.offender),
             effect: model::block::Effect::Drop,
@@ -195,7 +201,7 @@ fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict) 
                 level: offence.level,
                 styles: offence.styles,
                 trust: offence.trust,
-                strike: 1,
+                strike,
             },
         }),
         store::entry::Verdict::Extend { id, expiry, strike } => Decision::Extend { id, expiry, strike },

@@ -86,6 +86,10 @@ pub fn run(config: Config) -> Result<(), String> {
     };
     warden.begin()?;
     let result = warden.watch();
+    if result.is_err() {
+        // Why is told in one line, without what each of the others has to say about the warden's end.
+        warden.kill();
+    }
     warden.end();
     result
 }
@@ -240,7 +244,7 @@ impl Warden {
             }
             let ward = &mut self.wards[index];
             if !ward.was_ready && !self.ending {
-                return Err(format!("{} could not start ({ended:?}): see the line above", ward.name));
+                return Err(format!("{} could not start: see the line above", ward.name));
             }
             if !done {
                 tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
@@ -434,6 +438,12 @@ impl Warden {
         ];
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));
         counters
+    }
+
+    fn kill(&mut self) {
+        for child in self.wards.iter().filter_map(|ward| ward.child.as_ref()) {
+            let _ = child.order(Order::Kill).and_then(|()| child.wait().map(drop));
+        }
     }
 
     /// Closes the links, which tells the children to end, and waits for them. The blocks stay: the kernel ends each on time.

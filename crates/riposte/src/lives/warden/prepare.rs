@@ -1,6 +1,6 @@
 //! Everything that takes privilege and is done before the watch: folders, sockets, descriptors for the children; and starting them.
 
-use super::slots::{self, Opened};
+use super::slots;
 use super::ward::Ward;
 use crate::config::{Config, LogSource};
 use crate::lives::channel::Channel;
@@ -9,11 +9,12 @@ use crate::lives::{CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
 use model::time::Time;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use sys::diag::Diag;
@@ -59,6 +60,8 @@ pub struct Prepared {
     listener: OwnedFd,
     nflog: Option<OwnedFd>,
     logs: Vec<LogSource>,
+    /// By slot: what is opened once and for all, while there is every privilege; a sensor that is started again goes on with it.
+    inputs: BTreeMap<u16, OwnedFd>,
     feeders: Vec<(u16, Child)>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
@@ -86,10 +89,12 @@ impl Prepared {
         make_folder(store, 0o700)?;
         if let Some(user) = user {
             chown(store, user.uid, user.gid)?;
-            // A ledger that another user's riposte left behind must be readable again.
-            for entry in fs::read_dir(store).into_iter().flatten().flatten() {
-                if entry.file_type().is_ok_and(|kind| kind.is_file()) {
-                    chown(&entry.path(), user.uid, user.gid)?;
+            // A ledger that another user's riposte left behind must be readable again. Only its own files, and none with a second name:
+            // whoever may write to this folder could have linked somebody else's file into it.
+            for suffix in ["", "-wal", "-journal"] {
+                let file = store.join(format!("riposte.db{suffix}"));
+                if fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file() && meta.nlink() == 1 && meta.uid() != user.uid) {
+                    chown(&file, user.uid, user.gid)?;
                 }
             }
         }
@@ -102,15 +107,15 @@ impl Prepared {
         });
         let nflog = nflog.transpose()?;
         // A log that can never be opened is told before anything starts.
-        for source in &config.logs {
-            if let LogSource::File { .. } = source {
-                slots::reopen(source)?;
-            }
+        let mut inputs = BTreeMap::new();
+        for (slot, source) in (1..).zip(&config.logs) {
+            inputs.extend(slots::open_for_good(source)?.map(|fd| (slot, fd)));
         }
         Ok(Prepared {
             listener: listener.into(),
             nflog,
             logs: config.logs.clone(),
+            inputs,
             feeders: Vec::new(),
             _lock: lock,
             sandbox: String::new(),
@@ -179,7 +184,10 @@ impl Prepared {
     }
 
     fn open_log(&mut self, slot: u16, config: &Config) -> Result<Option<OwnedFd>, String> {
-        let source = self.log(slot)?.clone();
+        if let Some(fd) = self.inputs.get(&slot) {
+            return copy(fd).map(Some);
+        }
+        let LogSource::Journal { .. } = self.log(slot)? else { return Ok(None) };
         // A feeder of an earlier life of this sensor has lost its pipe's reader; it must not be left behind.
         self.feeders.retain(|(of, feeder)| {
             if *of == slot {
@@ -187,9 +195,9 @@ impl Prepared {
             }
             *of != slot
         });
-        let Opened { fd, feeder } = slots::open(&source, config)?;
-        self.feeders.extend(feeder.map(|feeder| (slot, feeder)));
-        Ok(fd)
+        let (fd, feeder) = slots::start_journal(config).map_err(|e| e.to_string())?;
+        self.feeders.push((slot, feeder));
+        Ok(Some(fd))
     }
 
     fn log(&self, slot: u16) -> Result<&LogSource, String> {
@@ -221,8 +229,11 @@ fn copy(fd: &OwnedFd) -> Result<OwnedFd, String> {
     fd.try_clone().map_err(|e| e.to_string())
 }
 
+/// Makes a folder with this mode. Those on the way to it are for everybody to pass: the judge has to.
 fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| format!("can't make {}: {e}", path.display()))
+    let make = |path: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    let made = path.parent().map_or(Ok(()), |parent| make(parent, 0o755)).and_then(|()| make(path, mode));
+    made.map_err(|e| format!("can't make {}: {e}", path.display()))
 }
 
 fn chown(path: &Path, uid: u32, gid: u32) -> Result<(), String> {

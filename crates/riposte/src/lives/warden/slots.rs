@@ -10,15 +10,6 @@ use sys::process::{Child, Identity, Launch};
 /// Bits of a pipe or socket that riposte makes: its owner and group may write, nobody else.
 const MODE: u32 = 0o660;
 
-/// What a sensor is given when it starts.
-#[derive(Debug)]
-pub struct Opened {
-    /// Its descriptor; a followed file comes over the link instead.
-    pub fd: Option<OwnedFd>,
-    /// A program that feeds it and ends with it.
-    pub feeder: Option<Child>,
-}
-
 /// A log's name, for people.
 pub fn name(source: &LogSource) -> String {
     match source {
@@ -31,25 +22,21 @@ pub fn name(source: &LogSource) -> String {
     }
 }
 
-/// Opens what a sensor of this slot reads.
+/// Opens what the sensors of this slot read for as long as riposte runs. `None`: a followed file, which comes over the link each time it is
+/// opened again and is only looked at here, so that a path that can never be right is told at the start; and the journal.
 ///
 /// # Errors
 /// One line that says which log and why.
-pub fn open(source: &LogSource, config: &Config) -> Result<Opened, String> {
-    let fail = |error: std::io::Error| format!("{}: {error}", name(source));
+pub fn open_for_good(source: &LogSource) -> Result<Option<OwnedFd>, String> {
     let fd = match source {
-        // Looked at once here, so that a path that can never be right is told at the start.
-        LogSource::File { path, .. } => file::open_slot(path).map(|_| None).map_err(fail)?,
-        LogSource::Pipe { path, .. } => Some(pipe::open_pipe(path, MODE).map_err(fail)?),
-        LogSource::Kmsg { .. } => Some(kmsg::open_kmsg().map_err(fail)?),
-        LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => Some(syslog::open_unix(path, MODE).map_err(fail)?),
-        LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => Some(syslog::open_udp(*addr).map_err(fail)?),
-        LogSource::Journal { .. } => {
-            let (fd, feeder) = start_journal(config).map_err(fail)?;
-            return Ok(Opened { fd: Some(fd), feeder: Some(feeder) });
-        }
+        LogSource::File { path, .. } => file::open_slot(path).map(|_| None),
+        LogSource::Pipe { path, .. } => pipe::open_pipe(path, MODE).map(Some),
+        LogSource::Kmsg { .. } => kmsg::open_kmsg().map(Some),
+        LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => syslog::open_unix(path, MODE).map(Some),
+        LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => syslog::open_udp(*addr).map(Some),
+        LogSource::Journal { .. } => Ok(None),
     };
-    Ok(Opened { fd, feeder: None })
+    fd.map_err(|error| format!("{}: {error}", name(source)))
 }
 
 /// Opens a followed file again.
@@ -66,7 +53,10 @@ pub fn reopen(source: &LogSource) -> Result<file::FileSlot, String> {
 }
 
 /// journalctl as an unprivileged user in the group that may read the journal, its output into a pipe.
-fn start_journal(config: &Config) -> std::io::Result<(OwnedFd, Child)> {
+///
+/// # Errors
+/// Why it can't be started.
+pub fn start_journal(config: &Config) -> std::io::Result<(OwnedFd, Child)> {
     let (ours, theirs) = sys::process::output_pipe()?;
     sys::fd::set_nonblocking(ours.as_fd(), true)?;
     let user = super::super::unprivileged_user(&config.process.user).map_err(std::io::Error::other)?;
