@@ -15,6 +15,7 @@ use figure::Figure;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -47,15 +48,11 @@ pub const GROUPS: [(&str, Measure); 6] = [
 ];
 
 impl Context {
-    fn new(options: &Options) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
+    fn new(options: &Options, folder: &Path) -> io::Result<Self> {
         let riposte = fs::canonicalize(&options.riposte).map_err(|e| {
             io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", options.riposte.display()))
         })?;
-        let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
-        // The daemon's children without privilege must be able to reach their folder in it.
-        fs::DirBuilder::new().mode(0o755).create(&folder)?;
-        Ok(Context { riposte, folder })
+        Ok(Context { riposte, folder: folder.to_owned() })
     }
 
     /// A new folder for one purpose.
@@ -66,13 +63,7 @@ impl Context {
     }
 }
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Set for the program when it runs inside its private world.
+/// How the program is told that it runs inside its private world; the folder for its files follows.
 pub const ENCLOSED: &str = "--enclosed";
 
 /// Runs this program again in a world of its own: processes, mounts and `/run`, which the kernel takes down with the last process in it,
@@ -87,19 +78,29 @@ pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStat
             "the benchmark makes network namespaces: run it as root (`make bench`)",
         ));
     }
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    command.arg(std::env::current_exe()?).arg(ENCLOSED).args(arguments).status()
+    let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
+    // The daemon's children without privilege must be able to reach their folder in it.
+    fs::DirBuilder::new().mode(0o755).create(&folder)?;
+    // Ctrl-C ends this process alone: the one inside is the first of its world, and hears of no signal but the last.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    let status = command.arg(std::env::current_exe()?).arg(ENCLOSED).arg(&folder).args(arguments).status();
+    let _ = fs::remove_dir_all(&folder);
+    status
 }
 
-/// Measures and hands each group's figures to `tell`; only for a process that [`enclose`] has started. A group that fails is told on standard error, and the others go on.
+/// Measures and hands each group's figures to `tell`; only for a process that [`enclose`] has started, with the folder
+/// that it was given. A group that fails is told on standard error, and the others go on.
 ///
 /// # Errors
 /// If nothing can be measured at all, or something failed: then at the end.
-pub fn run(options: &Options, mut tell: impl FnMut(&[Figure])) -> io::Result<()> {
+pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&[Figure])) -> io::Result<()> {
+    if std::process::id() != 1 {
+        return Err(io::Error::other(format!("{ENCLOSED} is for riposte-bench's own use")));
+    }
     // The names of network namespaces are kept below /run: nobody else sees ours.
     crate::namespace::run("mount", ["-t", "tmpfs", "tmpfs", "/run"])?;
-    let context = Context::new(options)?;
+    let context = Context::new(options, folder)?;
     let wanted = |name: &str| options.only.as_ref().is_none_or(|word| name.contains(word.as_str()));
     let mut failed = Vec::new();
     for (name, measure) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {

@@ -16,14 +16,14 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    if !enclosed {
+    let Some(folder) = enclosed else {
         return match bench::enclose(std::env::args_os().skip(1)) {
             Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
             Err(error) => fail(&error),
         };
-    }
+    };
     let mut all = Vec::new();
-    let result = bench::run(&options, |figures| {
+    let result = bench::run(&options, &folder, |figures| {
         for figure in figures {
             match json {
                 true => println!("{}", serde_json::to_string(figure).unwrap_or_default()),
@@ -50,17 +50,18 @@ fn fail(error: &std::io::Error) -> ExitCode {
 struct Asked {
     options: Options,
     json: bool,
-    enclosed: bool,
+    /// The folder, if this is the process inside.
+    enclosed: Option<PathBuf>,
 }
 
 fn asked() -> Option<Asked> {
     let beside = std::env::current_exe().ok()?.with_file_name("riposte");
-    let mut asked = Asked { options: Options { riposte: beside, only: None }, json: false, enclosed: false };
+    let mut asked = Asked { options: Options { riposte: beside, only: None }, json: false, enclosed: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--json" => asked.json = true,
-            bench::ENCLOSED => asked.enclosed = true,
+            bench::ENCLOSED => asked.enclosed = Some(PathBuf::from(arguments.next()?)),
             "--only" => asked.options.only = Some(arguments.next()?),
             "--riposte" => asked.options.riposte = PathBuf::from(arguments.next()?),
             _ => return None,

@@ -7,7 +7,6 @@ use crate::lives::log::utc_offset;
 use crate::lives::now;
 use detect::Detector;
 use detect::detectors::Detectors;
-use detect::suspect::Suspect;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
@@ -67,7 +66,7 @@ impl Bench {
             judge: Judge::new(config.policy.clone()),
             offences: Vec::new(),
             decisions: HashMap::new(),
-            decisions_max: 2 * config.scan.tracked_sources,
+            decisions_max: config.scan.tracked_sources + config.scan.tracked_sources / 4,
             config_ignored: 0,
         }
     }
@@ -81,10 +80,12 @@ impl Bench {
         if self.offences.is_empty() {
             return;
         }
-        for offence in std::mem::take(&mut self.offences) {
+        let mut offences = std::mem::take(&mut self.offences);
+        for offence in offences.drain(..) {
             let (decision, _) = self.judge.judge(&offence, offence.at);
             self.keep(offence.offender, decision, offence.at);
         }
+        self.offences = offences;
     }
 
     /// Keeps the decision that tells most: a block rather than what came before or after it.
@@ -101,15 +102,22 @@ impl Bench {
         }
     }
 
-    fn offenders(&self) -> Vec<OffenderLine> {
-        self.detectors.suspects().into_iter().filter_map(|suspect| self.line(suspect)).collect()
+    /// Whom there was something to decide about, sorted.
+    fn whom(&self) -> Vec<Prefix> {
+        let mut whom: Vec<Prefix> = self.decisions.keys().copied().collect();
+        whom.sort_unstable();
+        whom
     }
 
-    fn line(&self, suspect: Suspect) -> Option<OffenderLine> {
-        let decision = match self.decisions.get(&suspect.offender) {
-            Some((decision, at)) => Verdict::of(decision, *at),
-            None => Verdict::none("never charged"),
-        };
+    fn offenders(&self) -> Vec<OffenderLine> {
+        self.whom().iter().filter_map(|whom| self.line(whom)).collect()
+    }
+
+    /// What is known of an offender, unless the detectors have forgotten it.
+    fn line(&self, whom: &Prefix) -> Option<OffenderLine> {
+        let suspect = self.detectors.suspect(whom.addr())?;
+        let (decision, at) = self.decisions.get(whom)?;
+        let decision = Verdict::of(decision, *at);
         Some(OffenderLine {
             address: suspect.offender,
             level: suspect.level?,
@@ -305,9 +313,8 @@ impl<W: Write> Reader<'_, W> {
         }
         // Only what is aligned or compared has to be there all at once.
         let (keeps, mut offenders) = (self.format == Format::Text || self.benches.len() > 1, Vec::new());
-        let suspects = self.benches.first().map(|bench| bench.detectors.suspects()).unwrap_or_default();
-        for suspect in suspects {
-            let Some(line) = self.benches.first().and_then(|bench| bench.line(suspect)) else { continue };
+        for whom in self.benches.first().map(Bench::whom).unwrap_or_default() {
+            let Some(line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
             self.summary.offenders += 1;
             match self.format {
                 Format::Json => line.to_json_line(&mut bytes),

@@ -169,7 +169,7 @@ fn a_killed_judge_or_sensor_is_started_again_and_blocking_goes_on() {
     packets_work(0);
 
     restarted("packets");
-    until("the sensor reads", || daemon.sensor_figure("packets", "looks at listening sockets").filter(|looks| *looks > 0));
+    until("the sensor reads", || daemon.sensor_figure("packets", "listings of listening sockets").filter(|looks| *looks > 0));
     packets_work(1);
 
     for (life, address) in [("log 1", "192.0.2.2"), ("host", "192.0.2.3")] {
