@@ -148,6 +148,17 @@ impl Scans {
         }
     }
 
+    /// Looks at what these events will need. Changes nothing: the loads of a batch overlap, where one event after the other waits for each.
+    pub(crate) fn warm(&self, events: &[Event]) {
+        for event in events {
+            let key = self.key(event.actor);
+            if let Some(place) = self.find(self.seed.address(key), key) {
+                let hosts = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::hosts);
+                black_box((hosts, self.places.get(place).is_some_and(Source::is_charged)));
+            }
+        }
+    }
+
     /// Whether a source is charged as of its last probe.
     pub(crate) fn is_charged(&self, key: Key) -> bool {
         self.find(self.seed.address(key), key).and_then(|at| self.places.get(at)).is_some_and(Source::is_charged)

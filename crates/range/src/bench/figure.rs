@@ -139,6 +139,11 @@ fn show(value: f64, unit: Unit) -> String {
     }
 }
 
+/// A ratio with as many digits as mean anything.
+fn times(ratio: f64) -> String {
+    if ratio < 100.0 { format!("{ratio:.1}") } else { grouped(ratio) }
+}
+
 fn grouped(value: f64) -> String {
     let digits = format!("{:.0}", value.max(0.0));
     let mut text = String::new();
@@ -163,7 +168,8 @@ pub fn table(figures: &[Figure]) -> String {
     let mut table = Table::new(columns);
     for figure in figures {
         let kept = figure.kept.map_or("", |kept| if kept { "yes" } else { "NO" });
-        let mut peers = figure.peers.iter().map(|peer| format!("{} {} ({:.1} ×)", peer.name, show(peer.value, figure.unit), peer.ratio));
+        let mut peers =
+            figure.peers.iter().map(|peer| format!("{} {} ({} ×)", peer.name, show(peer.value, figure.unit), times(peer.ratio)));
         let first = peers.next().unwrap_or_default();
         table.row([figure.what.clone(), figure.promise.clone(), figure.shown(), kept.to_owned(), first]);
         peers.for_each(|peer| table.row([String::new(), String::new(), String::new(), String::new(), peer]));

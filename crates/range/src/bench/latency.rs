@@ -58,12 +58,12 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
         spread(&fail2ban)
     );
     Ok(vec![
-        Figure::less("deciding packet to element, median", micros(&ours, 0.5), Unit::Micros)
+        Figure::less("deciding packet to block, median", micros(&ours, 0.5), Unit::Micros)
             .promised(300.0)
             .beside("sshguard", beside(&sshguard, 0.5))
             .beside("fail2ban", beside(&fail2ban, 0.5))
             .noted(note),
-        Figure::less("deciding packet to element, p99", micros(&ours, 0.99), Unit::Micros).promised(2_000.0),
+        Figure::less("deciding packet to block, p99", micros(&ours, 0.99), Unit::Micros).promised(2_000.0),
     ])
 }
 

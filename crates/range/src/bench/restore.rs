@@ -73,7 +73,7 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
             "{SINGLES} single adds by netlink with 1,000,000 elements in the set, send to acknowledgment; p99 {:.0} µs",
             quantile(&singles, 0.99) / 1e3
         )),
-        Figure::less("the same while the kernel has them all", again, Unit::Seconds)
+        Figure::less("the same, kernel has them all", again, Unit::Seconds)
             .noted(format!("a set of that size is not listed but set again; {renewed} of {BLOCKS} were renewed, with a listener in the way")),
     ])
 }

@@ -40,7 +40,7 @@ pub fn measure(_: &Context) -> io::Result<Vec<Figure>> {
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     let found = found_after.map_or_else(|| "never".to_owned(), |probes| format!("after its {probes} probes"));
     Ok(vec![
-        Figure::less("detectors, 10,000,000 forged sources", mib(detectors.memory_used()), Unit::Mebibytes)
+        Figure::less("detectors, 10 million forged", mib(detectors.memory_used()), Unit::Mebibytes)
             .promised(mib(detectors.memory_bound()))
             .noted(format!(
                 "memory used, promised the stated bound; {charges} charges in all, {:.0} events a second",

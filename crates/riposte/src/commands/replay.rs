@@ -32,6 +32,8 @@ use std::time::Duration;
 
 /// Bytes read at one time.
 const CHUNK: usize = 256 << 10;
+/// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
+const BATCH: usize = 32;
 /// The progress bar moves after this many bytes.
 const STEP: u64 = 4 << 20;
 /// The tables' hash seed: any, but the same, so that a replay can be repeated.
@@ -158,6 +160,8 @@ struct Reader<'a, W: Write> {
     line: Vec<u8>,
     summary: SummaryLine,
     config: Config,
+    /// Events that the benches have not seen yet.
+    events: Vec<Event>,
 }
 
 /// Reads the files and prints.
@@ -178,7 +182,8 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
         (false, true) => Format::Csv,
         (false, false) => Format::Text,
     };
-    let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now };
+    let mut reader =
+        Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now, events: Vec::new() };
     if format == Format::Csv && args.events {
         reader.print(replay_csv::EVENT_HEADER.as_bytes())?;
     }
@@ -279,7 +284,7 @@ impl<W: Write> Reader<'_, W> {
     }
 
     fn line(&mut self, log: &mut FirewallLog, line: &[u8], at: Time, base: u64) -> Result<(), Failure> {
-        let Reader { args, format, benches, line: printed, summary, .. } = self;
+        let Reader { args, format, line: printed, summary, events, .. } = self;
         summary.lines += 1;
         let kind = log.line(line, at, |sighting| {
             summary.events += u64::from(sighting.times);
@@ -290,10 +295,11 @@ impl<W: Write> Reader<'_, W> {
                 summary.ignored += u64::from(sighting.times);
             }
             // What was let through is no evidence against its sender, but for him.
-            if let Some(event) = sighting.event(0) {
-                benches.iter_mut().for_each(|bench| bench.observe(&event));
-            }
+            events.extend(sighting.event(0));
         });
+        if self.events.len() >= BATCH {
+            self.observe();
+        }
         match kind {
             LineKind::Packets(_) if !self.line.is_empty() => {
                 let printed = std::mem::take(&mut self.line);
@@ -306,7 +312,16 @@ impl<W: Write> Reader<'_, W> {
         }
     }
 
+    fn observe(&mut self) {
+        for bench in &mut self.benches {
+            bench.detectors.warm(&self.events);
+            self.events.iter().for_each(|event| bench.observe(event));
+        }
+        self.events.clear();
+    }
+
     fn finish(mut self) -> Result<(), Failure> {
+        self.observe();
         let mut bytes = Vec::new();
         if self.format == Format::Csv && !self.args.events {
             bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());

@@ -25,6 +25,8 @@ use store::tidy::Retention;
 const AHEAD: Duration = Duration::from_secs(60);
 /// The note on a block that the kernel had and the ledger did not know.
 const ADOPTED: &str = "found in the kernel when the ledger was lost";
+/// Events whose sources are looked up together.
+const WARM: usize = 32;
 /// The kernel's timer and ours may differ by this much before a block is set again.
 const TIMER_SLACK: Duration = Duration::from_secs(2);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
@@ -168,7 +170,10 @@ impl Court {
 
     /// Takes events in, up to decisions.
     pub fn observe(&mut self, events: &[Event], now: Time) {
-        for event in events {
+        for (n, event) in events.iter().enumerate() {
+            if n % WARM == 0 {
+                self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
+            }
             self.tallies.events += 1;
             if self.judge.ignores(event) {
                 self.tallies.ignored += 1;
