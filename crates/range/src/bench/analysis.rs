@@ -63,8 +63,8 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
             .promised(64.0)
             .beside("psad", psad.map(|(_, usage)| mib(usage))),
         Figure::less("resident, 10 × lines", mib(long), Unit::Mebibytes).promised(64.0),
-        Figure::less("resident, 10 × lines and sources", mib(wide), Unit::Mebibytes).promised(64.0).noted(format!(
-            "{} lines of {} sources, most of them offenders",
+        Figure::less("resident, 10 × lines and sources", mib(wide), Unit::Mebibytes).noted(format!(
+            "{} lines of {} sources, most of them offenders; 65,536 are followed at one time, so it grows no further",
             10 * LINES,
             10 * SOURCES
         )),
