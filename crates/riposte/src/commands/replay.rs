@@ -30,8 +30,8 @@ use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-/// Bytes read at one time.
-const CHUNK: usize = 256 << 10;
+/// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
+const CHUNK: usize = 64 << 10;
 /// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
 const BATCH: usize = 32;
 /// The progress bar moves after this many bytes.

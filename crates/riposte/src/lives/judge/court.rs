@@ -77,6 +77,8 @@ pub struct Court {
     marks: Vec<(BlockId, State)>,
     entries: Vec<Entry>,
     strikes: Vec<StrikeChange>,
+    /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
+    spoken: Vec<(Offence, Decision)>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
     installed: HashMap<Scope, Expiry>,
@@ -108,6 +110,7 @@ impl Court {
             marks: Vec::new(),
             entries: Vec::new(),
             strikes: Vec::new(),
+            spoken: Vec::new(),
             unanswered: HashSet::new(),
             installed: HashMap::new(),
             resync: false,
@@ -213,7 +216,7 @@ impl Court {
                 continue;
             }
             let (decision, ruling) = self.judge.judge(&offence, now);
-            announce(&offence, &decision);
+            self.spoken.push((offence, decision.clone()));
             self.note(Entry::judged(&offence, &decision));
             self.absorb(ruling, now);
         }
@@ -288,6 +291,11 @@ impl Court {
         }
         self.tallies.changes += self.outbox.len() as u64;
         std::mem::take(&mut self.outbox)
+    }
+
+    /// Tells the log of what was decided. To be called once it is on its way.
+    pub fn speak(&mut self) {
+        self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, &decision));
     }
 
     /// Whether there is anything to commit or settle.

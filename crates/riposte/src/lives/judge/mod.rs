@@ -166,6 +166,7 @@ impl Judge {
             }
             // First what protects, then what is written about it, then what is answered.
             self.send_changes()?;
+            self.court.speak();
             self.settle(now);
             self.resync()?;
             for token in waiting {
