@@ -130,9 +130,8 @@ impl Warden {
     fn patience(&self) -> Option<Duration> {
         let now = monotonic();
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
-        // Without a judge no sensor can be started: then only the judge's own time counts.
-        let has_judge = self.judge().is_some();
-        let startable = self.wards.iter().filter(|ward| has_judge || ward.life == Life::Judge);
+        // Who can't be started yet has no time of his own: what he waits for wakes us.
+        let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
         startable.filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
     }
 
@@ -140,8 +139,7 @@ impl Warden {
         let now = monotonic();
         let due: Vec<usize> = (0..self.wards.len()).filter(|n| self.wards[*n].due.is_some_and(|due| due <= now)).collect();
         for index in due {
-            // A sensor needs a judge to speak to.
-            if self.wards[index].life != Life::Judge && self.judge().is_none() {
+            if !self.may_start(self.wards[index].life) {
                 continue;
             }
             if let Err(error) = self.start(index) {
@@ -154,6 +152,17 @@ impl Warden {
             }
         }
         Ok(())
+    }
+
+    /// Everybody needs a judge to speak to. Sensors also wait until the host's own exemptions are known, which the judge is told of before
+    /// it gets their links: no evidence is weighed while the gateway counts as a stranger.
+    fn may_start(&self, life: Life) -> bool {
+        match life {
+            Life::Judge => true,
+            Life::Host | Life::Lookup => self.judge().is_some(),
+            Life::Packets | Life::Log => self.judge().is_some() && self.shield.has_derived(Life::Host),
+            Life::Warden => false,
+        }
     }
 
     fn judge(&self) -> Option<usize> {

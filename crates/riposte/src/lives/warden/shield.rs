@@ -40,6 +40,11 @@ impl Shield {
         self.index();
     }
 
+    /// Whether this child has said what it derives.
+    pub fn has_derived(&self, from: Life) -> bool {
+        self.derived.contains_key(&from)
+    }
+
     /// All that children have derived, sorted, at most `limits::DERIVED`.
     pub fn derived(&self) -> Vec<Exemption> {
         let mut all: Vec<Exemption> = self.derived.values().flatten().copied().collect();
