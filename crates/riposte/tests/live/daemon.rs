@@ -103,12 +103,19 @@ impl Daemon {
 
     fn wait_until_at_work(&mut self) {
         let began = Instant::now();
+        // Sensors start once the host's own exemptions are known; the one that resolves names ends when it has.
+        let config = fs::read_to_string(self.folder.path().join("config.toml")).expect("readable");
+        let expected = config.matches("[[sense.log]]").count() + usize::from(!config.contains("enabled = false"));
         loop {
             if let Some(status) = self.try_json(&["status"]).and_then(|lines| lines.into_iter().next()) {
                 let lives = names(&status["processes"], "life");
                 let sensors = names(&status["sensors"], "state");
                 let entered = status["processes"].as_array().is_some_and(|all| all.iter().all(|p| p["landlock"] != ""));
-                if entered && lives.contains(&"host".to_owned()) && sensors.iter().all(|state| state == "running") && self.agreed() {
+                let there = |life: &str| lives.iter().any(|one| one == life);
+                let all = sensors.len() == expected && sensors.iter().all(|state| state == "running");
+                // A sensor's process is told of a moment after its link.
+                let processes = lives.len() == 3 + expected && there("host") && !there("lookup");
+                if entered && all && processes && self.agreed() {
                     return;
                 }
             }
