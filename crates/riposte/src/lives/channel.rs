@@ -119,6 +119,24 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// The judge's end of a sensor's link: how often it asks for the counters, which is all that it says. `None` if it has gone.
+    ///
+    /// # Errors
+    /// If the link fails.
+    pub fn questions(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut asked = 0;
+        loop {
+            match self.receive(buffer) {
+                Ok(None) => return Ok(Some(asked)),
+                Ok(Some(received)) => asked += usize::from(Message::decode(received.bytes) == Ok(Message::AskCounters)),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

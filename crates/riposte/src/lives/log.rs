@@ -272,19 +272,12 @@ impl Log {
 
     /// False when the judge has gone.
     fn hear_judge(&mut self, frame: &mut [u8]) -> io::Result<bool> {
-        loop {
-            match self.judge.receive(frame) {
-                Ok(None) => return Ok(true),
-                Ok(Some(received)) => {
-                    if Message::decode(received.bytes) == Ok(Message::AskCounters) {
-                        let counters = self.counters();
-                        self.judge.send(&Message::Counters(counters))?;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
-            }
+        let Some(questions) = self.judge.questions(frame)? else { return Ok(false) };
+        for _ in 0..questions {
+            let counters = self.counters();
+            self.judge.send(&Message::Counters(counters))?;
         }
+        Ok(true)
     }
 
     fn counters(&self) -> Vec<Counter> {
