@@ -203,6 +203,31 @@ const MASSCAN_WINDOW: u16 = 1024;
 const MASSCAN_LEAST_TTL: u8 = 129;
 
 impl Facts {
+    /// Facts of which only the addresses and the protocol are known: a whole packet to this host that nobody let through.
+    pub(crate) fn bare(source: IpAddr, target: IpAddr, protocol: Protocol) -> Facts {
+        Facts {
+            source,
+            target,
+            protocol,
+            source_port: None,
+            port: None,
+            flags: None,
+            icmp: None,
+            length: None,
+            ttl: None,
+            ip_id: None,
+            window: None,
+            sequence: None,
+            options: TcpOptions::Unknown,
+            extension_headers: 0,
+            fragment: Fragment::Whole,
+            chain: Chain::Input,
+            handling: Handling::Turned,
+            established: false,
+            loopback: false,
+        }
+    }
+
     /// What this packet comes to. `ephemeral` is the range of ports from which this host's own clients call
     /// (`net.ipv4.ip_local_port_range`): late answers go there. In doubt the answer is harmless.
     pub fn read(&self, ephemeral: RangeInclusive<u16>) -> Reading {
@@ -419,27 +444,7 @@ mod tests {
     const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 
     fn packet(protocol: Protocol) -> Facts {
-        Facts {
-            source: "198.51.100.7".parse().unwrap(),
-            target: "192.0.2.1".parse().unwrap(),
-            protocol,
-            source_port: None,
-            port: None,
-            flags: None,
-            icmp: None,
-            length: None,
-            ttl: None,
-            ip_id: None,
-            window: None,
-            sequence: None,
-            options: TcpOptions::Unknown,
-            extension_headers: 0,
-            fragment: Fragment::Whole,
-            chain: Chain::Input,
-            handling: Handling::Turned,
-            established: false,
-            loopback: false,
-        }
+        Facts::bare("198.51.100.7".parse().unwrap(), "192.0.2.1".parse().unwrap(), protocol)
     }
 
     fn tcp(from: u16, to: u16, flags: u8) -> Facts {

@@ -4,9 +4,9 @@
 //! `rule,sub,anchor,tracker,interface,reason,action,direction,4,tos,ecn,ttl,id,offset,flags,number,name,length,source,target,…` and for IPv6
 //! `…,6,class,label,hops,name,number,length,source,target,…`; then ports, data length and for TCP flags, sequence, ack, window, urgent, options.
 
+use super::Record;
 use super::pf::{flags, handling, options};
 use super::text::{address, number, whole};
-use super::{Record, blank};
 use crate::facts::{Chain, Facts, Fragment};
 use model::event::TcpFlags;
 use model::net::Protocol;
@@ -54,7 +54,7 @@ fn version_4<'l>(fields: &mut impl Iterator<Item = &'l [u8]>) -> Option<Facts> {
         (0, true) => Fragment::First,
         (0, false) => Fragment::Whole,
     };
-    let facts = Facts { ttl: Some(ttl), ip_id: Some(ip_id), length: Some(length), fragment, ..blank(source, target, protocol) };
+    let facts = Facts { ttl: Some(ttl), ip_id: Some(ip_id), length: Some(length), fragment, ..Facts::bare(source, target, protocol) };
     (source.is_ipv4() && target.is_ipv4()).then_some(facts)
 }
 
@@ -66,7 +66,7 @@ fn version_6<'l>(fields: &mut impl Iterator<Item = &'l [u8]>) -> Option<Facts> {
     let protocol = Protocol(whole(second).or_else(|| whole(first))?);
     let payload: u16 = whole(fields.next()?)?;
     let (source, target) = (address(fields.next()?)?, address(fields.next()?)?);
-    let facts = Facts { ttl: Some(ttl), length: Some(u32::from(payload) + 40), ..blank(source, target, protocol) };
+    let facts = Facts { ttl: Some(ttl), length: Some(u32::from(payload) + 40), ..Facts::bare(source, target, protocol) };
     (source.is_ipv6() && target.is_ipv6()).then_some(facts)
 }
 

@@ -3,9 +3,9 @@
 //!
 //! `Packet log: input DENY eth0 PROTO=6 198.51.100.7:1234 203.0.113.9:80 L=60 S=0x00 I=1234 F=0x4000 T=64 SYN (#3)`
 
+use super::Record;
 use super::text::{address, hexadecimal, protocol, whole, word};
-use super::{Record, blank};
-use crate::facts::{Chain, Fragment, Handling};
+use crate::facts::{Chain, Facts, Fragment, Handling};
 use model::event::TcpFlags;
 use model::net::Protocol;
 
@@ -22,7 +22,7 @@ pub(super) fn read(text: &[u8]) -> Option<Record<'_>> {
     let (from, rest) = word(rest);
     let (to, mut rest) = word(rest);
     let ((source, first), (aim, second)) = (endpoint(from)?, endpoint(to)?);
-    let mut facts = blank(source, aim, protocol);
+    let mut facts = Facts::bare(source, aim, protocol);
     let mut fragment_field = None;
     while !rest.is_empty() {
         let (word, behind) = word(rest);

@@ -3,8 +3,8 @@
 //!
 //! `ipfw: 100 Deny TCP 198.51.100.7:1234 203.0.113.9:80 in via em0`
 
+use super::Record;
 use super::text::{address, number, protocol, whole, word};
-use super::{Record, blank};
 use crate::facts::{Chain, Facts, Fragment, Handling};
 use model::net::Protocol;
 use std::net::IpAddr;
@@ -44,7 +44,7 @@ fn packet<'l>(action: &'l [u8], rest: &'l [u8]) -> Option<Record<'l>> {
     if source.is_ipv4() != target.is_ipv4() {
         return None;
     }
-    let mut facts = Facts { source_port, port, handling, icmp: kind.icmp, ..blank(source, target, kind.protocol) };
+    let mut facts = Facts { source_port, port, handling, icmp: kind.icmp, ..Facts::bare(source, target, kind.protocol) };
     if let Some(fragment) = rest.strip_prefix(b"(frag ") {
         let (_, behind) = fragment.split_at(memchr::memchr(b')', fragment)?);
         facts.fragment = offset(fragment)?;

@@ -20,16 +20,14 @@ pub mod timestamp;
 
 pub use timestamp::LogClock;
 
-use crate::facts::{Chain, Facts, Fragment, Handling, Reading, TcpOptions};
+use crate::facts::{Facts, Reading};
 use framing::{Head, Writer};
 use memchr::memmem;
 use model::event::{Event, Origin};
 use model::limits::LINE_BYTES;
-use model::net::Protocol;
 use model::time::Time;
 use prefix::Said;
 use repetition::Remembered;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use timestamp::Stamps;
 
@@ -133,31 +131,6 @@ struct Record<'l> {
     interface_in: &'l [u8],
     interface_out: &'l [u8],
     prefix: &'l [u8],
-}
-
-/// Facts of which only the addresses and the protocol are known.
-fn blank(source: IpAddr, target: IpAddr, protocol: Protocol) -> Facts {
-    Facts {
-        source,
-        target,
-        protocol,
-        source_port: None,
-        port: None,
-        flags: None,
-        icmp: None,
-        length: None,
-        ttl: None,
-        ip_id: None,
-        window: None,
-        sequence: None,
-        options: TcpOptions::Unknown,
-        extension_headers: 0,
-        fragment: Fragment::Whole,
-        chain: Chain::Input,
-        handling: Handling::Turned,
-        established: false,
-        loopback: false,
-    }
 }
 
 /// One line's place: what its packets have in common.

@@ -4,8 +4,8 @@
 //!
 //! `rule 5/0(match): block in on em0: 198.51.100.7.1234 > 203.0.113.9.80: Flags [S], seq 1, win 1024, options [mss 1460], length 0`
 
+use super::Record;
 use super::text::{address, number, skip_spaces, v4, whole, word};
-use super::{Record, blank};
 use crate::facts::{Chain, Facts, Fragment, Handling, TcpOptions};
 use memchr::memmem;
 use model::event::TcpFlags;
@@ -40,7 +40,7 @@ pub(super) fn read(text: &[u8]) -> Option<Record<'_>> {
     if source.is_ipv4() != target.is_ipv4() {
         return None;
     }
-    let mut facts = Facts { source_port, port, chain, handling, ..blank(source, target, Protocol(0)) };
+    let mut facts = Facts { source_port, port, chain, handling, ..Facts::bare(source, target, Protocol(0)) };
     transport(&mut facts, rest)?;
     facts.loopback = interface.strip_prefix(b"lo").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
     let (interface_in, interface_out) = if chain == Chain::Output { (b"".as_slice(), interface) } else { (interface, b"".as_slice()) };
