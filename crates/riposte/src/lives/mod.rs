@@ -15,7 +15,7 @@ use link::message::{Life, Message};
 use model::time::Time;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use sys::identity::User;
 use sys::inherit::inherited;
@@ -57,7 +57,10 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         eprintln!("riposte: there is no life '{word}': this option is for riposte's own use");
         return ExitCode::from(2);
     };
-    let result = start(slot).and_then(|start| match life {
+    let started = start(slot);
+    // Once the link is closed the warden ends its child: it stays open until the last word is said.
+    let _link = started.as_ref().ok().map(|start| start.warden.as_fd().try_clone_to_owned());
+    let result = started.and_then(|start| match life {
         Life::Judge => judge::run(start),
         Life::Packets => packets::run(start),
         Life::Log => log::run(start),
