@@ -96,3 +96,31 @@ fn pure_crates_open_nothing() {
         }
     }
 }
+
+/// No text from a log or the network can become a command where no shell is ever started, and commands are started in few places.
+#[test]
+fn no_shell_is_ever_started() {
+    for path in sources().iter().filter(|p| p.components().any(|c| c.as_os_str() == "src") && !p.starts_with(root().join("crates/range"))) {
+        let text = fs::read_to_string(path).expect("readable");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for word in ["\"sh\"", "\"bash\"", "/bin/sh", "libc::system", "libc::popen"] {
+            assert!(!code.contains(word), "{} starts a shell: {word}", path.display());
+        }
+    }
+}
+
+/// Every test that THREATS.md names (`name`, in the last column of a table) is there.
+#[test]
+fn the_threats_have_their_tests() {
+    let tests: String = sources().iter().map(|path| fs::read_to_string(path).expect("readable")).collect();
+    let threats = fs::read_to_string(root().join("THREATS.md")).expect("readable");
+    let mut named = 0;
+    for row in threats.lines().filter(|line| line.starts_with('|')) {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default();
+        for name in last.split('`').skip(1).step_by(2).filter(|name| name.contains('_') && !name.contains(['/', '.', ' '])) {
+            assert!(tests.contains(&format!("fn {name}(")), "THREATS.md names the test {name}, which is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "only {named} tests are named in THREATS.md");
+}

@@ -85,14 +85,19 @@ impl Daemon {
 
     /// The same in a folder that is there already (the store's is not, nor the one above it), with a program in front that starts it (such as `unshare -m`).
     pub fn start_in(folder: TempDir, host: &Namespace, config: &str, before: &[&str]) -> Daemon {
+        let mut daemon = Daemon::launch(folder, host, config, before);
+        daemon.wait_until_at_work();
+        daemon
+    }
+
+    /// The same without waiting for anything.
+    pub fn launch(folder: TempDir, host: &Namespace, config: &str, before: &[&str]) -> Daemon {
         let place = folder.path().display().to_string();
         let config =
             format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
         fs::write(folder.path().join("config.toml"), config).expect("writable");
         let child = spawn(folder.path(), host.name(), before);
-        let mut daemon = Daemon { folder, namespace: host.name().to_owned(), child, expected_errors: Vec::new() };
-        daemon.wait_until_at_work();
-        daemon
+        Daemon { folder, namespace: host.name().to_owned(), child, expected_errors: Vec::new() }
     }
 
     /// Starts the same once more after it has ended.
