@@ -342,6 +342,12 @@ impl Config {
         Err(problems.into_diagnostics(name, text))
     }
 
+    /// The part that the court needs.
+    pub fn court(&self) -> court::settings::Settings {
+        let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
+        court::settings::Settings { scan: self.scan.clone(), policy: self.policy.clone(), retention }
+    }
+
     /// The whole configuration as it is meant, every key with its value. Reads again as an equal one.
     pub fn canonical(&self) -> String {
         canonical::text(self)

@@ -2,13 +2,12 @@
 //! nothing that could change the firewall.
 
 mod answers;
-pub mod court;
 
 use super::channel::{self, Channel};
 use super::{PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
-use court::Court;
+use court::court::Court;
 use link::message::{Counter, Message, Process};
 use model::block::Change;
 use model::event::{Event, Trust};
@@ -92,7 +91,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // Only with its store is the judge ready: a first start without it ends riposte with a clear line.
     ready(&entered, &mut warden)?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let court = Court::new(config, store, trouble, seed, now());
+    let court = Court::new(config.court(), store, trouble, seed, now());
     let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
     let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
     warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;

@@ -3,20 +3,19 @@
 
 mod firewall;
 mod prepare;
-mod shield;
 mod slots;
 mod ward;
 
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
+use court::shield::Shield;
 use firewall::Firewall;
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
 use model::time::Time;
 use prepare::Prepared;
-use shield::Shield;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -69,7 +68,7 @@ pub fn run(config: Config) -> Result<(), String> {
     let prepared = Prepared::new(&config, lock)?;
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
-        shield: Shield::new(&config),
+        shield: Shield::new(&config.court()),
         firewall,
         wards: prepared.wards(&config, monotonic()),
         prepared,

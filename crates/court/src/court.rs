@@ -1,7 +1,7 @@
 //! The court: events in, changes for the warden out, and the ledger written in between. Holds no descriptor and reads no clock,
 //! so that a simulation can drive it.
 
-use crate::config::Config;
+use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Installed, Outcome, Scope, State};
@@ -19,7 +19,6 @@ use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
 use store::memory::Allowance;
-use store::tidy::Retention;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
@@ -59,7 +58,7 @@ pub struct Tallies {
 
 /// The court.
 pub struct Court {
-    config: Config,
+    config: Settings,
     /// The detectors.
     pub detectors: Detectors,
     /// The judge.
@@ -95,7 +94,7 @@ impl std::fmt::Debug for Court {
 impl Court {
     /// A court with what the store remembers. `seed` keys the detectors' tables. `store_trouble` says why the store may not know of every
     /// block that stands: then what the kernel has beyond it is taken over and not taken out.
-    pub fn new(config: Config, store: Store, store_trouble: Option<String>, seed: u64, now: Time) -> Self {
+    pub fn new(config: Settings, store: Store, store_trouble: Option<String>, seed: u64, now: Time) -> Self {
         let mut court = Court {
             detectors: Detectors::new(&config.scan, seed),
             judge: Judge::new(config.policy.clone()),
@@ -120,7 +119,7 @@ impl Court {
     }
 
     /// The configuration in force.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &Settings {
         &self.config
     }
 
@@ -362,8 +361,7 @@ impl Court {
 
     /// Does a little of what retention asks for; true if there is more to do.
     pub fn tidy(&mut self, now: Time) -> bool {
-        let retention = Retention { days: self.config.store.history_days, entries_max: self.config.store.history_max };
-        match self.store.tidy(now, &retention) {
+        match self.store.tidy(now, &self.config.retention) {
             Ok(tidied) => tidied.more,
             Err(error) => {
                 self.store_failed("the ledger can't be tidied", &error);

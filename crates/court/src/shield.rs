@@ -1,7 +1,7 @@
 //! The warden's own copy of the exempt list: the second look before anything reaches the kernel.
 //! Its children can add to it, within bounds; nothing that they say takes out what the configuration or the built-in list put in.
 
-use crate::config::Config;
+use crate::settings::Settings;
 use link::message::Life;
 use model::decision::Exemption;
 use model::limits;
@@ -23,7 +23,7 @@ pub struct Shield {
 
 impl Shield {
     /// The list of the configuration, with the built-in entries.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Settings) -> Self {
         let fixed = Judge::new(config.policy.clone()).exemptions().into_iter().map(|e| e.prefix).collect();
         let mut shield = Shield { fixed, derived: BTreeMap::new(), hosts: HashSet::new(), ranges: Vec::new(), refused: 0 };
         shield.index();
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn nothing_that_a_child_says_takes_the_fixed_list_away() {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         config.policy.exempt = vec![prefix("192.0.2.0/24")];
         let mut shield = Shield::new(&config);
         let gateway = Exemption { prefix: prefix("203.0.113.1"), reason: ExemptReason::Gateway };
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_child_cannot_exempt_the_internet() {
-        let mut shield = Shield::new(&Config::default());
+        let mut shield = Shield::new(&Settings::default());
         let all = Exemption { prefix: prefix("0.0.0.0/0"), reason: ExemptReason::Own };
         shield.derive(Life::Host, vec![all]);
         assert_eq!(shield.refused, 1);
