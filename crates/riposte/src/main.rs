@@ -1,16 +1,9 @@
 //! riposte: network active response. One binary: the command line, and the lives of its processes.
 
-mod cli;
-mod commands;
-mod config;
-mod control;
-mod host;
-mod lives;
-mod sources;
-
 use clap::Parser;
-use cli::{Cli, Command};
-use commands::Failure;
+use riposte::cli::{Cli, Command};
+use riposte::commands::{self, Failure};
+use riposte::lives;
 use std::ffi::OsStr;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;

@@ -1,0 +1,10 @@
+//! riposte as a library: the command line and the lives of its processes, for its own binary, its tests and the fuzz targets. No other
+//! program may use it: nothing in here is a promise to anybody but this repository.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod control;
+mod host;
+pub mod lives;
+pub mod sources;
