@@ -1,5 +1,5 @@
 //! Word to the service manager (sd_notify(3)): ready, reloading, stopping, and the watchdog's sign of life. Never says that all is well
-//! unless the judge has just said so, and never waits for the manager.
+//! unless the judge has just said so, and never waits long for the manager.
 
 use model::time::Time;
 use std::env;
@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// How long a manager whose queue is full may hold us up: it may hear ten messages late, but must not miss that we are ready.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// Characters of a status line.
 const STATUS_CHARS: usize = 200;
 
@@ -82,7 +84,6 @@ impl Notify {
     }
 
     fn say(&self, text: &str) {
-        // A manager that doesn't listen must not hold us up: what it misses, it misses.
         if let Some(socket) = &self.socket
             && let Err(error) = socket.send(text.as_bytes())
         {
@@ -99,7 +100,7 @@ fn connect(name: &[u8]) -> io::Result<UnixDatagram> {
         Some(_) | None => return Err(io::Error::new(io::ErrorKind::InvalidInput, "neither a full path nor an abstract name")),
     };
     let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
     socket.connect_addr(&address)?;
     Ok(socket)
 }
