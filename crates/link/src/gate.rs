@@ -136,7 +136,9 @@ mod tests {
     #[test]
     fn nobody_may_send_the_warden_its_own_answers() {
         for life in Life::ALL {
-            for tag in [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes, Tag::Reloaded, Tag::Config] {
+            for tag in
+                [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes, Tag::Reloaded, Tag::Config]
+            {
                 assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
             }
         }

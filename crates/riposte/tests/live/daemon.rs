@@ -286,8 +286,7 @@ impl Drop for Daemon {
 
 fn configure(folder: &Path, config: &str) {
     let place = folder.display().to_string();
-    let config =
-        format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
+    let config = format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
     fs::write(folder.join("config.toml"), config).expect("writable");
 }
 

@@ -92,7 +92,8 @@ fn a_new_configuration_takes_effect_and_everything_learnt_stays() {
     let seen = daemon.wait_until_figure_of_at_least("kern.log", "packets", 9);
     let before = lives(&daemon);
 
-    daemon.configure(&format!("{BASE}rate = 700\n[policy]\nexempt = [\"192.0.2.0/31\"]\n[policy.spoofable]\nblock_max = \"1h\"\n[log]\nlevel = \"debug\"\n{LOG}"));
+    let policy = "[policy]\nexempt = [\"192.0.2.0/31\"]\nblock_for = [\"20m\", \"30m\", \"1h\", \"6h\", \"1d\"]\n[policy.spoofable]\nblock_max = \"1h\"\n";
+    daemon.configure(&format!("{BASE}rate = 700\n{policy}[log]\nlevel = \"debug\"\n{LOG}"));
     let answer = daemon.text(&["reload"]);
     assert_eq!(
         answer.lines().collect::<Vec<_>>(),
@@ -113,6 +114,8 @@ fn a_new_configuration_takes_effect_and_everything_learnt_stays() {
     // The other half: only together are they a scan. Its block is as long as the new configuration lets it be.
     daemon.append("kern.log", &scan_lines("192.0.2.4", VICTIM, 1_003..1_006));
     daemon.wait_until_blocked("192.0.2.4");
+    let block = daemon.json(&["list"]).into_iter().find(|line| line["address"] == "192.0.2.4").unwrap();
+    assert!(block["remaining_secs"].as_u64().unwrap() > 600, "{block}");
     assert_eq!(daemon.json_one(&["allow"])["prefix"], "192.0.2.3");
 
     // A dry run and back.
@@ -126,8 +129,11 @@ fn a_new_configuration_takes_effect_and_everything_learnt_stays() {
     daemon.configure(&format!("{BASE}{LOG}"));
     daemon.text(&["reload"]);
     assert_eq!(daemon.blocked(), ["192.0.2.2", "192.0.2.4"]);
-    scan(&daemon, "192.0.2.1");
-    daemon.wait_until_blocked("192.0.2.1");
+    // Who goes on is charged again, a second after the last time.
+    until("192.0.2.1 is blocked again", || {
+        scan(&daemon, "192.0.2.1");
+        daemon.blocked().contains(&"192.0.2.1".to_owned()).then_some(())
+    });
     wait_until_in_kernel(host, "192.0.2.1");
     assert_eq!(daemon.figure("ledger steps out of order"), 0);
 }
@@ -147,7 +153,10 @@ fn logs_come_and_go_and_those_that_stay_are_not_disturbed() {
     let kern = daemon.life("log 1").unwrap();
 
     // The new one stands in front; the one that is known keeps its sensor.
-    daemon.configure(&format!("{BASE}[policy.derive]\ntime_servers = false\n{}{LOG}[[sense.log]]\nkind = \"pipe\"\npath = \"/root/pipe\"\n", log("new.log")));
+    daemon.configure(&format!(
+        "{BASE}[policy.derive]\ntime_servers = false\n{}{LOG}[[sense.log]]\nkind = \"pipe\"\npath = \"/root/pipe\"\n",
+        log("new.log")
+    ));
     let answer = daemon.text(&["reload"]);
     assert!(answer.contains("sense.log (pipe /root/pipe) takes effect at the next restart"), "{answer}");
     daemon.wait_until_followed("new.log");
@@ -330,6 +339,7 @@ fn the_service_manager_hears_how_it_stands_and_the_watchdog_does_not_lie() {
     signal("CONT", judge as u32);
     manager.heard.clear();
     manager.wait_for("WATCHDOG=1");
-    assert!(daemon.end().success());
+    signal("TERM", daemon.life("warden").unwrap() as u32);
     manager.wait_for("STOPPING=1");
+    assert!(daemon.end().success());
 }

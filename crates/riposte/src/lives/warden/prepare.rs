@@ -253,7 +253,7 @@ impl Prepared {
             let known = changes.gone.iter().copied().find(|slot| self.logs.get(slot).is_some_and(|old| slots::is_same(old, source)));
             if let Some(slot) = known {
                 changes.gone.remove(&slot);
-                        changes.kept.push((slot, source.clone()));
+                changes.kept.push((slot, source.clone()));
                 continue;
             }
             match self.open_late(source) {

@@ -47,11 +47,7 @@ pub fn is_same(one: &LogSource, other: &LogSource) -> bool {
         (LogSource::Kmsg { .. }, LogSource::Kmsg { .. }) | (LogSource::Journal { .. }, LogSource::Journal { .. }) => true,
         (LogSource::Syslog { socket: a, .. }, LogSource::Syslog { socket: b, .. }) => a == b,
         (
-            LogSource::File { .. }
-            | LogSource::Pipe { .. }
-            | LogSource::Kmsg { .. }
-            | LogSource::Journal { .. }
-            | LogSource::Syslog { .. },
+            LogSource::File { .. } | LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. },
             _,
         ) => false,
     }
