@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
-use store::memory::Allowance;
+use store::memory::{Allowance, LogPosition};
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
@@ -126,6 +126,17 @@ impl Court {
     /// The ledger and the history, for questions.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Goes by another configuration from now on and keeps all that is remembered. Blocks on whom it exempts are lifted.
+    pub fn reconfigure(&mut self, config: Settings, now: Time) {
+        let earnest = self.config.policy.dry_run && !config.policy.dry_run;
+        self.detectors.reconfigure(&config.scan);
+        let ruling = self.judge.reconfigure(config.policy.clone(), now);
+        self.config = config;
+        self.absorb(ruling, now);
+        // What the ledger has and a dry run did not set is set now.
+        self.resync |= earnest;
     }
 
     fn restore(&mut self, now: Time) {
@@ -239,7 +250,9 @@ impl Court {
             let whom = lifted.scope.prefix();
             tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
             let turn = match lifted.why {
-                Lift::Operator | Lift::Rehearsal => Turn::LiftedByOperator,
+                Lift::Operator => Turn::LiftedByOperator,
+                // Neither ledger nor firewall ever knew of it.
+                Lift::Rehearsal => continue,
                 Lift::Exempt(_) => Turn::LiftedAsExempt,
                 Lift::RollBack => Turn::RolledBack,
             };
@@ -300,6 +313,12 @@ impl Court {
     /// Whether there is anything to commit or settle.
     pub fn has_work(&self) -> bool {
         !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+    }
+
+    /// Writes down how far logs have been read; false if the store refused.
+    pub fn keep_positions(&mut self, positions: &[LogPosition]) -> bool {
+        let kept = self.store.save_positions(positions);
+        kept.inspect_err(|error| self.store_failed("how far logs were read is not in the ledger", error)).is_ok()
     }
 
     /// Writes down what has happened since; false if the store refused something, which is kept for the next time.

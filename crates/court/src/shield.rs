@@ -24,10 +24,15 @@ pub struct Shield {
 impl Shield {
     /// The list of the configuration, with the built-in entries.
     pub fn new(config: &Settings) -> Self {
-        let fixed = Judge::new(config.policy.clone()).exemptions().into_iter().map(|e| e.prefix).collect();
-        let mut shield = Shield { fixed, derived: BTreeMap::new(), hosts: HashSet::new(), ranges: Vec::new(), refused: 0 };
-        shield.index();
+        let mut shield = Shield { fixed: Vec::new(), derived: BTreeMap::new(), hosts: HashSet::new(), ranges: Vec::new(), refused: 0 };
+        shield.reconfigure(config);
         shield
+    }
+
+    /// The list of another configuration, in place of that of the one before. What children have derived stays.
+    pub fn reconfigure(&mut self, config: &Settings) {
+        self.fixed = Judge::new(config.policy.clone()).exemptions().into_iter().map(|e| e.prefix).collect();
+        self.index();
     }
 
     /// Takes what a child has derived, in place of what it sent before. Single addresses only: a child that was taken over must not be
@@ -99,6 +104,18 @@ mod tests {
         for fixed in ["192.0.2.77", "192.0.0.0/8", "127.0.0.1", "198.41.0.4"] {
             assert!(shield.touches(&prefix(fixed)), "{fixed}");
         }
+    }
+
+    #[test]
+    fn another_configuration_keeps_what_children_have_derived() {
+        let mut config = Settings::default();
+        config.policy.exempt = vec![prefix("192.0.2.0/24")];
+        let mut shield = Shield::new(&config);
+        shield.derive(Life::Host, vec![Exemption { prefix: prefix("203.0.113.1"), reason: ExemptReason::Gateway }]);
+        config.policy.exempt = vec![prefix("198.51.100.0/24")];
+        shield.reconfigure(&config);
+        assert!(shield.touches(&prefix("203.0.113.1")) && shield.touches(&prefix("198.51.100.7")) && shield.touches(&prefix("127.0.0.1")));
+        assert!(!shield.touches(&prefix("192.0.2.77")));
     }
 
     #[test]

@@ -17,12 +17,32 @@ pub struct Detectors {
     scans: Scans,
     distributed: Distributed,
     named: Vec<Share>,
+    config: ScanConfig,
+    seed: u64,
 }
 
 impl Detectors {
     /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
-        Detectors { scans: Scans::new(config, seed), distributed: Distributed::new(config, seed), named: Vec::new() }
+        let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
+        Detectors { scans, distributed, named: Vec::new(), config: config.clone(), seed }
+    }
+
+    /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or
+    /// there is room for another number of them: then everything is begun anew. So is the search for shared scans if its own part changes.
+    pub fn reconfigure(&mut self, config: &ScanConfig) {
+        let shape = |config: &ScanConfig| (config.count_by_ipv4, config.count_by_ipv6, config.tracked_sources);
+        if shape(config) != shape(&self.config) {
+            *self = Detectors::new(config, self.seed);
+            return;
+        }
+        self.scans.reconfigure(config);
+        if config.distributed == self.config.distributed {
+            self.distributed.reconfigure(config);
+        } else {
+            self.distributed = Distributed::new(config, self.seed);
+        }
+        self.config = config.clone();
     }
 
     /// Everybody who was ever charged and is still followed, sorted by address. `tick` forgets; who wants a report over a whole log

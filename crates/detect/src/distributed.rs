@@ -133,6 +133,12 @@ impl Distributed {
         }
     }
 
+    /// Goes by other rules from now on, but for its own part of the configuration.
+    pub(crate) fn reconfigure(&mut self, config: &ScanConfig) {
+        debug_assert_eq!(self.rules.config.distributed, config.distributed);
+        self.rules = Rules::new(config);
+    }
+
     /// Bytes that it may take, from the configuration alone.
     pub fn memory_bound(&self) -> usize {
         let buckets = (TRACKED_TARGETS * 8 / 7 + 8).next_power_of_two();

@@ -91,6 +91,14 @@ impl Scans {
         }
     }
 
+    /// Goes by other thresholds and times from now on; the table keeps its shape.
+    pub(crate) fn reconfigure(&mut self, config: &ScanConfig) {
+        debug_assert_eq!(self.capacity, config.tracked_sources.clamp(1, u32::MAX as usize / 2));
+        self.rules = Rules::new(config);
+        // Who is to be forgotten sooner than was planned.
+        self.next_sweep = self.next_sweep.map(|at| at.min(self.latest.after(config.forget)));
+    }
+
     /// Bytes that it may take, from the configuration alone.
     pub fn memory_bound(&self) -> usize {
         let buckets = (self.capacity * 8 / 7 + 8).next_power_of_two();

@@ -124,7 +124,8 @@ impl<'a> Reader<'a> {
         Ok(Time::from_nanos(self.u64()?))
     }
 
-    fn option<T>(&mut self, item: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
+    /// Something that may be absent.
+    pub fn option<T>(&mut self, item: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<Option<T>, Malformed> {
         match self.u8()? {
             0 => Ok(None),
             1 => item(self).map(Some),
@@ -310,7 +311,8 @@ impl Writer {
         self.u64(time.as_nanos());
     }
 
-    fn option<T>(&mut self, value: Option<T>, item: impl FnOnce(&mut Self, T)) {
+    /// Something that may be absent.
+    pub fn option<T>(&mut self, value: Option<T>, item: impl FnOnce(&mut Self, T)) {
         match value {
             None => self.u8(0),
             Some(value) => {

@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 12] = [
+pub const WARDEN_ACCEPTS: [Rule; 14] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -38,6 +38,9 @@ pub const WARDEN_ACCEPTS: [Rule; 12] = [
     Rule { message: Tag::Derived, from: Life::Lookup, max_len: limits::FRAME_BYTES, rate: 1, burst: 1 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
+    // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
+    Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
+    Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 
 /// Why a frame was turned away.
@@ -133,7 +136,9 @@ mod tests {
     #[test]
     fn nobody_may_send_the_warden_its_own_answers() {
         for life in Life::ALL {
-            for tag in [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes] {
+            for tag in
+                [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes, Tag::Reloaded, Tag::Config]
+            {
                 assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
             }
         }

@@ -154,6 +154,34 @@ pub enum Message {
     Processes(Vec<Process>),
     /// Warden → judge: the firewall's own table was found missing or damaged and has been set up anew.
     Rebuilt,
+    /// Judge → warden: read the configuration again. Which one is the warden's own knowledge.
+    Reload,
+    /// Warden → judge: what became of that.
+    Reloaded {
+        /// Whether the new configuration is in force.
+        ok: bool,
+        /// What is to be told, or what is wrong with it.
+        lines: Vec<String>,
+    },
+    /// Warden → judge: the configuration in force from now on (its canonical text is in the descriptor with it).
+    Config,
+    /// Warden → judge, and judge → warden in answer: still at work?
+    Alive,
+    /// Log sensor → judge: so far it has told of everything in its log. Judge → log sensor, once, before it begins: so far this log is known.
+    Position(Option<Position>),
+}
+
+/// How far a followed file has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The file's device and inode: its name may stand for another one by now.
+    pub device: u64,
+    /// See `device`.
+    pub inode: u64,
+    /// Bytes read.
+    pub offset: u64,
+    /// The last bytes before the offset, at most [`MARK_BYTES`]: a file that was rewritten has others there.
+    pub mark: Vec<u8>,
 }
 
 /// A message without its contents: the first byte of a frame.
@@ -192,11 +220,21 @@ pub enum Tag {
     ReopenedFile,
     /// See [`Message::Rebuilt`].
     Rebuilt,
+    /// See [`Message::Reload`].
+    Reload,
+    /// See [`Message::Reloaded`].
+    Reloaded,
+    /// See [`Message::Config`].
+    Config,
+    /// See [`Message::Alive`].
+    Alive,
+    /// See [`Message::Position`].
+    Position,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 16] = [
+    pub const ALL: [Tag; 21] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -213,6 +251,11 @@ impl Tag {
         Tag::Processes,
         Tag::ReopenedFile,
         Tag::Rebuilt,
+        Tag::Reload,
+        Tag::Reloaded,
+        Tag::Config,
+        Tag::Alive,
+        Tag::Position,
     ];
 
     /// The tag of a frame.
@@ -230,6 +273,12 @@ const PROCESSES: usize = 256;
 const NAMES: usize = 64;
 /// Bytes of a name.
 const NAME_BYTES: usize = 256;
+/// Lines in an answer to `Reload`, and bytes of each. Who sends more must cut.
+pub const ANSWER_LINES: usize = 48;
+/// See [`ANSWER_LINES`].
+pub const ANSWER_BYTES: usize = 1_024;
+/// Bytes of a position's mark.
+pub const MARK_BYTES: usize = 64;
 
 impl Message {
     /// Its tag.
@@ -251,6 +300,11 @@ impl Message {
             Message::SensorLink { .. } => Tag::SensorLink,
             Message::Processes(_) => Tag::Processes,
             Message::Rebuilt => Tag::Rebuilt,
+            Message::Reload => Tag::Reload,
+            Message::Reloaded { .. } => Tag::Reloaded,
+            Message::Config => Tag::Config,
+            Message::Alive => Tag::Alive,
+            Message::Position(_) => Tag::Position,
         }
     }
 
@@ -294,7 +348,24 @@ impl Message {
                 out.u8(u8::from(*file));
                 out.list(names, |w, name| w.text(name));
             }
-            Message::AskCounters | Message::AskInstalled | Message::Reopen | Message::ReopenedFile | Message::Rebuilt => {}
+            Message::Reloaded { ok, lines } => {
+                out.u8(u8::from(*ok));
+                out.list(lines, |w, line| w.text(line));
+            }
+            Message::Position(position) => out.option(position.as_ref(), |w, p| {
+                w.u64(p.device);
+                w.u64(p.inode);
+                w.u64(p.offset);
+                w.list(&p.mark, |w, byte| w.u8(*byte));
+            }),
+            Message::AskCounters
+            | Message::AskInstalled
+            | Message::Reopen
+            | Message::ReopenedFile
+            | Message::Rebuilt
+            | Message::Reload
+            | Message::Config
+            | Message::Alive => {}
         }
         debug_assert!(out.as_bytes().len() <= limits::FRAME_BYTES, "frame of {:?} is too long", self.tag());
     }
@@ -330,6 +401,14 @@ impl Message {
             })?),
             Tag::ReopenedFile => Message::ReopenedFile,
             Tag::Rebuilt => Message::Rebuilt,
+            Tag::Reload => Message::Reload,
+            Tag::Reloaded => Message::Reloaded { ok: r.flag("ok")?, lines: r.list(ANSWER_LINES, |r| r.text(ANSWER_BYTES))? },
+            Tag::Config => Message::Config,
+            Tag::Alive => Message::Alive,
+            Tag::Position => Message::Position(r.option(|r| {
+                let (device, inode, offset) = (r.u64()?, r.u64()?, r.u64()?);
+                Ok(Position { device, inode, offset, mark: r.list(MARK_BYTES, Reader::u8)? })
+            })?),
         };
         r.end()?;
         Ok(message)
@@ -393,6 +472,11 @@ mod tests {
             Message::Processes(vec![Process { life: Life::Judge, slot: 0, pid: 77, restarts: 1, sandbox: String::new() }]),
             Message::ReopenedFile,
             Message::Rebuilt,
+            Message::Reload,
+            Message::Reloaded { ok: false, lines: vec!["riposte.toml:3:1: there is no key 'polcy'".into()] },
+            Message::Config,
+            Message::Alive,
+            Message::Position(Some(Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() })),
         ]
     }
 
@@ -428,6 +512,8 @@ mod tests {
         let exemption = Exemption { prefix: "2001:db8::1".parse().unwrap(), reason: ExemptReason::Own };
         Message::Derived(vec![exemption; limits::DERIVED]).encode(&mut out);
         assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
+        Message::Reloaded { ok: false, lines: vec!["x".repeat(ANSWER_BYTES); ANSWER_LINES] }.encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
     }
 
     #[test]
@@ -444,7 +530,7 @@ mod tests {
         }
 
         #[test]
-        fn bent_messages_never_panic(which in 0..16usize, at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        fn bent_messages_never_panic(which in 0..Tag::ALL.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
             let mut out = Writer::default();
             samples()[which].encode(&mut out);
             let mut frame = out.as_bytes().to_vec();

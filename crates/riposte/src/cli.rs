@@ -24,6 +24,9 @@ pub enum Command {
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(after_help = "Example: riposte status --json | jq .blocks")]
     Status(Ask),
+    /// Have the running daemon read its configuration again. One with an error changes nothing.
+    #[command(after_help = "Example: sudo riposte reload && echo in force")]
+    Reload(Ask),
     /// List the blocks that stand.
     #[command(after_help = "Example: riposte list --json | jq -r .address")]
     List(Ask),

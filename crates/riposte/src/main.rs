@@ -4,6 +4,7 @@ use clap::Parser;
 use riposte::cli::{Cli, Command};
 use riposte::commands::{self, Failure};
 use riposte::lives;
+use riposte::lives::warden::reload::Origin;
 use std::ffi::OsStr;
 use std::io::{BufWriter, Write};
 use std::process::ExitCode;
@@ -38,11 +39,12 @@ fn complain(lines: &[String]) -> ExitCode {
 fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
     match command {
         Command::Run(args) => {
-            let mut config = commands::config(args.config.as_deref())?;
-            config.policy.dry_run |= args.dry_run;
-            lives::warden::run(config).map_err(commands::fail)
+            let origin = Origin::new(args.config.as_deref(), args.dry_run).map_err(|e| commands::fail(e.to_string()))?;
+            let config = origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Failure>())?;
+            lives::warden::run(config, origin).map_err(commands::fail)
         }
         Command::Check(args) => commands::check::run(&args, out),
+        Command::Reload(args) => commands::ask::reload(&args, out),
         Command::Status(args) => commands::ask::status(&args, out),
         Command::List(args) => commands::ask::list(&args, out),
         Command::Block(args) => commands::ask::block(&args, out),

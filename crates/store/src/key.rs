@@ -124,6 +124,11 @@ impl Columns<'_, '_> {
         Ok(text.map(str::to_owned))
     }
 
+    /// Bytes.
+    pub(crate) fn blob(&self, column: usize) -> Result<Vec<u8>, Error> {
+        self.0.get_ref(column)?.as_blob().map(<[u8]>::to_vec).map_err(|_| self.broken(column))
+    }
+
     /// One of a list, by its index.
     pub(crate) fn one_of<T: Copy>(&self, column: usize, all: &[T]) -> Result<T, Error> {
         all.get(self.number::<usize>(column)?).copied().ok_or_else(|| self.broken(column))

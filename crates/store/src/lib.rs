@@ -12,7 +12,7 @@
 //! checkpoint ([`Store::tidy`]); a power cut can lose what came since then, but never leaves half a transaction. The
 //! hot path never waits for the disk, unless the log reaches 64 MiB between two calls of `tidy`.
 //!
-//! # Schema, version 1
+//! # Schema, version 2
 //! Times are nanoseconds since the Unix epoch, cut to the year 2262; enums are their index in `model`'s `ALL` arrays.
 //! `whom` is an address range as a blob that sorts like the addresses: family (4 or 6), the first address' bytes, the
 //! length in bits.
@@ -25,6 +25,7 @@
 //!        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted)
 //! strike (whom, count, last)                       -- past offences of an offender
 //! allow (whom, made, until, note)                  -- the operator's allow list
+//! position (log, device, inode, offset, mark)      -- how far a followed log has been read; since version 2
 //! ```
 //! Indices: `block(whom)`, `entry(whom)`, `strike(last)`. There is none by time or state: each would be paid for at
 //! every insert, and the few readers that want one scan.

@@ -35,7 +35,59 @@ pub struct Allowance {
     pub note: String,
 }
 
+/// How far a followed log has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogPosition {
+    /// Which log.
+    pub log: String,
+    /// The file's device and inode, as the kernel's unsigned numbers.
+    pub device: u64,
+    /// See `device`.
+    pub inode: u64,
+    /// Bytes read.
+    pub offset: u64,
+    /// The last bytes before that.
+    pub mark: Vec<u8>,
+}
+
+/// Positions that are kept. At the bound the one that was not written for longest gives way.
+pub const POSITIONS: usize = 256;
+
 impl Store {
+    /// Writes down how far logs have been read, in place of what was known of the same logs.
+    pub fn save_positions(&mut self, positions: &[LogPosition]) -> Result<(), Error> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection, tally| {
+            let mut insert = connection
+                .prepare_cached("INSERT OR REPLACE INTO position (log, device, inode, offset, mark) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            for LogPosition { log, device, inode, offset, mark } in positions {
+                insert.execute(params![log, device.cast_signed(), inode.cast_signed(), offset.cast_signed(), mark])?;
+                tally.unsaved += 1;
+            }
+            // A replaced row is a new one: the lowest number has not been written for longest.
+            let mut forget = connection
+                .prepare_cached("DELETE FROM position WHERE rowid NOT IN (SELECT rowid FROM position ORDER BY rowid DESC LIMIT ?1)")?;
+            forget.execute([POSITIONS as i64])?;
+            Ok(())
+        })
+    }
+
+    /// How far each log has been read, by name.
+    pub fn load_positions(&self) -> Result<Vec<LogPosition>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT log, device, inode, offset, mark FROM position ORDER BY log")?;
+        let mut rows = statement.query([])?;
+        let mut positions = Vec::new();
+        while let Some(row) = rows.next()? {
+            let row = Columns(row);
+            let number = |column| row.number::<i64>(column).map(i64::cast_unsigned);
+            let log = row.text(0)?.unwrap_or_default();
+            positions.push(LogPosition { log, device: number(1)?, inode: number(2)?, offset: number(3)?, mark: row.blob(4)? });
+        }
+        Ok(positions)
+    }
+
     /// Writes down strikes, in place of what was known of the same offenders. The table is brought back to
     /// [`limits::STRIKES`] by [`Store::tidy`]; the oldest give way.
     pub fn save_strikes(&mut self, strikes: &[Strike]) -> Result<(), Error> {

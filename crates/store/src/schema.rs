@@ -12,7 +12,8 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x5269_7074;
 
 /// One step for each version of the schema; the file's version is the number of steps it has taken.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE block (
         id INTEGER PRIMARY KEY,
         state INTEGER NOT NULL,
@@ -64,7 +65,17 @@ const STEPS: [&str; 1] = ["
         until INTEGER,
         note TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE position (
+        log TEXT PRIMARY KEY,
+        device INTEGER NOT NULL,
+        inode INTEGER NOT NULL,
+        offset INTEGER NOT NULL,
+        mark BLOB NOT NULL
+    ) STRICT;
+",
+];
 
 /// Locks, checks and migrates what `connection` has open.
 pub(crate) fn prepare(connection: &mut Connection) -> Result<(), Error> {

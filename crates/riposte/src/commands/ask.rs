@@ -1,10 +1,10 @@
-//! The commands that ask the running daemon: status, list, block, unblock, allow, explain, history.
+//! The commands that ask the running daemon: status, list, block, unblock, allow, explain, history, reload.
 
 use super::{Failure, config, fail};
 use crate::cli::{self, Ask};
 use crate::config::words::{Period, quoted};
 use crate::control::client::Client;
-use crate::control::protocol::{AllowedLine, Done, PAGE, Request};
+use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Request};
 use model::net::Prefix;
 use report::explain::Explanation;
 use report::history::HistoryLine;
@@ -68,6 +68,20 @@ fn look(line: &mut ProcessLine) {
         Seccomp::Strict => "strict".into(),
         Seccomp::Filters(n) => format!("filter ({n})"),
     };
+}
+
+/// `riposte reload`.
+///
+/// # Errors
+/// One line for each thing that is wrong with the configuration, or why there is no answer.
+pub fn reload(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
+    let asked = connect(args)?.ask::<Reloaded>(&Request::Reload);
+    let reloaded = asked.map_err(|why| why.lines().map(str::to_owned).collect::<Failure>())?;
+    if args.json {
+        return json_line(out, &reloaded);
+    }
+    writeln!(out, "The configuration is in force.").map_err(io)?;
+    reloaded.later.iter().try_for_each(|line| writeln!(out, "{line}").map_err(io))
 }
 
 /// `riposte list`.

@@ -69,13 +69,15 @@ pub enum Request {
         /// At most so many, the newest.
         limit: usize,
     },
+    /// Read the configuration again.
+    Reload,
 }
 
 impl Request {
     /// Whether it changes anything: then only root may say it.
     pub fn is_order(&self) -> bool {
         match self {
-            Request::Block { .. } | Request::Unblock { .. } | Request::Allow { .. } | Request::Disallow { .. } => true,
+            Request::Block { .. } | Request::Unblock { .. } | Request::Allow { .. } | Request::Disallow { .. } | Request::Reload => true,
             Request::Status | Request::List { .. } | Request::Allowed | Request::Explain { .. } | Request::History { .. } => false,
         }
     }
@@ -98,6 +100,13 @@ pub struct Done {
     pub said: String,
     /// How many blocks were set or lifted.
     pub changed: usize,
+}
+
+/// A reload that worked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What has to wait for a restart, a line each.
+    pub later: Vec<String>,
 }
 
 /// An answer.
@@ -147,6 +156,6 @@ mod tests {
     #[test]
     fn orders_are_told_from_questions() {
         assert!(Request::Unblock { prefix: String::new() }.is_order());
-        assert!(!Request::Status.is_order());
+        assert!(Request::Reload.is_order() && !Request::Status.is_order());
     }
 }

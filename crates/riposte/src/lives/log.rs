@@ -4,7 +4,7 @@
 use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
-use link::message::{Counter, Message};
+use link::message::{Counter, Message, Position};
 use model::event::Event;
 use model::limits;
 use model::time::Time;
@@ -25,7 +25,7 @@ const JUDGE: u64 = 2;
 const SOURCE: u64 = 1_000;
 
 enum Input {
-    /// A followed file; `None` until the warden has opened it for the first time.
+    /// A followed file; `None` until the judge has told how far it is known and the warden has opened it.
     File { followed: Option<Box<FollowedFile>>, start: file::Start },
     /// Anything else.
     Other(Box<dyn Source>),
@@ -44,6 +44,8 @@ struct Log {
     /// When the warden was last asked to open the log (monotonic), while it has not done so. The gate may have turned the question away,
     /// or the log may not be readable for now: it is asked again.
     asked: Option<Time>,
+    /// How far the judge has been told of everything.
+    told: Option<Position>,
     /// Whether the source waits because the judge doesn't keep up.
     held: bool,
 }
@@ -54,7 +56,8 @@ struct Log {
 /// Why it can't go on.
 pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, slot } = start;
-    let source = usize::from(slot).checked_sub(1).and_then(|n| config.logs.get(n)).ok_or("no such log")?;
+    // The warden tells it of its own log alone.
+    let source = config.logs.first().ok_or("no such log")?;
     let judge = Channel::new(own(0)?);
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     let boot = sys::identity::boot_time_secs().ok().map(Time::from_secs);
@@ -72,6 +75,7 @@ pub fn run(start: Start) -> Result<(), String> {
         events: Vec::new(),
         events_dropped: 0,
         asked: None,
+        told: None,
         held: false,
     };
     log.watch().map_err(|e| e.to_string())
@@ -114,9 +118,6 @@ impl Log {
         let poller = Poller::new()?;
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
-        if matches!(self.input, Input::File { .. }) {
-            self.ask_reopen()?;
-        }
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         let mut more = true;
         loop {
@@ -216,6 +217,17 @@ impl Log {
         Ok(progress)
     }
 
+    /// Behind the events: what lies before this position need not be read again.
+    fn tell_position(&mut self) -> io::Result<()> {
+        let Input::File { followed: Some(followed), .. } = &self.input else { return Ok(()) };
+        let position = followed.position()?;
+        if position != self.told {
+            self.told.clone_from(&position);
+            self.judge.send(&Message::Position(position))?;
+        }
+        Ok(())
+    }
+
     fn tell(&mut self) -> io::Result<()> {
         let events = std::mem::take(&mut self.events);
         for batch in events.chunks(limits::BATCH_EVENTS) {
@@ -223,7 +235,7 @@ impl Log {
             self.judge.send(&Message::Events(batch.to_vec()))?;
             self.events_dropped += (self.judge.dropped() - before) * batch.len() as u64;
         }
-        Ok(())
+        self.tell_position()
     }
 
     /// False when the warden has gone.
@@ -272,12 +284,32 @@ impl Log {
 
     /// False when the judge has gone.
     fn hear_judge(&mut self, frame: &mut [u8]) -> io::Result<bool> {
-        let Some(questions) = self.judge.questions(frame)? else { return Ok(false) };
-        for _ in 0..questions {
-            let counters = self.counters();
-            self.judge.send(&Message::Counters(counters))?;
+        loop {
+            let received = match self.judge.receive(frame) {
+                Ok(Some(received)) => received,
+                Ok(None) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            match Message::decode(received.bytes) {
+                Ok(Message::AskCounters) => {
+                    let counters = self.counters();
+                    self.judge.send(&Message::Counters(counters))?;
+                }
+                Ok(Message::Position(known)) => self.begin(known)?,
+                // Nothing else is for us.
+                Ok(_) | Err(_) => {}
+            }
         }
-        Ok(true)
+    }
+
+    /// The judge has told how far this log is known: now it may be opened.
+    fn begin(&mut self, known: Option<Position>) -> io::Result<()> {
+        let Input::File { followed: None, start } = &mut self.input else { return Ok(()) };
+        if let Some(position) = known {
+            *start = file::Start::At(position);
+        }
+        self.ask_reopen()
     }
 
     fn counters(&self) -> Vec<Counter> {

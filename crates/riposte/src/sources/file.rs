@@ -5,6 +5,7 @@
 
 use super::{CHUNK_BYTES, Counters, Line, LineSplitter, Progress, Source, TURN_BYTES};
 use inotify::{EventMask, Inotify, WatchMask};
+use link::message::{MARK_BYTES, Position};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -12,8 +13,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-/// Bytes before the reading position that are remembered, to tell a file that was rewritten from one that grew.
-const MARK_BYTES: usize = 64;
 /// Room for some dozens of inotify events (header and name up to 255 bytes).
 const EVENT_BYTES: usize = 8_192;
 
@@ -109,12 +108,14 @@ fn watch_way(watch: &Inotify, path: &Path, reach: Reach, names: &mut Vec<OsStrin
 // ---- the unprivileged side -------------------------------------------------------------------------------------
 
 /// Where to begin in a file that is there at the start. One that appears later is read from its beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// Behind what is there.
     End,
     /// At the first line.
     Beginning,
+    /// Where an earlier run has left off. If the name stands for another file by now, or it was written anew: at the first line.
+    At(Position),
 }
 
 /// One file, and how far it has been read.
@@ -138,6 +139,12 @@ impl Reader {
         match start {
             Start::Beginning => {}
             Start::End => reader.begin_at(found.len())?,
+            Start::At(position) => {
+                let is_this = (position.device, position.inode) == identity && position.offset <= found.len();
+                if is_this && reader.bytes_before(position.offset, position.mark.len())? == position.mark {
+                    reader.begin_at(position.offset)?;
+                }
+            }
         }
         Ok(reader)
     }
@@ -165,6 +172,14 @@ impl Reader {
         }
         bytes.truncate(have);
         Ok(bytes)
+    }
+
+    /// Behind the last line that was handed on.
+    fn position(&self) -> io::Result<Position> {
+        let (device, inode) = self.identity;
+        let offset = self.offset.saturating_sub(self.splitter.unfinished_bytes());
+        let mark = if offset == self.offset { self.mark.clone() } else { self.bytes_before(offset, MARK_BYTES)? };
+        Ok(Position { device, inode, offset, mark })
     }
 
     /// Whether what has been read is no longer there: the file was cut short, or cut short and written again.
@@ -227,6 +242,12 @@ impl FollowedFile {
         let current = slot.file.map(|file| Reader::new(file, start)).transpose()?;
         let watch = Inotify::from(slot.watch);
         Ok(FollowedFile { watch, names: slot.names, current, previous: None, buffer: vec![0; CHUNK_BYTES], counters: Counters::default() })
+    }
+
+    /// How far it has been read: where another may go on one day. A file that has lost its name counts while no other has it.
+    pub fn position(&self) -> io::Result<Option<Position>> {
+        let reader = self.current.as_ref().or(self.previous.as_ref().map(|(_, reader)| reader));
+        reader.map(Reader::position).transpose()
     }
 
     /// Goes on with a slot that was opened again, because this source asked for it. Call `ready` afterwards.

@@ -110,6 +110,11 @@ impl LineSplitter {
         self.keep(chunk);
     }
 
+    /// Bytes behind the last line that was handed on.
+    fn unfinished_bytes(&self) -> u64 {
+        self.unfinished_bytes
+    }
+
     /// What is pending will never be finished: forgets and counts it.
     fn discard(&mut self) {
         self.unfinished += u64::from(self.unfinished_bytes > 0 && !self.skipping);

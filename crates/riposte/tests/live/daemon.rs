@@ -92,12 +92,14 @@ impl Daemon {
 
     /// The same without waiting for anything.
     pub fn launch(folder: TempDir, host: &Namespace, config: &str, before: &[&str]) -> Daemon {
-        let place = folder.path().display().to_string();
-        let config =
-            format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
-        fs::write(folder.path().join("config.toml"), config).expect("writable");
+        configure(folder.path(), config);
         let child = spawn(folder.path(), host.name(), before);
         Daemon { folder, namespace: host.name().to_owned(), child, expected_errors: Vec::new() }
+    }
+
+    /// Writes another configuration, which counts from the next reload or start.
+    pub fn configure(&self, config: &str) {
+        configure(self.folder.path(), config);
     }
 
     /// Starts the same once more after it has ended.
@@ -254,6 +256,11 @@ impl Daemon {
         status["processes"].as_array().expect("a list").iter().filter_map(|p| p["pid"].as_u64()).collect()
     }
 
+    /// Tells it to read its configuration again. The warden is our child itself: whatever was in front has become it.
+    pub fn hang_up(&self) {
+        signal("HUP", self.child.id());
+    }
+
     /// Tells it to end and waits.
     pub fn end(&mut self) -> ExitStatus {
         signal("TERM", self.child.id());
@@ -280,6 +287,12 @@ impl Drop for Daemon {
             assert!(self.expected_errors.iter().any(|part| line.contains(part)), "an error that the test didn't expect: {line}");
         }
     }
+}
+
+fn configure(folder: &Path, config: &str) {
+    let place = folder.display().to_string();
+    let config = format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
+    fs::write(folder.join("config.toml"), config).expect("writable");
 }
 
 fn spawn(folder: &Path, namespace: &str, before: &[&str]) -> Child {

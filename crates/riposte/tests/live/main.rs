@@ -7,5 +7,6 @@ mod errors;
 mod exempt;
 mod logs;
 mod orders;
+mod reload;
 mod restart;
 mod scan;

@@ -1,7 +1,7 @@
 //! The judge's answers on the control socket. Decides nothing itself: orders go through the court like everything else.
 
 use super::{Judge, Sensor};
-use crate::control::protocol::{AllowedLine, Done, PAGE, Reply, Request};
+use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use link::message::{Counter, Life, Message};
@@ -25,6 +25,8 @@ use sys::fd::{Interest, Poller};
 
 /// How long `status` waits for the sensors' counters; what is late is shown as it was.
 const COUNTERS_WAIT: Duration = Duration::from_millis(200);
+/// How long `reload` waits for the warden: it opens logs, which may lie on a slow disk.
+const RELOAD_WAIT: Duration = Duration::from_secs(10);
 /// History entries in `explain`.
 const EXPLAIN_ENTRIES: usize = 100;
 /// The most history entries in one answer.
@@ -83,6 +85,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             Err(_) => Reply::error(format!("'{address}' is no IPv4 or IPv6 address")),
         },
         Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
+        Request::Reload => reload(judge),
     }
 }
 
@@ -324,14 +327,34 @@ fn ask_counters(judge: &mut Judge) {
     }
     judge.warden_counters.clear();
     open += usize::from(judge.warden.send(&Message::AskCounters).is_ok());
+    hear_until(judge, COUNTERS_WAIT, |judge| answered(judge) >= open);
+}
+
+/// Has the warden read the configuration again. The new one is in force here, too, before the warden's answer comes.
+fn reload(judge: &mut Judge) -> Reply {
+    judge.reloaded = None;
+    if judge.warden.send(&Message::Reload).is_err() {
+        return Reply::error("the warden has gone");
+    }
+    hear_until(judge, RELOAD_WAIT, |judge| judge.reloaded.is_some());
+    match judge.reloaded.take() {
+        Some((true, later)) => Reply::of(&Reloaded { later }),
+        Some((false, wrong)) => Reply::error(wrong.join("\n")),
+        None => Reply::error(format!("the warden has not answered within {} s: riposte's log will tell", RELOAD_WAIT.as_secs())),
+    }
+}
+
+/// Goes on with everybody but the askers until something has come, or for so long at most.
+fn hear_until(judge: &mut Judge, most: Duration, come: impl Fn(&Judge) -> bool) {
     let Ok(poller) = Poller::new() else { return };
-    let mut polled = poller.add(judge.warden.as_fd(), super::WARDEN, Interest::Read).is_ok();
+    let interest = if judge.warden.wants_to_write() { Interest::Both } else { Interest::Read };
+    let mut polled = poller.add(judge.warden.as_fd(), super::WARDEN, interest).is_ok();
     for (token, sensor) in &judge.sensors {
         polled &= poller.add(sensor.link.as_fd(), *token, Interest::Read).is_ok();
     }
-    let until = crate::lives::monotonic().after(COUNTERS_WAIT);
+    let until = crate::lives::monotonic().after(most);
     let (mut ready, mut frame) = (Vec::new(), frame_buffer());
-    while polled && open > answered(judge) {
+    while polled && !come(judge) {
         let left = until.since(crate::lives::monotonic());
         if left.is_zero() || poller.wait(Some(left), &mut ready).is_err() || ready.is_empty() {
             return;
@@ -345,6 +368,9 @@ fn ask_counters(judge: &mut Judge) {
             if !heard {
                 return;
             }
+        }
+        if !judge.warden.wants_to_write() {
+            polled &= poller.modify(judge.warden.as_fd(), super::WARDEN, Interest::Read).is_ok();
         }
     }
 }

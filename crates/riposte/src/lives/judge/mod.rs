@@ -2,6 +2,7 @@
 //! nothing that could change the firewall.
 
 mod answers;
+mod positions;
 
 use super::channel::{self, Channel};
 use super::{PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
@@ -13,9 +14,11 @@ use model::block::Change;
 use model::event::{Event, Trust};
 use model::limits;
 use model::time::Time;
+use positions::Positions;
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -76,6 +79,9 @@ struct Judge {
     began: Time,
     malformed: u64,
     turned_away: u64,
+    positions: Positions,
+    /// The warden's answer to `reload`, once it is there.
+    reloaded: Option<(bool, Vec<String>)>,
 }
 
 /// Runs until the warden goes.
@@ -88,6 +94,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let profile = Profile::judge(unprivileged_user(&config.process.user)?, &config.store.path);
     let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
     let (store, trouble) = open_store(&config)?;
+    let positions = Positions::load(&store);
     // Only with its store is the judge ready: a first start without it ends riposte with a clear line.
     ready(&entered, &mut warden)?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
@@ -112,6 +119,8 @@ pub fn run(start: Start) -> Result<(), String> {
         began: now(),
         malformed: 0,
         turned_away: 0,
+        positions,
+        reloaded: None,
     };
     judge.watch(server).map_err(|e| e.to_string())
 }
@@ -140,6 +149,13 @@ fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
     Ok((store, Some(format!("in memory only: {error}"))))
 }
 
+/// The configuration in a descriptor, which the warden has parsed and written in its canonical form.
+fn configuration(fd: Option<OwnedFd>) -> io::Result<Config> {
+    let mut text = String::new();
+    File::from(fd.ok_or(io::ErrorKind::InvalidData)?).read_to_string(&mut text)?;
+    Config::parse(&text, "inherited").map_err(|_| io::Error::other("the warden's configuration can't be read"))
+}
+
 impl Judge {
     fn watch(&mut self, mut server: Server) -> io::Result<()> {
         self.poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
@@ -151,6 +167,8 @@ impl Judge {
             for event in &ready {
                 if event.token == WARDEN {
                     if !self.hear_warden(event, &mut frame)? {
+                        self.court.settle(now());
+                        self.positions.keep(&mut self.court, monotonic(), true);
                         return Ok(());
                     }
                 } else if server.owns(event.token) {
@@ -167,6 +185,7 @@ impl Judge {
             self.send_changes()?;
             self.court.speak();
             self.settle(now);
+            self.positions.keep(&mut self.court, monotonic(), false);
             self.resync()?;
             for token in waiting {
                 // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
@@ -184,7 +203,8 @@ impl Judge {
         let tick = self.court.next_tick().map(|at| at.since(now()));
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
         let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
-        settle.into_iter().chain(tick).chain(tidy).chain(resync).min()
+        let positions = self.positions.due().map(|at| at.since(monotonic()));
+        settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).min()
     }
 
     /// Writes down what has happened; a store that fails is tried again after a wait that doubles.
@@ -193,6 +213,7 @@ impl Judge {
         if !self.court.has_work() || at < self.settle_from {
             return;
         }
+        self.positions.owed();
         if self.court.settle(now) {
             self.settle_wait = SETTLE_FIRST;
             self.tidy_at = Some(at.after(QUIET));
@@ -259,10 +280,16 @@ impl Judge {
             Message::Processes(list) => self.processes = list,
             Message::Counters(list) => self.warden_counters = list,
             Message::Rebuilt => self.court.rebuilt(),
+            Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
+            Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
+            Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
                 self.sensors.retain(|_, sensor| sensor.slot != slot);
-                let link = Channel::new(fd);
+                let mut link = Channel::new(fd);
+                if slot != PACKETS_SLOT {
+                    link.send(&Message::Position(self.positions.of(&name)))?;
+                }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
                 self.sensors.insert(self.next_sensor, Sensor { slot, name, link, counters: Vec::new() });
                 self.next_sensor += 1;
@@ -276,7 +303,9 @@ impl Judge {
             | Message::OpenPorts { .. }
             | Message::Reopen
             | Message::Reopened { .. }
-            | Message::ReopenedFile => self.malformed += 1,
+            | Message::ReopenedFile
+            | Message::Reload
+            | Message::Position(_) => self.malformed += 1,
         }
         Ok(())
     }
@@ -300,6 +329,7 @@ impl Judge {
                     self.send_changes()?;
                 }
                 Ok(Message::Counters(counters)) => sensor.counters = counters,
+                Ok(Message::Position(Some(position))) if sensor.slot != PACKETS_SLOT => self.positions.note(&sensor.name, position),
                 // A sensor parses hostile bytes: what it says may be anything, and is counted.
                 Ok(_) | Err(_) => self.malformed += 1,
             }

@@ -2,7 +2,9 @@
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
 mod firewall;
+mod notify;
 mod prepare;
+pub mod reload;
 mod slots;
 mod ward;
 
@@ -15,13 +17,15 @@ use link::message::{Counter, Life, Message, Tag};
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
 use model::time::Time;
+use notify::Notify;
 use prepare::Prepared;
+use reload::Origin;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::fd::{Interest, Poller, Ready, Signal, Signals};
 use sys::process::{Ended, Order};
-use ward::Ward;
+use ward::{After, Ward};
 
 const SIGNALS: u64 = 1;
 /// Poll token of child n is this plus n.
@@ -30,13 +34,16 @@ const WARDS: u64 = 10;
 const LAST_ORDERS: Duration = Duration::from_secs(3);
 /// Frames taken from one child before the others get their turn.
 const TURN_FRAMES: usize = 64;
-/// Characters of a log's name that travel.
-const NAME_CHARS: usize = 60;
+/// Bytes of a log's name that travel.
+const NAME_BYTES: usize = 250;
 /// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
 const SEVER_SHARE: u32 = 10;
 
 struct Warden {
     config: Config,
+    /// Where the configuration is read from again.
+    origin: Origin,
+    notify: Notify,
     firewall: Firewall,
     shield: Shield,
     prepared: Prepared,
@@ -57,7 +64,7 @@ struct Warden {
 ///
 /// # Errors
 /// One line that says why it can't go on.
-pub fn run(config: Config) -> Result<(), String> {
+pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     super::start_logging(&config);
     if !sys::identity::is_privileged() {
         return Err("riposte run needs root (or CAP_NET_ADMIN): try 'sudo riposte run'".into());
@@ -73,6 +80,8 @@ pub fn run(config: Config) -> Result<(), String> {
         wards: prepared.wards(&config, monotonic()),
         prepared,
         config,
+        origin,
+        notify: Notify::open(),
         poller: Poller::new().map_err(|e| e.to_string())?,
         signals,
         to_sever: Vec::new(),
@@ -110,6 +119,7 @@ impl Warden {
         while !self.ending {
             self.start_due()?;
             self.tell_processes();
+            self.tell_manager();
             self.poller.wait(self.patience(), &mut ready).map_err(|e| e.to_string())?;
             for event in &ready {
                 if event.token == SIGNALS {
@@ -131,7 +141,7 @@ impl Warden {
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
-        startable.filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
+        startable.filter_map(|ward| ward.due).chain(sever).chain(self.notify.due()).min().map(|at| at.since(now))
     }
 
     fn start_due(&mut self) -> Result<(), String> {
@@ -176,7 +186,7 @@ impl Warden {
         self.wards[index].begins(child, link, monotonic());
         self.processes_changed = true;
         if let Some(fd) = sensor_link {
-            let name = name.chars().take(NAME_CHARS).collect();
+            let name = name[..name.floor_char_boundary(NAME_BYTES)].to_owned();
             self.send_judge(&Message::SensorLink { slot, name }, Some(fd));
         }
         if life == Life::Judge {
@@ -225,11 +235,34 @@ impl Warden {
         self.send_judge(&Message::Processes(std::iter::once(own).chain(children).collect()), None);
     }
 
+    /// The service manager hears once that all are at work, and then, if it wants to, that the judge still answers.
+    fn tell_manager(&mut self) {
+        if !self.notify.is_ready() && self.is_at_work() {
+            self.tell_ready(None);
+        }
+        if self.notify.take_due(monotonic()) {
+            self.send_judge(&Message::Alive, None);
+        }
+    }
+
+    /// Whether everybody who is needed to protect the host has begun: not those who wait for the network to resolve names.
+    fn is_at_work(&self) -> bool {
+        let needed = |ward: &&Ward| ward.life != Life::Lookup && ward.after != After::Nothing;
+        self.shield.has_derived(Life::Host) && self.wards.iter().filter(needed).all(|ward| ward.was_ready)
+    }
+
+    fn tell_ready(&mut self, trouble: Option<&str>) {
+        let mode = if self.config.policy.dry_run { "dry run: nobody is blocked" } else { "on watch" };
+        let logs = self.config.logs.len();
+        let said = trouble.map_or_else(|| format!("{mode}; {logs} log{} followed", if logs == 1 { "" } else { "s" }), str::to_owned);
+        self.notify.ready(&said);
+    }
+
     fn signalled(&mut self) -> Result<(), String> {
         while let Some(signal) = self.signals.next_signal().map_err(|e| e.to_string())? {
             match signal {
                 Signal::Terminate | Signal::Interrupt => self.ending = true,
-                Signal::Hangup => tracing::warn!("reload is not there yet: restart riposte, the blocks stand meanwhile"),
+                Signal::Hangup => drop(self.reload()),
                 Signal::Child => self.bury()?,
             }
         }
@@ -254,7 +287,7 @@ impl Warden {
             if !ward.was_ready && !self.ending {
                 return Err(format!("{} could not start: see the line above", ward.name));
             }
-            if !done {
+            if !done && ward.after == After::Restart {
                 tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
             }
             ward.ends(done, monotonic());
@@ -332,10 +365,7 @@ impl Warden {
             }
             Message::Derived(list) => {
                 self.shield.derive(self.wards[index].life, list);
-                self.firewall.set_exempt(&self.shield.prefixes());
-                let derived = self.shield.derived();
-                self.send_judge(&Message::Derived(derived), None);
-                self.tell_rebuilt();
+                self.spread_exemptions();
             }
             Message::OpenPorts { tcp, udp } => {
                 let list = |map: &link::message::PortMap| map.ports().collect::<Vec<u16>>();
@@ -343,6 +373,11 @@ impl Warden {
                 self.tell_rebuilt();
             }
             Message::Reopen => self.reopen(index),
+            Message::Reload => {
+                let answer = self.reload();
+                self.send(index, &Message::Reloaded { ok: answer.ok, lines: answer.lines }, None);
+            }
+            Message::Alive => self.notify.alive(),
             // The gate's table has no row for these: nobody may say them to the warden.
             Message::Events(_)
             | Message::Counters(_)
@@ -352,8 +387,19 @@ impl Warden {
             | Message::ReopenedFile
             | Message::SensorLink { .. }
             | Message::Processes(_)
-            | Message::Rebuilt => self.malformed += 1,
+            | Message::Rebuilt
+            | Message::Reloaded { .. }
+            | Message::Config
+            | Message::Position(_) => self.malformed += 1,
         }
+    }
+
+    /// Kernel and judge hear of the derived exemptions, as they are now.
+    fn spread_exemptions(&mut self) {
+        self.firewall.set_exempt(&self.shield.prefixes());
+        let derived = self.shield.derived();
+        self.send_judge(&Message::Derived(derived), None);
+        self.tell_rebuilt();
     }
 
     fn apply(&mut self, index: usize, batch: &[Change]) {
@@ -457,6 +503,7 @@ impl Warden {
     /// Closes the links, which tells the children to end, and waits for them. The blocks stay: the kernel ends each on time.
     fn end(&mut self) {
         tracing::info!("ending; blocks stay until their time");
+        self.notify.stopping();
         self.wards.iter_mut().for_each(|ward| ward.link = None);
         let until = monotonic().after(LAST_ORDERS);
         loop {

@@ -9,7 +9,7 @@ use crate::lives::{CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
 use model::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -54,12 +54,29 @@ pub fn lock() -> Result<Option<UnixListener>, String> {
     }
 }
 
+/// How the logs of a new configuration differ from those in force.
+#[derive(Debug, Default)]
+pub struct LogChanges {
+    /// Slots whose log is not configured any more.
+    pub gone: BTreeSet<u16>,
+    /// Logs that stay, with their settings as they are now.
+    pub kept: Vec<(u16, LogSource)>,
+    /// New ones, with what was opened for them.
+    pub new: Vec<(LogSource, Option<OwnedFd>)>,
+    /// New ones that take a right which was given up at the start.
+    pub later: Vec<LogSource>,
+}
+
 /// What the warden holds for its children.
 #[derive(Debug)]
 pub struct Prepared {
     listener: OwnedFd,
     nflog: Option<OwnedFd>,
-    logs: Vec<LogSource>,
+    /// By slot. A slot keeps its log for as long as that is configured.
+    logs: BTreeMap<u16, LogSource>,
+    /// What the sandbox leaves open: reading files of other owners, and the journal's program.
+    may_read_any: bool,
+    may_run_journal: bool,
     /// By slot: what is opened once and for all, while there is every privilege; a sensor that is started again goes on with it.
     inputs: BTreeMap<u16, OwnedFd>,
     feeders: Vec<(u16, Child)>,
@@ -109,12 +126,15 @@ impl Prepared {
         // A log that can never be opened is told before anything starts.
         let mut inputs = BTreeMap::new();
         for (slot, source) in (1..).zip(&config.logs) {
-            inputs.extend(slots::open_for_good(source)?.map(|fd| (slot, fd)));
+            let opened = slots::open_for_good(source).map_err(|error| format!("{}: {error}", slots::name(source)))?;
+            inputs.extend(opened.map(|fd| (slot, fd)));
         }
         Ok(Prepared {
             listener: listener.into(),
             nflog,
-            logs: config.logs.clone(),
+            logs: (1..).zip(config.logs.iter().cloned()).collect(),
+            may_read_any: has_files(config),
+            may_run_journal: !slots::programs(config).is_empty(),
             inputs,
             feeders: Vec::new(),
             _lock: lock,
@@ -141,8 +161,7 @@ impl Prepared {
         let mut write = vec![config.store.path.clone()];
         write.extend(config.control.socket.parent().map(Path::to_owned));
         write.extend(slots::folders(config));
-        let files = config.logs.iter().any(|source| matches!(source, LogSource::File { .. }));
-        Profile::warden(&write, &slots::programs(config), files)
+        Profile::warden(&write, &slots::programs(config), self.may_read_any)
     }
 
     /// Starts a child. Returns it, its link, and for a sensor the judge's end of the link between the two.
@@ -152,7 +171,7 @@ impl Prepared {
     pub fn spawn(&mut self, life: Life, slot: u16, config: &Config) -> Result<(Child, Channel, Option<OwnedFd>), String> {
         let fail = |error: std::io::Error| error.to_string();
         let (ours, theirs) = seqpacket_pair().map_err(fail)?;
-        let text = sealed_text(config.canonical().as_bytes()).map_err(fail)?;
+        let text = self.text_for(life, slot, config).map_err(fail)?;
         let (judge_end, sensor_end) = seqpacket_pair().map_err(fail)?;
         let mut own: Vec<OwnedFd> = Vec::new();
         let mut is_sensor = false;
@@ -183,25 +202,113 @@ impl Prepared {
         Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
     }
 
+    /// The configuration for a child; a log's sensor hears of its own log only.
+    fn text_for(&self, life: Life, slot: u16, config: &Config) -> std::io::Result<OwnedFd> {
+        match life {
+            Life::Log => {
+                let own = Config { logs: self.logs.get(&slot).cloned().into_iter().collect(), ..config.clone() };
+                sealed_text(own.canonical().as_bytes())
+            }
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup => sealed_text(config.canonical().as_bytes()),
+        }
+    }
+
     fn open_log(&mut self, slot: u16, config: &Config) -> Result<Option<OwnedFd>, String> {
         if let Some(fd) = self.inputs.get(&slot) {
             return copy(fd).map(Some);
         }
         let LogSource::Journal { .. } = self.log(slot)? else { return Ok(None) };
         // A feeder of an earlier life of this sensor has lost its pipe's reader; it must not be left behind.
+        self.end_feeder(slot);
+        let (fd, feeder) = slots::start_journal(config).map_err(|e| e.to_string())?;
+        self.feeders.push((slot, feeder));
+        Ok(Some(fd))
+    }
+
+    fn end_feeder(&mut self, slot: u16) {
         self.feeders.retain(|(of, feeder)| {
             if *of == slot {
                 let _ = feeder.order(sys::process::Order::Kill).and_then(|()| feeder.wait().map(drop));
             }
             *of != slot
         });
-        let (fd, feeder) = slots::start_journal(config).map_err(|e| e.to_string())?;
-        self.feeders.push((slot, feeder));
-        Ok(Some(fd))
     }
 
     fn log(&self, slot: u16) -> Result<&LogSource, String> {
-        usize::from(slot).checked_sub(1).and_then(|n| self.logs.get(n)).ok_or_else(|| format!("no log in slot {slot}"))
+        self.logs.get(&slot).ok_or_else(|| format!("no log in slot {slot}"))
+    }
+
+    /// Opens what a new configuration's logs need that none of the present ones is. Nothing is in force yet: drop the answer and nothing
+    /// has changed.
+    ///
+    /// # Errors
+    /// One line for each log that can never be read as it is configured.
+    pub fn compare(&self, wanted: &[LogSource]) -> Result<LogChanges, Vec<String>> {
+        if wanted.len() > LOGS {
+            return Err(vec![format!("{} logs are configured, and there can be {LOGS}", wanted.len())]);
+        }
+        let mut changes = LogChanges { gone: self.logs.keys().copied().collect(), ..LogChanges::default() };
+        let mut wrong = Vec::new();
+        for source in wanted {
+            let known = changes.gone.iter().copied().find(|slot| self.logs.get(slot).is_some_and(|old| slots::is_same(old, source)));
+            if let Some(slot) = known {
+                changes.gone.remove(&slot);
+                changes.kept.push((slot, source.clone()));
+                continue;
+            }
+            match self.open_late(source) {
+                Ok(Some(input)) => changes.new.push((source.clone(), input)),
+                Ok(None) => changes.later.push(source.clone()),
+                Err(error) => wrong.push(format!("{}: {error}", slots::name(source))),
+            }
+        }
+        if wrong.is_empty() { Ok(changes) } else { Err(wrong) }
+    }
+
+    /// Opens a log from inside the sandbox. `None`: that takes a right that was given up at the start.
+    fn open_late(&self, source: &LogSource) -> std::io::Result<Option<Option<OwnedFd>>> {
+        let given_up = match source {
+            LogSource::File { .. } => !self.may_read_any,
+            LogSource::Journal { .. } => !self.may_run_journal,
+            LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Syslog { .. } => false,
+        };
+        if given_up {
+            return Ok(None);
+        }
+        match slots::open_for_good(source) {
+            Ok(input) => Ok(Some(input)),
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes over what `compare` has prepared. Returns the slots whose sensors have to begin, and those whose have to begin again.
+    pub fn adopt(&mut self, changes: LogChanges) -> (Vec<u16>, Vec<u16>) {
+        for slot in &changes.gone {
+            self.logs.remove(slot);
+            self.inputs.remove(slot);
+            self.end_feeder(*slot);
+        }
+        let mut renewed = Vec::new();
+        for (slot, source) in changes.kept {
+            let old = self.logs.insert(slot, source.clone());
+            if old.is_some_and(|old| slots::zone(&old) != slots::zone(&source)) {
+                renewed.push(slot);
+            }
+        }
+        let mut begun = Vec::new();
+        for (source, input) in changes.new {
+            let Some(slot) = (PACKETS_SLOT + 1..=u16::MAX).find(|slot| !self.logs.contains_key(slot)) else { break };
+            self.logs.insert(slot, source);
+            self.inputs.extend(input.map(|fd| (slot, fd)));
+            begun.push(slot);
+        }
+        (begun, renewed)
+    }
+
+    /// The name of the log in a slot, for people.
+    pub fn log_name(&self, slot: u16) -> String {
+        self.logs.get(&slot).map(slots::name).unwrap_or_default()
     }
 
     /// Opens a sensor's log again: what to send, each with its descriptor.
@@ -223,6 +330,10 @@ impl Prepared {
         }
         let _ = fs::remove_file(&config.control.socket);
     }
+}
+
+fn has_files(config: &Config) -> bool {
+    config.logs.iter().any(|source| matches!(source, LogSource::File { .. }))
 }
 
 fn copy(fd: &OwnedFd) -> Result<OwnedFd, String> {

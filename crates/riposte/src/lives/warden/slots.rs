@@ -1,8 +1,9 @@
 //! The logs that sensors read, opened by the side that may. A sensor asks by its slot's number; paths never leave this file.
 
-use crate::config::{Config, LogSource, SyslogSocket};
+use crate::config::{Config, LogSource, SyslogSocket, Zone};
 use crate::sources::{file, journal, kmsg, pipe, syslog};
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::process::{Child, Identity, Launch};
@@ -26,17 +27,38 @@ pub fn name(source: &LogSource) -> String {
 /// opened again and is only looked at here, so that a path that can never be right is told at the start; and the journal.
 ///
 /// # Errors
-/// One line that says which log and why.
-pub fn open_for_good(source: &LogSource) -> Result<Option<OwnedFd>, String> {
-    let fd = match source {
+/// Why it can't be opened.
+pub fn open_for_good(source: &LogSource) -> io::Result<Option<OwnedFd>> {
+    match source {
         LogSource::File { path, .. } => file::open_slot(path).map(|_| None),
         LogSource::Pipe { path, .. } => pipe::open_pipe(path, MODE).map(Some),
         LogSource::Kmsg { .. } => kmsg::open_kmsg().map(Some),
         LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => syslog::open_unix(path, MODE).map(Some),
         LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => syslog::open_udp(*addr).map(Some),
         LogSource::Journal { .. } => Ok(None),
-    };
-    fd.map_err(|error| format!("{}: {error}", name(source)))
+    }
+}
+
+/// Whether both are the same log: where it is read from and how its stamps are understood apart.
+pub fn is_same(one: &LogSource, other: &LogSource) -> bool {
+    match (one, other) {
+        (LogSource::File { path: a, .. }, LogSource::File { path: b, .. })
+        | (LogSource::Pipe { path: a, .. }, LogSource::Pipe { path: b, .. }) => a == b,
+        (LogSource::Kmsg { .. }, LogSource::Kmsg { .. }) | (LogSource::Journal { .. }, LogSource::Journal { .. }) => true,
+        (LogSource::Syslog { socket: a, .. }, LogSource::Syslog { socket: b, .. }) => a == b,
+        (
+            LogSource::File { .. } | LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. },
+            _,
+        ) => false,
+    }
+}
+
+/// How the stamps of this log without a zone are understood.
+pub fn zone(source: &LogSource) -> Zone {
+    match source {
+        LogSource::File { timezone, .. } | LogSource::Pipe { timezone, .. } | LogSource::Syslog { timezone, .. } => timezone.clone(),
+        LogSource::Kmsg { .. } | LogSource::Journal { .. } => None,
+    }
 }
 
 /// Opens a followed file again.
@@ -56,10 +78,10 @@ pub fn reopen(source: &LogSource) -> Result<file::FileSlot, String> {
 ///
 /// # Errors
 /// Why it can't be started.
-pub fn start_journal(config: &Config) -> std::io::Result<(OwnedFd, Child)> {
+pub fn start_journal(config: &Config) -> io::Result<(OwnedFd, Child)> {
     let (ours, theirs) = sys::process::output_pipe()?;
     sys::fd::set_nonblocking(ours.as_fd(), true)?;
-    let user = super::super::unprivileged_user(&config.process.user).map_err(std::io::Error::other)?;
+    let user = super::super::unprivileged_user(&config.process.user).map_err(io::Error::other)?;
     let group = sys::identity::lookup_group(journal::GROUP)?;
     let identity = user.map(|user| Identity { uid: user.uid, gid: user.gid, groups: group.into_iter().collect() });
     let args: Vec<&OsStr> = journal::ARGUMENTS.iter().map(OsStr::new).collect();

@@ -13,6 +13,17 @@ const HEALTHY: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LAST_WAIT: Duration = Duration::from_secs(60);
 
+/// What is to follow the end of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It was not told to end: it is started again, after a wait.
+    Restart,
+    /// It was ended because its settings have changed: it is started again at once.
+    Renewal,
+    /// The configuration has no work for it any more.
+    Nothing,
+}
+
 /// A child.
 #[derive(Debug)]
 pub struct Ward {
@@ -30,8 +41,10 @@ pub struct Ward {
     pub gate: Gate,
     /// Whether it has entered its sandbox; in words.
     pub sandbox: String,
-    /// Whether it was ever ready.
+    /// Whether it was ever ready: one that never is at the start ends riposte with a clear line.
     pub was_ready: bool,
+    /// What is to follow its end.
+    pub after: After,
     /// How often it was started again.
     pub restarts: u32,
     /// When it is to be started (monotonic); `None`: not at all.
@@ -52,11 +65,22 @@ impl Ward {
             gate: Gate::new(life, now),
             sandbox: String::new(),
             was_ready: false,
+            after: After::Restart,
             restarts: 0,
             due: Some(now),
             started: now,
             wait: FIRST_WAIT,
         }
+    }
+
+    /// A child that a reload brings in, while riposte has work to do that must not end with this one's start.
+    pub fn late(life: Life, slot: u16, name: String, now: Time) -> Self {
+        Ward { was_ready: true, ..Ward::new(life, slot, name, now) }
+    }
+
+    /// Whether the configuration has no work for it and its process is gone: its place may be given to another.
+    pub fn is_over(&self) -> bool {
+        self.after == After::Nothing && self.child.is_none()
     }
 
     /// It was started.
@@ -74,9 +98,20 @@ impl Ward {
         self.child = None;
         self.link = None;
         self.sandbox.clear();
-        if for_good {
-            self.due = None;
-            return;
+        match std::mem::replace(&mut self.after, After::Restart) {
+            After::Restart if !for_good => {}
+            After::Renewal => {
+                self.due = Some(now);
+                return;
+            }
+            After::Restart => {
+                self.due = None;
+                return;
+            }
+            After::Nothing => {
+                (self.due, self.after) = (None, After::Nothing);
+                return;
+            }
         }
         if now.since(self.started) >= HEALTHY {
             self.wait = FIRST_WAIT;
@@ -118,5 +153,13 @@ mod tests {
         assert_eq!(ward.due.unwrap().since(now), FIRST_WAIT);
         ward.ends(true, now);
         assert_eq!(ward.due, None);
+        let restarts = ward.restarts;
+        ward.after = After::Renewal;
+        ward.ends(false, now);
+        assert_eq!((ward.due, ward.restarts, ward.after), (Some(now), restarts, After::Restart));
+        ward.after = After::Nothing;
+        assert!(ward.is_over());
+        ward.ends(false, now);
+        assert!(ward.due.is_none() && ward.is_over());
     }
 }

@@ -1,0 +1,84 @@
+//! How far each followed log has been read: so that nothing in it is read twice or passed over when a sensor, the judge or all of riposte is
+//! started again. Never ahead of the ledger: a position is written after what was made of the lines before it.
+
+use court::court::Court;
+use link::message::Position;
+use model::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use store::Store;
+use store::memory::{LogPosition, POSITIONS};
+
+/// Positions are written at most this often while the lines say nothing, and tried again after the longer time if the store fails.
+const EVERY: Duration = Duration::from_secs(1);
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// The positions, by the name of the log.
+#[derive(Debug, Default)]
+pub struct Positions {
+    known: BTreeMap<String, Position>,
+    /// Whose position the store does not have yet.
+    unsaved: BTreeSet<String>,
+    /// The ledger has heard of something that was read: a position that says so must not wait.
+    owed: bool,
+    from: Time,
+}
+
+impl Positions {
+    /// What the store remembers. One that can't be read remembers nothing: then each log begins as it is configured.
+    pub fn load(store: &Store) -> Self {
+        let stored = store.load_positions().unwrap_or_else(|error| {
+            tracing::warn!(%error, "how far logs were read is not known: each begins as it is configured");
+            Vec::new()
+        });
+        let known = stored.into_iter().map(|LogPosition { log, device, inode, offset, mark }| {
+            let mark = mark.get(mark.len().saturating_sub(link::message::MARK_BYTES)..).unwrap_or_default().to_vec();
+            (log, Position { device, inode, offset, mark })
+        });
+        Positions { known: known.collect(), ..Positions::default() }
+    }
+
+    /// How far this log has been read.
+    pub fn of(&self, log: &str) -> Option<Position> {
+        self.known.get(log).cloned()
+    }
+
+    /// A sensor has told of everything up to here.
+    pub fn note(&mut self, log: &str, position: Position) {
+        if self.known.len() >= POSITIONS && !self.known.contains_key(log) {
+            // Names of logs that were configured once. Which of them goes does not matter: none of the present ones is lost for long.
+            self.known.pop_first();
+        }
+        self.known.insert(log.to_owned(), position);
+        self.unsaved.insert(log.to_owned());
+    }
+
+    /// The ledger is being told of something.
+    pub fn owed(&mut self) {
+        self.owed = true;
+    }
+
+    /// When there is something to write next (monotonic).
+    pub fn due(&self) -> Option<Time> {
+        (!self.unsaved.is_empty()).then_some(self.from)
+    }
+
+    /// Writes down what is to be written by now, or all.
+    pub fn keep(&mut self, court: &mut Court, now: Time, all: bool) {
+        if self.unsaved.is_empty() || !(all || self.owed || self.from <= now) {
+            return;
+        }
+        let stored = |log: &String| {
+            let Position { device, inode, offset, mark } = self.known.get(log)?.clone();
+            Some(LogPosition { log: log.clone(), device, inode, offset, mark })
+        };
+        let positions: Vec<LogPosition> = self.unsaved.iter().filter_map(stored).collect();
+        if court.keep_positions(&positions) {
+            self.unsaved.clear();
+            self.from = now.after(EVERY);
+        } else {
+            self.from = now.after(AFTER_FAILURE);
+        }
+        self.owed = false;
+    }
+}

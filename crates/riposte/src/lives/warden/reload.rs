@@ -1,0 +1,236 @@
+//! Reload: what the file says now takes the place of what is in force, all of it or nothing. Never forgets what was learnt, never ends a
+//! sensor whose log and settings stay, and never leaves unsaid what has to wait for a restart.
+
+use super::Warden;
+use super::slots;
+use super::ward::{After, Ward};
+use crate::config::problems::Diagnostic;
+use crate::config::{Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
+use crate::lives::monotonic;
+use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
+use std::io;
+use std::path::{Path, PathBuf};
+use sys::fd::sealed_text;
+use sys::process::Order;
+
+/// Where the configuration comes from: what `riposte run` was given.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    file: Option<PathBuf>,
+    dry_run: bool,
+}
+
+/// What became of a reload.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whether the new configuration is in force.
+    pub ok: bool,
+    /// What is to be told, or what is wrong with it.
+    pub lines: Vec<String>,
+}
+
+impl Origin {
+    /// The file that was named (`None`: the default one, if it is there), and whether a dry run was asked for beside it.
+    ///
+    /// # Errors
+    /// If there is no working folder to find the file from.
+    pub fn new(file: Option<&Path>, dry_run: bool) -> io::Result<Self> {
+        Ok(Origin { file: file.map(std::path::absolute).transpose()?, dry_run })
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// One diagnostic for each thing that is wrong with it.
+    pub fn read(&self) -> Result<Config, Vec<Diagnostic>> {
+        let mut config = match &self.file {
+            Some(path) => Config::load(path)?,
+            None => Config::load_default()?,
+        };
+        config.policy.dry_run |= self.dry_run;
+        Ok(config)
+    }
+}
+
+/// The new configuration as far as it can be taken over now: what can't be keeps its old value, and is named.
+fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
+    fn keep<T: Clone + PartialEq>(key: &'static str, old: &T, new: &mut T, later: &mut Vec<&'static str>) {
+        if old != new {
+            new.clone_from(old);
+            later.push(key);
+        }
+    }
+    let mut later = Vec::new();
+    // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
+    let Config { store, control, process, nflog, logs: _, scan: _, policy: _, exempt_names: _, derive: _, respond, log } = &mut new;
+    let StoreConfig { path, history_days: _, history_max: _ } = store;
+    keep("store.path", &old.store.path, path, &mut later);
+    let ControlConfig { socket, group } = control;
+    keep("control.socket", &old.control.socket, socket, &mut later);
+    keep("control.group", &old.control.group, group, &mut later);
+    let ProcessConfig { user } = process;
+    keep("process.user", &old.process.user, user, &mut later);
+    let NflogConfig { enabled, group, rate, burst, per_source_rate, per_source_burst, ssh_ports: _ } = nflog;
+    keep("sense.nflog.enabled", &old.nflog.enabled, enabled, &mut later);
+    keep("sense.nflog.group", &old.nflog.group, group, &mut later);
+    keep("sense.nflog.rate", &old.nflog.rate, rate, &mut later);
+    keep("sense.nflog.burst", &old.nflog.burst, burst, &mut later);
+    keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
+    keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
+    keep("respond.kind", &old.respond, respond, &mut later);
+    let LoggingConfig { level, format } = log;
+    keep("log.level", &old.log.level, level, &mut later);
+    keep("log.format", &old.log.format, format, &mut later);
+    (new, later)
+}
+
+impl Warden {
+    /// Reads the configuration again and goes by it from now on; any error keeps the one in force, and nothing changes.
+    pub(super) fn reload(&mut self) -> Answer {
+        self.notify.reloading(monotonic());
+        let read = self.origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect());
+        let result = read.and_then(|config| self.take_over(config));
+        let mut answer = match result {
+            Ok(lines) => {
+                tracing::info!(dry_run = self.config.policy.dry_run, "the configuration was read again and is in force");
+                lines.iter().for_each(|line| tracing::warn!("{line}"));
+                Answer { ok: true, lines }
+            }
+            Err(lines) => {
+                lines.iter().for_each(|line| tracing::error!("not reloaded: {line}"));
+                tracing::error!("not reloaded: the configuration from before stays in force");
+                Answer { ok: false, lines }
+            }
+        };
+        let more = answer.lines.len().saturating_sub(ANSWER_LINES - 1);
+        if more > 0 {
+            answer.lines.truncate(ANSWER_LINES - 1);
+            answer.lines.push(format!("and {more} more"));
+        }
+        answer.lines.iter_mut().for_each(|line| line.truncate(line.floor_char_boundary(ANSWER_BYTES)));
+        let first = answer.lines.first().filter(|_| !answer.ok).map(|line| format!("not reloaded: {line}"));
+        self.tell_ready(first.as_deref());
+        answer
+    }
+
+    /// Puts a configuration into force; what has to wait for a restart, by name.
+    fn take_over(&mut self, new: Config) -> Result<Vec<String>, Vec<String>> {
+        let (mut new, later) = adoptable(&self.config, new);
+        let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
+        let changes = self.prepared.compare(&new.logs)?;
+        for source in &changes.later {
+            let name = slots::name(source);
+            said.push(format!("sense.log ({name}) takes effect at the next restart: it takes a right that riposte gave up at its start"));
+        }
+        new.logs.retain(|source| !changes.later.contains(source));
+        let text = sealed_text(new.canonical().as_bytes()).map_err(|error| vec![format!("out of resources: {error}")])?;
+
+        // From here on nothing can fail.
+        let old = std::mem::replace(&mut self.config, new);
+        self.shield.reconfigure(&self.config.court());
+        self.firewall.set_exempt(&self.shield.prefixes());
+        self.send_judge(&Message::Config, Some(text));
+        let gone: Vec<u16> = changes.gone.iter().copied().collect();
+        let (begun, renewed) = self.prepared.adopt(changes);
+        for index in 0..self.wards.len() {
+            let ward = &self.wards[index];
+            let is_log = ward.life == Life::Log && ward.after != After::Nothing;
+            if is_log && gone.contains(&ward.slot) {
+                self.dismiss(index, After::Nothing);
+            } else if is_log && renewed.contains(&ward.slot) {
+                self.dismiss(index, After::Renewal);
+            }
+        }
+        begun.into_iter().for_each(|slot| self.hire(Ward::late(Life::Log, slot, self.prepared.log_name(slot), monotonic())));
+        self.renew_exemptions(&old);
+        self.tell_rebuilt();
+        Ok(said)
+    }
+
+    /// Those who find out whom to exempt begin again if what they look for has changed.
+    fn renew_exemptions(&mut self, old: &Config) {
+        let place = |life: Life, wards: &[Ward]| wards.iter().position(|ward| ward.life == life);
+        if (old.derive, &old.nflog.ssh_ports) != (self.config.derive, &self.config.nflog.ssh_ports)
+            && let Some(host) = place(Life::Host, &self.wards)
+        {
+            self.dismiss(host, After::Renewal);
+        }
+        let names = |config: &Config| (config.derive.time_servers, config.exempt_names.clone());
+        if names(old) == names(&self.config) {
+            return;
+        }
+        let is_needed = self.config.derive.time_servers || !self.config.exempt_names.is_empty();
+        match place(Life::Lookup, &self.wards) {
+            Some(lookup) => self.dismiss(lookup, if is_needed { After::Renewal } else { After::Nothing }),
+            None if is_needed => self.hire(Ward::late(Life::Lookup, 0, "lookup".into(), monotonic())),
+            None => {}
+        }
+        if !is_needed {
+            // Whom only it knew is exempt no longer.
+            self.shield.derive(Life::Lookup, Vec::new());
+            self.spread_exemptions();
+        }
+    }
+
+    /// Ends a child, for what is to follow.
+    fn dismiss(&mut self, index: usize, after: After) {
+        self.cut_off(index);
+        let ward = &mut self.wards[index];
+        ward.after = after;
+        ward.was_ready = true;
+        match &ward.child {
+            Some(child) => drop(child.order(Order::Kill)),
+            None => ward.ends(false, monotonic()),
+        }
+    }
+
+    /// Takes a child in, in the place of one that is over if there is any: a place is a poll token, and must stay.
+    fn hire(&mut self, ward: Ward) {
+        match self.wards.iter().position(Ward::is_over) {
+            Some(index) => self.wards[index] = ward,
+            None => self.wards.push(ward),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogLevel, Responder};
+    use std::time::Duration;
+
+    #[test]
+    fn what_has_to_wait_keeps_its_old_value_and_is_named() {
+        let old = Config::default();
+        let mut new = old.clone();
+        new.store.path = "/elsewhere".into();
+        new.store.history_days = 7;
+        new.control.group = Some("adm".into());
+        new.nflog.rate = 9;
+        new.nflog.ssh_ports = vec![2_222];
+        new.respond = Responder::Null;
+        new.log.level = LogLevel::Debug;
+        new.policy.block_max = Duration::from_secs(60);
+        let (taken, later) = adoptable(&old, new);
+        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "log.level"]);
+        let mut expected = old;
+        expected.store.history_days = 7;
+        expected.nflog.ssh_ports = vec![2_222];
+        expected.policy.block_max = Duration::from_secs(60);
+        assert_eq!(taken, expected);
+        assert_eq!(adoptable(&expected, expected.clone()), (taken, Vec::new()));
+    }
+
+    #[test]
+    fn a_dry_run_that_was_asked_for_on_the_command_line_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("riposte.toml");
+        std::fs::write(&file, "[policy]\ndry_run = false\n").unwrap();
+        assert!(Origin::new(Some(&file), true).unwrap().read().unwrap().policy.dry_run);
+        assert!(!Origin::new(Some(&file), false).unwrap().read().unwrap().policy.dry_run);
+        assert!(Origin::new(Some(Path::new("riposte.toml")), false).unwrap().file.unwrap().is_absolute());
+        std::fs::write(&file, "[policy]\ndry_rnu = false\n").unwrap();
+        let wrong = Origin::new(Some(&file), true).unwrap().read().unwrap_err();
+        assert!(wrong[0].to_string().contains("riposte.toml:2:1") && wrong[0].message.contains("dry_run"), "{wrong:?}");
+    }
+}
