@@ -11,3 +11,5 @@ pub mod logs;
 pub mod namespace;
 pub mod network;
 pub mod scenario;
+pub mod soak;
+pub mod verdict;
