@@ -69,9 +69,9 @@ impl Shared {
         monotonic().saturating_sub(self.start)
     }
 
-    /// How far the attacks are, if they have begun.
-    fn attacking(&self) -> Option<u64> {
-        self.elapsed().min(self.last_attack).checked_sub(self.first_attack)
+    /// How far the attacks are and when the last begins, if they have begun.
+    fn attacking(&self) -> Option<(u64, u64)> {
+        Some((self.elapsed().checked_sub(self.first_attack)?, self.last_attack - self.first_attack))
     }
 
     fn came(&self, source: u32) {
@@ -98,7 +98,7 @@ fn due(nanos: u64, a_second: u64) -> u64 {
 pub fn write_log(shared: &Shared, path: &Path, a_second: u64) -> io::Result<()> {
     let (mut file, mut size) = (create(path)?, 0);
     let (mut queue, mut text, mut written) = (Queue::default(), Vec::new(), 0_u64);
-    let mut event = 0;
+    let mut line = 0;
     while !shared.over.load(Ordering::Acquire) {
         let stamp = format!("{} gate", Rfc3339(Time::from_nanos(now())));
         let target = due(shared.elapsed(), a_second);
@@ -109,10 +109,10 @@ pub fn write_log(shared: &Shared, path: &Path, a_second: u64) -> io::Result<()> 
             });
         }
         while written < target {
-            if let Some(source) = shared.plan.bystander_line(&stamp, event, &mut text) {
+            if let Some(source) = shared.plan.bystander_line(&stamp, line, &mut text) {
                 shared.came(source);
             }
-            (event, written) = (event + 1, written + 1);
+            (line, written) = (line + 1, written + 1);
         }
         file.write_all(&text)?;
         size += text.len() as u64;

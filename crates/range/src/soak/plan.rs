@@ -91,9 +91,10 @@ impl Plan {
         Knock::Tcp(10_000 + ((attack * 7 + u64::from(probe) * 131) % 20_000) as u16)
     }
 
-    /// All probes of this way that are due until `until` (nanoseconds from the first attack), from where `queue` stands.
-    pub fn due(&self, way: Way, queue: &mut Queue, until: u64, mut send: impl FnMut(u32, Knock)) {
-        while self.begins(queue.next) <= until {
+    /// All probes of this way that are due until `until`, from where `queue` stands; no attack begins after `last` (nanoseconds from the
+    /// first attack).
+    pub fn due(&self, way: Way, queue: &mut Queue, (until, last): (u64, u64), mut send: impl FnMut(u32, Knock)) {
+        while self.begins(queue.next) <= until.min(last) {
             if self.way(queue.next) == way {
                 queue.running.push_back((queue.next, 0));
             }
@@ -149,10 +150,10 @@ impl Plan {
         };
     }
 
-    /// Appends the bystanders' line number `event`: mostly a packet, sometimes another program that quotes somebody.
-    pub fn bystander_line(&self, stamp: &str, event: u64, out: &mut Vec<u8>) -> Option<u32> {
-        let source = self.bystander(event);
-        if event % OTHER_EVERY == OTHER_EVERY - 1 {
+    /// Appends line number `line` of the bystanders' log: mostly a packet, sometimes another program that quotes somebody.
+    pub fn bystander_line(&self, stamp: &str, line: u64, out: &mut Vec<u8>) -> Option<u32> {
+        let source = self.bystander(line - line / OTHER_EVERY);
+        if line % OTHER_EVERY == OTHER_EVERY - 1 {
             use std::io::Write as _;
             let (from, victim) = (address(source), self.victim);
             let _ = writeln!(
@@ -199,12 +200,12 @@ mod tests {
         for way in [Way::Log, Way::Packets] {
             let mut queue = Queue::default();
             for tick in 0..400 {
-                PLAN.due(way, &mut queue, tick * 10_000_000, |source, _| *by_attacker.entry(source).or_default() += 1);
+                PLAN.due(way, &mut queue, (tick * 10_000_000, 1_000_000_000), |source, _| *by_attacker.entry(source).or_default() += 1);
             }
         }
         // Whoever began in the first second is through after four.
-        let first = PLAN.sources..PLAN.sources + 50;
-        assert!(first.clone().all(|source| by_attacker.get(&source) == Some(&PROBES)), "{by_attacker:?}");
+        assert!((PLAN.sources..=PLAN.sources + 50).all(|source| by_attacker.remove(&source) == Some(PROBES)), "{by_attacker:?}");
+        assert!(by_attacker.is_empty(), "nobody begins later: {by_attacker:?}");
         assert_ne!(PLAN.way(0), PLAN.way(u64::from(PLAN.attackers)), "the next time the other way");
     }
 }

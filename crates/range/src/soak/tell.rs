@@ -58,7 +58,7 @@ fn load(options: &Options, shared: &Shared, samples: &[Sample]) -> Vec<Verdict> 
         let measured = count as f64 / secs;
         Verdict::new(what, format!("≥ {wanted}"), format!("{measured:.0}"), measured >= wanted as f64 * RATE_KEPT)
     };
-    let distinct = shared.distinct() as u32 + shared.plan.attackers.min(ledger_attackers(shared));
+    let distinct = shared.distinct() as u32 + shared.plan.attackers.min(attackers_seen(shared));
     vec![
         Verdict::new(
             "minutes",
@@ -75,7 +75,7 @@ fn load(options: &Options, shared: &Shared, samples: &[Sample]) -> Vec<Verdict> 
 }
 
 /// Attackers that have come.
-fn ledger_attackers(shared: &Shared) -> u32 {
+fn attackers_seen(shared: &Shared) -> u32 {
     let attacks = (u128::from(shared.last_attack - shared.first_attack) * u128::from(shared.plan.attacks) / 1_000_000_000) as u64;
     u32::try_from(attacks).unwrap_or(u32::MAX)
 }
