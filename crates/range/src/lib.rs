@@ -2,6 +2,7 @@
 //! Never touches the host's own firewall, routes or files; everything it makes is named `rp-…` and removed at the end.
 
 pub mod bench;
+pub mod chaos;
 pub mod demo;
 pub mod enclosure;
 pub mod finding;

@@ -58,6 +58,11 @@ impl Context {
         Ok(Context { riposte, folder: folder.to_owned() })
     }
 
+    /// The binary under test.
+    pub fn riposte(&self) -> &Path {
+        &self.riposte
+    }
+
     /// A new folder for one purpose.
     ///
     /// # Errors
