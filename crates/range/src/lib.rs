@@ -2,6 +2,7 @@
 //! Never touches the host's own firewall, routes or files; everything it makes is named `rp-…` and removed at the end.
 
 pub mod bench;
+pub mod chaos;
 pub mod demo;
 pub mod enclosure;
 pub mod finding;
@@ -11,3 +12,5 @@ pub mod logs;
 pub mod namespace;
 pub mod network;
 pub mod scenario;
+pub mod soak;
+pub mod verdict;

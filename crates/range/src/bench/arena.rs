@@ -77,6 +77,11 @@ impl Arena {
         sys::namespace::within(&file(&self.victim), || Watch::open(512 << 20))?
     }
 
+    /// The file that stands for the victim's network.
+    pub fn victim_file(&self) -> PathBuf {
+        file(&self.victim)
+    }
+
     /// Runs `work` in the victim's network.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         sys::namespace::within(&file(&self.victim), work)
@@ -147,10 +152,30 @@ impl Daemon {
     }
 
     /// What it says of itself.
+    ///
+    /// # Errors
+    /// If it does not answer.
     pub fn status(&self) -> io::Result<serde_json::Value> {
+        self.ask(&["status"])?.pop().ok_or_else(|| io::Error::other("riposte status printed nothing"))
+    }
+
+    /// What it knows of an address.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn explain(&self, address: &str) -> io::Result<serde_json::Value> {
+        self.ask(&["explain", address])?.pop().ok_or_else(|| io::Error::other("riposte explain printed nothing"))
+    }
+
+    /// Runs `riposte ARGS… --json`; returns the objects that it printed.
+    ///
+    /// # Errors
+    /// If it fails; the message holds what it said.
+    pub fn ask(&self, args: &[&str]) -> io::Result<Vec<serde_json::Value>> {
         let riposte = self.riposte.to_str().unwrap_or_default();
         let config = self.config.to_str().unwrap_or_default();
-        serde_json::from_str(&namespace::run(riposte, ["status", "--json", "--config", config])?).map_err(io::Error::other)
+        let text = namespace::run(riposte, [args, &["--json", "--config", config]].concat())?;
+        serde_json::Deserializer::from_str(&text).into_iter().map(|value| value.map_err(io::Error::other)).collect()
     }
 
     /// Ends it in order and waits; the blocks stay.

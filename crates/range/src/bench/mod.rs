@@ -2,7 +2,7 @@
 //! Touches nothing of the host: traffic runs in namespaces named `rp-bench-…`, peers see private folders, all is removed at the end.
 
 mod analysis;
-mod arena;
+pub mod arena;
 mod burst;
 pub mod figure;
 mod idle;
@@ -48,15 +48,26 @@ pub const GROUPS: [(&str, Measure); 6] = [
 ];
 
 impl Context {
-    fn new(options: &Options, folder: &Path) -> io::Result<Self> {
-        let riposte = fs::canonicalize(&options.riposte).map_err(|e| {
-            io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", options.riposte.display()))
-        })?;
+    /// With this binary under test, and a folder for all that is written.
+    ///
+    /// # Errors
+    /// If the binary is not there.
+    pub fn new(riposte: &Path, folder: &Path) -> io::Result<Self> {
+        let riposte = fs::canonicalize(riposte)
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}: build it first, or name it with --riposte", riposte.display())))?;
         Ok(Context { riposte, folder: folder.to_owned() })
     }
 
+    /// The binary under test.
+    pub fn riposte(&self) -> &Path {
+        &self.riposte
+    }
+
     /// A new folder for one purpose.
-    fn folder(&self, name: &str) -> io::Result<PathBuf> {
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.folder.join(name);
         fs::create_dir_all(&path)?;
         Ok(path)
@@ -75,7 +86,7 @@ pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStat
     if !sys::identity::is_privileged() {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            "the benchmark makes network namespaces: run it as root (`make bench`)",
+            "this makes network namespaces: run it as root (with make)",
         ));
     }
     let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
@@ -89,18 +100,26 @@ pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStat
     status
 }
 
+/// Makes this process' world its own; only for one that [`enclose`] has started.
+///
+/// # Errors
+/// If it was not.
+pub fn furnish() -> io::Result<()> {
+    if std::process::id() != 1 {
+        return Err(io::Error::other(format!("{ENCLOSED} is for this program's own use")));
+    }
+    // The names of network namespaces are kept below /run: nobody else sees ours.
+    crate::namespace::run("mount", ["-t", "tmpfs", "tmpfs", "/run"]).map(drop)
+}
+
 /// Measures and hands each group's figures to `tell`; only for a process that [`enclose`] has started, with the folder
 /// that it was given. A group that fails is told on standard error, and the others go on.
 ///
 /// # Errors
 /// If nothing can be measured at all, or something failed: then at the end.
 pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&[Figure])) -> io::Result<()> {
-    if std::process::id() != 1 {
-        return Err(io::Error::other(format!("{ENCLOSED} is for riposte-bench's own use")));
-    }
-    // The names of network namespaces are kept below /run: nobody else sees ours.
-    crate::namespace::run("mount", ["-t", "tmpfs", "tmpfs", "/run"])?;
-    let context = Context::new(options, folder)?;
+    furnish()?;
+    let context = Context::new(&options.riposte, folder)?;
     let wanted = |name: &str| options.only.as_ref().is_none_or(|word| name.contains(word.as_str()));
     let mut failed = Vec::new();
     for (name, measure) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
@@ -128,7 +147,7 @@ fn load() -> f64 {
 }
 
 /// Seconds since `start` of the monotonic clock.
-fn seconds_since(start: u64) -> f64 {
+pub fn seconds_since(start: u64) -> f64 {
     sys::clock::monotonic().saturating_sub(start) as f64 / 1e9
 }
 

@@ -1,0 +1,74 @@
+//! `riposte-chaos`: riposte killed, stopped and starved at the worst moments; see `make chaos`. Runs as root and touches nothing of the host.
+
+use range::chaos::{self, Options};
+use range::{bench, verdict};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: riposte-chaos [--only WORD] [--kills N] [--seed N] [--json] [--riposte FILE]
+  --only WORD      only groups whose name has this in it: kill matrix
+  --kills N        how often kill -9 hits a process in the storm, with ten new attackers each time (default 1000)
+  --seed N         chance comes from this number (default: the clock); it is told
+  --json           one JSON object a line for each verdict, instead of tables
+  --riposte FILE   the binary under test (default: riposte beside this program)
+Example: sudo target/release/riposte-chaos --only kill --kills 100";
+
+fn main() -> ExitCode {
+    let Some(Asked { options, json, enclosed }) = asked() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let Some(folder) = enclosed else {
+        return match bench::enclose(std::env::args_os().skip(1)) {
+            Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
+            Err(error) => fail(&error),
+        };
+    };
+    let mut kept = true;
+    let result = chaos::run(&options, &folder, |group, verdicts| {
+        kept &= verdicts.iter().all(|verdict| verdict.kept);
+        match json {
+            true => verdicts.iter().for_each(|verdict| println!("{}", serde_json::to_string(verdict).unwrap_or_default())),
+            false => println!("## {group} (seed {})\n\n{}", options.seed, verdict::table(verdicts)),
+        }
+    });
+    match result {
+        Ok(()) if kept => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &std::io::Error) -> ExitCode {
+    eprintln!("riposte-chaos: {error}");
+    ExitCode::FAILURE
+}
+
+/// What the command line says.
+struct Asked {
+    options: Options,
+    json: bool,
+    /// The folder, if this is the process inside.
+    enclosed: Option<PathBuf>,
+}
+
+fn asked() -> Option<Asked> {
+    let riposte = std::env::current_exe().ok()?.with_file_name("riposte");
+    let seed = sys::clock::now() % 1_000_000;
+    let mut asked = Asked { options: Options { riposte, only: None, kills: 1_000, seed }, json: false, enclosed: None };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => asked.json = true,
+            bench::ENCLOSED => asked.enclosed = Some(PathBuf::from(arguments.next()?)),
+            "--only" => asked.options.only = Some(arguments.next()?),
+            "--kills" => asked.options.kills = arguments.next()?.parse().ok().filter(|kills| (1..=10_000).contains(kills))?,
+            "--seed" => asked.options.seed = arguments.next()?.parse().ok()?,
+            "--riposte" => asked.options.riposte = PathBuf::from(arguments.next()?),
+            _ => return None,
+        }
+    }
+    let known = asked.options.only.as_ref().is_none_or(|word| chaos::GROUPS.iter().any(|(name, _)| name.contains(word.as_str())));
+    known.then_some(asked)
+}

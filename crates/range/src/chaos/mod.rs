@@ -1,0 +1,72 @@
+//! Chaos: riposte is killed, stopped and starved at the worst moments while attackers come; then its ledger, its history and the kernel
+//! are compared, address by address. Touches nothing of the host: all runs in namespaces named `rp-…` and is removed at the end.
+
+mod audit;
+pub mod kill;
+mod mob;
+mod yard;
+
+use crate::bench;
+use crate::verdict::Verdict;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What to do to it, and with which binary.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The binary under test.
+    pub riposte: PathBuf,
+    /// Only groups whose name has this in it.
+    pub only: Option<String>,
+    /// How many kills the storm has.
+    pub kills: u32,
+    /// Chance comes from this number: the same again does the same again, as far as the machine does.
+    pub seed: u64,
+}
+
+/// What a group gets.
+#[derive(Debug)]
+pub struct Context {
+    /// The binary and the folder.
+    pub bench: bench::Context,
+    /// How many kills the storm has.
+    pub kills: u32,
+    /// What chance comes from.
+    pub seed: u64,
+    /// Begins the names of network namespaces (`rp-bench-TAG…`), so that several can run at one time.
+    pub tag: String,
+}
+
+type Group = fn(&Context) -> io::Result<Vec<Verdict>>;
+
+/// The groups, in order.
+pub const GROUPS: [(&str, Group); 1] = [("kill", kill::run)];
+
+/// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::enclose`] has started, with the folder that
+/// it was given. A group that fails is told on standard error, and the others go on.
+///
+/// # Errors
+/// If nothing can be run at all, or a group failed: then at the end.
+pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&str, &[Verdict])) -> io::Result<()> {
+    bench::furnish()?;
+    let bench = bench::Context::new(&options.riposte, folder)?;
+    let context = Context { bench, kills: options.kills, seed: options.seed, tag: "chaos".into() };
+    progress(&format!("seed {}", options.seed));
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|word| name.contains(word.as_str()));
+    let mut failed = Vec::new();
+    for (name, run) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
+        match run(&context) {
+            Ok(verdicts) => tell(name, &verdicts),
+            Err(error) => {
+                progress(&format!("{name} FAILED: {error}"));
+                failed.push(name);
+            }
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(io::Error::other(format!("could not be run: {}", failed.join(", ")))) }
+}
+
+/// A line about what goes on, on standard error.
+fn progress(text: &str) {
+    eprintln!("chaos: {text}");
+}
