@@ -112,6 +112,12 @@ impl Profile {
         }
     }
 
+    /// For watching the host itself: netlink sockets that it inherits, and what anybody may read of the host's settings and sessions.
+    /// Folders, not files: a file that is replaced is a new one to Landlock.
+    pub fn host(user: Option<User>) -> Self {
+        Profile { life: Life::Judge, read: paths(&["/etc", "/run"]), ..Self::sensor(user) }
+    }
+
     /// For resolving names once: the resolver's files and libraries, and port 53.
     pub fn lookup(user: Option<User>) -> Self {
         Profile {

@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use sys::diag::Diag;
 use sys::fd::{Interest, Poller};
 use sys::route::Routes;
@@ -49,10 +49,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let (questions, changes, diag, files): (OwnedFd, OwnedFd, OwnedFd, OwnedFd) = (own(0)?, own(1)?, own(2)?, own(3)?);
     let routes = Routes::from_fds(questions, changes).map_err(|e| e.to_string())?;
     let user = unprivileged_user(&config.process.user)?;
-    // Folders, not files: a file that is replaced is a new one to Landlock. What others may not read, this user may not either.
-    let read = ["/etc", "/run"].map(PathBuf::from).to_vec();
-    let profile = Profile { life: sys::sandbox::Life::Judge, read, ..Profile::sensor(user) };
-    enter(&profile, &mut warden)?;
+    enter(&Profile::host(user), &mut warden)?;
     let mut host =
         Host { config, warden, routes, diag: Diag::from_fd(diag), files: files.into(), ages: admins::Ages::default(), told: None };
     host.watch().map_err(|e| e.to_string())

@@ -301,16 +301,18 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
     let own = u64::from(std::process::id());
     match life {
         Life::Warden => {
-            for call in [libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_ioctl, libc::SYS_tgkill] {
-                rules.insert(call, Vec::new());
+            for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+                rules.insert(call, never_both()?);
             }
+            rules.insert(libc::SYS_ioctl, vec![no_typing()?]);
+            rules.insert(libc::SYS_tgkill, Vec::new());
             let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
             rules.insert(libc::SYS_socket, one_of(0, families.map(|family| family as u64))?);
         }
         Life::Lookup => {
             // The resolver's own modules are shared libraries that it loads when it is first asked.
             for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-                rules.insert(call, Vec::new());
+                rules.insert(call, never_both()?);
             }
             let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
             rules.insert(libc::SYS_socket, one_of(0, families.map(|family| family as u64))?);
@@ -339,6 +341,21 @@ fn one_of<const N: usize>(index: u8, values: [u64; N]) -> Result<Vec<SeccompRule
 fn not_executable() -> Result<SeccompRule, seccompiler::BackendError> {
     let code = libc::PROT_EXEC as u64;
     SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(code), 0)?])
+}
+
+/// For whom libraries must be loaded: memory may be code or be written to, never both at once.
+fn never_both() -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let without = |bit: libc::c_int| {
+        SeccompRule::new(vec![SeccompCondition::new(2, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit as u64), 0)?])
+    };
+    Ok(vec![without(libc::PROT_EXEC)?, without(libc::PROT_WRITE)?])
+}
+
+/// Any ioctl (foreign programs need some of terminals and files) but those that type into the terminal of whoever started us.
+fn no_typing() -> Result<SeccompRule, seccompiler::BackendError> {
+    let typing = [libc::TIOCSTI, libc::TIOCLINUX];
+    let each = typing.map(|request| SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, request));
+    SeccompRule::new(each.into_iter().collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
