@@ -5,6 +5,6 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod control;
-mod host;
+pub mod host;
 pub mod lives;
 pub mod sources;

@@ -38,9 +38,9 @@ pub struct Conntrack {
 }
 
 /// One entry to delete.
-struct Doomed {
+pub(crate) struct Doomed {
     family: u8,
-    tuple: Vec<u8>,
+    pub(crate) tuple: Vec<u8>,
     id: Option<u32>,
     zone: Option<u16>,
 }
@@ -129,7 +129,7 @@ impl Conntrack {
 }
 
 /// What must be said to delete this entry, if one of its ends is doomed.
-fn parse_entry(family: u8, attributes: Attributes<'_>, is_doomed: impl Fn(IpAddr) -> bool) -> Option<Doomed> {
+pub(crate) fn parse_entry(family: u8, attributes: Attributes<'_>, is_doomed: impl Fn(IpAddr) -> bool) -> Option<Doomed> {
     let (mut tuple, mut hit, mut id, mut zone) = (None, false, None, None);
     for attribute in attributes {
         match attribute.kind {

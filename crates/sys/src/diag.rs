@@ -66,7 +66,7 @@ pub struct Diag {
 
 /// One socket, as the kernel tells.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+pub(crate) struct Found {
     family: u8,
     id: [u8; ID_BYTES],
     uid: u32,
@@ -259,7 +259,7 @@ impl AsFd for Diag {
 
 impl Found {
     /// `inet_diag_msg`: family, state, timer, retransmissions, the id, then five numbers: expires, queues, uid, inode.
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; ANSWER_BYTES] = bytes.first_chunk()?;
         Some(Found {
             family: bytes[0],
@@ -269,11 +269,11 @@ impl Found {
         })
     }
 
-    fn local(&self) -> SocketAddr {
+    pub(crate) fn local(&self) -> SocketAddr {
         SocketAddr::new(self.addr(4), u16::from_be_bytes([self.id[0], self.id[1]]))
     }
 
-    fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         SocketAddr::new(self.addr(20), u16::from_be_bytes([self.id[2], self.id[3]]))
     }
 

@@ -1,5 +1,6 @@
 //! The only `unsafe` code: file descriptors, netlink, sandbox, processes, each with a safe face. Knows nothing of scans, blocks or policy.
 
+pub mod answers;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;

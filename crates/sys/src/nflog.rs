@@ -196,7 +196,7 @@ fn configure(socket: &NetlinkSocket, settings: &NflogSettings, flags: i32, seque
     socket.request(&bytes, sequence, &mut vec![0; DATAGRAM_MAX as usize], |_| ())
 }
 
-fn read<'b>(message: &Received<'b>) -> Option<NflogPacket<'b>> {
+pub(crate) fn read<'b>(message: &Received<'b>) -> Option<NflogPacket<'b>> {
     if message.kind != PACKET {
         return None;
     }

@@ -1,7 +1,7 @@
 //! nf_tables over netlink: one table of our own, changed in transactions and read back. Never touches another table: it cannot name one.
 
 pub mod expression;
-mod read;
+pub(crate) mod read;
 pub mod transaction;
 pub mod watch;
 
@@ -307,24 +307,28 @@ impl OwnTable {
     /// Reads what the kernel says to the steps of a transaction: something to each that failed, and always to the last.
     fn answers(&mut self, sequence: u32, steps: u32) -> Result<(), NftError> {
         let mut refusals = Vec::new();
-        loop {
-            let datagram = self.socket.receive(&mut self.receive)?;
-            for message in messages(datagram) {
-                let Some(ending) = message.ending() else { continue };
-                let place = message.sequence.wrapping_sub(sequence);
-                if place > steps {
-                    // Left over from an earlier transaction.
-                    continue;
-                }
-                if ending.errno != 0 {
-                    let step = (place as usize).checked_sub(1);
-                    refusals.push(Refusal { step, errno: ending.errno, message: ending.message.unwrap_or_default().to_owned() });
-                }
-                // A refusal of the opening message is the whole answer.
-                if place == 0 || place == steps {
-                    return if refusals.is_empty() { Ok(()) } else { Err(NftError::Refused(refusals)) };
-                }
-            }
+        while !take_answers(self.socket.receive(&mut self.receive)?, sequence, steps, &mut refusals) {}
+        if refusals.is_empty() { Ok(()) } else { Err(NftError::Refused(refusals)) }
+    }
+}
+
+/// Takes what one datagram says to a transaction's steps; true if the last word on it was among that.
+pub(crate) fn take_answers(datagram: &[u8], sequence: u32, steps: u32, refusals: &mut Vec<Refusal>) -> bool {
+    for message in messages(datagram) {
+        let Some(ending) = message.ending() else { continue };
+        let place = message.sequence.wrapping_sub(sequence);
+        if place > steps {
+            // Left over from an earlier transaction.
+            continue;
+        }
+        if ending.errno != 0 {
+            let step = (place as usize).checked_sub(1);
+            refusals.push(Refusal { step, errno: ending.errno, message: ending.message.unwrap_or_default().to_owned() });
+        }
+        // A refusal of the opening message is the whole answer.
+        if place == 0 || place == steps {
+            return true;
         }
     }
+    false
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 const GROUPS: u32 = 0x10 | 0x40 | 0x100 | 0x400;
 /// Bytes of `ifaddrmsg` and `rtmsg`.
 const ADDRESS_HEADER: usize = 8;
-const ROUTE_HEADER: usize = 12;
+pub(crate) const ROUTE_HEADER: usize = 12;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_GATEWAY: u16 = 5;
@@ -86,10 +86,7 @@ impl Routes {
             if message.kind != libc::RTM_NEWADDR || found.len() >= BOUND {
                 return;
             }
-            // On a point-to-point link IFA_ADDRESS is the peer's, and IFA_LOCAL is ours.
-            let list: Vec<Attribute<'_>> = attributes(message.payload.get(ADDRESS_HEADER..).unwrap_or_default()).collect();
-            let of = |kind| list.iter().find(|a| a.kind == kind).and_then(|a| address(a.value));
-            found.extend(of(IFA_LOCAL).or_else(|| of(IFA_ADDRESS)));
+            found.extend(own(message.payload));
         })?;
         found.sort_unstable();
         found.dedup();
@@ -124,7 +121,16 @@ impl Routes {
     }
 }
 
-fn gateways(bytes: &[u8], found: &mut Vec<IpAddr>) {
+/// Our own end of an interface's address.
+pub(crate) fn own(payload: &[u8]) -> Option<IpAddr> {
+    // On a point-to-point link IFA_ADDRESS is the peer's, and IFA_LOCAL is ours.
+    let list: Vec<Attribute<'_>> = attributes(payload.get(ADDRESS_HEADER..)?).collect();
+    let of = |kind| list.iter().find(|a| a.kind == kind).and_then(|a| address(a.value));
+    of(IFA_LOCAL).or_else(|| of(IFA_ADDRESS))
+}
+
+/// The gateways among a route's attributes.
+pub(crate) fn gateways(bytes: &[u8], found: &mut Vec<IpAddr>) {
     for attribute in attributes(bytes) {
         match attribute.kind {
             RTA_GATEWAY => found.extend(address(attribute.value)),

@@ -44,10 +44,6 @@ impl Client {
         if len == 0 {
             return Err("the daemon closed the connection".into());
         }
-        let reply: Reply = serde_json::from_str(&answer).map_err(|e| format!("the answer can't be read: {e}"))?;
-        match (reply.ok, reply.result, reply.error) {
-            (true, Some(result), _) => serde_json::from_value(result).map_err(|e| format!("the answer can't be read: {e}")),
-            (_, _, why) => Err(why.unwrap_or_else(|| "refused without a reason".into())),
-        }
+        Reply::read(&answer)
     }
 }

@@ -3,6 +3,7 @@
 //! A request is one line, such as `{"command":"explain","address":"203.0.113.9"}`; the answer is one line,
 //! `{"ok":true,"result":…}` or `{"ok":false,"error":"…"}`.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of the longest request.
@@ -134,6 +135,55 @@ impl Reply {
     /// An answer that did not.
     pub fn error(why: impl Into<String>) -> Reply {
         Reply { ok: false, result: None, error: Some(why.into()) }
+    }
+
+    /// The answer as it travels: one line.
+    pub fn to_line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).unwrap_or_else(|_| b"{\"ok\":false}".to_vec());
+        line.push(b'\n');
+        line
+    }
+
+    /// What the line of an answer says.
+    ///
+    /// # Errors
+    /// The daemon's own words, or why the line can't be read.
+    pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
+        let reply: Reply = serde_json::from_str(line).map_err(|e| format!("the answer can't be read: {e}"))?;
+        match (reply.ok, reply.result, reply.error) {
+            (true, Some(result), _) => serde_json::from_value(result).map_err(|e| format!("the answer can't be read: {e}")),
+            (_, _, why) => Err(why.unwrap_or_else(|| "refused without a reason".into())),
+        }
+    }
+}
+
+/// What one client has sent and nobody has answered yet, cut into requests.
+#[derive(Debug, Default)]
+pub struct Requests {
+    bytes: Vec<u8>,
+}
+
+impl Requests {
+    /// Takes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Whether there is a whole request.
+    pub fn is_whole(&self) -> bool {
+        self.bytes.contains(&b'\n')
+    }
+
+    /// Whether what is there is longer than any request, so that reading on would only cost memory.
+    pub fn is_flood(&self) -> bool {
+        self.bytes.len() > REQUEST_BYTES
+    }
+
+    /// Takes the next whole request off the front, or the refusal of one that isn't understood.
+    pub fn next_one(&mut self) -> Option<Result<Request, Reply>> {
+        let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
+        let line: Vec<u8> = self.bytes.drain(..=end).collect();
+        Some(serde_json::from_slice(&line).map_err(|error| Reply::error(format!("not understood: {error}"))))
     }
 }
 

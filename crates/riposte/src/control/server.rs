@@ -1,7 +1,7 @@
 //! The answering side of the control socket. Holds a bounded number of clients, each with a bounded request;
 //! never waits for any of them.
 
-use crate::control::protocol::{REQUEST_BYTES, Reply, Request};
+use crate::control::protocol::{Reply, Request, Requests};
 use model::limits;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ struct Client {
     uid: u32,
     /// When it was last heard of, in turns of the server.
     heard: u64,
-    request: Vec<u8>,
+    requests: Requests,
     answer: Vec<u8>,
     sent: usize,
 }
@@ -59,7 +59,7 @@ impl Server {
                 self.clients.remove(&token);
             } else {
                 // A further request that is here already is taken in the next turn: then there is room to write, too.
-                let pending = !client.answer.is_empty() || client.request.contains(&b'\n');
+                let pending = !client.answer.is_empty() || client.requests.is_whole();
                 let interest = if pending { Interest::Write } else { Interest::Read };
                 if poller.modify(client.stream.as_fd(), token, interest).is_err() {
                     self.clients.remove(&token);
@@ -81,8 +81,10 @@ impl Server {
             let peer = sys::fd::peer_credentials(stream.as_fd());
             let polled = stream.set_nonblocking(true).and_then(|()| poller.add(stream.as_fd(), token, Interest::Read));
             if let (Ok(peer), Ok(())) = (peer, polled) {
-                self.clients
-                    .insert(token, Client { stream, uid: peer.uid, heard: self.turn, request: Vec::new(), answer: Vec::new(), sent: 0 });
+                self.clients.insert(
+                    token,
+                    Client { stream, uid: peer.uid, heard: self.turn, requests: Requests::default(), answer: Vec::new(), sent: 0 },
+                );
             }
         }
     }
@@ -100,36 +102,32 @@ impl Client {
                     Err(_) => return false,
                 }
             }
-            if let Some(end) = self.request.iter().position(|b| *b == b'\n') {
+            if self.requests.is_whole() {
                 // One request a turn: a client with many must not keep the judge from its work.
                 if answered {
                     return true;
                 }
-                let line: Vec<u8> = self.request.drain(..=end).collect();
-                self.take(&line, answer);
+                self.take(answer);
                 answered = true;
                 continue;
             }
-            if self.request.len() > REQUEST_BYTES {
+            if self.requests.is_flood() {
                 return false;
             }
             let mut bytes = [0; 1_024];
             match self.stream.read(&mut bytes) {
                 Ok(0) => return false,
-                Ok(len) => self.request.extend_from_slice(bytes.get(..len).unwrap_or_default()),
+                Ok(len) => self.requests.push(bytes.get(..len).unwrap_or_default()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(_) => return false,
             }
         }
     }
 
-    fn take(&mut self, line: &[u8], answer: &mut impl FnMut(Request, bool) -> Reply) {
-        let reply = match serde_json::from_slice::<Request>(line) {
-            Ok(request) => answer(request, self.uid == 0),
-            Err(error) => Reply::error(format!("not understood: {error}")),
-        };
-        self.answer = serde_json::to_vec(&reply).unwrap_or_else(|_| b"{\"ok\":false}".to_vec());
-        self.answer.push(b'\n');
+    fn take(&mut self, answer: &mut impl FnMut(Request, bool) -> Reply) {
+        let Some(request) = self.requests.next_one() else { return };
+        let reply = request.map_or_else(|refusal| refusal, |request| answer(request, self.uid == 0));
+        self.answer = reply.to_line();
         self.sent = 0;
     }
 
@@ -150,6 +148,7 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::protocol::REQUEST_BYTES;
     use std::io::BufRead;
 
     #[test]

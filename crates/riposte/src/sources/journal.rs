@@ -61,7 +61,7 @@ impl Source for JournalSource {
 /// The export format (systemd's JOURNAL_EXPORT_FORMATS): fields `NAME=value\n`, or `NAME\n`, the length in 8 bytes little-endian,
 /// the value and `\n`; an empty line ends the entry.
 #[derive(Debug, Default)]
-struct Parser {
+pub struct Parser {
     state: State,
     /// The field that is being read, at most `FIELD_BYTES` of it.
     field: Vec<u8>,
@@ -118,7 +118,13 @@ struct Entry {
 }
 
 impl Parser {
-    fn push(&mut self, mut bytes: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
+    /// What it has seen and lost.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Takes the next bytes and hands on the message of each entry that they end, if the kernel wrote it.
+    pub fn push(&mut self, mut bytes: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
         while !bytes.is_empty() {
             bytes = match &mut self.state {
                 State::Text => self.text(bytes, lines),

@@ -26,7 +26,7 @@ pub struct KmsgSource {
 
 /// What one record is.
 #[derive(Debug, PartialEq, Eq)]
-enum Record<'a> {
+pub enum Record<'a> {
     /// The kernel's: header and message.
     Kernel(&'a [u8]),
     /// The second part of a message, which alone means nothing.
@@ -45,7 +45,7 @@ impl KmsgSource {
 }
 
 /// Takes a record apart: the first line counts, those behind it are key=value pairs about the device.
-fn record(bytes: &[u8]) -> Record<'_> {
+pub fn record(bytes: &[u8]) -> Record<'_> {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let Some(header) = memchr::memchr(b';', line).and_then(|end| line.get(..end)) else { return Record::Malformed };
     let mut fields = header.split(|byte| *byte == b',');

@@ -76,7 +76,7 @@ pub trait Source {
 
 /// Cuts bytes into lines. Holds at most one line's worth.
 #[derive(Debug, Default)]
-struct LineSplitter {
+pub struct LineSplitter {
     /// The beginning of a line whose end has not come.
     pending: Vec<u8>,
     /// Bytes since the last line end, also those that were dropped.
@@ -95,7 +95,7 @@ impl LineSplitter {
     }
 
     /// Takes the next bytes and hands on each line that they end.
-    fn push(&mut self, mut chunk: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
+    pub fn push(&mut self, mut chunk: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
         while let Some(end) = memchr::memchr(b'\n', chunk) {
             let (head, tail) = chunk.split_at(end);
             if self.unfinished_bytes == 0 && !self.skipping {

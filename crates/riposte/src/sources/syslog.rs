@@ -57,7 +57,7 @@ impl SyslogSource {
 
 /// A datagram's message: without the line end or NUL that many writers put behind it, and no further than its first line, so that
 /// one message can't pass for two.
-fn message(datagram: &[u8]) -> Line<'_> {
+pub fn message(datagram: &[u8]) -> Line<'_> {
     let whole = datagram.trim_ascii_end();
     let whole = whole.get(..whole.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)).unwrap_or(whole).trim_ascii_end();
     let first = whole.split(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -174,7 +174,7 @@ fn absent<T>(answers: Result<Vec<T>, NftError>) -> Result<Vec<T>, NftError> {
     }
 }
 
-fn parse_chain(attributes: Attributes<'_>) -> Option<Chain> {
+pub(crate) fn parse_chain(attributes: Attributes<'_>) -> Option<Chain> {
     let (mut hook, mut priority, mut accepts, mut filters) = (None, None, false, false);
     for attribute in attributes {
         match attribute.kind {
@@ -196,7 +196,7 @@ fn parse_chain(attributes: Attributes<'_>) -> Option<Chain> {
     (accepts && filters).then_some(chain)
 }
 
-fn parse_set(attributes: Attributes<'_>, table: &str) -> Option<(String, Option<SetShape>)> {
+pub(crate) fn parse_set(attributes: Attributes<'_>, table: &str) -> Option<(String, Option<SetShape>)> {
     let (mut name, mut ours, mut flags, mut key, mut key_bytes, mut size, mut timeout) = (None, false, 0, None, None, None, 0);
     for attribute in attributes {
         match attribute.kind {
@@ -223,7 +223,7 @@ fn parse_set(attributes: Attributes<'_>, table: &str) -> Option<(String, Option<
     ours.then_some((name?.to_owned(), shape))
 }
 
-fn parse_counter(attributes: Attributes<'_>, table: &str) -> Option<(String, Count)> {
+pub(crate) fn parse_counter(attributes: Attributes<'_>, table: &str) -> Option<(String, Count)> {
     let (mut name, mut ours, mut count) = (None, false, None);
     for attribute in attributes {
         match attribute.kind {
@@ -240,7 +240,7 @@ fn parse_counter(attributes: Attributes<'_>, table: &str) -> Option<(String, Cou
     ours.then_some((name?.to_owned(), count?))
 }
 
-pub(super) fn parse_elements(attributes: Attributes<'_>, elements: &mut Vec<Element>) {
+pub(crate) fn parse_elements(attributes: Attributes<'_>, elements: &mut Vec<Element>) {
     for list in attributes.filter(|attribute| attribute.kind == 3) {
         elements
             .extend(list.nested().filter(|element| element.kind == NFTA_LIST_ELEM).filter_map(|element| parse_element(element.nested())));

@@ -1,0 +1,35 @@
+//! What every parser promises about any bytes, as one function each that panics if a promise is broken. libFuzzer calls them with inputs that
+//! it makes up (`fuzz/`), `tests/corpora.rs` with the saved ones. Never opens anything but the system's time zones, and reads no clock.
+
+pub mod config;
+pub mod control;
+pub mod host_files;
+pub mod link_frames;
+pub mod log_lines;
+pub mod netlink;
+pub mod packets;
+
+/// One target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: that of its file in `fuzz/fuzz_targets`, and of its folders in `fuzz/corpus` and `fuzz/crashes`.
+    pub name: &'static str,
+    /// What it does with one input.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: [Target; 7] = [
+    Target { name: "log_lines", run: log_lines::run },
+    Target { name: "packets", run: packets::run },
+    Target { name: "netlink", run: netlink::run },
+    Target { name: "config", run: config::run },
+    Target { name: "control", run: control::run },
+    Target { name: "link_frames", run: link_frames::run },
+    Target { name: "host_files", run: host_files::run },
+];
+
+/// Splits the first byte off: it chooses what is done with the rest.
+fn choice(bytes: &[u8]) -> (u8, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))
+}
