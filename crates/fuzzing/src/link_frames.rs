@@ -33,6 +33,7 @@ fn frame(bytes: &[u8]) {
         Message::Counters(list) => list.len(),
         Message::Processes(list) => list.len(),
         Message::Reopened { names, .. } => names.len(),
+        Message::Reloaded { lines, .. } => lines.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled
@@ -40,6 +41,10 @@ fn frame(bytes: &[u8]) {
         | Message::Reopen
         | Message::ReopenedFile
         | Message::SensorLink { .. }
+        | Message::Reload
+        | Message::Config
+        | Message::Alive
+        | Message::Position(_)
         | Message::Rebuilt => 0,
     };
     assert!(items <= bytes.len() && items <= limits::DERIVED);
