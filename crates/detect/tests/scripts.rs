@@ -466,3 +466,31 @@ fn kinds_build_what_they_say() {
         assert!(detector.next_tick().is_some() && !kind.example.is_empty());
     }
 }
+
+#[test]
+fn other_settings_keep_what_is_known_unless_sources_are_counted_otherwise() {
+    use detect::config::{DistributedConfig, SequentialConfig};
+    let first = "0+0.01 198.51.100.7 10.0.0.1 tcp/1-3 syn";
+    let second = "10+0.01 198.51.100.7 10.0.0.1 tcp/4-6 syn";
+    let offences_after = |config: &ScanConfig| {
+        let (mut detectors, seen) = run(&ScanConfig::default(), first);
+        assert!(seen.is_empty());
+        detectors.reconfigure(config);
+        let mut offences = Vec::new();
+        common::script(second).iter().for_each(|event| detectors.observe(event, &mut offences));
+        detectors.check_invariants();
+        offences.iter().map(common::line_of).collect::<Vec<_>>()
+    };
+    let default = ScanConfig::default();
+    let convicted = "10.01 198.51.100.7 port scan level 1 syn spoofable packets 5 targets 1 endpoints 5 convicted";
+    assert_eq!(offences_after(&default), [convicted]);
+    // Other thresholds and bounds count from now on, on top of what was counted before.
+    let distributed = DistributedConfig { sources: 3, ..default.distributed.clone() };
+    let sequential = SequentialConfig { false_positive: 0.000_1, ..default.sequential.clone() };
+    let later = ScanConfig { packets: [6, 15, 150, 1_500, 10_000], sequential, distributed, ..default.clone() };
+    assert_eq!(offences_after(&later), ["10.02 198.51.100.7 port scan level 1 syn spoofable packets 6 targets 1 endpoints 6"]);
+    let networks = ScanConfig { count_by_ipv4: 24, ..default.clone() };
+    assert_eq!(offences_after(&networks), Vec::<String>::new());
+    let smaller = ScanConfig { tracked_sources: 1_000, ..default };
+    assert_eq!(offences_after(&smaller), Vec::<String>::new());
+}

@@ -14,7 +14,7 @@ use store::Store;
 use store::entry::{Entry, Turn};
 use store::error::Error;
 use store::history::HistoryQuery;
-use store::memory::{Allowance, Strike};
+use store::memory::{Allowance, LogPosition, POSITIONS, Strike};
 use store::tidy::Retention;
 
 fn every_decision() -> Vec<Decision> {
@@ -248,4 +248,39 @@ proptest! {
         let query = HistoryQuery { whom, since: since.map(at), until: until.map(at), limit, newest_first };
         prop_assert_eq!(store.history(&query).unwrap(), expected);
     }
+}
+
+#[test]
+fn how_far_logs_were_read_is_remembered_within_its_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let position =
+        |n: u64| LogPosition { log: format!("file /var/log/{n:04}"), device: u64::MAX, inode: n, offset: 1 << 40, mark: b"end\n".to_vec() };
+    let mut store = Store::open(&path).unwrap();
+    let all: Vec<LogPosition> = (0..POSITIONS as u64).map(position).collect();
+    store.save_positions(&all).unwrap();
+    store.save_positions(&[LogPosition { offset: 7, ..position(0) }]).unwrap();
+    // One too many: the one that was not written for longest gives way, and that is not the first any more.
+    store.save_positions(&[position(9_999)]).unwrap();
+    drop(store);
+    let known = Store::open(&path).unwrap().load_positions().unwrap();
+    assert_eq!(known.len(), POSITIONS);
+    assert_eq!((known[0].offset, known[0].device), (7, u64::MAX));
+    assert_eq!((&known[1], known.last()), (&position(2), Some(&position(9_999))));
+}
+
+#[test]
+fn a_ledger_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut store = Store::open(&path).unwrap();
+    store.want(&[block(1, "192.0.2.9", at(0), Expiry::Never)]).unwrap();
+    drop(store);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE position; PRAGMA user_version = 1;").unwrap();
+    drop(old);
+    let mut store = Store::open(&path).unwrap();
+    assert_eq!(store.live(at(1)).unwrap().len(), 1);
+    store.save_positions(&[]).unwrap();
+    assert_eq!(store.load_positions().unwrap(), []);
 }

@@ -410,6 +410,33 @@ mod tests {
     }
 
     #[test]
+    fn it_goes_on_where_another_has_left_off() {
+        let (_folder, path) = folder();
+        append(&path, "one\ntwo\nhal");
+        let mut first = Follow::new(&path, &Start::Beginning);
+        assert_eq!(first.lines(), ["one", "two"]);
+        let left = first.source.position().unwrap().unwrap();
+        assert_eq!((left.offset, left.mark.as_slice()), (8, &b"one\ntwo\n"[..]));
+        append(&path, "f\nthree\n");
+        let mut second = Follow::new(&path, &Start::At(left.clone()));
+        assert_eq!(second.lines(), ["half", "three"]);
+        let left_again = second.source.position().unwrap().unwrap();
+        assert_eq!(Follow::new(&path, &Start::At(left_again.clone())).lines(), Vec::<String>::new());
+        // Cut short, written anew, or another file: its first line is new.
+        fs::write(&path, "four\n").unwrap();
+        assert_eq!(Follow::new(&path, &Start::At(left.clone())).lines(), ["four"]);
+        fs::write(&path, "five and\nsix\n").unwrap();
+        assert_eq!(Follow::new(&path, &Start::At(left_again)).lines(), ["five and", "six"]);
+        let other = Position { inode: left.inode + 1, offset: 0, mark: Vec::new(), ..left };
+        assert_eq!(Follow::new(&path, &Start::At(other)).lines(), ["five and", "six"]);
+        // Who began in the middle of a line has never seen its beginning, and neither has who follows him.
+        fs::write(&path, "seven").unwrap();
+        let began_late = Follow::new(&path, &Start::End).source.position().unwrap().unwrap();
+        append(&path, "teen\neight\n");
+        assert_eq!(Follow::new(&path, &Start::At(began_late)).lines(), ["eight"]);
+    }
+
+    #[test]
     fn it_begins_where_it_is_told() {
         let (_folder, path) = folder();
         append(&path, "one\ntwo\nhal");

@@ -93,7 +93,7 @@ impl Daemon {
     /// The same without waiting for anything.
     pub fn launch(folder: TempDir, host: &Namespace, config: &str, before: &[&str]) -> Daemon {
         configure(folder.path(), config);
-        let child = spawn(folder.path(), host.name(), before);
+        let child = spawn(folder.path(), host.name(), before, Stdio::null());
         Daemon { folder, namespace: host.name().to_owned(), child, expected_errors: Vec::new() }
     }
 
@@ -104,7 +104,12 @@ impl Daemon {
 
     /// Starts the same once more after it has ended.
     pub fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), &self.namespace, &[]);
+        self.start_again_with(&[], Stdio::null());
+    }
+
+    /// The same with a program in front and this standard input.
+    pub fn start_again_with(&mut self, before: &[&str], input: Stdio) {
+        self.child = spawn(self.folder.path(), &self.namespace, before, input);
         self.wait_until_at_work();
     }
 
@@ -295,11 +300,11 @@ fn configure(folder: &Path, config: &str) {
     fs::write(folder.join("config.toml"), config).expect("writable");
 }
 
-fn spawn(folder: &Path, namespace: &str, before: &[&str]) -> Child {
+fn spawn(folder: &Path, namespace: &str, before: &[&str], input: Stdio) -> Child {
     let log = File::options().append(true).create(true).open(folder.join("log")).expect("writable");
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace]).args(before).args([RIPOSTE, "run", "--config"]).arg(folder.join("config.toml"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("ip can be started")
+    command.stdin(input).stdout(Stdio::null()).stderr(log).spawn().expect("ip can be started")
 }
 
 /// What stands in the kernel's set, as `nft` prints it.

@@ -3,6 +3,7 @@
 use crate::daemon::{Daemon, folder, is_in_set, line, network, said, scan_lines, set, signal, text, until};
 use range::namespace::Namespace;
 use range::network::{VICTIM, attacker_address};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -290,6 +291,15 @@ impl Manager {
         true
     }
 
+    /// Waits for the next message with a descriptor.
+    fn wait_for_descriptor(&mut self) -> (String, OwnedFd) {
+        until("the manager is handed a descriptor", || {
+            let mut buffer = [0; 4_096];
+            let received = sys::fd::recv_frame(self.socket.as_fd(), &mut buffer).ok()?;
+            Some((String::from_utf8_lossy(&buffer[..received.len]).into_owned(), received.fd?))
+        })
+    }
+
     /// Waits for a message with this in it, and forgets all that came before.
     fn wait_for(&mut self, part: &str) -> String {
         until(&format!("the manager hears {part}"), || {
@@ -342,4 +352,38 @@ fn the_service_manager_hears_how_it_stands_and_the_watchdog_does_not_lie() {
     signal("TERM", daemon.life("warden").unwrap() as u32);
     manager.wait_for("STOPPING=1");
     assert!(daemon.end().success());
+}
+
+#[test]
+fn what_comes_during_an_upgrade_waits_with_the_service_manager() {
+    let network = network("kept", 1);
+    let host = &network.victim;
+    let scanner = attacker_address(0);
+    let syslog = format!("{BASE}[[sense.log]]\nkind = \"syslog\"\npath = \"{{}}/log.sock\"\n");
+    for (config, name, address) in [("", "nflog 1741 ", scanner.as_str()), (&syslog, "syslog socket ", "192.0.2.1")] {
+        let folder = folder();
+        let mut manager = Manager::new(folder.path());
+        let socket = format!("NOTIFY_SOCKET={}", folder.path().join("notify").display());
+        let mut daemon = Daemon::start_in(folder, host, config, &["env", &socket]);
+        let (text, kept) = manager.wait_for_descriptor();
+        let name = text.lines().find_map(|line| line.strip_prefix("FDNAME=")).filter(|found| found.starts_with(name)).expect(&text);
+        assert!(text.starts_with("FDSTORE=1\n") && text.ends_with("FDPOLL=0"), "{text}");
+        manager.wait_for("READY=1");
+        assert!(daemon.end().success());
+
+        // While riposte is away.
+        if name.starts_with("nflog") {
+            network.attackers[0].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).unwrap();
+        } else {
+            let writer = UnixDatagram::unbound().unwrap();
+            for text in scan_lines(address, VICTIM, 1_000..1_006).lines() {
+                writer.send_to(format!("<4>{text}").as_bytes(), daemon.path("log.sock")).expect("the socket is still there");
+            }
+        }
+        let script = "exec 3<&0 </dev/null; export LISTEN_PID=$$; exec \"$@\"";
+        let names = format!("LISTEN_FDNAMES={name}");
+        daemon.start_again_with(&["env", "LISTEN_FDS=1", &names, "sh", "-c", script, "sh"], Stdio::from(kept));
+        daemon.wait_until_blocked(address);
+        wait_until_in_kernel(host, address);
+    }
 }

@@ -82,3 +82,34 @@ impl Positions {
         self.owed = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_position_waits_unless_the_ledger_has_heard_of_what_lies_before_it() {
+        let now = Time::from_secs(1_000);
+        let mut court = Court::new(Config::default(), Store::open_in_memory().unwrap(), None, 1, now);
+        let mut positions = Positions::load(court.store());
+        let at = |offset| Position { device: 1, inode: 2, offset, mark: vec![b'x'; 64] };
+        assert!(positions.of("kern.log").is_none() && positions.due().is_none());
+        let stored = |court: &Court| court.store().load_positions().unwrap().first().map(|position| position.offset);
+        positions.note("kern.log", at(10));
+        positions.keep(&mut court, now, false);
+        assert_eq!(stored(&court), Some(10));
+        positions.note("kern.log", at(20));
+        positions.keep(&mut court, now, false);
+        assert_eq!((stored(&court), positions.due()), (Some(10), Some(now.after(EVERY))));
+        positions.owed();
+        positions.keep(&mut court, now, false);
+        assert_eq!((stored(&court), positions.due()), (Some(20), None));
+        positions.note("kern.log", at(30));
+        positions.keep(&mut court, now, true);
+        assert_eq!(stored(&court), Some(30));
+        assert_eq!(Positions::load(court.store()).of("kern.log"), Some(at(30)));
+        (0..2 * POSITIONS).for_each(|n| positions.note(&format!("log {n}"), at(1)));
+        assert!(positions.known.len() <= POSITIONS && positions.of(&format!("log {}", 2 * POSITIONS - 1)).is_some());
+    }
+}

@@ -6,6 +6,7 @@ mod notify;
 mod prepare;
 pub mod reload;
 mod slots;
+mod stored;
 mod ward;
 
 use super::channel::{self, Frame};
@@ -23,6 +24,7 @@ use reload::Origin;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
+use stored::Stored;
 use sys::fd::{Interest, Poller, Ready, Signal, Signals};
 use sys::process::{Ended, Order};
 use ward::{After, Ward};
@@ -65,6 +67,7 @@ struct Warden {
 /// # Errors
 /// One line that says why it can't go on.
 pub fn run(config: Config, origin: Origin) -> Result<(), String> {
+    let mut stored = Stored::inherit();
     super::start_logging(&config);
     if !sys::identity::is_privileged() {
         return Err("riposte run needs root (or CAP_NET_ADMIN): try 'sudo riposte run'".into());
@@ -72,7 +75,11 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     let signals = Signals::block().map_err(|e| e.to_string())?;
     // The lock comes first: a second riposte must not touch the first one's table or NFLOG group.
     let lock = prepare::lock()?;
-    let prepared = Prepared::new(&config, lock)?;
+    let prepared = Prepared::new(&config, lock, &mut stored)?;
+    let notify = Notify::open();
+    prepared.lasting(&config).for_each(|(name, fd)| notify.keep(&name, fd));
+    stored.left().for_each(|name| notify.forget(name));
+    drop(stored);
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
         shield: Shield::new(&config.court()),
@@ -81,7 +88,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
         prepared,
         config,
         origin,
-        notify: Notify::open(),
+        notify,
         poller: Poller::new().map_err(|e| e.to_string())?,
         signals,
         to_sever: Vec::new(),

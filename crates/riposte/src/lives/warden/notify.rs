@@ -1,9 +1,11 @@
 //! Word to the service manager (sd_notify(3)): ready, reloading, stopping, and the watchdog's sign of life. Never says that all is well
 //! unless the judge has just said so, and never waits long for the manager.
 
+use super::stored::spelling;
 use model::time::Time;
 use std::env;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -80,6 +82,23 @@ impl Notify {
     pub fn alive(&self) {
         if self.watchdog.is_some() {
             self.say("WATCHDOG=1");
+        }
+    }
+
+    /// Asks the manager to keep a descriptor for the next run, in place of one of the same name. It is not to watch it: an overflow of a
+    /// socket's queue would look to it like the end.
+    pub fn keep(&self, name: &str, fd: BorrowedFd<'_>) {
+        let (Some(socket), Some(name)) = (&self.socket, spelling(name)) else { return };
+        let text = format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0");
+        if let Err(error) = sys::fd::send_frame(socket.as_fd(), text.as_bytes(), Some(fd)) {
+            tracing::debug!(name, %error, "the service manager keeps no descriptor");
+        }
+    }
+
+    /// Asks the manager to let go of what it keeps under this name.
+    pub fn forget(&self, name: &str) {
+        if let Some(name) = spelling(name) {
+            self.say(&format!("FDSTOREREMOVE=1\nFDNAME={name}"));
         }
     }
 

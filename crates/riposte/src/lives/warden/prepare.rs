@@ -1,6 +1,7 @@
 //! Everything that takes privilege and is done before the watch: folders, sockets, descriptors for the children; and starting them.
 
 use super::slots;
+use super::stored::Stored;
 use super::ward::Ward;
 use crate::config::{Config, LogSource};
 use crate::lives::channel::Channel;
@@ -87,11 +88,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Makes folders and sockets.
+    /// Makes folders and sockets; what an earlier run has left with the service manager is taken over.
     ///
     /// # Errors
     /// One line that says what is in the way.
-    pub fn new(config: &Config, lock: Option<UnixListener>) -> Result<Self, String> {
+    pub fn new(config: &Config, lock: Option<UnixListener>, stored: &mut Stored) -> Result<Self, String> {
         let user = unprivileged_user(&config.process.user)?;
         if sys::identity::lookup_user(&config.process.user).ok().flatten().is_none() {
             tracing::warn!(
@@ -117,6 +118,9 @@ impl Prepared {
         }
         let listener = listen(config)?;
         let nflog = config.nflog.enabled.then(|| {
+            if let Some(kept) = stored.take(&nflog_name(config.nflog.group)) {
+                return Ok(kept);
+            }
             let nflog = Nflog::open(&NflogSettings::group(config.nflog.group));
             nflog
                 .map(Nflog::into_fd)
@@ -126,6 +130,10 @@ impl Prepared {
         // A log that can never be opened is told before anything starts.
         let mut inputs = BTreeMap::new();
         for (slot, source) in (1..).zip(&config.logs) {
+            if let Some(kept) = stored.take(&slots::name(source)).filter(|kept| slots::is_still(source, kept)) {
+                inputs.insert(slot, kept);
+                continue;
+            }
             let opened = slots::open_for_good(source).map_err(|error| format!("{}: {error}", slots::name(source)))?;
             inputs.extend(opened.map(|fd| (slot, fd)));
         }
@@ -306,6 +314,12 @@ impl Prepared {
         (begun, renewed)
     }
 
+    /// What the next run can go on with, by name.
+    pub fn lasting(&self, config: &Config) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        let nflog = self.nflog.iter().map(|fd| (nflog_name(config.nflog.group), fd.as_fd()));
+        nflog.chain(self.inputs.iter().map(|(slot, fd)| (self.log_name(*slot), fd.as_fd())))
+    }
+
     /// The name of the log in a slot, for people.
     pub fn log_name(&self, slot: u16) -> String {
         self.logs.get(&slot).map(slots::name).unwrap_or_default()
@@ -330,6 +344,12 @@ impl Prepared {
         }
         let _ = fs::remove_file(&config.control.socket);
     }
+}
+
+/// By its settings: a socket that was opened with others is of no use.
+fn nflog_name(group: u16) -> String {
+    let NflogSettings { group, snaplen, threshold, timeout_centis, receive_buffer_bytes } = NflogSettings::group(group);
+    format!("nflog {group} {snaplen} {threshold} {timeout_centis} {receive_buffer_bytes}")
 }
 
 fn has_files(config: &Config) -> bool {

@@ -131,7 +131,9 @@ impl Warden {
         self.firewall.set_exempt(&self.shield.prefixes());
         self.send_judge(&Message::Config, Some(text));
         let gone: Vec<u16> = changes.gone.iter().copied().collect();
+        gone.iter().for_each(|slot| self.notify.forget(&self.prepared.log_name(*slot)));
         let (begun, renewed) = self.prepared.adopt(changes);
+        self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
             let is_log = ward.life == Life::Log && ward.after != After::Nothing;

@@ -3,8 +3,10 @@
 use crate::config::{Config, LogSource, SyslogSocket, Zone};
 use crate::sources::{file, journal, kmsg, pipe, syslog};
 use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use sys::process::{Child, Identity, Launch};
 
@@ -36,6 +38,24 @@ pub fn open_for_good(source: &LogSource) -> io::Result<Option<OwnedFd>> {
         LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => syslog::open_unix(path, MODE).map(Some),
         LogSource::Syslog { socket: SyslogSocket::Udp(addr), .. } => syslog::open_udp(*addr).map(Some),
         LogSource::Journal { .. } => Ok(None),
+    }
+}
+
+/// Whether a descriptor from an earlier run is still what this log's path stands for.
+pub fn is_still(source: &LogSource, kept: &OwnedFd) -> bool {
+    match source {
+        LogSource::Pipe { path, .. } => {
+            let here = kept.try_clone().and_then(|fd| File::from(fd).metadata());
+            let there = fs::symlink_metadata(path);
+            matches!((here, there), (Ok(here), Ok(there)) if (here.dev(), here.ino()) == (there.dev(), there.ino()))
+        }
+        // A bound socket can't be compared with its path: at least there must be one.
+        LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => {
+            fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
+        }
+        LogSource::Syslog { socket: SyslogSocket::Udp(_), .. } | LogSource::Kmsg { .. } => true,
+        // Opened anew each time.
+        LogSource::File { .. } | LogSource::Journal { .. } => false,
     }
 }
 
