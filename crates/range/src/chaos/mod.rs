@@ -2,7 +2,9 @@
 //! are compared, address by address. Touches nothing of the host: all runs in namespaces named `rp-…` and is removed at the end.
 
 mod audit;
+mod fault;
 pub mod kill;
+pub mod matrix;
 mod mob;
 mod yard;
 
@@ -40,7 +42,7 @@ pub struct Context {
 type Group = fn(&Context) -> io::Result<Vec<Verdict>>;
 
 /// The groups, in order.
-pub const GROUPS: [(&str, Group); 1] = [("kill", kill::run)];
+pub const GROUPS: [(&str, Group); 2] = [("matrix", matrix::run), ("kill", kill::run)];
 
 /// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::enclose`] has started, with the folder that
 /// it was given. A group that fails is told on standard error, and the others go on.
