@@ -4,6 +4,7 @@
 //! "Between" two steps of riposte is hit by chance: the delay from the step before comes from the seed. The kill storm, which hits a
 //! thousand times, is the other half of the proof.
 
+use super::audit;
 use super::fault::{Fault, Held};
 use super::mob::{EXEMPT, Mob};
 use super::yard::Yard;
@@ -19,7 +20,6 @@ use model::net::Prefix;
 use model::offence::Charge;
 use model::style::{Style, StyleSet};
 use model::time::Time;
-use report::history::HistoryLine;
 use report::list::BlockLine;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -174,6 +174,9 @@ fn in_yard(yard: &mut Yard, fault: Fault, moment: Moment, random: &mut Random) -
     })??;
     cell.wronged = mob.wronged();
     yard.end()?;
+    let sentenced = audit::sentences(&yard.place.join("store"))?;
+    let twice = wanted.blocked.iter().filter_map(|a| Some((a, sentenced.get(a).filter(|times| **times > wanted.strike)?)));
+    cell.doubled.extend(twice.map(|(address, times)| format!("{address}: sentenced {times} times")));
     yard.start()?;
     yard.await_work(LIMIT)?;
     lost(yard, &wanted, " after the next start", &mut cell)?;
@@ -334,21 +337,13 @@ fn listed(yard: &Yard) -> io::Result<BTreeMap<Ipv4Addr, (u32, u32)>> {
     Ok(listed)
 }
 
-/// Blocks that are there twice, or were counted or decided once too often.
+/// Blocks that are there twice, or count as one offence too many.
 fn doubled(yard: &Yard, wanted: &Wanted, cell: &mut Cell) -> io::Result<()> {
     let listed = listed(yard)?;
-    let mut decided: BTreeMap<Ipv4Addr, u32> = BTreeMap::new();
-    for line in yard.ask::<HistoryLine>(&["history", "198.18.0.0/15", "--limit", "10000"])? {
-        if let ("block", IpAddr::V4(address)) = (line.decision.as_str(), line.address.0.addr()) {
-            *decided.entry(address).or_default() += 1;
-        }
-    }
     for address in &wanted.blocked {
         let (times, strike) = listed.get(address).copied().unwrap_or_default();
-        let decided = decided.get(address).copied().unwrap_or(0);
-        // Those that came later than the first blocks' end have but one.
-        if times > 1 || strike > wanted.strike || decided > wanted.strike {
-            cell.doubled.insert(format!("{address}: {times} on the list, strike {strike}, decided {decided} times"));
+        if times > 1 || strike > wanted.strike {
+            cell.doubled.insert(format!("{address}: {times} times on the list, strike {strike}"));
         }
     }
     Ok(())
