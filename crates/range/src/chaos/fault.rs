@@ -150,6 +150,33 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether riposte felt it at all, as far as it says so: a fault that does nothing proves nothing.
+    ///
+    /// # Errors
+    /// If riposte does not answer.
+    pub fn took_effect(self, yard: &Yard) -> io::Result<bool> {
+        let said = |words: &[&str]| {
+            let log = yard.log();
+            words.iter().any(|word| log.contains(word))
+        };
+        match self {
+            Fault::Kill(_) | Fault::KillWarden | Fault::Stop(_) | Fault::TableDeleted | Fault::SetFlushed | Fault::DeafClient => Ok(true),
+            Fault::DiskFull => Ok(said(&["not in the ledger", "not in the history", "can't be opened", "can't be tidied", "disk is full"])),
+            Fault::ReadOnly => Ok(said(&["can't be opened"])),
+            Fault::LogRotated => Ok(figure(yard, "rotations")? > 0),
+            Fault::PacketsLost => Ok(figure(yard, "lost by the kernel")? + figure(yard, "receive buffer overflows")? > 0),
+        }
+    }
+}
+
+/// A figure of the sensors, in all.
+fn figure(yard: &Yard, name: &str) -> io::Result<u64> {
+    let status: Vec<report::status::StatusReport> = yard.ask(&["status"])?;
+    let sensors = status.iter().flat_map(|status| &status.sensors);
+    Ok(sensors.flat_map(|sensor| &sensor.counters).filter(|(counter, _)| counter == name).map(|(_, value)| value).sum())
+}
+
 impl Held {
     /// How long it goes on.
     pub fn span(&self) -> Duration {
