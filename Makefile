@@ -5,7 +5,9 @@ DESTDIR ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BINARY := target/release/riposte
 
-.PHONY: help demo test bench build setup check-style install uninstall clean
+MINUTES ?= 45
+
+.PHONY: help demo test bench chaos soak build setup check-style install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -28,6 +30,14 @@ bench: build     ## The figures in the README, measured against the peers in the
 	@scripts/setup --bench
 	$(CARGO) build --release --locked -p range --bins
 	$(SUDO) target/release/riposte-bench
+
+chaos: build     ## Kill, stop and starve it at the worst moments: every fault at every moment, then 1,000 kill -9s in a storm.
+	$(CARGO) build --release --locked -p range --bins
+	$(SUDO) target/release/riposte-chaos
+
+soak: build      ## A steady load for MINUTES (45): memory, descriptors and decisions must stay as they are; target/soak/soak.svg shows it.
+	$(CARGO) build --release --locked -p range --bins
+	$(SUDO) target/release/riposte-soak --minutes $(MINUTES)
 
 install: build   ## Install the binary, the unit and an example configuration.
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/riposte

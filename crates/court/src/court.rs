@@ -19,6 +19,7 @@ use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
 use store::memory::{Allowance, LogPosition};
+use store::sentence::Sentence;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
@@ -282,23 +283,23 @@ impl Court {
         }
     }
 
-    /// Writes down what is about to be done and hands it over. What the ledger doesn't have to know first waits for `settle`.
+    /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
+    /// know first waits for `settle`.
     pub fn commit(&mut self) -> Vec<Change> {
-        if !self.wanted.is_empty() {
-            match self.store.want(&self.wanted) {
-                Ok(()) => self.wanted.clear(),
-                Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
-            }
-        }
-        if !self.extended.is_empty() {
+        if !self.wanted.is_empty() || !self.extended.is_empty() {
             let extended: Vec<(BlockId, Expiry, u32)> =
                 self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
-            match self.store.extend(&extended) {
+            let (strikes, forgiven) = self.strikes_due();
+            let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
+            match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
                 Ok(marked) => {
                     self.tallies.illegal += marked.illegal as u64;
+                    self.wanted.clear();
                     self.extended.clear();
+                    self.entries.clear();
+                    self.strikes.clear();
                 }
-                Err(error) => self.store_failed("longer blocks are set, but not in the ledger", &error),
+                Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
             }
         }
         self.tallies.changes += self.outbox.len() as u64;
@@ -340,13 +341,7 @@ impl Court {
             }
         }
         if !self.strikes.is_empty() {
-            let (mut set, mut cleared) = (Vec::new(), Vec::new());
-            for change in &self.strikes {
-                match change {
-                    StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
-                    StrikeChange::Clear(prefix) => cleared.push(*prefix),
-                }
-            }
+            let (set, cleared) = self.strikes_due();
             match self.store.save_strikes(&set).and_then(|()| self.store.forget_strikes(&cleared)) {
                 Ok(()) => self.strikes.clear(),
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
@@ -354,6 +349,19 @@ impl Court {
         }
         self.bound();
         self.tallies.store_errors == errors
+    }
+
+    /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
+    fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
+        let mut latest: BTreeMap<Prefix, Option<store::memory::Strike>> = BTreeMap::new();
+        for change in &self.strikes {
+            match change {
+                StrikeChange::Set(s) => latest.insert(s.prefix, Some(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last })),
+                StrikeChange::Clear(prefix) => latest.insert(*prefix, None),
+            };
+        }
+        let cleared = latest.iter().filter(|(_, strike)| strike.is_none()).map(|(prefix, _)| *prefix).collect();
+        (latest.into_values().flatten().collect(), cleared)
     }
 
     /// What a failing store keeps waiting stays bounded.

@@ -41,10 +41,10 @@ impl Verdict {
 
 /// All lines as a table, with the notes below.
 pub fn table(verdicts: &[Verdict]) -> String {
-    let mut table = Table::new([("kept", Side::Left), ("what", Side::Left), ("wanted", Side::Left), ("measured", Side::Left)]);
+    let mut table = Table::new([("kept", Side::Left), ("what", Side::Left), ("measured", Side::Left), ("wanted", Side::Left)]);
     for verdict in verdicts {
         let kept = if verdict.kept { "yes" } else { "NO" };
-        table.row([kept.to_owned(), verdict.what.clone(), verdict.wanted.clone(), verdict.measured.clone()]);
+        table.row([kept.to_owned(), verdict.what.clone(), verdict.measured.clone(), verdict.wanted.clone()]);
     }
     let mut text = table.text();
     for verdict in verdicts.iter().filter(|verdict| !verdict.note.is_empty()) {

@@ -3,7 +3,7 @@
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::key::{Columns, Key, nanos, whole, wider};
-use crate::{ANSWER_MAX, Store, take};
+use crate::{ANSWER_MAX, Store, Tally, take};
 use model::net::Prefix;
 use model::time::Time;
 use rusqlite::{Connection, params};
@@ -36,19 +36,7 @@ impl Store {
             return Ok(());
         }
         let ceiling = self.entries_ceiling;
-        self.write(|connection, tally| {
-            let mut insert = connection.prepare_cached(entry::INSERT)?;
-            for entry in entries {
-                entry::write(&mut insert, entry)?;
-            }
-            tally.counts.entries += entries.len() as u64;
-            tally.unsaved += entries.len() as u64;
-            let excess = tally.counts.entries.saturating_sub(ceiling);
-            if excess > 0 {
-                take(&mut tally.counts.entries, forget_oldest(connection, excess)?);
-            }
-            Ok(())
-        })
+        self.write(|connection, tally| record(connection, tally, entries, ceiling))
     }
 
     /// The entries that the query asks for, in the order in which they were recorded or in its reverse.
@@ -76,6 +64,21 @@ impl Store {
             }
         }
     }
+}
+
+/// Writes entries down; above the ceiling the oldest give way.
+pub(crate) fn record(connection: &Connection, tally: &mut Tally, entries: &[Entry], ceiling: u64) -> Result<(), Error> {
+    let mut insert = connection.prepare_cached(entry::INSERT)?;
+    for entry in entries {
+        entry::write(&mut insert, entry)?;
+    }
+    tally.counts.entries += entries.len() as u64;
+    tally.unsaved += entries.len() as u64;
+    let excess = tally.counts.entries.saturating_sub(ceiling);
+    if excess > 0 {
+        take(&mut tally.counts.entries, forget_oldest(connection, excess)?);
+    }
+    Ok(())
 }
 
 /// Deletes the oldest entries; returns how many.

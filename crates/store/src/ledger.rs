@@ -63,10 +63,7 @@ impl Store {
         if blocks.is_empty() {
             return Ok(());
         }
-        self.write(|connection, tally| {
-            let mut insert = connection.prepare_cached(INSERT)?;
-            blocks.iter().try_for_each(|block| add(&mut insert, tally, block))
-        })
+        self.write(|connection, tally| want(connection, tally, blocks))
     }
 
     /// Notes that blocks have reached a state, in one transaction. Changes that are not legal are counted, not applied.
@@ -102,21 +99,8 @@ impl Store {
         if changes.is_empty() {
             return Ok(marked);
         }
-        self.write(|connection, tally| {
-            let mut update = connection.prepare_cached(
-                "UPDATE block SET expiry = ?2, strike = CASE WHEN charge IS NULL THEN NULL ELSE ?3 END WHERE id = ?1 AND state <= 2",
-            )?;
-            for (id, expiry, strike) in changes {
-                let changed = match i64::try_from(id.0) {
-                    Ok(id) => update.execute(params![id, expiry_column(*expiry), strike])?,
-                    Err(_) => 0,
-                };
-                marked.applied += changed;
-                marked.illegal += 1 - changed;
-                tally.unsaved += changed as u64;
-            }
-            Ok(marked)
-        })
+        self.write(|connection, tally| extend(connection, tally, changes, &mut marked))?;
+        Ok(marked)
     }
 
     /// All blocks that should be in force at `now`, by number. Those whose time has run out are left out, and marked when
@@ -140,6 +124,34 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes new blocks down.
+pub(crate) fn want(connection: &Connection, tally: &mut Tally, blocks: &[Block]) -> Result<(), Error> {
+    let mut insert = connection.prepare_cached(INSERT)?;
+    blocks.iter().try_for_each(|block| add(&mut insert, tally, block))
+}
+
+/// Gives live blocks a new end and a new strike number.
+pub(crate) fn extend(
+    connection: &Connection,
+    tally: &mut Tally,
+    changes: &[(BlockId, Expiry, u32)],
+    marked: &mut Marked,
+) -> Result<(), Error> {
+    let mut update = connection.prepare_cached(
+        "UPDATE block SET expiry = ?2, strike = CASE WHEN charge IS NULL THEN NULL ELSE ?3 END WHERE id = ?1 AND state <= 2",
+    )?;
+    for (id, expiry, strike) in changes {
+        let changed = match i64::try_from(id.0) {
+            Ok(id) => update.execute(params![id, expiry_column(*expiry), strike])?,
+            Err(_) => 0,
+        };
+        marked.applied += changed;
+        marked.illegal += 1 - changed;
+        tally.unsaved += changed as u64;
+    }
+    Ok(())
 }
 
 fn add(insert: &mut rusqlite::CachedStatement<'_>, tally: &mut Tally, block: &Block) -> Result<(), Error> {

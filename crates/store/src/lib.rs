@@ -37,6 +37,7 @@ mod key;
 pub mod ledger;
 pub mod memory;
 mod schema;
+pub mod sentence;
 pub mod story;
 pub mod tidy;
 

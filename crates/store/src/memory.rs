@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::key::{Columns, Key, clean_note, nanos};
 use crate::ledger::{expiry_column, expiry_of};
-use crate::{Store, take};
+use crate::{Store, Tally, take};
 use model::block::Expiry;
 use model::limits;
 use model::net::Prefix;
@@ -94,18 +94,7 @@ impl Store {
         if strikes.is_empty() {
             return Ok(());
         }
-        self.write(|connection, tally| {
-            let mut update = connection.prepare_cached("UPDATE strike SET count = ?2, last = ?3 WHERE whom = ?1")?;
-            let mut insert = connection.prepare_cached("INSERT INTO strike (whom, count, last) VALUES (?1, ?2, ?3)")?;
-            for Strike { whom, count, last } in strikes {
-                if update.execute(params![Key::of(*whom), count, nanos(*last)])? == 0 {
-                    insert.execute(params![Key::of(*whom), count, nanos(*last)])?;
-                    tally.counts.strikes += 1;
-                }
-                tally.unsaved += 1;
-            }
-            Ok(())
-        })
+        self.write(|connection, tally| strike(connection, tally, strikes))
     }
 
     /// Forgets the strikes of these offenders; those without any are passed over.
@@ -113,15 +102,7 @@ impl Store {
         if offenders.is_empty() {
             return Ok(());
         }
-        self.write(|connection, tally| {
-            let mut delete = connection.prepare_cached("DELETE FROM strike WHERE whom = ?1")?;
-            for whom in offenders {
-                let deleted = delete.execute([Key::of(*whom)])? as u64;
-                take(&mut tally.counts.strikes, deleted);
-                tally.unsaved += deleted;
-            }
-            Ok(())
-        })
+        self.write(|connection, tally| forgive(connection, tally, offenders))
     }
 
     /// All strikes, the latest first, at most [`limits::STRIKES`].
@@ -130,7 +111,7 @@ impl Store {
         let mut rows = statement.query([limits::STRIKES as i64])?;
         let mut strikes = Vec::new();
         while let Some(row) = rows.next()? {
-            strikes.push(strike(&Columns(row))?);
+            strikes.push(strike_of(&Columns(row))?);
         }
         Ok(strikes)
     }
@@ -177,10 +158,35 @@ impl Store {
     }
 }
 
+/// Writes strikes down.
+pub(crate) fn strike(connection: &Connection, tally: &mut Tally, strikes: &[Strike]) -> Result<(), Error> {
+    let mut update = connection.prepare_cached("UPDATE strike SET count = ?2, last = ?3 WHERE whom = ?1")?;
+    let mut insert = connection.prepare_cached("INSERT INTO strike (whom, count, last) VALUES (?1, ?2, ?3)")?;
+    for Strike { whom, count, last } in strikes {
+        if update.execute(params![Key::of(*whom), count, nanos(*last)])? == 0 {
+            insert.execute(params![Key::of(*whom), count, nanos(*last)])?;
+            tally.counts.strikes += 1;
+        }
+        tally.unsaved += 1;
+    }
+    Ok(())
+}
+
+/// Forgets strikes.
+pub(crate) fn forgive(connection: &Connection, tally: &mut Tally, offenders: &[Prefix]) -> Result<(), Error> {
+    let mut delete = connection.prepare_cached("DELETE FROM strike WHERE whom = ?1")?;
+    for whom in offenders {
+        let deleted = delete.execute([Key::of(*whom)])? as u64;
+        take(&mut tally.counts.strikes, deleted);
+        tally.unsaved += deleted;
+    }
+    Ok(())
+}
+
 /// The strikes of exactly this range.
 pub(crate) fn strike_for(connection: &Connection, whom: Prefix) -> Result<Option<Strike>, Error> {
     let mut statement = connection.prepare_cached("SELECT whom, count, last FROM strike WHERE whom = ?1")?;
-    statement.query_row([Key::of(whom)], |row| Ok(strike(&Columns(row)))).optional()?.transpose()
+    statement.query_row([Key::of(whom)], |row| Ok(strike_of(&Columns(row)))).optional()?.transpose()
 }
 
 /// The allowance for exactly this range.
@@ -189,7 +195,7 @@ pub(crate) fn allowance_for(connection: &Connection, whom: Prefix) -> Result<Opt
     statement.query_row([Key::of(whom)], |row| Ok(allowance(&Columns(row)))).optional()?.transpose()
 }
 
-fn strike(row: &Columns<'_, '_>) -> Result<Strike, Error> {
+fn strike_of(row: &Columns<'_, '_>) -> Result<Strike, Error> {
     Ok(Strike { whom: row.prefix(0)?, count: row.number(1)?, last: row.time(2)? })
 }
 

@@ -115,7 +115,14 @@ fn agree(ledger: Option<u64>, kernel: Option<u64>) -> bool {
     }
 }
 
-/// How often each address was sentenced to a new block.
+/// How often each address was sentenced to a new block, by the ledger in this folder.
+///
+/// # Errors
+/// If it can't be read.
+pub fn sentences(folder: &Path) -> io::Result<BTreeMap<Ipv4Addr, u32>> {
+    decisions(&Store::open(&folder.join("riposte.db")).map_err(io::Error::other)?)
+}
+
 fn decisions(store: &Store) -> io::Result<BTreeMap<Ipv4Addr, u32>> {
     let query = HistoryQuery { whom: None, since: None, until: None, limit: store::ANSWER_MAX, newest_first: false };
     let mut decided = BTreeMap::new();

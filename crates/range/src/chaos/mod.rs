@@ -2,7 +2,9 @@
 //! are compared, address by address. Touches nothing of the host: all runs in namespaces named `rp-…` and is removed at the end.
 
 mod audit;
+mod fault;
 pub mod kill;
+pub mod matrix;
 mod mob;
 mod yard;
 
@@ -16,12 +18,27 @@ use std::path::{Path, PathBuf};
 pub struct Options {
     /// The binary under test.
     pub riposte: PathBuf,
-    /// Only groups whose name has this in it.
+    /// Only groups whose name has this in it; behind a colon, only cells of the matrix whose name has that in it.
     pub only: Option<String>,
     /// How many kills the storm has.
     pub kills: u32,
     /// Chance comes from this number: the same again does the same again, as far as the machine does.
     pub seed: u64,
+}
+
+impl Options {
+    /// The group and the cells that are wanted.
+    fn split(&self) -> (Option<&str>, Option<&str>) {
+        match self.only.as_deref() {
+            Some(only) => only.split_once(':').map_or((Some(only), None), |(group, cell)| (Some(group), Some(cell))),
+            None => (None, None),
+        }
+    }
+
+    /// Whether any group is wanted.
+    pub fn is_known(&self) -> bool {
+        GROUPS.iter().any(|(name, _)| self.split().0.is_none_or(|word| name.contains(word)))
+    }
 }
 
 /// What a group gets.
@@ -33,6 +50,8 @@ pub struct Context {
     pub kills: u32,
     /// What chance comes from.
     pub seed: u64,
+    /// Only cells of the matrix whose name has this in it.
+    pub cell: Option<String>,
     /// Begins the names of network namespaces (`rp-bench-TAG…`), so that several can run at one time.
     pub tag: String,
 }
@@ -40,7 +59,7 @@ pub struct Context {
 type Group = fn(&Context) -> io::Result<Vec<Verdict>>;
 
 /// The groups, in order.
-pub const GROUPS: [(&str, Group); 1] = [("kill", kill::run)];
+pub const GROUPS: [(&str, Group); 2] = [("matrix", matrix::run), ("kill", kill::run)];
 
 /// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::enclose`] has started, with the folder that
 /// it was given. A group that fails is told on standard error, and the others go on.
@@ -50,9 +69,10 @@ pub const GROUPS: [(&str, Group); 1] = [("kill", kill::run)];
 pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&str, &[Verdict])) -> io::Result<()> {
     bench::furnish()?;
     let bench = bench::Context::new(&options.riposte, folder)?;
-    let context = Context { bench, kills: options.kills, seed: options.seed, tag: "chaos".into() };
+    let (group, cell) = options.split();
+    let context = Context { bench, kills: options.kills, seed: options.seed, cell: cell.map(str::to_owned), tag: "chaos".into() };
     progress(&format!("seed {}", options.seed));
-    let wanted = |name: &str| options.only.as_ref().is_none_or(|word| name.contains(word.as_str()));
+    let wanted = |name: &str| group.is_none_or(|word| name.contains(word));
     let mut failed = Vec::new();
     for (name, run) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
         match run(&context) {

@@ -100,6 +100,13 @@ impl Yard {
         serde_json::Deserializer::from_str(&text).into_iter().map(|value| value.map_err(io::Error::other)).collect()
     }
 
+    /// Starts a command against it; returns at once.
+    pub fn ordering(&self, args: &[&str]) -> io::Result<Child> {
+        let mut command = Command::new("timeout");
+        command.arg("10").arg(&self.riposte).args(args).arg("--config").arg(self.place.join("riposte.toml"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+    }
+
     /// Runs a command against it; returns what it printed.
     pub fn order(&self, args: &[&str]) -> io::Result<String> {
         let mut command = Command::new("timeout");

@@ -33,8 +33,9 @@ const GRACE: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(5);
 /// A block's time: short, so that the table turns over. Half of it is less than an attacker's quiet time.
 const BLOCK_SECS: u64 = 60;
-/// How often an attacker may come back at most: far behind the end of its block.
-const RETURN_SECS: u32 = 400;
+/// An attacker comes back after this time: far behind the end of its block, and soon enough for all of them to have come both ways (twice
+/// this) before the last two thirds of the default soak begin, in which memory must be flat.
+const RETURN_SECS: u32 = 420;
 /// Attackers that are asked about one by one if nothing became of them.
 const ASKED: usize = 200;
 /// News from the kernel that may wait.
@@ -96,9 +97,9 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
     let mut daemon = Daemon::launch(&arena, &context, &place, &settings(options, &log))?;
     daemon.await_ready()?;
     let span = (options.minutes * 60e9) as u64;
-    let attackers = u32::try_from(options.attacks).unwrap_or(u32::MAX).saturating_mul(600).max(1_000);
+    let attackers = u32::try_from(options.attacks).unwrap_or(u32::MAX).saturating_mul(RETURN_SECS);
     let shared = Shared {
-        plan: Plan { sources: options.sources, attackers, attacks: options.attacks.min(u64::from(attackers / RETURN_SECS)), victim: VICTIM },
+        plan: Plan { sources: options.sources, attackers, attacks: options.attacks, victim: VICTIM },
         start: monotonic(),
         first_attack: MARGIN.as_nanos() as u64,
         last_attack: span.saturating_sub(MARGIN.as_nanos() as u64),

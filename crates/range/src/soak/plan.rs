@@ -86,9 +86,9 @@ impl Plan {
         if (attack + attack / u64::from(self.attackers)).is_multiple_of(2) { Way::Log } else { Way::Packets }
     }
 
-    /// Its probe number `probe`: a port that no bystander knocks at.
+    /// Its probe number `probe`: a port that no bystander knocks at, the same each time that this attacker comes.
     pub fn probe(&self, attack: u64, probe: u32) -> Knock {
-        Knock::Tcp(10_000 + ((attack * 7 + u64::from(probe) * 131) % 20_000) as u16)
+        Knock::Tcp(10_000 + ((u64::from(self.attacker(attack)) * 7 + u64::from(probe) * 131) % 20_000) as u16)
     }
 
     /// All probes of this way that are due until `until`, from where `queue` stands; no attack begins after `last` (nanoseconds from the
