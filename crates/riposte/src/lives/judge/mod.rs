@@ -258,7 +258,7 @@ impl Judge {
             Message::Derived(list) => self.court.derived(list, now),
             Message::Processes(list) => self.processes = list,
             Message::Counters(list) => self.warden_counters = list,
-            Message::Rebuilt => self.court.rebuilt(),
+            Message::Rebuilt => self.court.rebuilt(now),
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
                 self.sensors.retain(|_, sensor| sensor.slot != slot);
