@@ -14,7 +14,7 @@ use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
@@ -81,7 +81,7 @@ pub struct Court {
     spoken: Vec<(Offence, Decision)>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
-    installed: HashMap<Scope, Expiry>,
+    installed: BTreeMap<Scope, Expiry>,
     /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
     resync: bool,
 }
@@ -112,7 +112,7 @@ impl Court {
             strikes: Vec::new(),
             spoken: Vec::new(),
             unanswered: HashSet::new(),
-            installed: HashMap::new(),
+            installed: BTreeMap::new(),
             resync: false,
         };
         court.restore(now);
@@ -437,6 +437,11 @@ impl Court {
         self.resync
     }
 
+    /// The kernel may have something else than the judge thinks: somebody set the clock, or meddled with the table. It is asked soon.
+    pub fn doubt(&mut self) {
+        self.resync = true;
+    }
+
     /// It is being asked.
     pub fn resync_begins(&mut self) {
         self.resync = false;
@@ -480,7 +485,8 @@ impl Court {
     }
 
     /// Sets every block again: the firewall's table was rebuilt.
-    pub fn rebuilt(&mut self) {
+    pub fn rebuilt(&mut self, now: Time) {
+        let _ = now;
         if self.config.policy.dry_run {
             return;
         }

@@ -212,6 +212,11 @@ impl Nets {
         self.wanted.remove(prefix);
     }
 
+    /// Wants what was wanted `before`. What the set holds is not taken back: it may have been lost since.
+    pub fn want_again(&mut self, before: Nets) {
+        self.wanted = before.wanted;
+    }
+
     /// Forgets what has run out by itself: the kernel has dropped it too.
     pub fn expire(&mut self, now: Time) {
         self.wanted.retain(|_, expiry| !expiry.is_over(now));
@@ -295,6 +300,20 @@ mod tests {
         assert!(nets.want(net(7), at(2)));
         nets.expire(Time::from_secs(1));
         assert_eq!(nets.target().len(), 1);
+    }
+
+    #[test]
+    fn what_is_wanted_again_is_not_taken_for_installed() {
+        let mut nets = Nets::default();
+        nets.want("10.0.0.0/24".parse().unwrap(), at(9));
+        nets.installed(nets.target());
+        let before = nets.clone();
+        // The table was gone, was made anew, and then the kernel refused.
+        nets.want("10.0.1.0/24".parse().unwrap(), at(9));
+        nets.installed(Vec::new());
+        nets.want_again(before.clone());
+        assert_eq!(nets.target(), before.target());
+        assert_eq!(difference(nets.standing(), &nets.target()).fresh, before.target());
     }
 
     proptest! {

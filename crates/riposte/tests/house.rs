@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("sys", &[]),
     ("wire", &["model"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("link", &["model"]),
     ("court", &["model", "detect", "policy", "store", "link"]),
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
+    ("simulation", &["model", "detect", "policy", "store", "respond", "link", "court"]),
     ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "sys", "range"]),
 ];
 

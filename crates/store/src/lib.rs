@@ -32,6 +32,8 @@
 
 pub mod entry;
 pub mod error;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod history;
 mod key;
 pub mod ledger;

@@ -84,9 +84,9 @@ impl Nftables {
             });
         }
         if let Err(error) = self.install(index, family, now) {
-            // All or nothing: what was wanted before is still what stands.
+            // All or nothing: what was wanted before is still what stands, unless the table was made anew meanwhile and is empty.
             if let Some(nets) = self.nets.get_mut(index) {
-                *nets = before;
+                nets.want_again(before);
             }
             let done = |outcome: &Outcome| matches!(outcome, Outcome::Added | Outcome::Removed);
             for (_, outcome) in batch.iter().zip(outcomes).filter(|(change, _)| mine(change)) {

@@ -279,7 +279,7 @@ impl Judge {
             Message::Derived(list) => self.court.derived(list, now),
             Message::Processes(list) => self.processes = list,
             Message::Counters(list) => self.warden_counters = list,
-            Message::Rebuilt => self.court.rebuilt(),
+            Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
             Message::Alive => self.warden.send(&Message::Alive)?,

@@ -12,6 +12,7 @@ mod ward;
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
+use court::execute::execute;
 use court::shield::Shield;
 use firewall::Firewall;
 use link::message::{Counter, Life, Message, Tag};
@@ -410,32 +411,21 @@ impl Warden {
     }
 
     fn apply(&mut self, index: usize, batch: &[Change]) {
-        let shielded = |change: &Change| matches!(change, Change::Add { scope, .. } if self.shield.touches(&scope.prefix()));
-        let allowed: Vec<Change> = batch.iter().filter(|change| !shielded(change)).copied().collect();
-        let done = if allowed.is_empty() { Vec::new() } else { self.firewall.apply(&allowed, now()) };
-        let mut done = allowed.iter().zip(done);
-        let mut next = done.next();
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for change in batch {
-            // `allowed` is `batch` with some left out, in the same order.
-            match next {
-                Some((allowed, outcome)) if allowed == change => {
-                    match outcome {
-                        Outcome::Added => self.to_sever.push(change.scope()),
-                        // Whoever is let go keeps his connections.
-                        Outcome::Removed => self.to_sever.retain(|scope| *scope != change.scope()),
-                        Outcome::Unsupported | Outcome::Failed(_) => {}
-                    }
-                    outcomes.push((change.id(), outcome));
-                    next = done.next();
-                }
-                Some(_) | None => {
+        let (firewall, shield) = (&mut self.firewall, &self.shield);
+        let outcomes = execute(shield, batch, |allowed| firewall.apply(allowed, now()));
+        for (change, outcome) in batch.iter().zip(&outcomes) {
+            match outcome {
+                Outcome::Added => self.to_sever.push(change.scope()),
+                // Whoever is let go keeps his connections.
+                Outcome::Removed => self.to_sever.retain(|scope| *scope != change.scope()),
+                Outcome::Failed(Fault::Exempt) => {
                     self.exempt_refused += 1;
                     tracing::error!(address = %change.scope().prefix(), "the judge asked to block an exempt address: refused");
-                    outcomes.push((change.id(), Outcome::Failed(Fault::Exempt)));
                 }
+                Outcome::Unsupported | Outcome::Failed(_) => {}
             }
         }
+        let outcomes = batch.iter().map(Change::id).zip(outcomes).collect();
         self.send(index, &Message::Outcomes(outcomes), None);
         self.tell_rebuilt();
     }

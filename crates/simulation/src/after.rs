@@ -1,0 +1,222 @@
+//! What must be true after a restart, and when all is quiet: judge, ledger and kernel agree, and nothing that was promised is gone.
+
+use crate::breach::{Breach, Kept, hold};
+use crate::kernel::is_net;
+use crate::machine::{Machine, Restart};
+use crate::reference::Reference;
+use model::block::{Block, BlockId, Expiry, State};
+use model::decision::{Cap, ExemptReason, WatchReason};
+use model::net::Prefix;
+use model::time::Time;
+use respond::ranges::{Family, cover, number};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use store::entry::{Entry, Verdict};
+use store::history::HistoryQuery;
+
+/// The kernel's timer and the ledger may differ by this much.
+const SLACK: Duration = Duration::from_secs(4);
+
+fn at_odds(error: &store::error::Error) -> Breach {
+    Breach { rule: "the ledger can be read", what: format!("{error:?}") }
+}
+
+impl Reference {
+    /// A judge has come up again. `is_whole` says that the disk was well, so that nothing may be missing.
+    pub fn restarted(&mut self, machine: &Machine, how: Restart, is_whole: bool) -> Kept {
+        self.tell_time(machine.clock.wall());
+        let restored: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
+        let is_whole = is_whole && matches!(how, Restart::Judge | Restart::Warden);
+        if is_whole {
+            self.nothing_lost(machine, &restored)?;
+        }
+        for block in restored.values() {
+            let prefix = block.scope.prefix();
+            if let Expiry::At(end) = block.expiry {
+                let whole = end.since(block.made);
+                let left = end.since(self.wall);
+                hold(left <= whole + SLACK, "no block outlives its sentence", || format!("{block:?} has {left:?} left of {whole:?}"))?;
+            }
+            hold(is_whole || block.id <= self.highest, "a ledger knows nothing new", || format!("{block:?}"))?;
+            let known = self.known.get(&block.id).is_none_or(|known| known.scope == block.scope);
+            hold(known, "no number is used twice", || format!("{} was somebody else's, now {prefix}", block.id))?;
+            // What the clock did meanwhile is the ledger's guess, within what was just checked.
+            self.grant(machine, block);
+        }
+        self.handed = restored.keys().copied().collect();
+        self.known = restored;
+        self.over.clear();
+        self.strikes = machine.court.judge.strikes().map(|strike| (strike.prefix, (strike.count, strike.last))).collect();
+        self.unsettled.clear();
+        self.suspects.clear();
+        self.fed = 0;
+        // Derived exemptions come with the first message.
+        self.derived.clear();
+        self.allowed = machine.court.judge.allowed().into_iter().collect();
+        self.forget_count();
+        if !is_whole {
+            self.pause = None;
+            // Its numbers come from the ledger, which may know less than there was.
+            self.highest = BlockId(machine.court.store().next_block_id().0.saturating_sub(1))
+                .max(self.known.keys().copied().max().unwrap_or(BlockId(0)));
+            self.forget_made();
+        }
+        Ok(())
+    }
+
+    fn nothing_lost(&self, machine: &Machine, restored: &BTreeMap<BlockId, Block>) -> Kept {
+        for block in self.known.values().filter(|block| self.handed.contains(&block.id) && !block.expiry.is_over(self.wall)) {
+            let rehearsed = self.settings.policy.dry_run;
+            let found = restored.get(&block.id);
+            hold(found.is_some() || rehearsed, "no block is lost", || format!("{} {:?} after a restart", block.id, block.scope))?;
+            let same = found.is_none_or(|found| found.because == block.because);
+            hold(same, "a restart forgets no grounds", || format!("{block:?} became {found:?}"))?;
+        }
+        for block in restored.values().filter(|block| !self.known.contains_key(&block.id)) {
+            hold(!self.over.contains(&block.id), "what is lifted stays lifted", || format!("{block:?} is back after a restart"))?;
+        }
+        let strikes: BTreeMap<Prefix, u32> = machine.court.judge.strikes().map(|strike| (strike.prefix, strike.count)).collect();
+        let rehearsed = self.settings.policy.dry_run;
+        for (prefix, (count, _)) in self.strikes.iter().filter(|(prefix, _)| !rehearsed && !self.unsettled.contains(*prefix)) {
+            let known = self.known.values().find(|block| block.scope.prefix() == *prefix);
+            if known.is_none_or(|block| self.handed.contains(&block.id)) {
+                let found = strikes.get(prefix);
+                hold(found == Some(count), "a restart forgets no strike", || format!("{prefix}: {count}, now {found:?}"))?;
+            }
+        }
+        let allowed: BTreeMap<Prefix, Option<Time>> = machine.court.judge.allowed().into_iter().collect();
+        for (prefix, until) in self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)) {
+            let found = allowed.get(prefix);
+            hold(found == Some(until), "what is allowed stays allowed", || format!("{prefix} until {until:?}: {found:?}"))?;
+        }
+        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix));
+        hold(extra.is_none(), "what is disallowed stays disallowed", || format!("{extra:?}"))
+    }
+
+    /// All is quiet and nothing fails: everybody must agree.
+    pub fn quiet(&mut self, machine: &Machine, is_whole: bool) -> Kept {
+        hold(machine.is_quiet(), "work comes to an end", || "somebody still has something to do".to_owned())?;
+        self.foreign.clear();
+        let standing: Vec<Block> = machine.court.judge.standing().filter(|block| !machine.court.judge.is_rehearsed(block.id)).collect();
+        self.same_in_kernel(machine, &standing)?;
+        self.same_in_ledger(machine, &standing)?;
+        self.tallied(machine)?;
+        self.told_once(machine, is_whole)?;
+        machine.court.judge.check_invariants();
+        machine.court.detectors.check_invariants();
+        let (used, bound) = (machine.court.detectors.memory_used(), machine.court.detectors.memory_bound());
+        hold(used <= bound, "every table is bounded", || format!("{used} bytes of {bound}"))
+    }
+
+    fn same_in_kernel(&self, machine: &Machine, standing: &[Block]) -> Kept {
+        let (wall, now) = (machine.clock.wall(), machine.clock.kernel());
+        let agree = |expiry: Expiry, deadline: Option<Time>| match (expiry, deadline) {
+            (Expiry::Never, None) => true,
+            (Expiry::At(at), Some(deadline)) => {
+                let (ledger, kernel) = (at.since(wall), deadline.since(now));
+                ledger.abs_diff(kernel) <= SLACK
+            }
+            (Expiry::Never, Some(_)) | (Expiry::At(_), None) => false,
+        };
+        // What ends just now may be gone on one side only.
+        let soon = |expiry: Expiry| expiry.is_over(wall.after(SLACK));
+        let wanted: BTreeMap<Prefix, Expiry> = standing.iter().map(|block| (block.scope.prefix(), block.expiry)).collect();
+        for (prefix, expiry) in wanted.iter().filter(|(prefix, expiry)| !is_net(prefix) && !soon(**expiry)) {
+            let found = machine.kernel.hosts.get(prefix);
+            let holds = found.is_some_and(|deadline| agree(*expiry, *deadline));
+            hold(holds, "the kernel has what the ledger has", || {
+                format!("{prefix} until {expiry:?}, kernel {found:?} (wall {wall:?} kernel {now:?})")
+            })?;
+        }
+        for (prefix, deadline) in &machine.kernel.hosts {
+            let known = wanted.contains_key(prefix) || deadline.is_some_and(|deadline| deadline.since(now) <= SLACK);
+            hold(known, "the kernel has nothing that the ledger has not", || format!("{prefix} until {deadline:?}"))?;
+            hold(!self.is_exempt(prefix), "nobody exempt is blocked", || format!("the kernel has {prefix}"))?;
+        }
+        for (family, nets) in Family::ALL.into_iter().zip(&machine.kernel.nets) {
+            let mine = wanted.iter().filter(|(prefix, _)| is_net(prefix) && Family::of(prefix.addr()) == family);
+            let mine: BTreeMap<Prefix, Expiry> = mine.map(|(prefix, expiry)| (*prefix, *expiry)).collect();
+            let ranges = cover(&mine);
+            let edges = |first: u128, last: u128| [Some(first), last.checked_add(1)].into_iter().flatten();
+            let points: BTreeSet<u128> = (nets.iter().flat_map(|net| edges(net.first, net.last)))
+                .chain(ranges.iter().flat_map(|range| edges(range.first, range.last)))
+                .filter(|point| *point <= family.highest())
+                .collect();
+            for point in points {
+                let kernel = nets.iter().find(|net| (net.first..=net.last).contains(&point)).map(|net| net.deadline);
+                let ledger = ranges.iter().find(|range| (range.first..=range.last).contains(&point)).map(|range| range.expiry);
+                let holds = match (ledger, kernel) {
+                    (None, None) => true,
+                    (Some(expiry), Some(deadline)) => agree(expiry, deadline),
+                    (Some(expiry), None) => soon(expiry),
+                    (None, Some(deadline)) => deadline.is_some_and(|deadline| deadline.since(now) <= SLACK),
+                };
+                let name = family.address(point);
+                hold(holds, "the kernel's ranges are the ledger's", || format!("at {name}: ledger {ledger:?}, kernel {kernel:?}"))?;
+            }
+            let exempt = mine.keys().find(|prefix| self.is_exempt(prefix) || number(prefix.addr()) > family.highest());
+            hold(exempt.is_none(), "nobody exempt is blocked", || format!("{exempt:?}"))?;
+        }
+        Ok(())
+    }
+
+    fn same_in_ledger(&self, machine: &Machine, standing: &[Block]) -> Kept {
+        let mut ledger: BTreeMap<BlockId, (Block, State)> = BTreeMap::new();
+        let asked = machine.court.store().for_each_live(self.wall, |block, state| {
+            ledger.insert(block.id, (block, state));
+        });
+        asked.map_err(|error| at_odds(&error))?;
+        for block in standing {
+            let found = ledger.remove(&block.id);
+            let same = found
+                .as_ref()
+                .is_some_and(|(found, _)| (found.scope, found.expiry, &found.because) == (block.scope, block.expiry, &block.because));
+            hold(same, "the ledger has what stands", || format!("{block:?}, ledger {found:?}"))?;
+            let active = found.is_some_and(|(_, state)| state == State::Active);
+            hold(active, "what the kernel confirmed is active in the ledger", || format!("{} {:?}", block.id, block.scope))?;
+        }
+        hold(ledger.is_empty(), "the ledger has nothing but what stands", || format!("{:?}", ledger.values().next()))?;
+        if self.settings.policy.dry_run {
+            return Ok(());
+        }
+        let strikes = machine.court.store().load_strikes().map_err(|error| at_odds(&error))?;
+        let strikes: BTreeMap<Prefix, u32> = strikes.into_iter().map(|strike| (strike.whom, strike.count)).collect();
+        let due: BTreeMap<Prefix, u32> = self.strikes.iter().map(|(prefix, (count, _))| (*prefix, *count)).collect();
+        hold(strikes == due, "the ledger has every strike", || format!("ledger {strikes:?}, not {due:?}"))?;
+        let allowed = machine.court.store().load_allow(self.wall).map_err(|error| at_odds(&error))?;
+        let allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
+        let due: BTreeSet<Prefix> =
+            self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)).map(|(prefix, _)| *prefix).collect();
+        hold(allowed == due, "the ledger has every allowance", || format!("ledger {allowed:?}, not {due:?}"))
+    }
+
+    /// Nothing vanishes without having been counted.
+    fn tallied(&self, machine: &Machine) -> Kept {
+        let tallies = machine.court.tallies;
+        hold(tallies.events == self.fed, "every event is counted", || format!("{} of {}", tallies.events, self.fed))?;
+        let counters = machine.court.judge.counters();
+        let exempt: u64 = ExemptReason::ALL.into_iter().map(|reason| counters.exempt(reason)).sum();
+        let refused: u64 = Cap::ALL.into_iter().map(|cap| counters.refused(cap)).sum();
+        let watched: u64 = WatchReason::ALL.into_iter().map(|why| counters.watched(why)).sum();
+        let judged = counters.made + counters.extended + exempt + refused + watched;
+        let due = tallies.offences - tallies.stale;
+        hold(judged == due, "every offence is judged or counted", || format!("{judged} judged, {due} due"))?;
+        hold(tallies.illegal == 0, "the ledger takes legal steps only", || format!("{} were not", tallies.illegal))
+    }
+
+    /// The history tells each thing once.
+    fn told_once(&self, machine: &Machine, is_whole: bool) -> Kept {
+        let query = HistoryQuery { limit: store::ANSWER_MAX, newest_first: false, ..HistoryQuery::default() };
+        let entries = machine.court.store().history(&query).map_err(|error| at_odds(&error))?;
+        if self.settings.policy.dry_run || !is_whole {
+            return Ok(());
+        }
+        let judged = entries.iter().filter_map(|entry| match entry {
+            Entry::Judged { verdict: Verdict::Block { id, .. }, .. } => Some(*id),
+            _ => None,
+        });
+        let mut seen = BTreeSet::new();
+        let twice = judged.into_iter().find(|id| !seen.insert(*id));
+        hold(twice.is_none(), "a decision is told once", || format!("{twice:?}"))
+    }
+}
