@@ -57,6 +57,14 @@ fn raise_buffer(socket: BorrowedFd<'_>, forced: libc::c_int, polite: libc::c_int
     set(forced).or_else(|_| set(polite)).map(drop)
 }
 
+/// Bytes (the kernel's own overhead counted) that were sent on a unix socket and that the other side has not taken yet.
+pub fn unread_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ (SIOCOUTQ on sockets) writes one c_int to the place it is given.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// Sends one frame, with a descriptor if `pass` has one. A frame is never empty: an empty one could not be told from the end.
 ///
 /// `WouldBlock` if the other side does not keep up; `BrokenPipe` or `ConnectionReset` if it has gone.
@@ -436,6 +444,16 @@ mod tests {
         let second = recv_frame(there.as_fd(), &mut buffer).unwrap();
         assert!(second.len == 60_000 && second.fd.is_none());
         assert_eq!(recv_frame(there.as_fd(), &mut buffer).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_the_other_side_has_not_read_is_known() {
+        let (here, there) = seqpacket_pair().unwrap();
+        assert_eq!(unread_bytes(here.as_fd()).unwrap(), 0);
+        send_frame(here.as_fd(), b"news", None).unwrap();
+        assert!(unread_bytes(here.as_fd()).unwrap() >= 4);
+        recv_frame(there.as_fd(), &mut [0; 8]).unwrap();
+        assert_eq!(unread_bytes(here.as_fd()).unwrap(), 0);
     }
 
     #[test]

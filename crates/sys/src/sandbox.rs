@@ -70,8 +70,9 @@ impl Profile {
             write: Vec::new(),
             execute: Vec::new(),
             connect_tcp: Vec::new(),
-            // Few: each descriptor that the privileged side passes may be one of a kind that root has few of (inotify).
-            limits: Limits { open_files: 32, processes: Some(0), memory_bytes: Some(1 << 30) },
+            // Few: each descriptor that the privileged side passes may be one of a kind that root has few of (inotify). A log in the midst of
+            // a rotation needs 13.
+            limits: Limits { open_files: 20, processes: Some(0), memory_bytes: Some(1 << 30) },
             dies_with_parent: true,
         }
     }

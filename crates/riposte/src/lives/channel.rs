@@ -9,12 +9,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Frames that may wait for the other side. At the bound the sender has to slow down (`is_congested`) or drop.
 const WAITING: usize = 4_096;
+/// Their bytes, with the same rule: one that doesn't read must not make the other side keep a quarter of a gigabyte for it.
+const WAITING_BYTES: usize = 32 << 20;
 
 /// One end of a link.
 #[derive(Debug)]
 pub struct Channel {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    waiting_bytes: usize,
     writer: Writer,
     dropped: u64,
 }
@@ -38,7 +41,7 @@ pub fn frame_buffer() -> Vec<u8> {
 impl Channel {
     /// Takes over one end of a pair.
     pub fn new(fd: OwnedFd) -> Self {
-        Channel { fd, waiting: VecDeque::new(), writer: Writer::default(), dropped: 0 }
+        Channel { fd, waiting: VecDeque::new(), waiting_bytes: 0, writer: Writer::default(), dropped: 0 }
     }
 
     /// Sends a message, now or as soon as the other side takes more.
@@ -62,22 +65,37 @@ impl Channel {
                 Err(error) => return Err(error),
             }
         }
-        if self.waiting.len() >= WAITING {
+        let bytes = self.writer.as_bytes();
+        if self.waiting.len() >= WAITING || self.waiting_bytes + bytes.len() > WAITING_BYTES {
             self.dropped += 1;
         } else {
-            self.waiting.push_back((self.writer.as_bytes().to_vec(), pass));
+            self.waiting_bytes += bytes.len();
+            self.waiting.push_back((bytes.to_vec(), pass));
         }
         Ok(())
     }
 
     /// Whether so much waits that nothing more should be sent for now.
     pub fn is_congested(&self) -> bool {
-        self.waiting.len() >= WAITING / 2
+        self.waiting.len() >= WAITING / 2 || self.waiting_bytes >= WAITING_BYTES / 2
+    }
+
+    /// Whether the other side has something of ours that it has not read. Asks the kernel.
+    ///
+    /// # Errors
+    /// If the kernel does not say.
+    pub fn is_unread(&self) -> io::Result<bool> {
+        Ok(self.wants_to_write() || sys::fd::unread_bytes(self.fd.as_fd())? > 0)
     }
 
     /// Whether anything waits: then the descriptor is to be polled for writing, too.
     pub fn wants_to_write(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
     }
 
     /// Frames that were dropped because the other side did not keep up.
@@ -92,7 +110,10 @@ impl Channel {
     pub fn flush(&mut self) -> io::Result<()> {
         while let Some((frame, pass)) = self.waiting.front() {
             match sys::fd::send_frame(self.fd.as_fd(), frame, pass.as_ref().map(AsFd::as_fd)) {
-                Ok(()) => drop(self.waiting.pop_front()),
+                Ok(()) => {
+                    self.waiting_bytes -= frame.len();
+                    self.waiting.pop_front();
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }

@@ -322,16 +322,17 @@ impl Judge {
                     return Ok(());
                 }
             };
-            match Message::decode(received.bytes) {
-                Ok(Message::Events(mut events)) => {
+            // Nobody passes descriptors to the judge but the warden.
+            match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
+                Some(Message::Events(mut events)) => {
                     events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
                     self.send_changes()?;
                 }
-                Ok(Message::Counters(counters)) => sensor.counters = counters,
-                Ok(Message::Position(Some(position))) if sensor.slot != PACKETS_SLOT => self.positions.note(&sensor.name, position),
+                Some(Message::Counters(counters)) => sensor.counters = counters,
+                Some(Message::Position(Some(position))) if sensor.slot != PACKETS_SLOT => self.positions.note(&sensor.name, position),
                 // A sensor parses hostile bytes: what it says may be anything, and is counted.
-                Ok(_) | Err(_) => self.malformed += 1,
+                Some(_) | None => self.malformed += 1,
             }
         }
         Ok(())

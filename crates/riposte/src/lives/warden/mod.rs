@@ -5,6 +5,8 @@ mod firewall;
 mod notify;
 mod prepare;
 pub mod reload;
+#[cfg(test)]
+mod siege;
 mod slots;
 mod stored;
 mod ward;
@@ -22,6 +24,7 @@ use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
 use reload::Origin;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -41,6 +44,8 @@ const TURN_FRAMES: usize = 64;
 const NAME_BYTES: usize = 250;
 /// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
 const SEVER_SHARE: u32 = 10;
+/// Sources whose connections may wait to be cut. At the bound further ones keep theirs until they run into the block, and are counted.
+const SEVER_WAITING: usize = 65_536;
 
 struct Warden {
     config: Config,
@@ -54,9 +59,11 @@ struct Warden {
     poller: Poller,
     signals: Signals,
     /// Whose connections are still to be cut, and not before when (monotonic).
-    to_sever: Vec<Scope>,
+    to_sever: BTreeSet<Scope>,
     sever_from: Time,
     severed: u64,
+    sever_dropped: u64,
+    reopen_refused: u64,
     exempt_refused: u64,
     malformed: u64,
     processes_changed: bool,
@@ -92,9 +99,11 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
         notify,
         poller: Poller::new().map_err(|e| e.to_string())?,
         signals,
-        to_sever: Vec::new(),
+        to_sever: BTreeSet::new(),
         sever_from: Time::EPOCH,
         severed: 0,
+        sever_dropped: 0,
+        reopen_refused: 0,
         exempt_refused: 0,
         malformed: 0,
         processes_changed: false,
@@ -415,9 +424,10 @@ impl Warden {
         let outcomes = execute(shield, batch, |allowed| firewall.apply(allowed, now()));
         for (change, outcome) in batch.iter().zip(&outcomes) {
             match outcome {
-                Outcome::Added => self.to_sever.push(change.scope()),
+                Outcome::Added if self.to_sever.len() >= SEVER_WAITING => self.sever_dropped += 1,
+                Outcome::Added => drop(self.to_sever.insert(change.scope())),
                 // Whoever is let go keeps his connections.
-                Outcome::Removed => self.to_sever.retain(|scope| *scope != change.scope()),
+                Outcome::Removed => drop(self.to_sever.remove(&change.scope())),
                 Outcome::Failed(Fault::Exempt) => {
                     self.exempt_refused += 1;
                     tracing::error!(address = %change.scope().prefix(), "the judge asked to block an exempt address: refused");
@@ -442,8 +452,8 @@ impl Warden {
             return;
         }
         let began = monotonic();
-        let mut scopes = std::mem::take(&mut self.to_sever);
-        scopes.retain(|scope| !self.shield.touches(&scope.prefix()));
+        let scopes = std::mem::take(&mut self.to_sever).into_iter();
+        let scopes: Vec<Scope> = scopes.filter(|scope| !self.shield.touches(&scope.prefix())).collect();
         self.severed += self.firewall.sever(&scopes) as u64;
         let ended = monotonic();
         self.sever_from = ended.after(ended.since(began) * SEVER_SHARE);
@@ -469,6 +479,11 @@ impl Warden {
     }
 
     fn reopen(&mut self, index: usize) {
+        // Each answer is an inotify descriptor, of which root has few: one that doesn't take its answers gets no more of them.
+        if self.wards[index].link.as_ref().is_none_or(|link| link.is_unread().unwrap_or(true)) {
+            self.reopen_refused += 1;
+            return;
+        }
         match self.prepared.reopen(self.wards[index].slot) {
             Ok(messages) => messages.into_iter().for_each(|(message, fd)| self.send(index, &message, Some(fd))),
             Err(error) => {
@@ -482,9 +497,12 @@ impl Warden {
         let mut counters = self.firewall.counters();
         let own = [
             ("connections of the blocked that were cut", self.severed),
+            ("blocked whose connections were not cut, too many at once", self.sever_dropped),
+            ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
             ("derived exemptions refused", self.shield.refused),
+            ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));
