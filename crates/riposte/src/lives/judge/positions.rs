@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_position_waits_unless_the_ledger_has_heard_of_what_lies_before_it() {
         let now = Time::from_secs(1_000);
-        let mut court = Court::new(Config::default(), Store::open_in_memory().unwrap(), None, 1, now);
+        let mut court = Court::new(Config::default().court(), Store::open_in_memory().unwrap(), None, 1, now);
         let mut positions = Positions::load(court.store());
         let at = |offset| Position { device: 1, inode: 2, offset, mark: vec![b'x'; 64] };
         assert!(positions.of("kern.log").is_none() && positions.due().is_none());

@@ -62,7 +62,10 @@ impl Siege {
             text += &format!("[[sense.log]]\nkind = \"file\"\npath = \"{place}/{n}.log\"\n");
         }
         let config = Config::parse(&text, "siege").unwrap();
-        let prepared = Prepared::new(&config, None).unwrap();
+        // A judge may ask to have the operator's file read again; it says the same.
+        let file = folder.path().join("riposte.toml");
+        fs::write(&file, &text).unwrap();
+        let prepared = Prepared::new(&config, None, &mut Stored::default()).unwrap();
         let mut wards = prepared.wards(&config, monotonic());
         wards.push(Ward::new(Life::Packets, super::super::PACKETS_SLOT, "packets".into(), monotonic()));
         let poller = Poller::new().unwrap();
@@ -74,7 +77,9 @@ impl Siege {
         });
         let ends = ends.collect();
         let warden = Warden {
-            shield: Shield::new(&config),
+            shield: Shield::new(&config.court()),
+            origin: Origin::new(Some(&file), false).unwrap(),
+            notify: Notify::default(),
             firewall: Firewall::open(&config, now()).unwrap(),
             prepared,
             config,
@@ -349,8 +354,10 @@ rusty_fork_test! {
                 Tag::OpenPorts => Message::OpenPorts { tcp: nobody.clone(), udp: nobody },
                 Tag::Derived => Message::Derived(Vec::new()),
                 Tag::Reopen => Message::Reopen,
+                Tag::Reload => Message::Reload,
+                Tag::Alive => Message::Alive,
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
-                | Tag::ReopenedFile | Tag::Rebuilt => panic!("the table accepts {:?}", rule.message),
+                | Tag::ReopenedFile | Tag::Rebuilt | Tag::Reloaded | Tag::Config | Tag::Position => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();
