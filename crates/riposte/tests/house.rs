@@ -20,10 +20,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("court", &["model", "detect", "policy", "store", "link"]),
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
     ("simulation", &["model", "detect", "policy", "store", "respond", "link", "court"]),
-    (
-        "riposte",
-        &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "sys", "range"],
-    ),
+    ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "sys", "range"]),
     ("fuzzing", &["model", "wire", "sense", "link", "ruleset", "sys", "riposte"]),
 ];
 

@@ -88,10 +88,10 @@ fn base(body: &Json) -> Result<Option<Base>, String> {
 fn named_set(body: &Json) -> Set {
     let keys: Vec<Key> = match body.get("type") {
         Some(Json::Object(one)) => match one.get("typeof") {
-            Some(Json::Object(inner)) => inner.get("concat").and_then(Json::as_array).map_or_else(
-                || vec![key(&Json::Object(inner.clone()))],
-                |parts| parts.iter().map(key).collect(),
-            ),
+            Some(Json::Object(inner)) => inner
+                .get("concat")
+                .and_then(Json::as_array)
+                .map_or_else(|| vec![key(&Json::Object(inner.clone()))], |parts| parts.iter().map(key).collect()),
             _ => vec![Key::Strange],
         },
         types => words(types).into_iter().map(typed).collect(),
@@ -325,10 +325,14 @@ fn plain(json: Option<&Json>) -> String {
         None | Some(Json::Null) => String::new(),
         Some(Json::String(word)) => word.clone(),
         Some(Json::Array(several)) => several.iter().map(|one| plain(Some(one))).collect::<Vec<_>>().join(", "),
-        Some(Json::Object(one)) => one.values().map(|inner| match inner {
-            Json::Object(fields) => fields.values().map(|part| plain(Some(part))).collect::<Vec<_>>().join(" "),
-            other => plain(Some(other)),
-        }).collect::<Vec<_>>().join(" "),
+        Some(Json::Object(one)) => one
+            .values()
+            .map(|inner| match inner {
+                Json::Object(fields) => fields.values().map(|part| plain(Some(part))).collect::<Vec<_>>().join(" "),
+                other => plain(Some(other)),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
         Some(other) => other.to_string(),
     }
 }
@@ -365,7 +369,9 @@ fn inner_limit(statements: &Json) -> Option<Step> {
 fn mark(body: &Json) -> Option<Step> {
     match key(body.get("key")?) {
         Key::Mark(_) => {
-            let set = body.get("value").and_then(|value| value.as_u64().or_else(|| value.as_str().and_then(number).and_then(|n| u64::try_from(n).ok())));
+            let set = body
+                .get("value")
+                .and_then(|value| value.as_u64().or_else(|| value.as_str().and_then(number).and_then(|n| u64::try_from(n).ok())));
             Some(Step::Mark(set.and_then(|n| u32::try_from(n).ok())))
         }
         _ => None,

@@ -8,9 +8,8 @@ use crate::rules::{Among, Base, Family, Hook, Key, Origin, Rule, Ruleset, Set, S
 use crate::{DEPTH, ELEMENTS, RULES, Wrong};
 
 /// What may stand in a table.
-const IN_TABLE: [&str; 13] = [
-    "chain", "set", "map", "flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "flags", "comment", "meter",
-];
+const IN_TABLE: [&str; 13] =
+    ["chain", "set", "map", "flowtable", "counter", "quota", "limit", "ct", "secmark", "synproxy", "flags", "comment", "meter"];
 /// What may stand outside of tables.
 const OUTSIDE: [&str; 7] = ["table", "flush", "add", "delete", "destroy", "include", "define"];
 
@@ -35,7 +34,10 @@ pub fn nft_text(text: &str) -> Result<Ruleset, Wrong> {
                 all.strange.push(Strange { line: token.line, text: shown(&format!("include {}", nft_rule::joined(rest))) });
             }
             word => {
-                return Err(Wrong::new(token.line, format!("'{}' begins nothing that nft list ruleset writes{}", shown(word), nearest(word, &OUTSIDE))));
+                return Err(Wrong::new(
+                    token.line,
+                    format!("'{}' begins nothing that nft list ruleset writes{}", shown(word), nearest(word, &OUTSIDE)),
+                ));
             }
         }
     }

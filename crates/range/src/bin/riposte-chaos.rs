@@ -61,7 +61,12 @@ struct Asked {
 fn asked() -> Option<Asked> {
     let riposte = std::env::current_exe().ok()?.with_file_name("riposte");
     let seed = sys::clock::now() % 1_000_000;
-    let mut asked = Asked { options: Options { riposte, only: None, kills: 1_000, seed }, out: PathBuf::from("target/chaos"), json: false, enclosed: None };
+    let mut asked = Asked {
+        options: Options { riposte, only: None, kills: 1_000, seed },
+        out: PathBuf::from("target/chaos"),
+        json: false,
+        enclosed: None,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {

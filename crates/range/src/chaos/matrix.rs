@@ -59,15 +59,8 @@ enum Moment {
 }
 
 impl Moment {
-    const ALL: [Moment; 7] = [
-        Moment::BeforeFirst,
-        Moment::ThirdProbe,
-        Moment::Deciding,
-        Moment::Standing,
-        Moment::Expiry,
-        Moment::Restore,
-        Moment::Unblock,
-    ];
+    const ALL: [Moment; 7] =
+        [Moment::BeforeFirst, Moment::ThirdProbe, Moment::Deciding, Moment::Standing, Moment::Expiry, Moment::Restore, Moment::Unblock];
 
     fn name(self) -> &'static str {
         match self {

@@ -59,7 +59,10 @@ fn names_that_do_not_resolve_hold_up_nothing() {
     let network = network("names", 0);
     let folder = folder();
     // A resolver that swallows every question: the name server's address is the insider's, and nobody there answers, nor refuses.
-    network.insider.run("nft", ["add table ip swallow; add chain ip swallow in { type filter hook input priority 0; policy drop; }"]).unwrap();
+    network
+        .insider
+        .run("nft", ["add table ip swallow; add chain ip swallow in { type filter hook input priority 0; policy drop; }"])
+        .unwrap();
     let resolv = folder.path().join("resolv.conf").display().to_string();
     fs::write(&resolv, "nameserver 203.0.113.53\noptions timeout:30 attempts:5\n").unwrap();
     fs::write(folder.path().join("all.log"), scan_lines(SCANNER, VICTIM, 1_000..1_006)).unwrap();
