@@ -14,11 +14,12 @@ use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
+use policy::storm::StormReport;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
-use store::memory::{Allowance, LogPosition};
+use store::memory::{Allowance, LogPosition, StormPause};
 use store::sentence::Sentence;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
@@ -82,6 +83,8 @@ pub struct Court {
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
     installed: BTreeMap<Scope, Expiry>,
+    /// The storm's pause that the ledger knows of.
+    pause: Option<StormReport>,
     /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
     resync: bool,
 }
@@ -113,6 +116,7 @@ impl Court {
             spoken: Vec::new(),
             unanswered: HashSet::new(),
             installed: BTreeMap::new(),
+            pause: None,
             resync: false,
         };
         court.restore(now);
@@ -165,8 +169,25 @@ impl Court {
             }
             tracing::warn!(address = %block.scope.prefix(), %refusal, "block of the ledger not taken up again");
         }
+        let pause = self.read(|store, _| store.load_storm(), now).flatten();
+        self.judge.resume(pause.map(|p| StormReport { since: p.since, until: p.until, rolled_back: p.rolled_back as usize }), now);
+        self.pause = self.judge.storm();
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
+        }
+    }
+
+    /// Writes down a storm's pause when it begins and when it has become longer.
+    fn keep_pause(&mut self) {
+        let Some(storm) = self.judge.storm().filter(|_| !self.config.policy.dry_run) else { return };
+        let is_known = |known: StormReport| known.since == storm.since && storm.until.since(known.until) <= TIMER_SLACK;
+        if self.pause.is_some_and(is_known) {
+            return;
+        }
+        let StormReport { since, until, rolled_back } = storm;
+        match self.store.save_storm(&StormPause { since, until, rolled_back: rolled_back as u64 }) {
+            Ok(()) => self.pause = Some(storm),
+            Err(error) => self.store_failed("a storm's pause is not in the ledger", &error),
         }
     }
 
@@ -347,6 +368,7 @@ impl Court {
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
             }
         }
+        self.keep_pause();
         self.bound();
         self.tallies.store_errors == errors
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What "per minute" means.
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Up to this far back, a time is taken for a straggler of the latest one (sensors' clocks differ, log lines come late); farther back,
 /// for a clock that was set, which from then on is the one that counts.

@@ -21,7 +21,8 @@
 //!   what was made in its own window.
 //!
 //! The count starts afresh with each storm's worth, so that the offenders that began a pause neither prolong it nor begin the next.
-//! A restart forgets the pause; it keeps the number of forgeable blocks that stand, so that the budget still holds.
+//! A restart keeps the pause, the minute's count and the number of forgeable blocks that stand, so that the budget still holds. It forgets whom
+//! the storm had rolled back: until the pause is over they are watched like everybody else who has no block.
 
 use crate::config::StormConfig;
 use model::block::BlockId;
@@ -132,6 +133,21 @@ impl Storm {
         let known = standing.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, now)).collect();
         self.pause = Some(Pause { since: now, until: passed.after(config.pause), rolled_back: recent.len(), known });
         recent
+    }
+
+    /// Goes on with the pause that an earlier run was in, for no longer than this configuration's. `standing` are those who have a block on
+    /// forgeable evidence now.
+    pub(crate) fn resume(
+        &mut self,
+        pause: StormReport,
+        now: Time,
+        passed: Time,
+        config: &StormConfig,
+        standing: impl Iterator<Item = Prefix>,
+    ) {
+        let until = passed.after(pause.until.since(now).min(config.pause));
+        let known = standing.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, now)).collect();
+        self.pause = Some(Pause { since: pause.since, until, rolled_back: pause.rolled_back, known });
     }
 
     /// A block was made on forgeable evidence.

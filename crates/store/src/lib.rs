@@ -25,6 +25,7 @@
 //!        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted)
 //! strike (whom, count, last)                       -- past offences of an offender
 //! allow (whom, made, until, note)                  -- the operator's allow list
+//! storm (id, since, until, rolled_back)             -- the latest storm's pause, in one row; since version 2
 //! position (log, device, inode, offset, mark)      -- how far a followed log has been read; since version 2
 //! ```
 //! Indices: `block(whom)`, `entry(whom)`, `strike(last)`. There is none by time or state: each would be paid for at

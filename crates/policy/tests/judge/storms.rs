@@ -273,3 +273,40 @@ fn a_forger_never_gets_more_than_the_budget() {
     }
     assert!(storms > 5 && full > 100, "the simulation is too tame: {storms} storms, {full} times at the bound");
 }
+
+#[test]
+fn a_restart_ends_neither_the_pause_nor_the_minute() {
+    let mut judge = Judge::new(PolicyConfig::default());
+    assert_eq!(judged(&mut judge, prefix("192.0.2.1"), Spoofable, 0).0, "block 600");
+    assert_eq!(rolled_back(&storm(&mut judge, 0, 100)).len(), 20);
+    assert_eq!(judged(&mut judge, prefix("192.0.2.2"), Handshake, 101).0, "block 600");
+    let pause = judge.storm().unwrap();
+    let restarted = |now: u64| {
+        let mut other = Judge::new(PolicyConfig::default());
+        let live: Vec<_> = judge.standing().collect();
+        assert!(other.restore(live, judge.strikes().collect(), BlockId(100)).is_empty());
+        other.resume(Some(pause), at(now));
+        other.check_invariants();
+        other
+    };
+    let mut after = restarted(110);
+    assert_eq!(after.storm(), Some(pause));
+    assert_eq!(said(&mut after, prefix("192.0.2.9"), 111), "refuse stormpause");
+    assert_eq!(judged(&mut after, prefix("192.0.2.10"), Handshake, 111).0, "block 600");
+    // Over is over, and a clock that was set makes no pause longer than it can be.
+    assert!(restarted(701).storm().is_none());
+    assert_eq!(restarted(50).storm().unwrap().until, at(650));
+
+    // The minute's places are taken still; with the storm in the making, too.
+    let mut judge = Judge::new(PolicyConfig::default());
+    (0..20).for_each(|n| assert_eq!(said(&mut judge, forged(n), 0), "block 600"));
+    let mut after = Judge::new(PolicyConfig::default());
+    assert!(after.restore(judge.standing().collect(), Vec::new(), BlockId(20)).is_empty());
+    after.resume(None, at(30));
+    assert_eq!(said(&mut after, forged(100), 31), "refuse spoofablebudget");
+    assert_eq!(rolled_back(&storm(&mut after, 200, 32)).len(), 20);
+    let mut later = Judge::new(PolicyConfig::default());
+    assert!(later.restore(judge.standing().collect(), Vec::new(), BlockId(20)).is_empty());
+    later.resume(None, at(60));
+    assert_eq!(said(&mut later, forged(100), 61), "block 600");
+}

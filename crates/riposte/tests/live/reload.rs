@@ -218,6 +218,24 @@ fn a_killed_sensor_or_judge_reads_on_where_it_was() {
     assert_eq!(daemon.blocked(), ["192.0.2.1", "192.0.2.2"]);
 }
 
+#[test]
+fn a_killed_judge_does_not_end_a_storms_pause() {
+    let network = network("pause", 0);
+    let daemon = start(&network.victim, "[policy.storm]\noffenders = 5\n");
+    (1..=5).for_each(|n| scan(&daemon, &format!("192.0.2.{n}")));
+    let storm = |daemon: &Daemon| Some(daemon.json_one(&["status"])["storm"].clone()).filter(|storm| !storm.is_null());
+    let began = until("it is a storm", || storm(&daemon));
+    until("all are rolled back", || daemon.blocked().is_empty().then_some(()));
+    let before = daemon.life("judge").unwrap();
+    signal("KILL", before as u32);
+    until("the judge runs again", || daemon.life("judge").filter(|pid| *pid != before));
+    let after = storm(&daemon).expect("it goes on");
+    assert_eq!((&after["since"], &after["rolled_back"]), (&began["since"], &began["rolled_back"]));
+    scan(&daemon, "192.0.2.9");
+    until("he is only watched", || daemon.json(&["history", "192.0.2.9"]).iter().any(|line| line["decision"] == "refuse").then_some(()));
+    assert_eq!(daemon.blocked(), Vec::<String>::new());
+}
+
 /// Sends pings to the victim until it is told to end.
 fn pings(from: &Namespace) -> Child {
     let mut command = from.command("hping3");

@@ -56,8 +56,11 @@ impl Notify {
         self.ready
     }
 
-    /// The configuration is being read again; `ready` says when that is over.
+    /// The configuration is being read again; `ready` says when that is over. Before all is at work it is still the start.
     pub fn reloading(&self, now: Time) {
+        if !self.ready {
+            return;
+        }
         self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_nanos() / 1_000));
     }
 

@@ -108,8 +108,10 @@ impl Warden {
             answer.lines.push(format!("and {more} more"));
         }
         answer.lines.iter_mut().for_each(|line| line.truncate(line.floor_char_boundary(ANSWER_BYTES)));
-        let first = answer.lines.first().filter(|_| !answer.ok).map(|line| format!("not reloaded: {line}"));
-        self.tell_ready(first.as_deref());
+        if self.notify.is_ready() {
+            let first = answer.lines.first().filter(|_| !answer.ok).map(|line| format!("not reloaded: {line}"));
+            self.tell_ready(first.as_deref());
+        }
         answer
     }
 
