@@ -16,7 +16,7 @@ use model::net::Prefix;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use sys::nft::alarm::Alarm;
+use sys::nft::alarm::{Alarm, Intrusion};
 use sys::nft::transaction::ElementStep;
 use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
@@ -105,6 +105,8 @@ pub struct Nftables {
     alarm: Option<Alarm>,
     /// The generation before our last rebuilding: what is older is repaired.
     repaired: Option<u32>,
+    /// What somebody has done to the table since.
+    intrusion: Option<Intrusion>,
     rebuilt: Option<Rebuilt>,
     /// What the counters of tables that were deleted had counted, and what the table's had when last read.
     counted: [Counters; 2],
@@ -133,6 +135,7 @@ impl Nftables {
             known: false,
             alarm: None,
             repaired: None,
+            intrusion: None,
             rebuilt: None,
             counted: [Counters::default(); 2],
             filling: false,

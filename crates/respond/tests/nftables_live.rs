@@ -423,34 +423,37 @@ fn whatever_is_damaged_is_repaired(_: &Peer) {
     nft.list(NOW).unwrap();
     nft.set_exempt(&[PEER.parse().unwrap(), "2001:db8:9::/48".parse().unwrap()], NOW).unwrap();
     nft.set_open_ports(&[22, 80], &[53], NOW).unwrap();
-    let batch =
-        [add("192.0.2.1", secs(600)), add("192.0.2.2", Expiry::Never), add("172.16.0.0/12", secs(600)), add("2001:db8::1", secs(600)), add("2001:db8:1::/64", secs(600))];
+    let batch = [
+        add("192.0.2.1", secs(600)),
+        add("192.0.2.2", Expiry::Never),
+        add("172.16.0.0/12", secs(600)),
+        add("2001:db8::1", secs(600)),
+        add("2001:db8:1::/64", secs(600)),
+    ];
     assert!(nft.apply(&batch, NOW).iter().all(|outcome| *outcome == Outcome::Added));
     let (table, standing) = (stateless(), listed(&mut nft));
     for (what, damage) in DAMAGES {
-        assert_eq!(nft.hear(), None, "before '{what}': what we do ourselves alarms nobody");
+        assert!(!nft.hear(), "before '{what}': what we do ourselves alarms nobody");
         run("nft", [what]).unwrap();
-        let mut heard = None;
-        until(&format!("'{what}' is heard"), || {
-            heard = heard.take().or_else(|| nft.hear());
-            heard.is_some()
-        });
-        let heard = heard.unwrap();
-        assert_eq!((heard.damage, heard.program.as_str()), (damage, "nft"), "{what}");
-        assert!(heard.pid > 0 && heard.generation.is_some(), "{what}");
+        until(&format!("'{what}' is heard"), || nft.hear());
         nft.repair(NOW).unwrap();
         let rebuilt = nft.take_rebuilt().unwrap();
+        let by = rebuilt.by.unwrap();
+        assert_eq!((by.damage, by.program.as_str()), (damage, "nft"), "{what}");
+        assert!(by.pid > 0 && by.generation.is_some(), "{what}");
         assert!(rebuilt.complete && rebuilt.in_one, "{what}");
         assert_eq!(stateless(), table, "after '{what}'");
         assert_eq!(listed(&mut nft), standing, "after '{what}'");
     }
     // What others do to their own tables is no concern of ours.
-    run("nft", ["add table inet other; add set inet other blocked4 { type ipv4_addr; elements = { 192.0.2.1 } }; delete table inet other"]).unwrap();
-    assert_eq!(nft.hear(), None);
+    run("nft", ["add table inet other; add set inet other blocked4 { type ipv4_addr; elements = { 192.0.2.1 } }; delete table inet other"])
+        .unwrap();
+    assert!(!nft.hear());
     // Nor is what was repaired already: the change came first, the alarm after it.
     run("nft", ["flush", "ruleset"]).unwrap();
     assert_eq!(nft.apply(&[add("192.0.2.3", secs(600))], NOW), [Outcome::Added]);
-    assert_eq!(nft.hear(), None);
+    assert!(!nft.hear());
+    assert_eq!(nft.take_rebuilt().unwrap().by.unwrap().program, "nft");
     assert_eq!(listed(&mut nft).len(), standing.len() + 1);
     nft.remove().unwrap();
 }

@@ -105,7 +105,9 @@ impl Book {
         };
         let v6 = |number: u128| IpAddr::V6(Ipv6Addr::from(number));
         match (set.family, set.bits) {
-            (Family::V4, Some(32)) => self.v4.ends.iter().filter_map(|(addr, end)| element(IpAddr::V4(Ipv4Addr::from(*addr)), *end)).collect(),
+            (Family::V4, Some(32)) => {
+                self.v4.ends.iter().filter_map(|(addr, end)| element(IpAddr::V4(Ipv4Addr::from(*addr)), *end)).collect()
+            }
             (Family::V6, Some(128)) => self.v6.ends.iter().filter_map(|(addr, end)| element(v6(*addr), *end)).collect(),
             (Family::V6, Some(64)) => self.v6_64.ends.iter().filter_map(|(addr, end)| element(v6(u128::from(*addr) << 64), *end)).collect(),
             (Family::V4 | Family::V6, _) => Vec::new(),
@@ -129,9 +131,13 @@ mod tests {
     #[test]
     fn what_was_noted_comes_back_with_what_is_left_of_its_time() {
         let (mut book, now) = (Book::default(), Time::from_secs(1_000));
-        for (text, expiry) in
-            [("192.0.2.1", at(1_600)), ("192.0.2.2", Expiry::Never), ("192.0.2.3", at(900)), ("2001:db8::1", at(1_001)), ("2001:db8:1::/64", at(1_002))]
-        {
+        for (text, expiry) in [
+            ("192.0.2.1", at(1_600)),
+            ("192.0.2.2", Expiry::Never),
+            ("192.0.2.3", at(900)),
+            ("2001:db8::1", at(1_001)),
+            ("2001:db8:1::/64", at(1_002)),
+        ] {
             assert!(book.set(&text.parse().unwrap(), expiry, now));
         }
         assert!(book.set(&"192.0.2.0/28".parse().unwrap(), at(1_600), now), "not for this book");

@@ -18,8 +18,10 @@ const TRIES: usize = 4;
 const PART: usize = 10_000;
 
 /// The table has been made anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rebuilt {
+    /// What had been done to it and who it was, if that is known.
+    pub by: Option<Intrusion>,
     /// Whether all its blocks are back. If not, they must be added again.
     pub complete: bool,
     /// Whether one transaction did it all.
@@ -39,11 +41,15 @@ impl Nftables {
         self.alarm.as_ref().map(AsFd::as_fd)
     }
 
-    /// What somebody has done to the table since the last call and since it was made anew.
-    pub fn hear(&mut self) -> Option<Intrusion> {
-        let intrusion = self.alarm.as_mut()?.hear()?;
-        let is_old = intrusion.generation.zip(self.repaired).is_some_and(|(heard, repaired)| heard.wrapping_sub(repaired) as i32 <= 0);
-        (!is_old).then_some(intrusion)
+    /// Whether somebody has changed the table and it has not been made anew since.
+    pub fn hear(&mut self) -> bool {
+        let Some(heard) = self.alarm.as_mut().and_then(Alarm::hear) else { return false };
+        let is_old = heard.generation.zip(self.repaired).is_some_and(|(heard, repaired)| heard.wrapping_sub(repaired) as i32 <= 0);
+        if !is_old {
+            self.intrusion =
+                Some(Intrusion { damage: self.intrusion.take().map_or(heard.damage, |before| before.damage.max(heard.damage)), ..heard });
+        }
+        !is_old
     }
 
     /// Makes the table anew, whatever it has now, with all its blocks.
@@ -55,6 +61,8 @@ impl Nftables {
     }
 
     pub(super) fn rebuild(&mut self, now: Time) -> Result<(), NftError> {
+        // Who did it has been told already, if it was noticed by a change that failed.
+        self.hear();
         // What others do from here on is heard and repaired once more, even if it comes before our own.
         self.repaired = self.table.generation().ok();
         if self.table.exists()? {
@@ -73,7 +81,7 @@ impl Nftables {
         };
         self.counted = [self.counted[0].plus(&self.counted[1]), Counters::default()];
         self.nets.iter_mut().for_each(|nets| nets.installed(nets.target()));
-        self.rebuilt = Some(Rebuilt { complete, in_one, blocks: self.book.len() });
+        self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, in_one, blocks: self.book.len() });
         Ok(())
     }
 

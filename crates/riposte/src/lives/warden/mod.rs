@@ -1,7 +1,9 @@
 //! The warden: the one process that keeps a privilege. It starts the others, carries out changes, and holds the second exempt list.
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
+mod allowances;
 mod firewall;
+mod mending;
 mod prepare;
 mod shield;
 mod slots;
@@ -10,8 +12,10 @@ mod ward;
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
+use allowances::Allowances;
 use firewall::Firewall;
 use link::message::{Counter, Life, Message, Tag};
+use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
 use model::time::Time;
@@ -25,6 +29,7 @@ use sys::process::{Ended, Order};
 use ward::Ward;
 
 const SIGNALS: u64 = 1;
+const FIREWALL: u64 = 2;
 /// Poll token of child n is this plus n.
 const WARDS: u64 = 10;
 /// How long children have to end in order.
@@ -40,6 +45,8 @@ struct Warden {
     config: Config,
     firewall: Firewall,
     shield: Shield,
+    allowances: Allowances,
+    mending: Mending,
     prepared: Prepared,
     wards: Vec<Ward>,
     poller: Poller,
@@ -70,6 +77,8 @@ pub fn run(config: Config) -> Result<(), String> {
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
         shield: Shield::new(&config),
+        allowances: Allowances::default(),
+        mending: Mending::default(),
         firewall,
         wards: prepared.wards(&config, monotonic()),
         prepared,
@@ -97,6 +106,9 @@ pub fn run(config: Config) -> Result<(), String> {
 impl Warden {
     fn begin(&mut self) -> Result<(), String> {
         self.poller.add(self.signals.as_fd(), SIGNALS, Interest::Read).map_err(|e| e.to_string())?;
+        if let Some(alarm) = self.firewall.alarm_fd() {
+            self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
+        }
         self.firewall.set_exempt(&self.shield.prefixes());
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
@@ -115,10 +127,13 @@ impl Warden {
             for event in &ready {
                 if event.token == SIGNALS {
                     self.signalled()?;
+                } else if event.token == FIREWALL {
+                    self.hear_firewall();
                 } else {
                     self.attend(event, &mut frame);
                 }
             }
+            self.mend();
             if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
                 self.sever();
             }
@@ -132,7 +147,9 @@ impl Warden {
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
-        startable.filter_map(|ward| ward.due).chain(sever).min().map(|at| at.since(now))
+        let work = startable.filter_map(|ward| ward.due).chain(sever).chain(self.mending.due()).min().map(|at| at.since(now));
+        let allowance = self.allowances.next_end().map(|at| at.since(super::now()));
+        work.into_iter().chain(allowance).min()
     }
 
     fn start_due(&mut self) -> Result<(), String> {
@@ -344,6 +361,7 @@ impl Warden {
                 self.tell_rebuilt();
             }
             Message::Reopen => self.reopen(index),
+            Message::Allowed(list) => self.allow(list),
             // The gate's table has no row for these: nobody may say them to the warden.
             Message::Events(_)
             | Message::Counters(_)
@@ -353,6 +371,7 @@ impl Warden {
             | Message::ReopenedFile
             | Message::SensorLink { .. }
             | Message::Processes(_)
+            | Message::Repaired { .. }
             | Message::Rebuilt => self.malformed += 1,
         }
     }
@@ -386,13 +405,6 @@ impl Warden {
         }
         self.send(index, &Message::Outcomes(outcomes), None);
         self.tell_rebuilt();
-    }
-
-    fn tell_rebuilt(&mut self) {
-        if self.firewall.take_rebuilt() {
-            tracing::warn!("riposte's own table was gone and has been made anew");
-            self.send_judge(&Message::Rebuilt, None);
-        }
     }
 
     fn sever(&mut self) {
@@ -443,6 +455,9 @@ impl Warden {
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
             ("derived exemptions refused", self.shield.refused),
+            ("allowances too wide or too many for the kernel", self.allowances.refused),
+            ("table repaired", self.mending.repairs),
+            ("table repairs that the kernel refused", self.mending.refused),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));
