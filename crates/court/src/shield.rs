@@ -15,6 +15,7 @@ use std::net::IpAddr;
 pub struct Shield {
     fixed: Vec<Prefix>,
     derived: BTreeMap<Life, Vec<Exemption>>,
+    allowed: Vec<Prefix>,
     hosts: HashSet<IpAddr>,
     ranges: Vec<Prefix>,
     /// Entries that a child sent and that were not taken.
@@ -24,7 +25,14 @@ pub struct Shield {
 impl Shield {
     /// The list of the configuration, with the built-in entries.
     pub fn new(config: &Settings) -> Self {
-        let mut shield = Shield { fixed: Vec::new(), derived: BTreeMap::new(), hosts: HashSet::new(), ranges: Vec::new(), refused: 0 };
+        let mut shield = Shield {
+            fixed: Vec::new(),
+            derived: BTreeMap::new(),
+            allowed: Vec::new(),
+            hosts: HashSet::new(),
+            ranges: Vec::new(),
+            refused: 0,
+        };
         shield.reconfigure(config);
         shield
     }
@@ -42,6 +50,12 @@ impl Shield {
         let list: Vec<Exemption> = list.into_iter().filter(|e| e.prefix.is_host()).take(limits::DERIVED).collect();
         self.refused += (before - list.len()) as u64;
         self.derived.insert(from, list);
+        self.index();
+    }
+
+    /// Takes what operators allow, in place of what they allowed before.
+    pub fn allow(&mut self, allowed: Vec<Prefix>) {
+        self.allowed = allowed;
         self.index();
     }
 
@@ -73,7 +87,7 @@ impl Shield {
     }
 
     fn index(&mut self) {
-        let all = self.fixed.iter().copied().chain(self.derived.values().flatten().map(|e| e.prefix));
+        let all = self.fixed.iter().chain(&self.allowed).copied().chain(self.derived.values().flatten().map(|e| e.prefix));
         let (hosts, ranges): (Vec<Prefix>, Vec<Prefix>) = all.partition(Prefix::is_host);
         self.hosts = hosts.into_iter().map(|prefix| prefix.addr()).collect();
         self.ranges = ranges;

@@ -29,6 +29,7 @@ fn frame(bytes: &[u8]) {
         Message::Apply(list) => list.len(),
         Message::Outcomes(list) => list.len(),
         Message::Derived(list) => list.len(),
+        Message::Allowed(list) => list.len(),
         Message::Installed { items, .. } => items.len(),
         Message::Counters(list) => list.len(),
         Message::Processes(list) => list.len(),
@@ -45,6 +46,7 @@ fn frame(bytes: &[u8]) {
         | Message::Config
         | Message::Alive
         | Message::Position(_)
+        | Message::Repaired { .. }
         | Message::Rebuilt => 0,
     };
     assert!(items <= bytes.len() && items <= limits::DERIVED);

@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 14] = [
+pub const WARDEN_ACCEPTS: [Rule; 15] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -36,6 +36,8 @@ pub const WARDEN_ACCEPTS: [Rule; 14] = [
     Rule { message: Tag::OpenPorts, from: Life::Packets, max_len: 16_385, rate: 1, burst: 4 },
     Rule { message: Tag::Derived, from: Life::Host, max_len: limits::FRAME_BYTES, rate: 5, burst: 40 },
     Rule { message: Tag::Derived, from: Life::Lookup, max_len: limits::FRAME_BYTES, rate: 1, burst: 1 },
+    // Each replaces the kernel's exempt list. Who is refused tells it again with the next change.
+    Rule { message: Tag::Allowed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.

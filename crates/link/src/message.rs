@@ -1,10 +1,11 @@
 //! What one process can say to another. A request names a slot number, never a path, a name or a command.
 
 use crate::codec::{Malformed, Reader, Writer};
-use model::block::{BlockId, Change, Installed, Outcome};
+use model::block::{BlockId, Change, Expiry, Installed, Outcome};
 use model::decision::Exemption;
 use model::event::Event;
 use model::limits;
+use model::net::Prefix;
 
 /// A life: what one of riposte's processes is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +126,13 @@ pub enum Message {
     },
     /// Host or lookup → warden, and warden → judge: the derived exemptions, all of them.
     Derived(Vec<Exemption>),
+    /// Judge → warden: the operators' allowances, all of them, each with its end.
+    Allowed(Vec<(Prefix, Expiry)>),
+    /// Warden → judge: somebody else had changed the firewall's own table, and it has been made anew.
+    Repaired {
+        /// What had happened and who did it, in words.
+        why: String,
+    },
     /// Packet sensor → warden: the ports with listeners have changed.
     OpenPorts {
         /// TCP.
@@ -152,7 +160,7 @@ pub enum Message {
     },
     /// Warden → judge: the processes as they are now.
     Processes(Vec<Process>),
-    /// Warden → judge: the firewall's own table was found missing or damaged and has been set up anew.
+    /// Warden → judge: the firewall's own table was made anew, and not all of its blocks are known to be back: all are to be set again.
     Rebuilt,
     /// Judge → warden: read the configuration again. Which one is the warden's own knowledge.
     Reload,
@@ -206,6 +214,10 @@ pub enum Tag {
     Installed,
     /// See [`Message::Derived`].
     Derived,
+    /// See [`Message::Allowed`].
+    Allowed,
+    /// See [`Message::Repaired`].
+    Repaired,
     /// See [`Message::OpenPorts`].
     OpenPorts,
     /// See [`Message::Reopen`].
@@ -234,7 +246,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 21] = [
+    pub const ALL: [Tag; 23] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -244,6 +256,8 @@ impl Tag {
         Tag::AskInstalled,
         Tag::Installed,
         Tag::Derived,
+        Tag::Allowed,
+        Tag::Repaired,
         Tag::OpenPorts,
         Tag::Reopen,
         Tag::Reopened,
@@ -293,6 +307,8 @@ impl Message {
             Message::AskInstalled => Tag::AskInstalled,
             Message::Installed { .. } => Tag::Installed,
             Message::Derived(_) => Tag::Derived,
+            Message::Allowed(_) => Tag::Allowed,
+            Message::Repaired { .. } => Tag::Repaired,
             Message::OpenPorts { .. } => Tag::OpenPorts,
             Message::Reopen => Tag::Reopen,
             Message::Reopened { .. } => Tag::Reopened,
@@ -329,6 +345,11 @@ impl Message {
                 out.list(items, Writer::installed);
             }
             Message::Derived(exemptions) => out.list(exemptions, Writer::exemption),
+            Message::Allowed(list) => out.list(list, |w, (prefix, expiry)| {
+                w.prefix(*prefix);
+                w.expiry(*expiry);
+            }),
+            Message::Repaired { why } => out.text(why),
             Message::OpenPorts { tcp, udp } => {
                 out.bytes(&*tcp.0);
                 out.bytes(&*udp.0);
@@ -388,6 +409,8 @@ impl Message {
             Tag::AskInstalled => Message::AskInstalled,
             Tag::Installed => Message::Installed { last: r.flag("last")?, items: r.list(limits::BATCH_CHANGES, Reader::installed)? },
             Tag::Derived => Message::Derived(r.list(limits::DERIVED, Reader::exemption)?),
+            Tag::Allowed => Message::Allowed(r.list(limits::ALLOWED_TOLD, |r| Ok((r.prefix()?, r.expiry()?)))?),
+            Tag::Repaired => Message::Repaired { why: r.text(NAME_BYTES)? },
             Tag::OpenPorts => {
                 let mut map = || Ok(PortMap(Box::new(r.bytes(8192)?.try_into().map_err(|_| Malformed::Short)?)));
                 Message::OpenPorts { tcp: map()?, udp: map()? }
@@ -418,7 +441,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::block::{Expiry, Fault, Scope};
+    use model::block::{Fault, Scope};
     use model::decision::ExemptReason;
     use model::event::{Act, Origin, Probe, TcpFlags, Trust};
     use model::net::Protocol;
@@ -465,6 +488,11 @@ mod tests {
             Message::AskInstalled,
             Message::Installed { last: true, items: vec![Installed { scope: v6, expiry: Expiry::Never }] },
             Message::Derived(vec![Exemption { prefix: "192.0.2.1".parse().unwrap(), reason: ExemptReason::Gateway }]),
+            Message::Allowed(vec![
+                ("192.0.2.0/24".parse().unwrap(), Expiry::Never),
+                ("2001:db8::1".parse().unwrap(), Expiry::At(Time::from_secs(5))),
+            ]),
+            Message::Repaired { why: "was deleted by 'nft' (process 123)".into() },
             Message::OpenPorts { tcp: PortMap::new([22, 443, 65_535]), udp: PortMap::new([]) },
             Message::Reopen,
             Message::Reopened { names: vec!["kern.log".into()], file: true },
@@ -514,6 +542,8 @@ mod tests {
         assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
         Message::Reloaded { ok: false, lines: vec!["x".repeat(ANSWER_BYTES); ANSWER_LINES] }.encode(&mut out);
         assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
+        Message::Allowed(vec![(exemption.prefix, Expiry::At(Time::from_secs(1))); limits::ALLOWED_TOLD]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub const BLOCKS: usize = 2_000_000;
 pub const EXEMPTIONS: usize = 4_096;
 /// Entries of the exempt list that are derived from the host. At the bound further ones are dropped and counted.
 pub const DERIVED: usize = 2_048;
+/// Operators' allowances that the warden and the kernel hold as well. What is beyond is honoured by the judge alone, and counted.
+pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.

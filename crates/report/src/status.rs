@@ -13,6 +13,9 @@ const EXEMPTIONS_SHOWN: usize = 20;
 /// Characters of one remote or system-given word.
 const WORD_CHARS: usize = 60;
 
+/// Characters of what happened to the table.
+const WHY_CHARS: usize = 200;
+
 /// Whether blocks are really set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +47,18 @@ pub struct StatusReport {
     pub exemptions: Vec<(String, String)>,
     /// A storm that was rolled back and has not passed.
     pub storm: Option<StormLine>,
+    /// The last time that somebody else had changed riposte's own table and it was made anew.
+    #[serde(default)]
+    pub repaired: Option<RepairLine>,
+}
+
+/// The firewall's own table was made anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairLine {
+    /// When.
+    pub at: Stamp,
+    /// What had happened to it and who did it.
+    pub why: String,
 }
 
 /// One process, by what the kernel says of it.
@@ -132,6 +147,10 @@ impl StatusReport {
                 count(storm.rolled_back, "block"),
                 Readable(storm.until.0)
             );
+        }
+        if let Some(repaired) = &self.repaired {
+            let why = escape::text(&repaired.why, WHY_CHARS);
+            let _ = writeln!(text, "riposte's own table {why}: it was made anew at {}.", Readable(repaired.at.0));
         }
         text.push('\n');
         text.push_str(&self.processes_text());

@@ -12,7 +12,7 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::{self, HistoryLine};
 use report::list::{self, BlockLine};
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, SensorLine, StatusReport, StormLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -263,6 +263,7 @@ fn the_status_is_shown() {
             offenders: 61,
             rolled_back: 40,
         }),
+        repaired: Some(RepairLine { at: Stamp(Time::from_secs(NOON + 60)), why: "was deleted by 'nft' (process 123)".into() }),
     };
     travels(&report);
     let text = report.text();
@@ -274,6 +275,7 @@ riposte 0.1.0, up 1h 30m, blocking.
 1,003 blocks: 802 on proven evidence, 200 on forgeable evidence, 1 by order.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
+riposte's own table was deleted by 'nft' (process 123): it was made anew at 2026-03-01 12:01:00Z.
 
 PROCESS       PID  UID  MEMORY  SECCOMP  LANDLOCK  NO NEW PRIVS  CAPABILITIES
 warden        801    0  5.0 MB  filter   ABI 5     yes           1, see below
@@ -293,8 +295,15 @@ EXEMPT      WHY
 and 2 more (riposte status --json shows all)"
     );
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    let quiet =
-        StatusReport { processes: Vec::new(), sensors: Vec::new(), counters: Vec::new(), exemptions: Vec::new(), storm: None, ..report };
+    let quiet = StatusReport {
+        processes: Vec::new(),
+        sensors: Vec::new(),
+        counters: Vec::new(),
+        exemptions: Vec::new(),
+        storm: None,
+        repaired: None,
+        ..report
+    };
     assert!(quiet.text().contains("No sensor: nothing is seen.\n") && quiet.text().contains("Nobody is exempt.\n"));
     assert!(serde_json::to_string(&StatusReport { mode: Mode::DryRun, ..quiet }).unwrap().contains("\"mode\":\"dry_run\""));
 }

@@ -1,8 +1,10 @@
 //! Blocks with nftables: elements with a time-out of their own in the sets of the table `inet riposte`, all by netlink.
 //! Never touches another table, and never leaves packets unfiltered while it changes its own: each change is one transaction.
 
+mod book;
 mod hosts;
 mod nets;
+mod repair;
 mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
@@ -13,11 +15,13 @@ use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::Duration;
+use sys::nft::alarm::{Alarm, Intrusion};
 use sys::nft::transaction::ElementStep;
 use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
+use book::Book;
+pub use repair::Rebuilt;
 pub use sever::Severed;
 use sever::Severing;
 
@@ -84,14 +88,28 @@ pub struct Nftables {
     table: OwnTable,
     skeleton: Skeleton,
     can_destroy: bool,
-    /// What the exempt sets hold, by family; `None` until told.
+    /// What the exempt sets hold or should hold, by family; `None` until told.
     exempt: Option<[Vec<Range>; 2]>,
+    /// Whether they do hold it.
+    exempt_stands: bool,
     /// What the sets of open TCP and UDP ports hold; `None` until told.
     open_ports: Option<[BTreeSet<u16>; 2]>,
     /// What the interval sets hold, by family.
     nets: [Nets; 2],
     severing: Severing,
-    rebuilt: bool,
+    /// What the hash sets hold.
+    book: Book,
+    /// Whether the book has all that they hold, and not only what was added since the start.
+    known: bool,
+    /// Tells when somebody else changes the table; `None` on a kernel that does not tell.
+    alarm: Option<Alarm>,
+    /// The generation before our last rebuilding: what is older is repaired.
+    repaired: Option<u32>,
+    /// What somebody has done to the table since.
+    intrusion: Option<Intrusion>,
+    rebuilt: Option<Rebuilt>,
+    /// What the counters of tables that were deleted had counted, and what the table's had when last read.
+    counted: [Counters; 2],
     /// The table was made just now, and only full batches came since: blocks are restored, and none of them is there yet.
     filling: bool,
 }
@@ -109,13 +127,23 @@ impl Nftables {
             skeleton: *skeleton,
             can_destroy: false,
             exempt: None,
+            exempt_stands: false,
             open_ports: None,
             nets: [Nets::default(), Nets::default()],
             severing: Severing::open(),
-            rebuilt: false,
+            book: Book::default(),
+            known: false,
+            alarm: None,
+            repaired: None,
+            intrusion: None,
+            rebuilt: None,
+            counted: [Counters::default(); 2],
             filling: false,
         };
-        responder.lay()?;
+        let found = find(&mut responder.table).map_err(|error| explain(error, &[]))?;
+        // Before the table is laid, so that nothing that happens to it goes unheard.
+        responder.listen();
+        responder.lay(found, None).map_err(|(error, labels)| explain(error, &labels))?;
         responder.can_destroy = responder.table.can_destroy(BLOCK_SETS[0].name).map_err(OpenError::Failed)?;
         responder.adopt_nets(now).map_err(OpenError::Failed)?;
         Ok(responder)
@@ -128,19 +156,19 @@ impl Nftables {
         self
     }
 
-    /// Says once whether the table was gone and has been made anew: then all its blocks are lost and must be added again.
-    pub fn take_rebuilt(&mut self) -> bool {
-        std::mem::take(&mut self.rebuilt)
+    /// Says once whether the table has been made anew since the last call.
+    pub fn take_rebuilt(&mut self) -> Option<Rebuilt> {
+        self.rebuilt.take()
     }
 
     /// Replaces the exempt list: their packets pass even if a blocked set has them too.
-    pub fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), NftError> {
+    pub fn set_exempt(&mut self, list: &[Prefix], now: Time) -> Result<(), NftError> {
         let wanted = Family::ALL.map(|family| {
             let own: BTreeMap<_, _> =
                 list.iter().filter(|prefix| Family::of(prefix.addr()) == family).map(|prefix| (*prefix, Expiry::Never)).collect();
             joined(&cover(&own))
         });
-        if self.exempt.as_ref() == Some(&wanted) {
+        if self.exempt_stands && self.exempt.as_ref() == Some(&wanted) {
             return Ok(());
         }
         let mut transaction = self.table.transaction();
@@ -150,16 +178,18 @@ impl Nftables {
         }
         // Kept even if it fails, so that a table made anew has them.
         self.exempt = Some(wanted);
-        match self.table.commit(transaction) {
-            Err(error) if is_gone(&error) => self.rebuild(),
-            result => result.inspect_err(|_| self.exempt = None),
-        }
+        let result = match self.table.commit(transaction) {
+            Err(error) if is_gone(&error) => self.rebuild(now),
+            result => result,
+        };
+        self.exempt_stands = result.is_ok();
+        result
     }
 
     /// Replaces the open ports: what goes there is no probe. Sends what differs.
-    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) -> Result<(), NftError> {
+    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16], now: Time) -> Result<(), NftError> {
         let wanted = [tcp, udp].map(|ports| ports.iter().copied().collect::<BTreeSet<u16>>());
-        let Some(standing) = self.open_ports.take() else { return self.replace_open_ports(wanted) };
+        let Some(standing) = self.open_ports.take() else { return self.replace_open_ports(wanted, now) };
         let mut transaction = self.table.transaction();
         for (set, (old, new)) in [OPEN_TCP, OPEN_UDP].into_iter().zip(standing.iter().zip(&wanted)) {
             transaction.elements(ElementStep::Delete, set, old.difference(new).map(|port| port_element(*port)));
@@ -170,11 +200,11 @@ impl Nftables {
                 self.open_ports = Some(wanted);
                 Ok(())
             }
-            Err(_) => self.replace_open_ports(wanted),
+            Err(_) => self.replace_open_ports(wanted, now),
         }
     }
 
-    fn replace_open_ports(&mut self, wanted: [BTreeSet<u16>; 2]) -> Result<(), NftError> {
+    fn replace_open_ports(&mut self, wanted: [BTreeSet<u16>; 2], now: Time) -> Result<(), NftError> {
         let mut transaction = self.table.transaction();
         for (set, ports) in [OPEN_TCP, OPEN_UDP].into_iter().zip(&wanted) {
             transaction.flush_set(set);
@@ -182,13 +212,19 @@ impl Nftables {
         }
         self.open_ports = Some(wanted);
         match self.table.commit(transaction) {
-            Err(error) if is_gone(&error) => self.rebuild(),
+            Err(error) if is_gone(&error) => self.rebuild(now),
             result => result.inspect_err(|_| self.open_ports = None),
         }
     }
 
-    /// Reads the counters.
+    /// What was counted since the start and in the table before, those of tables that somebody deleted included as far as they were read.
     pub fn counters(&mut self) -> Result<Counters, NftError> {
+        let read = self.read_counters()?;
+        self.counted[1] = read;
+        Ok(self.counted[0].plus(&read))
+    }
+
+    fn read_counters(&mut self) -> Result<Counters, NftError> {
         let mut counters = Counters::default();
         for (name, count) in self.table.counters()? {
             let sum = match name.as_str() {
@@ -198,8 +234,7 @@ impl Nftables {
                 name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
                 _ => continue,
             };
-            sum.packets = sum.packets.saturating_add(count.packets);
-            sum.bytes = sum.bytes.saturating_add(count.bytes);
+            *sum = plus(*sum, count);
         }
         Ok(counters)
     }
@@ -215,35 +250,45 @@ impl Nftables {
     }
 
     /// Sets the table up or brings it up to date, with exemptions and open ports as far as they are known, in one transaction.
-    fn lay(&mut self) -> Result<(), OpenError> {
-        let found = find(&mut self.table).map_err(|error| explain(error, &[]))?;
+    /// A table that is made anew also has the blocks of this time, if one is given.
+    /// An error comes with what each step was about.
+    fn lay(&mut self, found: Found, blocks: Option<Time>) -> Result<(), (NftError, Vec<String>)> {
         let mut transaction = self.table.transaction();
-        let labels = self.skeleton.lay(found, &mut transaction);
-        if !matches!(found, Found::Ours { .. }) {
+        let mut labels = self.skeleton.lay(found, &mut transaction);
+        let anew = !matches!(found, Found::Ours { .. });
+        if anew {
             for (set, (family, ranges)) in EXEMPT.into_iter().zip(Family::ALL.into_iter().zip(self.exempt.iter().flatten())) {
                 transaction.elements(ElementStep::Add, set, interval_elements(family, ranges, None));
             }
             for (set, ports) in [OPEN_TCP, OPEN_UDP].into_iter().zip(self.open_ports.iter().flatten()) {
                 transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
             }
-        }
-        self.table.commit(transaction).map_err(|error| explain(error, &labels))?;
-        self.filling = !matches!(found, Found::Ours { .. });
-        Ok(())
-    }
-
-    /// Makes the table anew after somebody deleted it.
-    fn rebuild(&mut self) -> Result<(), NftError> {
-        self.lay().map_err(|error| match error {
-            OpenError::Failed(error) => error,
-            OpenError::NoPrivilege | OpenError::NoNftables | OpenError::Missing { .. } => {
-                NftError::Io(io::Error::new(io::ErrorKind::Unsupported, error))
+            if let Some(now) = blocks {
+                self.put_blocks(&mut transaction, now);
             }
-        })?;
-        self.rebuilt = true;
-        self.nets.iter_mut().for_each(|nets| nets.installed(Vec::new()));
+            labels.resize(transaction.steps(), "elements".to_owned());
+        }
+        self.table.commit(transaction).map_err(|error| (error, labels))?;
+        self.filling = anew && (blocks.is_none() || self.book.len() == 0);
+        self.exempt_stands |= anew && self.exempt.is_some();
         Ok(())
     }
+}
+
+impl Counters {
+    fn plus(&self, other: &Counters) -> Counters {
+        let (a, b) = (&self.probes, &other.probes);
+        let probes = ProbeCounters {
+            logged: plus(a.logged, b.logged),
+            over_source: plus(a.over_source, b.over_source),
+            over_all: plus(a.over_all, b.over_all),
+        };
+        Counters { dropped: plus(self.dropped, other.dropped), probes }
+    }
+}
+
+fn plus(a: Count, b: Count) -> Count {
+    Count { packets: a.packets.saturating_add(b.packets), bytes: a.bytes.saturating_add(b.bytes) }
 }
 
 impl Responder for Nftables {
@@ -273,6 +318,8 @@ impl Responder for Nftables {
     /// The kernel lists a hash set in quadratic time, so a set with more than `LISTED_MAX` blocks is not listed: `Fault::TooMany`.
     /// To make sure of so many, add them all again: that takes microseconds each, and what stands just gets its expiry anew.
     fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault> {
+        // Whoever asks adds what he misses: from now on the book has all.
+        self.known = true;
         let mut installed = Vec::new();
         for set in BLOCK_SETS {
             let elements = self.table.elements(set.name, LISTED_MAX).map_err(|error| fault(&error))?;
@@ -287,6 +334,7 @@ impl Responder for Nftables {
                 })),
             }
         }
+        self.enter(&installed, now);
         Ok(installed)
     }
 }

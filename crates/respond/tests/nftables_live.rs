@@ -16,6 +16,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
+use sys::nft::alarm::Damage;
 
 const GROUP: u16 = 5;
 const VICTIM: &str = "10.77.0.1";
@@ -41,6 +42,8 @@ const TESTS: &[(&str, Test)] = &[
     ("prefixes_that_overlap_are_blocked_exactly", prefixes_that_overlap_are_blocked_exactly),
     ("prefixes_that_run_out_make_no_trouble", prefixes_that_run_out_make_no_trouble),
     ("a_deleted_table_is_healed", a_deleted_table_is_healed),
+    ("whatever_is_damaged_is_repaired", whatever_is_damaged_is_repaired),
+    ("what_ran_out_does_not_come_back", what_ran_out_does_not_come_back),
     ("blocked_packets_are_dropped_and_exempt_ones_pass", blocked_packets_are_dropped_and_exempt_ones_pass),
     ("only_probes_are_counted_as_probes", only_probes_are_counted_as_probes),
     ("one_flooder_cannot_use_up_the_ration", one_flooder_cannot_use_up_the_ration),
@@ -186,8 +189,8 @@ fn the_table_is_as_nft_would_make_it(peer: &Peer) {
 
 fn opening_again_keeps_what_stands(peer: &Peer) {
     let mut nft = open();
-    nft.set_exempt(&["192.0.2.0/24".parse().unwrap(), "192.0.2.128/25".parse().unwrap(), "2001:db8::/32".parse().unwrap()]).unwrap();
-    nft.set_open_ports(&[22, 80], &[53]).unwrap();
+    nft.set_exempt(&["192.0.2.0/24".parse().unwrap(), "192.0.2.128/25".parse().unwrap(), "2001:db8::/32".parse().unwrap()], NOW).unwrap();
+    nft.set_open_ports(&[22, 80], &[53], NOW).unwrap();
     let changes = [add(PEER, secs(600)), add("198.51.100.0/24", secs(900)), add("2001:db8:5::/64", Expiry::Never)];
     assert_eq!(nft.apply(&changes, NOW), [Outcome::Added; 3]);
     peer.send(PEER, 9, 3);
@@ -195,7 +198,7 @@ fn opening_again_keeps_what_stands(peer: &Peer) {
     let rules = run("nft", ["-s", "list", "table", "inet", "riposte"]).unwrap();
     drop(nft);
     let mut again = open();
-    assert!(!again.take_rebuilt());
+    assert_eq!(again.take_rebuilt(), None);
     let standing = blocks([(PEER, Some(600)), ("198.51.100.0/24", Some(900)), ("2001:db8:5::/64", None)]);
     assert_eq!(listed(&mut again), standing);
     assert_eq!(again.counters().unwrap().dropped.packets, 3);
@@ -209,7 +212,7 @@ fn opening_again_keeps_what_stands(peer: &Peer) {
     // What was adopted can be changed.
     assert_eq!(again.apply(&[remove("198.51.100.0/24"), remove(PEER)], NOW), [Outcome::Removed; 2]);
     assert_eq!(listed(&mut again), blocks([("2001:db8:5::/64", None)]));
-    again.set_open_ports(&[80, 443], &[]).unwrap();
+    again.set_open_ports(&[80, 443], &[], NOW).unwrap();
     let ports = run("nft", ["list", "set", "inet", "riposte", "open_tcp"]).unwrap();
     assert!(ports.contains("80, 443"), "{ports}");
     again.remove().unwrap();
@@ -359,18 +362,22 @@ fn a_deleted_table_is_healed(peer: &Peer) {
 }
 
 fn a_deleted_table_is_healed_so(peer: &Peer, mut nft: Nftables) {
-    nft.set_exempt(&[PEER.parse().unwrap()]).unwrap();
-    nft.set_open_ports(&[22], &[]).unwrap();
+    nft.set_exempt(&[PEER.parse().unwrap()], NOW).unwrap();
+    nft.set_open_ports(&[22], &[], NOW).unwrap();
     nft.apply(&[add(PEER6, secs(600)), add("172.16.0.0/12", secs(600))], NOW);
     for change in [add("192.0.2.1", secs(600)), add("192.0.0.0/16", secs(600))] {
         run("nft", ["delete", "table", "inet", "riposte"]).unwrap();
         assert_eq!(nft.list(NOW), Err(Fault::Gone));
         // Lifting what went with the table needs no table.
         assert_eq!(nft.apply(&[remove("192.0.2.9")], NOW), [Outcome::Removed]);
-        assert!(!nft.take_rebuilt());
+        assert_eq!(nft.take_rebuilt(), None);
         assert_eq!(nft.apply(&[remove("192.0.2.8"), change], NOW), [Outcome::Removed, Outcome::Added]);
-        assert!(nft.take_rebuilt() && !nft.take_rebuilt());
-        assert!(listed(&mut nft).contains_key(&change.scope().prefix().to_string()));
+        assert_eq!(nft.take_rebuilt().map(|rebuilt| (rebuilt.complete, rebuilt.in_one)), Some((true, true)));
+        assert_eq!(nft.take_rebuilt(), None);
+        let listed = listed(&mut nft);
+        for block in [PEER6.to_owned(), "172.16.0.0/12".to_owned(), change.scope().prefix().to_string()] {
+            assert!(listed.contains_key(&block), "{block} is back with the table: {listed:?}");
+        }
     }
     // The exemption came back with the table, and so did the rules.
     assert_eq!(nft.apply(&[add(PEER, secs(600))], NOW), [Outcome::Added]);
@@ -379,15 +386,91 @@ fn a_deleted_table_is_healed_so(peer: &Peer, mut nft: Nftables) {
     until("the probe of the other is counted", || nft.counters().unwrap().probes.logged.packets == 1);
     assert_eq!(nft.counters().unwrap().dropped.packets, 0);
     run("nft", ["delete", "table", "inet", "riposte"]).unwrap();
-    nft.set_open_ports(&[23], &[]).unwrap();
-    assert!(nft.take_rebuilt());
+    nft.set_open_ports(&[23], &[], NOW).unwrap();
+    assert!(nft.take_rebuilt().is_some());
+    assert_eq!(nft.counters().unwrap().probes.logged.packets, 1, "what was counted is not forgotten");
     let ports = run("nft", ["list", "set", "inet", "riposte", "open_tcp"]).unwrap();
     assert!(ports.contains("23"), "{ports}");
     // A list that was emptied is refilled.
     run("nft", ["delete", "table", "inet", "riposte"]).unwrap();
-    nft.set_exempt(&[PEER6.parse().unwrap()]).unwrap();
+    nft.set_exempt(&[PEER6.parse().unwrap()], NOW).unwrap();
     assert!(run("nft", ["list", "set", "inet", "riposte", "exempt6"]).unwrap().contains(PEER6));
     run("nft", ["delete", "table", "inet", "riposte"]).unwrap();
+    nft.remove().unwrap();
+}
+
+/// What others may do to the table, and what the kernel is heard to say of it.
+const DAMAGES: [(&str, Damage); 15] = [
+    ("flush ruleset", Damage::Table),
+    ("delete table inet riposte", Damage::Table),
+    ("delete table inet riposte; add table inet riposte", Damage::Table),
+    ("flush table inet riposte", Damage::Rules),
+    ("flush chain inet riposte prerouting", Damage::Rules),
+    ("flush chain inet riposte prerouting; delete chain inet riposte prerouting", Damage::Rules),
+    ("insert rule inet riposte prerouting accept", Damage::Rules),
+    ("add chain inet riposte prerouting { policy drop; }", Damage::Rules),
+    ("add table inet riposte { flags dormant; }", Damage::Rules),
+    ("flush set inet riposte blocked4", Damage::Sets),
+    ("flush set inet riposte exempt4", Damage::Sets),
+    ("delete element inet riposte blocked4 { 192.0.2.1 }", Damage::Sets),
+    ("delete element inet riposte blocked4_nets { 172.16.0.0/12 }", Damage::Sets),
+    ("add element inet riposte blocked6 { 2001:db8::77 }", Damage::Sets),
+    ("flush chain inet riposte prerouting; delete set inet riposte blocked4", Damage::Rules),
+];
+
+fn whatever_is_damaged_is_repaired(_: &Peer) {
+    let mut nft = open();
+    nft.list(NOW).unwrap();
+    nft.set_exempt(&[PEER.parse().unwrap(), "2001:db8:9::/48".parse().unwrap()], NOW).unwrap();
+    nft.set_open_ports(&[22, 80], &[53], NOW).unwrap();
+    let batch = [
+        add("192.0.2.1", secs(600)),
+        add("192.0.2.2", Expiry::Never),
+        add("172.16.0.0/12", secs(600)),
+        add("2001:db8::1", secs(600)),
+        add("2001:db8:1::/64", secs(600)),
+    ];
+    assert!(nft.apply(&batch, NOW).iter().all(|outcome| *outcome == Outcome::Added));
+    let (table, standing) = (stateless(), listed(&mut nft));
+    for (what, damage) in DAMAGES {
+        assert!(!nft.hear(), "before '{what}': what we do ourselves alarms nobody");
+        run("nft", [what]).unwrap();
+        until(&format!("'{what}' is heard"), || nft.hear());
+        nft.repair(NOW).unwrap();
+        let rebuilt = nft.take_rebuilt().unwrap();
+        let by = rebuilt.by.unwrap();
+        assert_eq!((by.damage, by.program.as_str()), (damage, "nft"), "{what}");
+        assert!(by.pid > 0 && by.generation.is_some(), "{what}");
+        assert!(rebuilt.complete && rebuilt.in_one, "{what}");
+        assert_eq!(stateless(), table, "after '{what}'");
+        assert_eq!(listed(&mut nft), standing, "after '{what}'");
+    }
+    // What others do to their own tables is no concern of ours.
+    run("nft", ["add table inet other; add set inet other blocked4 { type ipv4_addr; elements = { 192.0.2.1 } }; delete table inet other"])
+        .unwrap();
+    assert!(!nft.hear());
+    // Nor is what was repaired already: the change came first, the alarm after it.
+    run("nft", ["flush", "ruleset"]).unwrap();
+    assert_eq!(nft.apply(&[add("192.0.2.3", secs(600))], NOW), [Outcome::Added]);
+    assert!(!nft.hear());
+    assert_eq!(nft.take_rebuilt().unwrap().by.unwrap().program, "nft");
+    assert_eq!(listed(&mut nft).len(), standing.len() + 1);
+    nft.remove().unwrap();
+}
+
+/// The table without counts and without elements that run out.
+fn stateless() -> Vec<String> {
+    let text = run("nft", ["--stateless", "list", "table", "inet", "riposte"]).unwrap();
+    text.lines().filter(|line| !(line.contains("elements = {") && line.contains("timeout"))).map(str::to_owned).collect()
+}
+
+fn what_ran_out_does_not_come_back(_: &Peer) {
+    let mut nft = open();
+    nft.apply(&[add("192.0.2.1", secs(5)), add("192.0.2.2", secs(600)), add("10.0.0.0/8", secs(5))], NOW);
+    run("nft", ["flush", "ruleset"]).unwrap();
+    nft.repair(NOW.after(Duration::from_secs(6))).unwrap();
+    assert!(!nft.take_rebuilt().unwrap().complete, "nobody has asked what was there before");
+    assert_eq!(nft.list(NOW).unwrap().iter().map(|one| one.scope.prefix().to_string()).collect::<Vec<_>>(), ["192.0.2.2"]);
     nft.remove().unwrap();
 }
 
@@ -411,14 +494,14 @@ fn blocked_packets_are_dropped_and_exempt_ones_pass(peer: &Peer) {
     let count = nft.counters().unwrap().dropped;
     assert!(count.bytes > 20 * count.packets);
     // Exempt beats blocked, at once and for all kinds of sets.
-    nft.set_exempt(&["10.77.0.0/24".parse().unwrap(), PEER6.parse().unwrap(), "10.77.0.2/31".parse().unwrap()]).unwrap();
+    nft.set_exempt(&["10.77.0.0/24".parse().unwrap(), PEER6.parse().unwrap(), "10.77.0.2/31".parse().unwrap()], NOW).unwrap();
     for (socket, from) in [(&server, PEER), (&server, "10.77.0.3"), (&server, "10.77.0.4"), (&server6, PEER6)] {
         peer.send(from, 4_000, 1);
         assert_eq!(socket.recv_from(&mut buffer).unwrap().1.ip().to_string(), from);
     }
     // And no more once it is exempt no more.
     let before = nft.counters().unwrap().dropped.packets;
-    nft.set_exempt(&[]).unwrap();
+    nft.set_exempt(&[], NOW).unwrap();
     peer.send(PEER, 4_000, 1);
     until("it is dropped again", || nft.counters().unwrap().dropped.packets > before);
 }
@@ -426,8 +509,8 @@ fn blocked_packets_are_dropped_and_exempt_ones_pass(peer: &Peer) {
 fn only_probes_are_counted_as_probes(peer: &Peer) {
     let mut nft = open();
     let listener = TcpListener::bind((VICTIM, 4_001)).unwrap();
-    nft.set_open_ports(&[4_001], &[4_002]).unwrap();
-    nft.set_exempt(&["10.77.0.4".parse().unwrap()]).unwrap();
+    nft.set_open_ports(&[4_001], &[4_002], NOW).unwrap();
+    nft.set_exempt(&["10.77.0.4".parse().unwrap()], NOW).unwrap();
     let logged = |nft: &mut Nftables| nft.counters().unwrap().probes.logged.packets;
     peer.send(PEER, 4_002, 3);
     peer.send("10.77.0.4", 4_003, 3);
@@ -478,7 +561,7 @@ fn start_hold(peer: &Peer, listener: &TcpListener) -> (TcpStream, std::thread::J
 fn established_connections_die(peer: &Peer) {
     let mut nft = open();
     let listener = TcpListener::bind((VICTIM, 4_006)).unwrap();
-    nft.set_open_ports(&[4_006], &[]).unwrap();
+    nft.set_open_ports(&[4_006], &[], NOW).unwrap();
     let (mut stream, holder) = start_hold(peer, &listener);
     let (mut bystander, other_holder) = start_hold(peer, &listener);
     // Somebody else is blocked: nothing happens to them.

@@ -109,6 +109,46 @@ impl NetlinkSocket {
         self.set_option(libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, 1)
     }
 
+    /// The number by which the kernel knows this socket; its messages about what we changed carry it.
+    pub fn port(&self) -> io::Result<u32> {
+        let mut address = kernel_address();
+        let mut address_bytes = socklen::<libc::sockaddr_nl>();
+        // SAFETY: both pointers are valid for writes of the lengths given with them.
+        check(unsafe { libc::getsockname(self.fd.as_raw_fd(), (&raw mut address).cast(), &raw mut address_bytes) })?;
+        Ok(address.nl_pid)
+    }
+
+    /// Joins a multicast group by its number (not its bit), or leaves it.
+    pub fn set_member(&self, group: u32, member: bool) -> io::Result<()> {
+        let option = if member { libc::NETLINK_ADD_MEMBERSHIP } else { libc::NETLINK_DROP_MEMBERSHIP };
+        self.set_option(libc::SOL_NETLINK, option, i32::try_from(group).unwrap_or(i32::MAX))
+    }
+
+    /// Has the kernel pass over every datagram whose first message was caused by the socket with this number.
+    pub fn ignore_port(&self, port: u32) -> io::Result<()> {
+        let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };
+        // Classic BPF reads in network order what stands there in the host's: nlmsg_pid, at byte 12 of the header.
+        let port = u32::from_be_bytes(port.to_ne_bytes());
+        let mut program = [
+            instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 12),
+            instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, port),
+            instruction(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+            instruction(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+        ];
+        let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+        // SAFETY: `filter` and the program that it points to are valid for the call, which copies both.
+        check(unsafe {
+            libc::setsockopt(
+                self.fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const filter).cast(),
+                socklen::<libc::sock_fprog>(),
+            )
+        })?;
+        Ok(())
+    }
+
     /// The longest time that a receive waits. Zero waits for ever.
     pub fn set_receive_timeout(&self, limit: Duration) -> io::Result<()> {
         let seconds = libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX);

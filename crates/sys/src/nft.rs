@@ -1,5 +1,6 @@
 //! nf_tables over netlink: one table of our own, changed in transactions and read back. Never touches another table: it cannot name one.
 
+pub mod alarm;
 pub mod expression;
 pub(crate) mod read;
 pub mod transaction;
@@ -17,6 +18,8 @@ use transaction::{ElementStep, Transaction};
 const RECEIVE_BYTES: usize = 65_536;
 /// A transaction of a thousand IPv6 elements has 45 kB; the skeleton with a full exempt list 400 kB.
 const SEND_BUFFER_BYTES: usize = 1 << 20;
+/// What the kernel keeps of the send buffer for itself.
+const SEND_RESERVE_BYTES: usize = 4_096;
 /// Room for one answer to each step of the largest transaction in small steps.
 const RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 /// What one answer takes of the receive buffer, with the kernel's own bookkeeping, at most.
@@ -248,6 +251,7 @@ pub struct OwnTable {
     spare: Vec<u8>,
     receive: Vec<u8>,
     answers_max: usize,
+    send_buffer: usize,
 }
 
 fn open_socket() -> io::Result<NetlinkSocket> {
@@ -261,10 +265,10 @@ impl OwnTable {
     /// Opens a socket for the table of this name; makes nothing yet.
     pub fn open(name: &'static str) -> io::Result<Self> {
         let socket = open_socket()?;
-        socket.set_send_buffer(SEND_BUFFER_BYTES)?;
+        let send_buffer = socket.set_send_buffer(SEND_BUFFER_BYTES)?;
         let answers_max = socket.set_receive_buffer(RECEIVE_BUFFER_BYTES)? / ANSWER_BYTES;
         let (spare, receive) = (Vec::new(), vec![0; RECEIVE_BYTES]);
-        Ok(OwnTable { socket, listing: Some(open_socket()?), name, sequence: 1, spare, receive, answers_max })
+        Ok(OwnTable { socket, listing: Some(open_socket()?), name, sequence: 1, spare, receive, answers_max, send_buffer })
     }
 
     /// Whether this kernel can delete elements that may not be there (`ElementStep::Destroy`, Linux 6.3). Tried out on a set of ours
@@ -296,12 +300,28 @@ impl OwnTable {
         self.sequence = transaction.sequence.wrapping_add(transaction.steps + 2);
         let (sequence, steps) = (transaction.sequence, transaction.steps);
         let result = match transaction.close() {
-            Some(bytes) => self.socket.send(bytes).map_err(NftError::Io).and_then(|()| self.answers(sequence, steps)),
+            Some(bytes) => self.deliver(bytes).and_then(|()| self.answers(sequence, steps)),
             None if steps == 0 => Ok(()),
             None => Err(NftError::refused(libc::EMSGSIZE, "a step is too long")),
         };
         self.spare = transaction.bytes;
+        // One that had a whole table in it would keep tens of megabytes for nothing.
+        self.spare.clear();
+        self.spare.shrink_to(SEND_BUFFER_BYTES);
         result
+    }
+
+    /// Sends a whole transaction, which must fit into the send buffer.
+    fn deliver(&mut self, bytes: &[u8]) -> Result<(), NftError> {
+        if bytes.len() + SEND_RESERVE_BYTES > self.send_buffer {
+            self.send_buffer = self.socket.set_send_buffer(bytes.len() + SEND_RESERVE_BYTES)?;
+        }
+        Ok(self.socket.send(bytes)?)
+    }
+
+    /// The number that the kernel gives to changes made by this table's transactions.
+    pub fn port(&self) -> io::Result<u32> {
+        self.socket.port()
     }
 
     /// Reads what the kernel says to the steps of a transaction: something to each that failed, and always to the last.

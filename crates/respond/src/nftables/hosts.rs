@@ -61,7 +61,7 @@ struct Work {
 }
 
 /// The hash set for a prefix, if there is one.
-fn hash_set(prefix: &Prefix) -> Option<&'static BlockSet> {
+pub(super) fn hash_set(prefix: &Prefix) -> Option<&'static BlockSet> {
     let family = Family::of(prefix.addr());
     BLOCK_SETS.iter().find(|set| set.family == family && set.bits == Some(prefix.bits()))
 }
@@ -95,12 +95,19 @@ impl Nftables {
             self.filling = false;
             // No change has more than two steps.
             for part in list.chunks_mut((self.table.answers_max() / 2).max(1)) {
-                self.try_singly(part);
+                self.try_singly(part, now);
             }
         }
         for work in list {
             if let Some(place) = outcomes.get_mut(work.at) {
                 *place = Some(work.outcome.unwrap_or(Outcome::Failed(Fault::Refused)));
+            }
+        }
+        for (change, outcome) in batch.iter().zip(&outcomes) {
+            match (change, outcome) {
+                (Change::Add { scope, expiry, .. }, Some(Outcome::Added)) => self.known &= self.book.set(&scope.prefix(), *expiry, now),
+                (Change::Remove { scope, .. }, Some(Outcome::Removed)) => self.book.strike(&scope.prefix()),
+                (Change::Add { .. } | Change::Remove { .. }, Some(_) | None) => {}
             }
         }
         outcomes
@@ -123,7 +130,7 @@ impl Nftables {
     }
 
     /// Each change with steps of its own, until the kernel takes all that are left.
-    fn try_singly(&mut self, part: &mut [Work]) {
+    fn try_singly(&mut self, part: &mut [Work], now: Time) {
         let mut healed = false;
         for _ in 0..TRIES {
             let mut transaction = self.table.transaction();
@@ -149,7 +156,7 @@ impl Nftables {
                 refusal.errno == libc::ENOENT && step.is_some_and(|(_, step)| *step == ElementStep::Add)
             };
             if refusals.iter().any(is_gone) {
-                if healed || self.rebuild().is_err() {
+                if healed || self.rebuild(now).is_err() {
                     return fail(part, Fault::Gone);
                 }
                 healed = true;

@@ -120,7 +120,7 @@ impl Nftables {
     fn replace(&mut self, set: &str, family: Family, target: &[Range], now: Time) -> Result<(), NftError> {
         match self.refill(set, family, target, now) {
             Err(error) if is_gone(&error) => {
-                self.rebuild()?;
+                self.rebuild(now)?;
                 self.refill(set, family, target, now)
             }
             result => result,

@@ -27,6 +27,13 @@ impl OwnTable {
         Ok(absent(chains)?.pop())
     }
 
+    /// The generation: the kernel counts every transaction of anybody's.
+    pub fn generation(&mut self) -> Result<u32, NftError> {
+        let parse = |attributes: Attributes<'_>, found: &mut Vec<u32>| found.extend(parse_generation(attributes).0);
+        let found = self.list(libc::NFT_MSG_GETGEN, libc::NLM_F_ACK, |_| {}, parse)?;
+        found.first().copied().ok_or_else(|| NftError::refused(libc::ENODATA, "no generation was told"))
+    }
+
     /// The sets, sorted by name; a shape is `None` if it is none that we make. Empty if there is no table.
     pub fn sets(&mut self) -> Result<Vec<(String, Option<SetShape>)>, NftError> {
         let table = self.name;
@@ -194,6 +201,20 @@ pub(crate) fn parse_chain(attributes: Attributes<'_>) -> Option<Chain> {
     }
     let chain = Chain { hook: hook?, priority: priority? as i32 };
     (accepts && filters).then_some(chain)
+}
+
+/// The generation, and the process whose transaction made it: its number and name.
+pub(super) fn parse_generation(attributes: Attributes<'_>) -> (Option<u32>, u32, String) {
+    let (mut generation, mut pid, mut program) = (None, 0, String::new());
+    for attribute in attributes {
+        match attribute.kind {
+            1 => generation = attribute.u32_be(),
+            2 => pid = attribute.u32_be().unwrap_or(0),
+            3 => program = attribute.text().unwrap_or_default().to_owned(),
+            _ => {}
+        }
+    }
+    (generation, pid, program)
 }
 
 pub(crate) fn parse_set(attributes: Attributes<'_>, table: &str) -> Option<(String, Option<SetShape>)> {

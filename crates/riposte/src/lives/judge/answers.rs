@@ -15,7 +15,7 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, SensorLine, StatusReport, StormLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -65,12 +65,18 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         Request::Allow { prefix, seconds } => with_prefix(&prefix, |prefix| {
             let until = seconds.map(|secs| now.after(Duration::from_secs(secs)));
             match judge.court.allow(prefix, until, now) {
-                Ok(changed) => done(format!("{prefix} is never blocked"), changed),
+                Ok(changed) => {
+                    judge.tell_allowed();
+                    done(format!("{prefix} is never blocked"), changed)
+                }
                 Err(refusal) => Reply::error(format!("{prefix} is not allowed: {refusal}")),
             }
         }),
         Request::Disallow { prefix } => with_prefix(&prefix, |prefix| match judge.court.disallow(prefix, now) {
-            true => done(format!("{prefix} is off the list"), 1),
+            true => {
+                judge.tell_allowed();
+                done(format!("{prefix} is off the list"), 1)
+            }
             false => Reply::error(format!("{prefix} is not on the list of 'riposte allow'")),
         }),
         Request::Allowed => {
@@ -239,6 +245,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             offenders: court.config().policy.storm.offenders as u64,
             rolled_back: storm.rolled_back as u64,
         }),
+        repaired: judge.repaired.as_ref().map(|(at, why)| RepairLine { at: Stamp(*at), why: why.clone() }),
     };
     Reply::of(&report)
 }

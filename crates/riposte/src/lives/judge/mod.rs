@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::control::server::Server;
 use court::court::Court;
 use link::message::{Counter, Message, Process};
-use model::block::Change;
+use model::block::{Change, Expiry};
 use model::event::{Event, Trust};
 use model::limits;
 use model::time::Time;
@@ -69,6 +69,8 @@ struct Judge {
     next_sensor: u64,
     processes: Vec<Process>,
     warden_counters: Vec<Counter>,
+    /// When the firewall's table was last made anew, and what had happened to it.
+    repaired: Option<(Time, String)>,
     /// Changes that wait for the warden to keep up.
     pending: VecDeque<Change>,
     tidy_at: Option<Time>,
@@ -110,6 +112,7 @@ pub fn run(start: Start) -> Result<(), String> {
         next_sensor: SENSORS,
         processes: Vec::new(),
         warden_counters: Vec::new(),
+        repaired: None,
         pending: VecDeque::new(),
         tidy_at: Some(monotonic()),
         tidied: monotonic(),
@@ -122,6 +125,7 @@ pub fn run(start: Start) -> Result<(), String> {
         positions,
         reloaded: None,
     };
+    judge.tell_allowed();
     judge.watch(server).map_err(|e| e.to_string())
 }
 
@@ -207,6 +211,13 @@ impl Judge {
         settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).min()
     }
 
+    /// The warden and the kernel hold the operators' allowances as well.
+    fn tell_allowed(&mut self) {
+        let allowed = self.court.judge.allowed().into_iter().map(|(prefix, until)| (prefix, until.map_or(Expiry::Never, Expiry::At)));
+        // A warden that is gone takes us with it.
+        let _ = self.warden.send(&Message::Allowed(allowed.take(limits::ALLOWED_TOLD).collect()));
+    }
+
     /// Writes down what has happened; a store that fails is tried again after a wait that doubles.
     fn settle(&mut self, now: Time) {
         let at = monotonic();
@@ -279,6 +290,7 @@ impl Judge {
             Message::Derived(list) => self.court.derived(list, now),
             Message::Processes(list) => self.processes = list,
             Message::Counters(list) => self.warden_counters = list,
+            Message::Repaired { why } => self.repaired = Some((now, why)),
             Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
@@ -300,6 +312,7 @@ impl Judge {
             | Message::AskCounters
             | Message::Apply(_)
             | Message::AskInstalled
+            | Message::Allowed(_)
             | Message::OpenPorts { .. }
             | Message::Reopen
             | Message::Reopened { .. }

@@ -1,14 +1,16 @@
 //! The warden's firewall: the kernel's nftables, or nobody (`respond.kind = "null"`).
 
 use crate::config::{Config, Responder as Choice};
+use crate::lives::now;
 use link::message::Counter;
 use model::block::{Change, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::time::Time;
 use respond::Responder;
-use respond::nftables::Nftables;
+use respond::nftables::{Nftables, Rebuilt};
 use respond::null::Null;
 use respond::skeleton::Skeleton;
+use std::os::fd::BorrowedFd;
 
 /// Who carries out changes.
 #[derive(Debug)]
@@ -78,18 +80,45 @@ impl Firewall {
         }
     }
 
-    /// Whether the table was made anew since the last call: then every block must be set again.
-    pub fn take_rebuilt(&mut self) -> bool {
+    /// Says once that the table was made anew since the last call.
+    pub fn take_rebuilt(&mut self) -> Option<Rebuilt> {
         match self {
             Firewall::Kernel(nftables) => nftables.take_rebuilt(),
+            Firewall::Null(_) => None,
+        }
+    }
+
+    /// Readable when somebody else may have changed the table.
+    pub fn alarm_fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.alarm_fd(),
+            Firewall::Null(_) => None,
+        }
+    }
+
+    /// Whether somebody else has changed the table.
+    pub fn hear(&mut self) -> bool {
+        match self {
+            Firewall::Kernel(nftables) => nftables.hear(),
             Firewall::Null(_) => false,
+        }
+    }
+
+    /// Makes the table anew with all that should be in it.
+    ///
+    /// # Errors
+    /// The kernel's words.
+    pub fn repair(&mut self, now: Time) -> Result<(), String> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.repair(now).map_err(|error| error.to_string()),
+            Firewall::Null(_) => Ok(()),
         }
     }
 
     /// The kernel's own exempt list.
     pub fn set_exempt(&mut self, list: &[Prefix]) {
         if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_exempt(list)
+            && let Err(error) = nftables.set_exempt(list, now())
         {
             tracing::warn!(%error, "the kernel's exempt list could not be set");
         }
@@ -98,7 +127,7 @@ impl Firewall {
     /// The ports with listeners.
     pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) {
         if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_open_ports(tcp, udp)
+            && let Err(error) = nftables.set_open_ports(tcp, udp, now())
         {
             tracing::warn!(%error, "the kernel's list of open ports could not be set");
         }

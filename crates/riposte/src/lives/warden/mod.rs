@@ -1,7 +1,9 @@
 //! The warden: the one process that keeps a privilege. It starts the others, carries out changes, and holds the second exempt list.
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
+mod allowances;
 mod firewall;
+mod mending;
 mod notify;
 mod prepare;
 pub mod reload;
@@ -14,10 +16,12 @@ mod ward;
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
+use allowances::Allowances;
 use court::execute::execute;
 use court::shield::Shield;
 use firewall::Firewall;
 use link::message::{Counter, Life, Message, Tag};
+use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
 use model::time::Time;
@@ -34,6 +38,7 @@ use sys::process::{Ended, Order};
 use ward::{After, Ward};
 
 const SIGNALS: u64 = 1;
+const FIREWALL: u64 = 2;
 /// Poll token of child n is this plus n.
 const WARDS: u64 = 10;
 /// How long children have to end in order.
@@ -54,6 +59,8 @@ struct Warden {
     notify: Notify,
     firewall: Firewall,
     shield: Shield,
+    allowances: Allowances,
+    mending: Mending,
     prepared: Prepared,
     wards: Vec<Ward>,
     poller: Poller,
@@ -91,6 +98,8 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
         shield: Shield::new(&config.court()),
+        allowances: Allowances::default(),
+        mending: Mending::default(),
         firewall,
         wards: prepared.wards(&config, monotonic()),
         prepared,
@@ -122,6 +131,9 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
 impl Warden {
     fn begin(&mut self) -> Result<(), String> {
         self.poller.add(self.signals.as_fd(), SIGNALS, Interest::Read).map_err(|e| e.to_string())?;
+        if let Some(alarm) = self.firewall.alarm_fd() {
+            self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
+        }
         self.firewall.set_exempt(&self.shield.prefixes());
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
@@ -141,10 +153,13 @@ impl Warden {
             for event in &ready {
                 if event.token == SIGNALS {
                     self.signalled()?;
+                } else if event.token == FIREWALL {
+                    self.hear_firewall();
                 } else {
                     self.attend(event, &mut frame);
                 }
             }
+            self.mend();
             if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
                 self.sever();
             }
@@ -158,7 +173,9 @@ impl Warden {
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
-        startable.filter_map(|ward| ward.due).chain(sever).chain(self.notify.due()).min().map(|at| at.since(now))
+        let due = startable.filter_map(|ward| ward.due).chain(sever).chain(self.notify.due()).chain(self.mending.due());
+        let allowance = self.allowances.next_end().map(|at| at.since(super::now()));
+        due.min().map(|at| at.since(now)).into_iter().chain(allowance).min()
     }
 
     fn start_due(&mut self) -> Result<(), String> {
@@ -395,6 +412,7 @@ impl Warden {
                 self.send(index, &Message::Reloaded { ok: answer.ok, lines: answer.lines }, None);
             }
             Message::Alive => self.notify.alive(),
+            Message::Allowed(list) => self.allow(list),
             // The gate's table has no row for these: nobody may say them to the warden.
             Message::Events(_)
             | Message::Counters(_)
@@ -404,6 +422,7 @@ impl Warden {
             | Message::ReopenedFile
             | Message::SensorLink { .. }
             | Message::Processes(_)
+            | Message::Repaired { .. }
             | Message::Rebuilt
             | Message::Reloaded { .. }
             | Message::Config
@@ -438,13 +457,6 @@ impl Warden {
         let outcomes = batch.iter().map(Change::id).zip(outcomes).collect();
         self.send(index, &Message::Outcomes(outcomes), None);
         self.tell_rebuilt();
-    }
-
-    fn tell_rebuilt(&mut self) {
-        if self.firewall.take_rebuilt() {
-            tracing::warn!("riposte's own table was gone and has been made anew");
-            self.send_judge(&Message::Rebuilt, None);
-        }
     }
 
     fn sever(&mut self) {
@@ -503,6 +515,9 @@ impl Warden {
             ("frames not understood or not allowed", self.malformed),
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
+            ("allowances too wide or too many for the kernel", self.allowances.refused),
+            ("table repaired", self.mending.repairs),
+            ("table repairs that the kernel refused", self.mending.refused),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));

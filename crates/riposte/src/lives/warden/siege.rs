@@ -80,6 +80,8 @@ impl Siege {
             shield: Shield::new(&config.court()),
             origin: Origin::new(Some(&file), false).unwrap(),
             notify: Notify::default(),
+            allowances: Allowances::default(),
+            mending: Mending::default(),
             firewall: Firewall::open(&config, now()).unwrap(),
             prepared,
             config,
@@ -362,9 +364,10 @@ rusty_fork_test! {
                 Tag::Derived => Message::Derived(Vec::new()),
                 Tag::Reopen => Message::Reopen,
                 Tag::Reload => Message::Reload,
+                Tag::Allowed => Message::Allowed(Vec::new()),
                 Tag::Alive => Message::Alive,
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
-                | Tag::ReopenedFile | Tag::Rebuilt | Tag::Reloaded | Tag::Config | Tag::Position => panic!("the table accepts {:?}", rule.message),
+                | Tag::ReopenedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();

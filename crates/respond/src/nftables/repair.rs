@@ -1,0 +1,139 @@
+//! Makes the table anew after somebody else has touched it: whatever was done to it, what comes after is what we wanted, in one transaction.
+//! Never leaves a table behind in which an exempt address could be dropped: exemptions come with the chains or not at all.
+
+use super::book::Book;
+use super::{Counters, Nftables, interval_elements};
+use crate::ranges::Family;
+use crate::skeleton::{BLOCK_SETS, BlockSet, Found, TABLE};
+use model::block::{Installed, Scope};
+use model::time::Time;
+use std::os::fd::{AsFd, BorrowedFd};
+use sys::nft::alarm::{Alarm, Intrusion};
+use sys::nft::transaction::{ElementStep, Transaction};
+use sys::nft::{Element, NftError};
+
+/// Somebody may delete the table while it is being made: how often it is tried.
+const TRIES: usize = 4;
+/// Elements in one transaction, if the kernel had not the memory to take them all in one.
+const PART: usize = 10_000;
+
+/// The table has been made anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// What had been done to it and who it was, if that is known.
+    pub by: Option<Intrusion>,
+    /// Whether all its blocks are back. If not, they must be added again.
+    pub complete: bool,
+    /// Whether one transaction did it all.
+    pub in_one: bool,
+    /// How many were set again, at most: some may have run out.
+    pub blocks: usize,
+}
+
+impl Nftables {
+    /// Begins to hear of what others do to the table. Without that a deleted table is noticed by the next change only.
+    pub(super) fn listen(&mut self) {
+        self.alarm = self.table.port().and_then(|own| Alarm::open(TABLE, own)).ok();
+    }
+
+    /// Readable when somebody else may have changed the table; `None` if the kernel does not tell.
+    pub fn alarm_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.alarm.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether somebody has changed the table and it has not been made anew since.
+    pub fn hear(&mut self) -> bool {
+        let Some(heard) = self.alarm.as_mut().and_then(Alarm::hear) else { return false };
+        let is_old = heard.generation.zip(self.repaired).is_some_and(|(heard, repaired)| heard.wrapping_sub(repaired) as i32 <= 0);
+        if !is_old {
+            self.intrusion =
+                Some(Intrusion { damage: self.intrusion.take().map_or(heard.damage, |before| before.damage.max(heard.damage)), ..heard });
+        }
+        !is_old
+    }
+
+    /// Makes the table anew, whatever it has now, with all its blocks.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the table is then as it was.
+    pub fn repair(&mut self, now: Time) -> Result<(), NftError> {
+        self.rebuild(now)
+    }
+
+    pub(super) fn rebuild(&mut self, now: Time) -> Result<(), NftError> {
+        // Who did it has been told already, if it was noticed by a change that failed.
+        self.hear();
+        // What others do from here on is heard and repaired once more, even if it comes before our own.
+        self.repaired = self.table.generation().ok();
+        if self.table.exists()? {
+            self.counted[1] = self.read_counters()?;
+        }
+        self.nets.iter_mut().for_each(|nets| nets.expire(now));
+        let mut complete = self.known;
+        let in_one = match self.lay_again(Some(now)) {
+            Ok(()) => true,
+            // Too much for one transaction: first what protects the exempt, then the blocks in parts.
+            Err(_) => {
+                self.lay_again(None)?;
+                complete &= self.refill_in_parts(now);
+                false
+            }
+        };
+        self.counted = [self.counted[0].plus(&self.counted[1]), Counters::default()];
+        self.nets.iter_mut().for_each(|nets| nets.installed(nets.target()));
+        self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, in_one, blocks: self.book.len() });
+        Ok(())
+    }
+
+    fn lay_again(&mut self, blocks: Option<Time>) -> Result<(), NftError> {
+        for _ in 1..TRIES {
+            match self.lay_whatever_is_there(blocks) {
+                Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::EEXIST)) => {}
+                result => return result,
+            }
+        }
+        self.lay_whatever_is_there(blocks)
+    }
+
+    fn lay_whatever_is_there(&mut self, blocks: Option<Time>) -> Result<(), NftError> {
+        let found = if self.table.exists()? { Found::Other } else { Found::Nothing };
+        self.lay(found, blocks).map_err(|(error, _)| error)
+    }
+
+    /// Adds the blocks that there should be to a table that has none.
+    pub(super) fn put_blocks(&self, transaction: &mut Transaction, now: Time) {
+        for set in BLOCK_SETS {
+            transaction.elements(ElementStep::Add, set.name, self.elements_of(&set, now));
+        }
+    }
+
+    fn refill_in_parts(&mut self, now: Time) -> bool {
+        let mut done = true;
+        for set in BLOCK_SETS {
+            for part in self.elements_of(&set, now).chunks(PART) {
+                let mut transaction = self.table.transaction();
+                transaction.elements(ElementStep::Add, set.name, part.iter().copied());
+                done &= self.table.commit(transaction).is_ok();
+            }
+        }
+        done
+    }
+
+    fn elements_of(&self, set: &BlockSet, now: Time) -> Vec<Element> {
+        match set.bits {
+            Some(_) => self.book.elements(set, now),
+            None => {
+                let own = Family::ALL.into_iter().zip(&self.nets).filter(|(family, _)| *family == set.family);
+                own.flat_map(|(family, nets)| interval_elements(family, &nets.target(), Some(now)).collect::<Vec<_>>()).collect()
+            }
+        }
+    }
+
+    /// The kernel's own word on what the hash sets hold.
+    pub(super) fn enter(&mut self, installed: &[Installed], now: Time) {
+        self.book = Book::default();
+        for Installed { scope: Scope::Source(prefix), expiry } in installed {
+            self.known &= self.book.set(prefix, *expiry, now);
+        }
+    }
+}
