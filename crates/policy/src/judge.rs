@@ -33,7 +33,7 @@ pub struct Judge {
     pub(crate) standing: Standing,
     pub(crate) strikes: Strikes,
     pub(crate) storm: Storm,
-    clock: Passing,
+    pub(crate) clock: Passing,
     /// New blocks of the last minute: all for offences, and those on forgeable evidence.
     minute: Window,
     forgeable_minute: Window,

@@ -10,6 +10,7 @@ use model::decision::Exemption;
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
+use std::time::Duration;
 
 impl Judge {
     /// Takes a new configuration and keeps all that is remembered. Blocks that it makes exempt are lifted; if it ends a dry run, the
@@ -147,6 +148,19 @@ impl Judge {
         if was_confirmed && !record.rehearsed {
             ruling.changes.push(Change::Remove { id, scope: Scope::Source(prefix) });
         }
+    }
+
+    /// The wall clock was set `forward` or back by `step` and shows `now`. The kernel's timers did not notice: whatever had a minute left
+    /// has a minute left. The ruling's `extended` are the blocks whose end is another by the new time, for the ledger.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) -> Ruling {
+        self.clock.set(now);
+        self.storm.set_back(now);
+        let moved = if forward { self.standing.set_forward(step) } else { self.standing.set_back(step) };
+        self.exempt.shift(|until| if forward { until.after(step) } else { until.before(step) });
+        let mut ruling = self.open(now);
+        ruling.extended.extend(moved);
+        self.close();
+        ruling
     }
 
     /// Drops the blocks whose time is up, in the order in which they ended.

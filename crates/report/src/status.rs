@@ -44,6 +44,20 @@ pub struct StatusReport {
     pub exemptions: Vec<(String, String)>,
     /// A storm that was rolled back and has not passed.
     pub storm: Option<StormLine>,
+    /// What doesn't work as it should, and since when; empty if all is well.
+    #[serde(default)]
+    pub troubles: Vec<TroubleLine>,
+}
+
+/// Something that doesn't work as it should. Blocking goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TroubleLine {
+    /// What, in words.
+    pub what: String,
+    /// Since when.
+    pub since: Stamp,
+    /// Why, in the words of whoever failed.
+    pub why: String,
 }
 
 /// One process, by what the kernel says of it.
@@ -123,6 +137,10 @@ impl StatusReport {
             thousands(blocks.spoofable),
             thousands(blocks.operator)
         );
+        for trouble in &self.troubles {
+            let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
+            let _ = writeln!(text, "TROUBLE since {}: {what}:\n{why}.", Readable(trouble.since.0));
+        }
         if let Some(storm) = &self.storm {
             let _ = writeln!(
                 text,
