@@ -6,5 +6,6 @@ mod errors;
 mod exempt;
 mod logs;
 mod orders;
+mod resources;
 mod restart;
 mod scan;
