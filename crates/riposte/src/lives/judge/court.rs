@@ -199,6 +199,8 @@ impl Court {
     fn within_its_span(&mut self, block: &mut Block, now: Time) {
         if let Expiry::At(end) = block.expiry
             && block.made > now.after(AHEAD)
+            // An end before that was moved there when the clock was set.
+            && end > block.made
         {
             (block.expiry, block.made) = (Expiry::At(now.after(end.since(block.made))), now);
             self.extended.insert(block.id, (block.expiry, strike_of(block)));
