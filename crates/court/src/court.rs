@@ -30,6 +30,10 @@ const ADOPTED: &str = "found in the kernel when the ledger was lost";
 const WARM: usize = 32;
 /// The kernel's timer and ours may differ by this much before a block is set again.
 const TIMER_SLACK: Duration = Duration::from_secs(2);
+/// While the store fails, the log is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+/// And of a store that now fails and now doesn't this often.
+const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
 
@@ -56,6 +60,19 @@ pub struct Tallies {
     pub store_errors: u64,
     /// History entries dropped while the store refused.
     pub entries_dropped: u64,
+    /// How often the wall clock was set.
+    pub clock_set: u64,
+}
+
+/// A store that can't be written.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    /// Since when.
+    pub since: Time,
+    /// Why, at the last try.
+    pub why: String,
+    /// Whether the log was told.
+    told: bool,
 }
 
 /// The court.
@@ -68,6 +85,11 @@ pub struct Court {
     store: Store,
     /// Why the store is only in memory, if it is.
     pub store_trouble: Option<String>,
+    /// Why and since when the ledger is behind, if it is.
+    pub failing: Option<Failing>,
+    /// Whether what the kernel has beyond the ledger is taken over: once, as long as the ledger has nothing in it.
+    adopts: bool,
+    seed: u64,
     /// What was done so far.
     pub tallies: Tallies,
     offences: Vec<Offence>,
@@ -85,6 +107,10 @@ pub struct Court {
     installed: BTreeMap<Scope, Expiry>,
     /// The storm's pause that the ledger knows of.
     pause: Option<StormReport>,
+    /// The time of the last call that was told it.
+    latest: Time,
+    /// When the log was last told of a store that fails.
+    told: Option<Time>,
     /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
     resync: bool,
 }
@@ -99,7 +125,11 @@ impl Court {
     /// A court with what the store remembers. `seed` keys the detectors' tables. `store_trouble` says why the store may not know of every
     /// block that stands: then what the kernel has beyond it is taken over and not taken out.
     pub fn new(config: Settings, store: Store, store_trouble: Option<String>, seed: u64, now: Time) -> Self {
+        let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
+            failing: why.map(|why| Failing { since: now, why, told: true }),
+            adopts: store_trouble.is_some() || store.is_new(),
+            seed,
             detectors: Detectors::new(&config.scan, seed),
             judge: Judge::new(config.policy.clone()),
             config,
@@ -117,6 +147,8 @@ impl Court {
             unanswered: HashSet::new(),
             installed: BTreeMap::new(),
             pause: None,
+            latest: now,
+            told: None,
             resync: false,
         };
         court.restore(now);
@@ -155,7 +187,10 @@ impl Court {
                 self.absorb(ruling, now);
             }
         }
-        let live = self.read(Store::live, now).unwrap_or_default();
+        let mut live = self.read(Store::live, now).unwrap_or_default();
+        for block in &mut live {
+            self.within_its_span(block, now);
+        }
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
@@ -191,6 +226,19 @@ impl Court {
         }
     }
 
+    /// The clock may stand before the time at which a block was made (a machine without a clock of its own that has just begun): no block
+    /// stands for longer than it was made for.
+    fn within_its_span(&mut self, block: &mut Block, now: Time) {
+        if let Expiry::At(end) = block.expiry
+            && block.made > now.after(AHEAD)
+            // An end before that was moved there when the clock was set.
+            && end > block.made
+        {
+            (block.expiry, block.made) = (Expiry::At(now.after(end.since(block.made))), now);
+            self.extended.insert(block.id, (block.expiry, strike_of(block)));
+        }
+    }
+
     fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {
         match ask(&self.store, now) {
             Ok(found) => Some(found),
@@ -205,6 +253,7 @@ impl Court {
 
     /// Takes events in, up to decisions.
     pub fn observe(&mut self, events: &[Event], now: Time) {
+        self.latest = now;
         for (n, event) in events.iter().enumerate() {
             if n % WARM == 0 {
                 self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
@@ -305,8 +354,16 @@ impl Court {
     }
 
     /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
-    /// know first waits for `settle`.
+    /// know first waits for `settle`; so does everything while the store fails: blocks must not wait for each try.
     pub fn commit(&mut self) -> Vec<Change> {
+        if self.failing.is_none() {
+            self.write_wanted();
+        }
+        self.tallies.changes += self.outbox.len() as u64;
+        std::mem::take(&mut self.outbox)
+    }
+
+    fn write_wanted(&mut self) {
         if !self.wanted.is_empty() || !self.extended.is_empty() {
             let extended: Vec<(BlockId, Expiry, u32)> =
                 self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
@@ -323,8 +380,6 @@ impl Court {
                 Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
             }
         }
-        self.tallies.changes += self.outbox.len() as u64;
-        std::mem::take(&mut self.outbox)
     }
 
     /// Tells the log of what was decided. To be called once it is on its way.
@@ -334,7 +389,8 @@ impl Court {
 
     /// Whether there is anything to commit or settle.
     pub fn has_work(&self) -> bool {
-        !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+        let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || self.failing.is_some();
+        unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
     /// Writes down how far logs have been read; false if the store refused.
@@ -346,7 +402,11 @@ impl Court {
     /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
     pub fn settle(&mut self, now: Time) -> bool {
         let errors = self.tallies.store_errors;
-        if !self.marks.is_empty() {
+        self.latest = now;
+        self.mend(now);
+        self.write_wanted();
+        // The state of a block that is not in the ledger yet can't be written.
+        if !self.marks.is_empty() && self.wanted.is_empty() {
             match self.store.mark(&self.marks, now) {
                 Ok(marked) => {
                     self.tallies.illegal += marked.illegal as u64;
@@ -370,7 +430,70 @@ impl Court {
         }
         self.keep_pause();
         self.bound();
-        self.tallies.store_errors == errors
+        let done = self.tallies.store_errors == errors;
+        if let (true, Some(failing)) = (done, self.failing.take_if(|_| done)) {
+            self.store_trouble = None;
+            if failing.told {
+                tracing::info!(secs = now.since(failing.since).as_secs(), "the ledger is whole again: what was kept meanwhile is in it");
+            }
+        }
+        done
+    }
+
+    /// A file that was deleted under us is made again, and a store that could only be in memory goes to its disk as soon as that takes it.
+    fn mend(&mut self, now: Time) {
+        let Some(ledger) = self.config.ledger.as_deref() else { return };
+        if self.store.is_on_disk() && self.store.is_in_place() {
+            return;
+        }
+        if !self.store.is_on_disk() && self.failing.is_none() {
+            return;
+        }
+        match self.store.carry_to(ledger, now) {
+            Ok(store) => {
+                self.store = store;
+                tracing::warn!("the ledger's file was missing or out of reach: it was made again from what is known");
+                self.allow_again(now);
+            }
+            Err(error) => self.store_failed("the ledger has no file: what happens is kept until it can be made again", &error),
+        }
+    }
+
+    /// Takes up the operator's allowances: the file may have some that could not be read before.
+    fn allow_again(&mut self, now: Time) {
+        for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
+            let until = match until {
+                Expiry::At(at) => Some(at),
+                Expiry::Never => None,
+            };
+            if let Ok(ruling) = self.judge.allow(whom, until, now) {
+                self.absorb(ruling, now);
+            }
+        }
+    }
+
+    /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
+    /// a large step, or it would never grow old.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
+        self.tallies.clock_set += 1;
+        let ruling = self.judge.clock_set(step, forward, now);
+        self.absorb(ruling, now);
+        if step > AHEAD {
+            self.detectors = Detectors::new(&self.config.scan, self.seed);
+        }
+        for (whom, until) in self.judge.allowed() {
+            if let Some(until) = until {
+                let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
+                if let Err(error) = self.store.save_allow(&allowance) {
+                    self.store_failed("an allowance ends by the old clock after a restart", &error);
+                }
+            }
+        }
+    }
+
+    /// What the kernel has may not be what the judge thinks (a machine that slept stops the kernel's timers): it is to be asked.
+    pub fn want_resync(&mut self) {
+        self.resync = true;
     }
 
     /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
@@ -403,19 +526,27 @@ impl Court {
     }
 
     fn store_failed(&mut self, what: &str, error: &store::error::Error) {
-        // Said once in a while only: a full disk must not fill the log, too.
-        if self.tallies.store_errors.is_power_of_two() || self.tallies.store_errors == 0 {
-            tracing::warn!(%error, "{what}");
-        }
         self.tallies.store_errors += 1;
+        let now = self.latest;
+        let failing = self.failing.get_or_insert_with(|| Failing { since: now, why: String::new(), told: false });
+        failing.why = error.to_string();
+        // Said at once and then once in a while: a full disk must not fill the log, too.
+        if self.told.is_none_or(|told| now.since(told) >= if failing.told { TELL_EVERY } else { TELL_NEW_EVERY }) {
+            (self.told, failing.told) = (Some(now), true);
+            tracing::warn!(%error, "{what}; blocking goes on");
+        }
     }
 
     /// Does a little of what retention asks for; true if there is more to do.
     pub fn tidy(&mut self, now: Time) -> bool {
         match self.store.tidy(now, &self.config.retention) {
             Ok(tidied) => tidied.more,
+            // Nothing is behind for that, and a disk without room for it may have room for what counts.
             Err(error) => {
-                self.store_failed("the ledger can't be tidied", &error);
+                if self.tallies.store_errors.is_power_of_two() {
+                    tracing::warn!(%error, "the ledger can't be tidied");
+                }
+                self.tallies.store_errors += 1;
                 false
             }
         }
@@ -497,14 +628,16 @@ impl Court {
         let surplus = installed.len();
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
-            let kept = self.store_trouble.is_some() && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
+            let kept = self.adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
             if !kept {
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
                 self.outbox.push(Change::Remove { id: BlockId(0), scope });
             }
         }
         self.settle(now);
-        let (adopted, removed) = if self.store_trouble.is_some() { (surplus, 0) } else { (0, surplus) };
+        let (adopted, removed) = if self.adopts { (surplus, 0) } else { (0, surplus) };
+        // A ledger that began empty knows from here on what it has; a lost one may still learn of more.
+        self.adopts = self.store_trouble.is_some();
         tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }
 

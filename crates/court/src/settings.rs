@@ -1,7 +1,8 @@
-//! What the court can be told: the part of the configuration that it needs, and nothing about files, users or sockets.
+//! What the court can be told: the part of the configuration that it needs, and nothing about users or sockets.
 
 use detect::config::ScanConfig;
 use policy::config::PolicyConfig;
+use std::path::PathBuf;
 use store::tidy::Retention;
 
 /// The court's part of the configuration.
@@ -13,4 +14,6 @@ pub struct Settings {
     pub policy: PolicyConfig,
     /// How long history is kept.
     pub retention: Retention,
+    /// Where the ledger's file belongs, to make it again if it is lost; `None`: in memory only, as in a simulation.
+    pub ledger: Option<PathBuf>,
 }

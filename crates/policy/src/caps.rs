@@ -32,6 +32,11 @@ impl Passing {
         set_back.then(|| latest.since(now))
     }
 
+    /// The clock was set to `now`, which is no passing of time.
+    pub(crate) fn set(&mut self, now: Time) {
+        self.latest = Some(now);
+    }
+
     /// The time that has passed, as a `Time` that starts at zero and never goes back.
     pub(crate) fn passed(&self) -> Time {
         self.passed

@@ -85,6 +85,12 @@ impl Exempt {
         }
     }
 
+    /// The clock was set: an allowance that has an hour left keeps it.
+    pub(crate) fn shift(&mut self, moved_to: impl Fn(Time) -> Time) {
+        self.allowed.values_mut().flatten().for_each(|until| *until = moved_to(*until));
+        self.next_end = self.next_end.map(moved_to);
+    }
+
     /// When the next allowance ends.
     pub(crate) fn next_end(&self) -> Option<Time> {
         self.next_end

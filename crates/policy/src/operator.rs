@@ -152,6 +152,19 @@ impl Judge {
         }
     }
 
+    /// The wall clock was set `forward` or back by `step` and shows `now`. The kernel's timers did not notice: whatever had a minute left
+    /// has a minute left. The ruling's `extended` are the blocks whose end is another by the new time, for the ledger.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) -> Ruling {
+        self.clock.set(now);
+        self.storm.set_back(now);
+        let moved = if forward { self.standing.set_forward(step) } else { self.standing.set_back(step) };
+        self.exempt.shift(|until| if forward { until.after(step) } else { until.before(step) });
+        let mut ruling = self.open(now);
+        ruling.extended.extend(moved);
+        self.close();
+        ruling
+    }
+
     /// Drops the blocks whose time is up, in the order in which they ended.
     pub fn expire(&mut self, now: Time) -> Vec<BlockId> {
         let expired = self.open(now).expired;

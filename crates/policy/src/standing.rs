@@ -143,13 +143,22 @@ impl Standing {
     /// The clock was set back by this much: every block now ends that much earlier by it, when the kernel ends it. Returns the blocks whose
     /// end has changed, as they are now.
     pub(crate) fn set_back(&mut self, step: Duration) -> Vec<Block> {
+        self.shift(|at| at.before(step))
+    }
+
+    /// The same, for a clock that was set forward.
+    pub(crate) fn set_forward(&mut self, step: Duration) -> Vec<Block> {
+        self.shift(|at| at.after(step))
+    }
+
+    fn shift(&mut self, moved_to: impl Fn(Time) -> Time) -> Vec<Block> {
         let mut moved = Vec::new();
         for (end, id) in std::mem::take(&mut self.ends) {
             let Some(prefix) = self.by_id.get(&id).copied() else { continue };
             let Some(record) = self.blocks.get_mut(&prefix) else { continue };
-            record.made = record.made.before(step);
-            record.expiry = Expiry::At(end.before(step));
-            self.ends.insert((end.before(step), id));
+            record.made = moved_to(record.made);
+            record.expiry = Expiry::At(moved_to(end));
+            self.ends.insert((moved_to(end), id));
             moved.push(record.block(prefix));
         }
         moved

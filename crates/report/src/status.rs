@@ -50,6 +50,9 @@ pub struct StatusReport {
     /// The last time that somebody else had changed riposte's own table and it was made anew.
     #[serde(default)]
     pub repaired: Option<RepairLine>,
+    /// What doesn't work as it should, and since when; empty if all is well.
+    #[serde(default)]
+    pub troubles: Vec<TroubleLine>,
 }
 
 /// The firewall's own table was made anew.
@@ -58,6 +61,17 @@ pub struct RepairLine {
     /// When.
     pub at: Stamp,
     /// What had happened to it and who did it.
+    pub why: String,
+}
+
+/// Something that doesn't work as it should. Blocking goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TroubleLine {
+    /// What, in words.
+    pub what: String,
+    /// Since when.
+    pub since: Stamp,
+    /// Why, in the words of whoever failed.
     pub why: String,
 }
 
@@ -138,6 +152,10 @@ impl StatusReport {
             thousands(blocks.spoofable),
             thousands(blocks.operator)
         );
+        for trouble in &self.troubles {
+            let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
+            let _ = writeln!(text, "TROUBLE since {}: {what}:\n{why}.", Readable(trouble.since.0));
+        }
         if let Some(storm) = &self.storm {
             let _ = writeln!(
                 text,

@@ -12,7 +12,7 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::{self, HistoryLine};
 use report::list::{self, BlockLine};
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -257,6 +257,11 @@ fn the_status_is_shown() {
         counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7)],
         blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1 },
         exemptions: (0..22).map(|n| (format!("192.0.2.{n}"), "resolver".to_owned())).collect(),
+        troubles: vec![TroubleLine {
+            what: "the ledger can't be written".into(),
+            since: Stamp(Time::from_secs(NOON)),
+            why: "the disk is full".into(),
+        }],
         storm: Some(StormLine {
             since: Stamp(Time::from_secs(NOON)),
             until: Stamp(Time::from_secs(NOON + 600)),
@@ -273,6 +278,8 @@ fn the_status_is_shown() {
         "\
 riposte 0.1.0, up 1h 30m, blocking.
 1,003 blocks: 802 on proven evidence, 200 on forgeable evidence, 1 by order.
+TROUBLE since 2026-03-01 12:00:00Z: the ledger can't be written:
+the disk is full.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
 riposte's own table was deleted by 'nft' (process 123): it was made anew at 2026-03-01 12:01:00Z.

@@ -55,6 +55,8 @@ impl From<rusqlite::Error> for Error {
             Some(Code::SystemIoFailure | Code::CannotOpen | Code::OutOfMemory | Code::FileLockingProtocolFailed) => {
                 Error::Io(Box::new(error))
             }
+            // An index names a row that its table doesn't have.
+            _ if matches!(error, rusqlite::Error::QueryReturnedNoRows) => Error::Corrupt("a row that must be there is missing".into()),
             // The codes are SQLite's and may grow; what is left is a statement that can't be right.
             _ => Error::Broken(Box::new(error)),
         }

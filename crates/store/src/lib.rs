@@ -39,6 +39,7 @@ pub mod history;
 mod key;
 pub mod ledger;
 pub mod memory;
+pub mod rescue;
 mod schema;
 pub mod sentence;
 pub mod story;
@@ -49,7 +50,7 @@ use model::block::{BlockId, State};
 use model::time::Time;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Entries of the history that are kept whatever the retention says and even if nobody calls [`Store::tidy`]. At the
@@ -65,6 +66,8 @@ pub struct Store {
     tally: Tally,
     sweep: tidy::Sweep,
     entries_ceiling: u64,
+    /// Its file, and which one that was when it was opened (device and inode).
+    place: Option<(PathBuf, (u64, u64))>,
 }
 
 /// What the store holds, for `status`.
@@ -114,8 +117,10 @@ impl Store {
     /// [`Error::Corrupt`] if it is damaged: then [`Store::set_aside`] makes room for a new one.
     pub fn open(path: &Path) -> Result<Store, Error> {
         // SQLite would create it with the process' usual mode; its log inherits this one.
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        Store::prepare(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?.metadata()?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let store = Store::prepare(Connection::open_with_flags(path, flags)?)?;
+        Ok(Store { place: Some((path.to_owned(), (file.dev(), file.ino()))), ..store })
     }
 
     /// Opens an empty store that vanishes with the process: for dry runs, replays, and when the disk has failed.
@@ -131,7 +136,7 @@ impl Store {
         };
         schema::prepare(&mut connection).map_err(damaged)?;
         let tally = schema::count(&connection).map_err(damaged)?;
-        Ok(Store { connection, tally, sweep: tidy::Sweep::default(), entries_ceiling: ENTRIES_CEILING })
+        Ok(Store { connection, tally, sweep: tidy::Sweep::default(), entries_ceiling: ENTRIES_CEILING, place: None })
     }
 
     /// Renames a damaged store and its log to `NAME.corrupt-<seconds>`, so that a new one can be opened in its place.

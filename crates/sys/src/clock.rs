@@ -10,9 +10,14 @@ pub fn monotonic() -> u64 {
     read(libc::CLOCK_MONOTONIC)
 }
 
+/// Nanoseconds since the machine began, sleep included. Only differences mean anything.
+pub fn boottime() -> u64 {
+    read(libc::CLOCK_BOOTTIME)
+}
+
 fn read(clock: libc::clockid_t) -> u64 {
     let mut spec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `spec` is a valid place for one timespec. Both clocks exist on every Linux, so the call cannot fail.
+    // SAFETY: `spec` is a valid place for one timespec. All three exist on every Linux, so the call cannot fail.
     let failed = unsafe { libc::clock_gettime(clock, &mut spec) };
     debug_assert_eq!(failed, 0);
     let secs = u64::try_from(spec.tv_sec).unwrap_or(0);
@@ -30,5 +35,6 @@ mod tests {
         // 2024-01-01: a wall clock before that would put every block into the past.
         assert!(wall > 1_704_067_200_000_000_000);
         assert!(monotonic() >= steady);
+        assert!(boottime() >= steady);
     }
 }

@@ -17,7 +17,7 @@ const SELF: &str = "/proc/self/exe";
 /// The search path of every child.
 const SEARCH_PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 /// Descriptors are first moved up here, so that a target number never overwrites one that is still to be moved.
-const PARKED_FROM: RawFd = 512;
+const PARKED_FROM: RawFd = 128;
 
 /// A text for the kernel; a text with a NUL inside is refused.
 pub(crate) fn c_string(text: &OsStr) -> io::Result<CString> {

@@ -364,3 +364,26 @@ fn a_clock_that_is_set_back_leaves_nobody_blocked_on_paper_only() {
     assert!(matches!(decision, Decision::Block(_)), "{decision:?}");
     assert_eq!(ruling.changes.len(), 1);
 }
+
+#[test]
+fn a_clock_that_is_set_by_a_day_either_way_moves_every_end_by_as_much() {
+    let day = Duration::from_secs(86_400);
+    for forward in [true, false] {
+        let mut judge = Judge::new(PolicyConfig::default());
+        let start = at(10 * 86_400);
+        let (_, ruling) = judge.judge(&offence(prefix("203.0.113.9"), 3, Trust::Handshake, start), start);
+        let Expiry::At(end) = ruling.made[0].expiry else { panic!("a block without an end") };
+        let lasts = end.since(start);
+        let _ = judge.allow(prefix("198.51.100.0/24"), Some(start.after(lasts)), start).unwrap();
+        let now = if forward { start.after(day) } else { start.before(day) };
+        let moved = judge.clock_set(day, forward, now);
+        assert_eq!(moved.extended.iter().map(|block| block.expiry).collect::<Vec<_>>(), [Expiry::At(now.after(lasts))]);
+        assert!(moved.changes.is_empty(), "the kernel's timers are right as they are");
+        assert_eq!(judge.allowed(), [(prefix("198.51.100.0/24"), Some(now.after(lasts)))]);
+        assert_eq!(judge.next_expiry(), Some(now.after(lasts)));
+        let just_before = now.after(lasts).before(Duration::from_secs(1));
+        assert!(judge.expire(just_before).is_empty() && judge.is_exempt(&prefix("198.51.100.7")).is_some());
+        assert_eq!(judge.expire(now.after(lasts)).len(), 1);
+        assert!(judge.is_exempt(&prefix("198.51.100.7")).is_none());
+    }
+}

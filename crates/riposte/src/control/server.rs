@@ -5,7 +5,7 @@ use crate::control::protocol::{Reply, Request, Requests};
 use model::limits;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use sys::fd::{Interest, Poller};
 
@@ -13,6 +13,8 @@ use sys::fd::{Interest, Poller};
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
+    /// Given up for a moment when there is no descriptor left: a connection that can't be taken would keep us awake for ever.
+    reserve: Option<OwnedFd>,
     base: u64,
     next: u64,
     clients: BTreeMap<u64, Client>,
@@ -40,7 +42,8 @@ impl Server {
     pub fn new(listener: UnixListener, poller: &Poller, base: u64) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         poller.add(listener.as_fd(), base, Interest::Read)?;
-        Ok(Server { listener, base, next: 1, clients: BTreeMap::new(), turn: 0, turned_away: 0 })
+        let reserve = listener.as_fd().try_clone_to_owned().ok();
+        Ok(Server { listener, reserve, base, next: 1, clients: BTreeMap::new(), turn: 0, turned_away: 0 })
     }
 
     /// Whether this poll token is ours.
@@ -69,12 +72,21 @@ impl Server {
     }
 
     fn accept(&mut self, poller: &Poller) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return,
+                Err(_) => {
+                    self.turned_away += 1;
+                    if self.drop_idle() || self.turn_away() {
+                        continue;
+                    }
+                    return;
+                }
+            };
             if self.clients.len() >= limits::CONTROL_CLIENTS {
                 self.turned_away += 1;
-                // Who has been silent for longest gives way: idle connections must not lock an operator out.
-                let idle = self.clients.iter().min_by_key(|(_, client)| client.heard).map(|(token, _)| *token);
-                idle.and_then(|token| self.clients.remove(&token));
+                self.drop_idle();
             }
             let token = self.base + self.next;
             self.next += 1;
@@ -87,6 +99,22 @@ impl Server {
                 );
             }
         }
+    }
+}
+
+impl Server {
+    /// Who has been silent for longest gives way: idle connections must not lock an operator out.
+    fn drop_idle(&mut self) -> bool {
+        let idle = self.clients.iter().min_by_key(|(_, client)| client.heard).map(|(token, _)| *token);
+        idle.and_then(|token| self.clients.remove(&token)).is_some()
+    }
+
+    /// Closes the next connection at once, with the descriptor that is kept for that.
+    fn turn_away(&mut self) -> bool {
+        self.reserve = None;
+        let taken = self.listener.accept().is_ok();
+        self.reserve = self.listener.as_fd().try_clone_to_owned().ok();
+        taken
     }
 }
 

@@ -60,7 +60,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let source = config.logs.first().ok_or("no such log")?;
     let judge = Channel::new(own(0)?);
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
-    let boot = sys::identity::boot_time_secs().ok().map(Time::from_secs);
+    let boot = Some(since_boot());
     let (input, provenance, zone) = open(source)?;
     // Zone data is read now: the sandbox has no files.
     let clock = LogClock { utc_offset: utc_offset(zone), reference: now(), boot };
@@ -111,6 +111,11 @@ pub fn utc_offset(zone: Zone) -> Box<dyn Fn(i64) -> i32 + Send> {
         let found = civil.and_then(|civil| zone.to_ambiguous_timestamp(civil).compatible());
         found.map_or(0, |stamp| zone.to_offset(stamp).seconds())
     })
+}
+
+/// When the kernel's own stamps began to count: they stand still while the machine sleeps, and don't know when the clock is set.
+fn since_boot() -> Time {
+    now().before(monotonic().since(Time::EPOCH))
 }
 
 impl Log {
@@ -204,6 +209,7 @@ impl Log {
     fn read(&mut self) -> io::Result<Progress> {
         let (firewall, events, slot) = (&mut self.firewall, &mut self.events, self.slot);
         let at = now();
+        firewall.booted(since_boot());
         let mut take = |line: Line<'_>| {
             let at = line.at.map_or(at, Time::from_nanos);
             firewall.line(line.text, at, |sighting| events.extend(sighting.event(slot)));
@@ -333,6 +339,7 @@ impl Log {
             ("malformed records", source.malformed),
             ("truncations", source.truncations),
             ("rotations", source.rotations),
+            ("files replaced before they were opened", source.missed),
             ("events dropped, judge too slow", self.events_dropped),
         ];
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()

@@ -232,6 +232,8 @@ pub struct FollowedFile {
     /// The file that had the name before: its writer may go on with it for a while.
     previous: Option<(Inotify, Reader)>,
     buffer: Vec<u8>,
+    /// How often the file's own name has come to stand for something new since the slot was opened.
+    appeared: u64,
     /// What the readers counted that are gone, and everything else.
     counters: Counters,
 }
@@ -241,7 +243,15 @@ impl FollowedFile {
     pub fn new(slot: FileSlot, start: &Start) -> io::Result<Self> {
         let current = slot.file.map(|file| Reader::new(file, start)).transpose()?;
         let watch = Inotify::from(slot.watch);
-        Ok(FollowedFile { watch, names: slot.names, current, previous: None, buffer: vec![0; CHUNK_BYTES], counters: Counters::default() })
+        Ok(FollowedFile {
+            watch,
+            names: slot.names,
+            current,
+            previous: None,
+            appeared: 0,
+            buffer: vec![0; CHUNK_BYTES],
+            counters: Counters::default(),
+        })
     }
 
     /// How far it has been read: where another may go on one day. A file that has lost its name counts while no other has it.
@@ -255,6 +265,7 @@ impl FollowedFile {
         let next = slot.file.map(|file| Reader::new(file, &Start::Beginning)).transpose()?;
         let old_watch = std::mem::replace(&mut self.watch, Inotify::from(slot.watch));
         self.names = slot.names;
+        let appeared = std::mem::take(&mut self.appeared);
         let is = |reader: &Option<Reader>, other: &Reader| reader.as_ref().is_some_and(|reader| reader.identity == other.identity);
         match next {
             // The same file under its name still, or again: go on where we are.
@@ -267,6 +278,8 @@ impl FollowedFile {
                     None => next,
                 });
                 self.counters.rotations += 1;
+                // Those in between came and went before anybody opened them.
+                self.counters.missed += appeared.saturating_sub(1);
             }
             None => self.retire_current(old_watch, lines)?,
         }
@@ -302,6 +315,7 @@ impl FollowedFile {
             for event in events {
                 let appeared = event.mask.intersects(EventMask::CREATE | EventMask::MOVED_TO)
                     && event.name.is_some_and(|name: &OsStr| self.names.iter().any(|wanted| wanted == name));
+                self.appeared += u64::from(appeared);
                 let moved = EventMask::MOVE_SELF | EventMask::DELETE_SELF | EventMask::UNMOUNT | EventMask::Q_OVERFLOW;
                 changed |= appeared || event.mask.intersects(moved);
             }
@@ -581,6 +595,20 @@ mod tests {
         let lines = follow.lines();
         assert_eq!(lines.len(), 100_000);
         assert!(lines.iter().enumerate().all(|(n, line)| *line == format!("line {n}")));
+    }
+
+    #[test]
+    fn a_file_that_comes_and_goes_unseen_is_counted() {
+        let (_folder, path) = folder();
+        append(&path, "one\n");
+        let mut follow = Follow::new(&path, &Start::Beginning);
+        assert_eq!(follow.lines(), ["one"]);
+        for round in 1..4 {
+            fs::rename(&path, path.with_extension(round.to_string())).unwrap();
+            append(&path, &format!("round {round}\n"));
+        }
+        assert_eq!(follow.lines(), ["round 3"]);
+        assert_eq!((follow.source.counters().rotations, follow.source.counters().missed), (1, 2));
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Counters {
     pub truncations: u64,
     /// How often a file was replaced by another.
     pub rotations: u64,
+    /// Files that were replaced in their turn before they could be opened: what was in them is lost.
+    pub missed: u64,
 }
 
 /// A source of log lines.

@@ -9,5 +9,6 @@ mod exempt;
 mod logs;
 mod orders;
 mod reload;
+mod resources;
 mod restart;
 mod scan;

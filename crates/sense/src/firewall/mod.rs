@@ -171,6 +171,12 @@ impl FirewallLog {
         &self.counters
     }
 
+    /// Says when the kernel's own stamps (seconds since the boot) began to count: another time than before once the machine has slept or its
+    /// clock was set.
+    pub fn booted(&mut self, at: Time) {
+        self.stamps.booted(at);
+    }
+
     /// Reads one line, with or without its line end, and hands every packet in it to `sink`. `now` is the time of a line that has no stamp of
     /// its own: for a live log the present, for an old one the time it was last written to.
     pub fn line(&mut self, line: &[u8], now: Time, mut sink: impl FnMut(&Sighting<'_>)) -> LineKind {

@@ -66,6 +66,10 @@ impl Stamps {
     }
 
     /// The time of a stamp that counts from the kernel's start.
+    pub(super) fn booted(&mut self, at: Time) {
+        self.clock.boot = Some(at);
+    }
+
     pub(super) fn since_boot(&self, micros: u64, now: Time) -> Time {
         self.clock.boot.map_or(now, |boot| Time::from_nanos(boot.as_nanos().saturating_add(micros.saturating_mul(1_000))))
     }

@@ -4,6 +4,7 @@ use super::{Judge, Sensor};
 use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
+use court::court::Failing;
 use link::message::{Counter, Life, Message};
 use model::block::{Because, Block, Expiry, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
@@ -15,7 +16,7 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -246,8 +247,14 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             rolled_back: storm.rolled_back as u64,
         }),
         repaired: judge.repaired.as_ref().map(|(at, why)| RepairLine { at: Stamp(*at), why: why.clone() }),
+        troubles: court.failing.iter().map(trouble).collect(),
     };
     Reply::of(&report)
+}
+
+fn trouble(failing: &Failing) -> TroubleLine {
+    let what = "the ledger can't be written; blocks are set and remembered, and written down later".to_owned();
+    TroubleLine { what, since: Stamp(failing.since), why: failing.why.clone() }
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
@@ -313,6 +320,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("changes that failed", t.failed),
         ("messages not understood", judge.malformed),
         ("control connections turned away", judge.turned_away),
+        ("clock was set", t.clock_set),
+        ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),
     ]
     .into_iter()

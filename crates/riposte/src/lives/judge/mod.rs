@@ -2,15 +2,17 @@
 //! nothing that could change the firewall.
 
 mod answers;
+mod clocks;
 mod positions;
 
 use super::channel::{self, Channel};
 use super::{PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
+use clocks::{Clocks, Turn};
 use court::court::Court;
 use link::message::{Counter, Message, Process};
-use model::block::{Change, Expiry};
+use model::block::{BlockId, Change, Expiry};
 use model::event::{Event, Trust};
 use model::limits;
 use model::time::Time;
@@ -38,7 +40,7 @@ const TURN_FRAMES: usize = 32;
 const QUIET: Duration = Duration::from_secs(2);
 /// The first and the longest wait after the store has failed.
 const SETTLE_FIRST: Duration = Duration::from_secs(1);
-const SETTLE_LAST: Duration = Duration::from_secs(30);
+const SETTLE_LAST: Duration = Duration::from_secs(10);
 /// The kernel is asked what it has at most this often.
 const RESYNC_EVERY: Duration = Duration::from_secs(30);
 /// While work goes on, it is tidied at least this often.
@@ -84,6 +86,7 @@ struct Judge {
     positions: Positions,
     /// The warden's answer to `reload`, once it is there.
     reloaded: Option<(bool, Vec<String>)>,
+    clocks: Clocks,
 }
 
 /// Runs until the warden goes.
@@ -124,6 +127,7 @@ pub fn run(start: Start) -> Result<(), String> {
         turned_away: 0,
         positions,
         reloaded: None,
+        clocks: Clocks::read(),
     };
     judge.tell_allowed();
     judge.watch(server).map_err(|e| e.to_string())
@@ -149,7 +153,9 @@ fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
         Err(error) => error,
     };
     tracing::error!(path = %path.display(), %error, "the ledger can't be opened: blocks are kept in memory and in the kernel only");
-    let store = Store::open_in_memory().map_err(|e| e.to_string())?;
+    let mut store = Store::open_in_memory().map_err(|e| e.to_string())?;
+    // Numbers that the file can't have: both will be one ledger as soon as it can be written again.
+    store.begin_at(BlockId(now().as_nanos() / 1_000));
     Ok((store, Some(format!("in memory only: {error}"))))
 }
 
@@ -167,6 +173,7 @@ impl Judge {
         loop {
             self.send_changes()?;
             self.poller.wait(self.patience(), &mut ready)?;
+            self.look_at_the_clock();
             let mut waiting = Vec::new();
             for event in &ready {
                 if event.token == WARDEN {
@@ -198,6 +205,22 @@ impl Judge {
                 self.turned_away = server.turned_away;
             }
             self.tidy();
+        }
+    }
+
+    /// Before anything is decided by it: a clock that was set, or a machine that slept, must not end a block early or late.
+    fn look_at_the_clock(&mut self) {
+        match self.clocks.look(Clocks::read()) {
+            Turn::None => {}
+            Turn::Set { step, forward } => {
+                tracing::warn!(secs = step.as_secs(), forward, "the wall clock was set: every block keeps the time that it has left");
+                self.court.clock_set(step, forward, now());
+            }
+            Turn::Slept(span) => {
+                tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
+                self.court.want_resync();
+                self.resync_from = Time::EPOCH;
+            }
         }
     }
 

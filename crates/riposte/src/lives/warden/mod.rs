@@ -71,6 +71,7 @@ struct Warden {
     severed: u64,
     sever_dropped: u64,
     reopen_refused: u64,
+    reopen_failed: u64,
     exempt_refused: u64,
     malformed: u64,
     processes_changed: bool,
@@ -113,6 +114,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
         severed: 0,
         sever_dropped: 0,
         reopen_refused: 0,
+        reopen_failed: 0,
         exempt_refused: 0,
         malformed: 0,
         processes_changed: false,
@@ -499,7 +501,11 @@ impl Warden {
         match self.prepared.reopen(self.wards[index].slot) {
             Ok(messages) => messages.into_iter().for_each(|(message, fd)| self.send(index, &message, Some(fd))),
             Err(error) => {
-                tracing::warn!(log = self.wards[index].name, error, "the log can't be opened again");
+                // The sensor asks again every other second, for as long as it takes.
+                self.reopen_failed += 1;
+                if self.reopen_failed.is_power_of_two() {
+                    tracing::warn!(log = self.wards[index].name, error, times = self.reopen_failed, "the log can't be opened again");
+                }
                 self.send(index, &Message::Reopened { names: Vec::new(), file: false }, None);
             }
         }
@@ -510,6 +516,7 @@ impl Warden {
         let own = [
             ("connections of the blocked that were cut", self.severed),
             ("blocked whose connections were not cut, too many at once", self.sever_dropped),
+            ("logs that could not be opened again", self.reopen_failed),
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),

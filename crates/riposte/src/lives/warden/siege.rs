@@ -93,6 +93,7 @@ impl Siege {
             severed: 0,
             sever_dropped: 0,
             reopen_refused: 0,
+            reopen_failed: 0,
             exempt_refused: 0,
             malformed: 0,
             processes_changed: false,
