@@ -84,10 +84,7 @@ pub const ENCLOSED: &str = "--enclosed";
 /// If it can't be started.
 pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
     if !sys::identity::is_privileged() {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "this makes network namespaces: run it as root (with make)",
-        ));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this makes network namespaces: run it as root (with make)"));
     }
     let folder = std::env::temp_dir().join(format!("rp-bench-{}", std::process::id()));
     // The daemon's children without privilege must be able to reach their folder in it.

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let (mut kept, mut text) = (true, String::new());
     let result = chaos::run(&options, &folder, |group, verdicts| {
         kept &= verdicts.iter().all(|verdict| verdict.kept);
-        let section = format!("## {group} (seed {})\n\n```\n{}```\n", options.seed, verdict::table(verdicts));
+        let section = format!("## {} (seed {})\n\n{}\n\n```\n{}```\n\n", group.name, options.seed, group.about, verdict::table(verdicts));
         match json {
             true => verdicts.iter().for_each(|verdict| println!("{}", serde_json::to_string(verdict).unwrap_or_default())),
             false => print!("{section}"),
@@ -61,7 +61,12 @@ struct Asked {
 fn asked() -> Option<Asked> {
     let riposte = std::env::current_exe().ok()?.with_file_name("riposte");
     let seed = sys::clock::now() % 1_000_000;
-    let mut asked = Asked { options: Options { riposte, only: None, kills: 1_000, seed }, out: PathBuf::from("target/chaos"), json: false, enclosed: None };
+    let mut asked = Asked {
+        options: Options { riposte, only: None, kills: 1_000, seed },
+        out: PathBuf::from("target/chaos"),
+        json: false,
+        enclosed: None,
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {

@@ -69,7 +69,8 @@ pub fn run(context: &Context) -> io::Result<Vec<Verdict>> {
     // A riposte that is started once more finds everything as it is.
     yard.start()?;
     yard.await_work(LIMIT)?;
-    let agreed = yard.log().lines().rev().find_map(|line| line.split_once("ledger and firewall agree").map(|(_, rest)| rest.trim().to_owned()));
+    let agreed =
+        yard.log().lines().rev().find_map(|line| line.split_once("ledger and firewall agree").map(|(_, rest)| rest.trim().to_owned()));
     toll.left += yard.end()? as u64;
     Ok(verdicts(context, &yard, &mob, &toll, &found, secs, &agreed.unwrap_or_default()))
 }
@@ -122,7 +123,9 @@ fn recovered(yard: &mut Yard, victim: &str, before: &Pids) -> io::Result<Pids> {
 }
 
 fn note_descriptors(toll: &mut Toll, pids: &Pids) {
-    let Some(count) = pids.get("warden").and_then(|pid| crate::soak::sample::look(*pid).ok()).map(|found| found.descriptors) else { return };
+    let Some(count) = pids.get("warden").and_then(|pid| crate::soak::sample::look(*pid).ok()).map(|found| found.descriptors) else {
+        return;
+    };
     let (least, most) = toll.descriptors.unwrap_or((count, count));
     toll.descriptors = Some((least.min(count), most.max(count)));
 }
@@ -133,7 +136,12 @@ fn await_all(yard: &mut Yard, mob: &Mob) -> io::Result<()> {
     while !mob.is_out() {
         yard.tend()?;
         if monotonic() > until {
-            return Err(io::Error::other(format!("{} attackers are not blocked after {} s: {}", mob.loose(), LIMIT.as_secs(), yard.last_words())));
+            return Err(io::Error::other(format!(
+                "{} attackers are not blocked after {} s: {}",
+                mob.loose(),
+                LIMIT.as_secs(),
+                yard.last_words()
+            )));
         }
         sleep(Duration::from_millis(20));
     }
@@ -149,8 +157,12 @@ fn verdicts(context: &Context, yard: &Yard, mob: &Mob, toll: &Toll, found: &Audi
     let log = yard.log();
     let (least, most) = toll.descriptors.unwrap_or_default();
     let mut all = vec![
-        Verdict::new("kill -9 at random moments", context.kills.to_string(), kills.to_string(), kills == context.kills)
-            .noted(format!("{}; in {secs:.0} s; seed {}; the warden gave up by itself {} times", by_kind.join(", "), context.seed, yard.gave_up)),
+        Verdict::new("kill -9 at random moments", context.kills.to_string(), kills.to_string(), kills == context.kills).noted(format!(
+            "{}; in {secs:.0} s; seed {}; the warden gave up by itself {} times",
+            by_kind.join(", "),
+            context.seed,
+            yard.gave_up
+        )),
         Verdict::new("attackers blocked", attackers.to_string(), found.live.to_string(), found.live == attackers as u64),
         none("lost blocks", &found.lost),
         none("doubled blocks", &found.doubled),

@@ -111,7 +111,8 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
         came: (0..options.sources).map(|_| AtomicBool::new(false)).collect(),
         heard: Mutex::new(Heard::default()),
     };
-    let (weapon, mut watch) = (arena.weapon()?, sys::namespace::within(&arena.victim_file(), || sys::nft::watch::Watch::open(NEWS_BYTES))??);
+    let (weapon, mut watch) =
+        (arena.weapon()?, sys::namespace::within(&arena.victim_file(), || sys::nft::watch::Watch::open(NEWS_BYTES))??);
     let mut ledger = Ledger::default();
     let samples = std::thread::scope(|scope| -> io::Result<Vec<Sample>> {
         let writer = scope.spawn(|| load::write_log(&shared, &log, options.lines));

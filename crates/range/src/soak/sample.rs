@@ -94,7 +94,9 @@ impl Sample {
 
     /// What was lost, by figure, as far as it isn't 0.
     pub fn losses(&self) -> Vec<(String, u64)> {
-        let is_loss = |name: &str| LOSSES.iter().any(|word| name.contains(word)) && !name.contains("of the blocked") && !name.contains("from the blocked");
+        let is_loss = |name: &str| {
+            LOSSES.iter().any(|word| name.contains(word)) && !name.contains("of the blocked") && !name.contains("from the blocked")
+        };
         self.counters.iter().filter(|(name, value)| **value > 0 && is_loss(name)).map(|(name, value)| (name.clone(), *value)).collect()
     }
 }
@@ -170,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_slope_is_told_from_noise() {
-        let line: Vec<(f64, f64)> = (0..100).map(|n| (f64::from(n), 7.0 + 3.0 * f64::from(n) + if n % 2 == 0 { 5.0 } else { -5.0 })).collect();
+        let line: Vec<(f64, f64)> =
+            (0..100).map(|n| (f64::from(n), 7.0 + 3.0 * f64::from(n) + if n % 2 == 0 { 5.0 } else { -5.0 })).collect();
         assert!((slope(&line) - 3.0).abs() < 0.01);
         assert_eq!([slope(&[]), slope(&[(1.0, 1.0)]), slope(&[(1.0, 4.0), (1.0, 9.0)])], [0.0; 3]);
     }

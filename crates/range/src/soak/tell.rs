@@ -16,8 +16,11 @@ const PAGE_KIB: f64 = 4.0;
 
 /// A row as it goes on, on standard error.
 pub fn row(sample: &Sample, before: Option<&Sample>, decided: u64, checked: u64) {
-    let rss: Vec<String> =
-        sample.processes.iter().map(|(name, process)| format!("{name} {:.1}/{}", process.rss_kib as f64 / 1024.0, process.descriptors)).collect();
+    let rss: Vec<String> = sample
+        .processes
+        .iter()
+        .map(|(name, process)| format!("{name} {:.1}/{}", process.rss_kib as f64 / 1024.0, process.descriptors))
+        .collect();
     let secs = before.map_or(0.0, |before| sample.secs - before.secs);
     let rate = |name: &str| match before {
         Some(before) if secs > 0.0 => sample.count(name).saturating_sub(before.count(name)) as f64 / secs,
@@ -186,12 +189,17 @@ pub fn picture(options: &Options, samples: &[Sample]) -> String {
         Panel { title: "resident memory, MiB".into(), lines: lines(memory) },
         Panel { title: "open descriptors".into(), lines: lines(descriptors) },
         Panel { title: "load a second".into(), lines: vec![rate("log lines", "file: lines"), rate("NFLOG packets", "packets: packets")] },
-        Panel { title: "blocks that stand; ledger, MiB".into(), lines: vec![
-            value("blocks", |sample| sample.blocks as f64),
-            value("ledger and its log, MiB", |sample| sample.ledger_kib as f64 / 1024.0),
-        ] },
+        Panel {
+            title: "blocks that stand; ledger, MiB".into(),
+            lines: vec![
+                value("blocks", |sample| sample.blocks as f64),
+                value("ledger and its log, MiB", |sample| sample.ledger_kib as f64 / 1024.0),
+            ],
+        },
     ];
-    let title =
-        format!("riposte: {} lines/s, {} packets/s, {} sources, {} attacks/s", options.lines, options.packets, options.sources, options.attacks);
+    let title = format!(
+        "riposte: {} lines/s, {} packets/s, {} sources, {} attacks/s",
+        options.lines, options.packets, options.sources, options.attacks
+    );
     svg(&title, &panels)
 }

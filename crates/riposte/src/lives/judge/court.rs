@@ -338,7 +338,9 @@ impl Court {
         let mut latest: BTreeMap<Prefix, Option<store::memory::Strike>> = BTreeMap::new();
         for change in &self.strikes {
             match change {
-                StrikeChange::Set(s) => latest.insert(s.prefix, Some(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last })),
+                StrikeChange::Set(s) => {
+                    latest.insert(s.prefix, Some(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }))
+                }
                 StrikeChange::Clear(prefix) => latest.insert(*prefix, None),
             };
         }
