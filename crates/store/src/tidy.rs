@@ -51,8 +51,10 @@ const STEP_LOOKS: u64 = 2_000;
 const STEP_PAGES: u32 = 64;
 /// How often the ledger is walked for blocks that have ended.
 const WALK_EVERY: Duration = Duration::from_secs(15 * 60);
-/// Rows in the log from which a call writes them back to the file.
+/// Rows in the log from which a call writes them back to the file, if nothing else is to be done or in any case: or a store that always
+/// has something to tidy would let the log grow until a commit has to wait for the disk.
 const CHECKPOINT_ROWS: u64 = 1_000;
+const CHECKPOINT_ROWS_MOST: u64 = 5_000;
 
 /// Where the walk through the ledger stands.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,7 +93,7 @@ impl Store {
         if !done.more {
             done.more = self.shrink()?;
         }
-        if !done.more && self.tally.unsaved >= CHECKPOINT_ROWS {
+        if self.tally.unsaved >= if done.more { CHECKPOINT_ROWS_MOST } else { CHECKPOINT_ROWS } {
             schema::checkpoint(&self.connection)?;
             self.tally.unsaved = 0;
         }

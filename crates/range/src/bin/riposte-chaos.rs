@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let (mut kept, mut text) = (true, String::new());
     let result = chaos::run(&options, &folder, |group, verdicts| {
         kept &= verdicts.iter().all(|verdict| verdict.kept);
-        let section = format!("## {group} (seed {})\n\n```\n{}```\n", options.seed, verdict::table(verdicts));
+        let section = format!("## {} (seed {})\n\n{}\n\n```\n{}```\n\n", group.name, options.seed, group.about, verdict::table(verdicts));
         match json {
             true => verdicts.iter().for_each(|verdict| println!("{}", serde_json::to_string(verdict).unwrap_or_default())),
             false => print!("{section}"),

@@ -14,10 +14,13 @@ use sys::clock::monotonic;
 const HELD: Duration = Duration::from_secs(5);
 /// How long a process that should be there may take to appear.
 const APPEAR_NANOS: u64 = 5_000_000_000;
-/// Packets that come while nobody reads them.
-const FLOOD: u32 = 60_000;
-/// The first of the senders of that flood: none of them does more than knock once.
+/// Packets that come while nobody reads them: the packet sensor's socket holds some 80,000.
+const FLOOD: u32 = 200_000;
+/// The first of the senders of that flood and how many they are: none of them does more than knock twice at one port.
 const FLOOD_FIRST: u32 = 40_000;
+const FLOOD_SENDERS: u32 = 60_000;
+/// What the sensor needs to read what it has.
+const DRAINED: Duration = Duration::from_millis(500);
 /// Requests of a client that never reads an answer.
 const REQUESTS: usize = 20_000;
 /// What a log line is cut into.
@@ -142,8 +145,12 @@ impl Fault {
                 let pid = pid(yard, "packets")?;
                 signal("STOP", pid)?;
                 let weapon = yard.arena.weapon()?;
-                (0..FLOOD).for_each(|n| drop(weapon.send(&syn(attacker(FLOOD_FIRST + n), 1), VICTIM)));
+                let send = |n: u32| drop(weapon.send(&syn(attacker(FLOOD_FIRST + n % FLOOD_SENDERS), 1), VICTIM));
+                (0..FLOOD).for_each(send);
                 signal("CONT", pid)?;
+                // By the next that comes through it knows that some are missing.
+                sleep(DRAINED);
+                (0..10).for_each(send);
             }
         }
         Ok(Held::Nothing)

@@ -37,7 +37,7 @@ impl Options {
 
     /// Whether any group is wanted.
     pub fn is_known(&self) -> bool {
-        GROUPS.iter().any(|(name, _)| self.split().0.is_none_or(|word| name.contains(word)))
+        GROUPS.iter().any(|group| self.split().0.is_none_or(|word| group.name.contains(word)))
     }
 }
 
@@ -56,30 +56,49 @@ pub struct Context {
     pub tag: String,
 }
 
-type Group = fn(&Context) -> io::Result<Vec<Verdict>>;
+/// A group of trials.
+#[derive(Debug, Clone, Copy)]
+pub struct Group {
+    /// Its name.
+    pub name: &'static str,
+    /// What its tables show.
+    pub about: &'static str,
+    run: fn(&Context) -> io::Result<Vec<Verdict>>,
+}
 
 /// The groups, in order.
-pub const GROUPS: [(&str, Group); 2] = [("matrix", matrix::run), ("kill", kill::run)];
+pub const GROUPS: [Group; 2] = [
+    Group {
+        name: "matrix",
+        about: "Measured: blocks lost, blocks doubled, exempt addresses blocked; milliseconds from the fault's end until all was right.",
+        run: matrix::run,
+    },
+    Group {
+        name: "kill",
+        about: "Ten attackers come with each kill, and go on until they are blocked; recovery is until every process is at work again.",
+        run: kill::run,
+    },
+];
 
 /// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::enclose`] has started, with the folder that
 /// it was given. A group that fails is told on standard error, and the others go on.
 ///
 /// # Errors
 /// If nothing can be run at all, or a group failed: then at the end.
-pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&str, &[Verdict])) -> io::Result<()> {
+pub fn run(options: &Options, folder: &Path, mut tell: impl FnMut(&Group, &[Verdict])) -> io::Result<()> {
     bench::furnish()?;
     let bench = bench::Context::new(&options.riposte, folder)?;
     let (group, cell) = options.split();
     let context = Context { bench, kills: options.kills, seed: options.seed, cell: cell.map(str::to_owned), tag: "chaos".into() };
     progress(&format!("seed {}", options.seed));
-    let wanted = |name: &str| group.is_none_or(|word| name.contains(word));
+    let wanted = |candidate: &Group| group.is_none_or(|word| candidate.name.contains(word));
     let mut failed = Vec::new();
-    for (name, run) in GROUPS.into_iter().filter(|(name, _)| wanted(name)) {
-        match run(&context) {
-            Ok(verdicts) => tell(name, &verdicts),
+    for group in GROUPS.iter().filter(|group| wanted(group)) {
+        match (group.run)(&context) {
+            Ok(verdicts) => tell(group, &verdicts),
             Err(error) => {
-                progress(&format!("{name} FAILED: {error}"));
-                failed.push(name);
+                progress(&format!("{} FAILED: {error}", group.name));
+                failed.push(group.name);
             }
         }
     }

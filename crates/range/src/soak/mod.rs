@@ -38,6 +38,8 @@ const BLOCK_SECS: u64 = 60;
 const RETURN_SECS: u32 = 420;
 /// Attackers that are asked about one by one if nothing became of them.
 const ASKED: usize = 200;
+/// History entries that riposte may keep: few, so that it has to forget.
+const HISTORY_MAX: u64 = 50_000;
 /// News from the kernel that may wait.
 const NEWS_BYTES: usize = 256 << 20;
 
@@ -141,7 +143,7 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
 fn settings(options: &Options, log: &Path) -> String {
     let rate = options.packets * 4;
     format!(
-        "store.history_max = 50000\n[sense.nflog]\nrate = {rate}\nburst = {rate}\n[[sense.log]]\nkind = \"file\"\npath = \"{}\"\n\
+        "store.history_max = {HISTORY_MAX}\n[sense.nflog]\nrate = {rate}\nburst = {rate}\n[[sense.log]]\nkind = \"file\"\npath = \"{}\"\n\
          [policy]\nblock_for = [\"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\"]\n\
          blocks_per_minute = 1000000\n[policy.spoofable]\nblock_max = \"{BLOCK_SECS}s\"\nblocks_per_minute = 1000000\nblocks_standing = 1000000\n\
          [policy.storm]\noffenders = 65536\n[log]\nlevel = \"warn\"\n",

@@ -128,7 +128,7 @@ pub fn look(pid: u32) -> io::Result<Process> {
 /// All rows as CSV: one line a moment, four columns a process.
 pub fn csv(samples: &[Sample]) -> String {
     let names: Vec<&String> = samples.first().map(|first| first.processes.keys().collect()).unwrap_or_default();
-    let mut text = "seconds,load,blocks,ledger_kib,events,lines,packets,losses".to_owned();
+    let mut text = "seconds,load,blocks,ledger_kib,history,events,lines,packets,losses".to_owned();
     for name in &names {
         let name = name.replace(' ', "_");
         let _ = write!(text, ",{name}_rss_kib,{name}_pss_kib,{name}_descriptors,{name}_cpu_percent");
@@ -140,8 +140,12 @@ pub fn csv(samples: &[Sample]) -> String {
         let (events, lines, packets) = (sample.count("events"), sample.count("file: lines"), sample.count("packets: packets"));
         let _ = write!(
             text,
-            "{:.1},{:.2},{},{},{events},{lines},{packets},{losses}",
-            sample.secs, sample.load, sample.blocks, sample.ledger_kib
+            "{:.1},{:.2},{},{},{},{events},{lines},{packets},{losses}",
+            sample.secs,
+            sample.load,
+            sample.blocks,
+            sample.ledger_kib,
+            sample.count("history entries")
         );
         for name in &names {
             let now = sample.processes.get(*name).copied().unwrap_or_default();
@@ -190,6 +194,6 @@ mod tests {
         let sample = Sample { counters: counters.map(|(name, value)| (name.to_owned(), value)).into(), ..Sample::default() };
         assert_eq!(sample.losses(), [("file: events dropped, judge too slow".to_owned(), 2)]);
         let row = csv(&[sample]);
-        assert!(row.ends_with(",4,0,0,2\n"), "{row}");
+        assert!(row.ends_with(",0,4,0,0,2\n"), "{row}");
     }
 }

@@ -3,7 +3,7 @@
 use super::load::Shared;
 use super::plot::{Line, Panel, svg};
 use super::sample::{Sample, slope};
-use super::{Ledger, Options};
+use super::{HISTORY_MAX, Ledger, Options};
 use crate::verdict::Verdict;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -45,6 +45,17 @@ pub fn verdicts(options: &Options, shared: &Shared, samples: &[Sample], ledger: 
     if let Some(last) = samples.last() {
         let losses = last.losses();
         let list: Vec<String> = losses.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let entries = last.count("history entries");
+        let most = samples.iter().map(|sample| sample.ledger_kib).max().unwrap_or(0);
+        all.push(
+            Verdict::new(
+                "history entries",
+                format!("≤ {HISTORY_MAX} and 5 %"),
+                entries.to_string(),
+                entries as f64 <= HISTORY_MAX as f64 * 1.05,
+            )
+            .noted(format!("the ledger's files had {most} KiB at the most, {} at last", last.ledger_kib)),
+        );
         all.push(Verdict::none("riposte's own counters of losses", losses.iter().map(|(_, value)| value).sum()).noted(list.join("; ")));
     }
     all.extend(processes(samples));
@@ -174,7 +185,7 @@ pub fn picture(options: &Options, samples: &[Sample]) -> String {
         name: name.to_owned(),
         points: samples
             .windows(2)
-            .filter(|pair| pair[1].secs - pair[0].secs > 1.0)
+            .filter(|pair| pair[1].secs - pair[0].secs > 1.0 && pair[1].secs <= options.minutes * 60.0)
             .map(|pair| {
                 let count = pair[1].count(counter).saturating_sub(pair[0].count(counter));
                 (pair[1].secs / 60.0, count as f64 / (pair[1].secs - pair[0].secs))
@@ -189,13 +200,8 @@ pub fn picture(options: &Options, samples: &[Sample]) -> String {
         Panel { title: "resident memory, MiB".into(), lines: lines(memory) },
         Panel { title: "open descriptors".into(), lines: lines(descriptors) },
         Panel { title: "load a second".into(), lines: vec![rate("log lines", "file: lines"), rate("NFLOG packets", "packets: packets")] },
-        Panel {
-            title: "blocks that stand; ledger, MiB".into(),
-            lines: vec![
-                value("blocks", |sample| sample.blocks as f64),
-                value("ledger and its log, MiB", |sample| sample.ledger_kib as f64 / 1024.0),
-            ],
-        },
+        Panel { title: "blocks that stand".into(), lines: vec![value("blocks", |sample| sample.blocks as f64)] },
+        Panel { title: "ledger's files, MiB".into(), lines: vec![value("ledger and its log", |sample| sample.ledger_kib as f64 / 1024.0)] },
     ];
     let title = format!(
         "riposte: {} lines/s, {} packets/s, {} sources, {} attacks/s",

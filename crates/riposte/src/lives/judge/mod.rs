@@ -45,6 +45,8 @@ const SETTLE_LAST: Duration = Duration::from_secs(10);
 const RESYNC_EVERY: Duration = Duration::from_secs(30);
 /// While work goes on, it is tidied at least this often.
 const BUSY: Duration = Duration::from_secs(10);
+/// Between two steps of a tidying that is not done, work or no work: a store that gets fuller faster than it is tidied has no bound.
+const STEP: Duration = Duration::from_millis(50);
 
 struct Sensor {
     slot: u16,
@@ -77,6 +79,8 @@ struct Judge {
     pending: VecDeque<Change>,
     tidy_at: Option<Time>,
     tidied: Time,
+    /// The last tidying was not done: work doesn't put the next step off.
+    untidy: bool,
     settle_from: Time,
     settle_wait: Duration,
     resync_from: Time,
@@ -119,6 +123,7 @@ pub fn run(start: Start) -> Result<(), String> {
         pending: VecDeque::new(),
         tidy_at: Some(monotonic()),
         tidied: monotonic(),
+        untidy: false,
         settle_from: Time::EPOCH,
         settle_wait: SETTLE_FIRST,
         resync_from: Time::EPOCH,
@@ -250,7 +255,9 @@ impl Judge {
         self.positions.owed();
         if self.court.settle(now) {
             self.settle_wait = SETTLE_FIRST;
-            self.tidy_at = Some(at.after(QUIET));
+            if !self.untidy {
+                self.tidy_at = Some(at.after(QUIET));
+            }
         } else {
             self.settle_from = at.after(self.settle_wait);
             self.settle_wait = (self.settle_wait * 2).min(SETTLE_LAST);
@@ -273,7 +280,8 @@ impl Judge {
         let due = self.tidy_at.is_some_and(|due| due <= at || at.since(self.tidied) >= BUSY);
         if due {
             self.tidied = at;
-            self.tidy_at = self.court.tidy(now()).then_some(at);
+            self.untidy = self.court.tidy(now());
+            self.tidy_at = self.untidy.then(|| at.after(STEP));
         }
     }
 
