@@ -51,6 +51,9 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         }
         Command::Check(args) => commands::check::run(&args, out),
         Command::Status(args) => commands::ask::status(&args, out),
+        Command::Metrics(args) => commands::metrics::run(&args),
+        Command::Completions(args) => commands::pages::completions(&args, out),
+        Command::Man(args) => commands::pages::man(&args),
         Command::List(args) => commands::ask::list(&args, out),
         Command::Block(args) => commands::ask::block(&args, out),
         Command::Unblock(args) => commands::ask::unblock(&args, out),

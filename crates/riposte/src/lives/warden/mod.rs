@@ -65,7 +65,7 @@ pub fn run(config: Config) -> Result<(), String> {
     }
     let signals = Signals::block().map_err(|e| e.to_string())?;
     // The lock comes first: a second riposte must not touch the first one's table or NFLOG group.
-    let lock = prepare::lock()?;
+    let lock = prepare::lock(&config)?;
     let prepared = Prepared::new(&config, lock)?;
     let firewall = Firewall::open(&config, now())?;
     let mut warden = Warden {
