@@ -107,6 +107,8 @@ pub fn text(report: &StatusReport) -> String {
 
 /// Letters, digits and single underscores, as a metric's name may have.
 fn snake(text: &str) -> String {
+    // "source's" would end in a unit, seconds.
+    let text = text.replace('\'', "");
     let words: Vec<String> = text
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -5,6 +5,8 @@ mod daemon;
 mod errors;
 mod exempt;
 mod logs;
+mod metrics;
 mod orders;
+mod processes;
 mod restart;
 mod scan;
