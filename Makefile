@@ -7,7 +7,7 @@ BINARY := target/release/riposte
 
 MINUTES ?= 45
 
-.PHONY: help demo test bench chaos soak build setup check-style install uninstall clean
+.PHONY: help demo test bench chaos soak build setup check-style docs install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -39,19 +39,36 @@ soak: build      ## A steady load for MINUTES (45): memory, descriptors and deci
 	$(CARGO) build --release --locked -p range --bins
 	$(SUDO) target/release/riposte-soak --minutes $(MINUTES)
 
-install: build   ## Install the binary, the unit and an example configuration.
+docs:            ## Make docs/processes.md anew from a running daemon (root).
+	RIPOSTE_WRITE_DOCS=1 $(CARGO) test --locked -p riposte --test live processes_are_documented
+
+# What install puts there and uninstall takes away again, below $(DESTDIR); the manual pages are riposte-COMMAND.8 for each command.
+SHARE := $(PREFIX)/share
+UNITS := /etc/systemd/system/riposte.service /etc/systemd/system/riposte-metrics.service
+INSTALLED := $(PREFIX)/sbin/riposte $(UNITS) $(PREFIX)/lib/sysusers.d/riposte.conf $(SHARE)/bash-completion/completions/riposte \
+    $(SHARE)/zsh/site-functions/_riposte $(SHARE)/fish/vendor_completions.d/riposte.fish $(SHARE)/man/man8/riposte.8 $(SHARE)/man/man5/riposte.toml.5
+EXAMPLES := riposte.toml kmsg.conf
+
+install: build   ## Install the binary, the units, manual pages, completions and an example configuration.
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/riposte
-	install -D -m 0644 packaging/riposte.toml $(DESTDIR)$(PREFIX)/share/doc/riposte/riposte.toml
+	for file in $(EXAMPLES); do install -D -m 0644 packaging/$$file $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
 	[ -e $(DESTDIR)/etc/riposte/riposte.toml ] || install -D -m 0644 packaging/riposte.toml $(DESTDIR)/etc/riposte/riposte.toml
-	install -d $(DESTDIR)/etc/systemd/system
-	sed 's|@PREFIX@|$(PREFIX)|g' packaging/riposte.service > $(DESTDIR)/etc/systemd/system/riposte.service
-	[ -n "$(DESTDIR)" ] || id -u riposte >/dev/null 2>&1 || useradd --system --home-dir /var/lib/riposte --shell /usr/sbin/nologin riposte
+	install -D -m 0644 packaging/riposte.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/riposte.conf
+	for unit in $(UNITS); do install -d $(DESTDIR)$${unit%/*} && sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} > $(DESTDIR)$$unit && chmod 0644 $(DESTDIR)$$unit || exit 1; done
+	$(BINARY) man --out $(DESTDIR)$(SHARE)/man
+	install -d $(DESTDIR)$(SHARE)/bash-completion/completions $(DESTDIR)$(SHARE)/zsh/site-functions $(DESTDIR)$(SHARE)/fish/vendor_completions.d
+	$(BINARY) completions bash > $(DESTDIR)$(SHARE)/bash-completion/completions/riposte
+	$(BINARY) completions zsh > $(DESTDIR)$(SHARE)/zsh/site-functions/_riposte
+	$(BINARY) completions fish > $(DESTDIR)$(SHARE)/fish/vendor_completions.d/riposte.fish
+	[ -n "$(DESTDIR)" ] || systemd-sysusers packaging/riposte.sysusers 2>/dev/null || id -u riposte >/dev/null 2>&1 || \
+	    useradd --system --home-dir /var/lib/riposte --shell /usr/sbin/nologin --groups adm riposte
 	@echo "Installed. Next: sudo systemctl daemon-reload && sudo systemctl enable --now riposte && sudo riposte status"
 
-uninstall:       ## Remove what install put there; the configuration and the ledger stay.
-	[ -n "$(DESTDIR)" ] || systemctl disable --now riposte 2>/dev/null || true
-	rm -f $(DESTDIR)/etc/systemd/system/riposte.service $(DESTDIR)$(PREFIX)/sbin/riposte
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/riposte
+uninstall:       ## Remove what install put there; the configuration, the ledger and the user stay.
+	[ -n "$(DESTDIR)" ] || systemctl disable --now riposte-metrics riposte 2>/dev/null || true
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(DESTDIR)$(SHARE)/man/man8/riposte-*.8
+	for file in $(EXAMPLES); do rm -f $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
+	[ ! -d $(DESTDIR)$(SHARE)/doc/riposte ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SHARE)/doc/riposte
 
 clean:           ## Remove what was built.
 	$(CARGO) clean

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod history;
 mod json;
 pub mod list;
+pub mod metrics;
 pub mod replay;
 pub mod replay_csv;
 mod replay_text;

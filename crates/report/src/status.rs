@@ -94,6 +94,12 @@ pub struct ProcessLine {
     pub landlock: String,
     /// Its resident memory in kibibytes.
     pub rss_kb: u64,
+    /// How often it was started again.
+    #[serde(default)]
+    pub restarts: u32,
+    /// Its open descriptors; `None` if the asking side may not see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_fds: Option<u64>,
 }
 
 /// One sensor.

@@ -238,6 +238,8 @@ fn the_status_is_shown() {
         seccomp: "filter".to_owned(),
         landlock: "ABI 5".to_owned(),
         rss_kb: 5_222,
+        restarts: 0,
+        open_fds: None,
     };
     let report = StatusReport {
         version: "0.1.0".to_owned(),

@@ -22,8 +22,10 @@ pub enum Command {
     #[command(after_help = "Example: riposte check --config ./riposte.toml && echo fine")]
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
-    #[command(after_help = "Example: riposte status --json | jq .blocks")]
-    Status(Ask),
+    #[command(
+        after_help = "Examples: riposte status --json | jq .blocks\n          riposte status --prometheus > /var/lib/prometheus/node-exporter/riposte.prom\n          sudo riposte status --sandbox"
+    )]
+    Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
     #[command(after_help = "Example: sudo riposte reload && echo in force")]
     Reload(Ask),
@@ -50,6 +52,17 @@ pub enum Command {
         after_help = "Examples: riposte replay /var/log/kern.log\n          zcat /var/log/kern.log.2.gz | riposte replay --json -\n          riposte replay --what-if strict.toml /var/log/kern.log"
     )]
     Replay(Replay),
+    /// Serve the figures of the running daemon to Prometheus, as a process without any privilege.
+    #[command(
+        after_help = "Example: sudo -u riposte riposte metrics --listen 127.0.0.1:9577 &\n         curl http://127.0.0.1:9577/metrics"
+    )]
+    Metrics(Metrics),
+    /// Print the completions for a shell.
+    #[command(after_help = "Example: riposte completions bash | sudo tee /usr/share/bash-completion/completions/riposte >/dev/null")]
+    Completions(Completions),
+    /// Write the manual pages into a folder.
+    #[command(hide = true, after_help = "Example: riposte man --out /usr/local/share/man")]
+    Man(Man),
     /// Show riposte at work inside private network namespaces: real scanners, real firewall.
     #[command(after_help = "Example: sudo riposte demo")]
     Demo(Demo),
@@ -89,6 +102,52 @@ pub struct Ask {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+    /// Print Prometheus' text format, for the textfile collector of node_exporter.
+    #[arg(long, conflicts_with_all = ["json", "sandbox"])]
+    pub prometheus: bool,
+    /// Print what each process may still do, read back from the kernel (root): user, capabilities, every system call.
+    #[arg(long)]
+    pub sandbox: bool,
+}
+
+/// Arguments of `metrics`.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9577")]
+    pub listen: std::net::SocketAddr,
+    /// Listen on an address that is no loopback address, too: anybody who reaches it can read the figures.
+    #[arg(long)]
+    pub allow_remote: bool,
+    /// The configuration (for the place of the control socket).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The control socket, if it is elsewhere.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell.
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder; pages go into man8 and man5 in it.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Arguments of `block`.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod conntrack;
 pub mod diag;
 pub mod fd;
+pub mod filters;
 pub mod identity;
 pub mod inherit;
 pub mod namespace;

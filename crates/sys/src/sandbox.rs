@@ -88,15 +88,16 @@ impl Profile {
         }
     }
 
-    /// For the warden, which stays root by number: `write` are the folders that its children or it must write to (store, sockets),
+    /// For the warden, which stays who started it (root, or the unit's user with CAP_NET_ADMIN alone): `write` are the folders that its children or it must write to (store, sockets),
     /// `programs` the foreign programs it may start beside itself. It may read everywhere: a log or configuration file can be
     /// anywhere. `read_any` keeps the right to read files in spite of their permissions (log files of other owners).
     pub fn warden(write: &[PathBuf], programs: &[PathBuf], read_any: bool) -> Self {
-        // SETPCAP only lets it drop more: its bounding set holds nothing beyond these, and its children empty theirs with it.
-        let mut keep =
-            vec![Capability::CAP_NET_ADMIN, Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_SETPCAP, Capability::CAP_KILL];
-        if read_any {
-            keep.push(Capability::CAP_DAC_READ_SEARCH);
+        let mut keep = vec![Capability::CAP_NET_ADMIN];
+        // Started as somebody else (by the unit), its children are of the same user and there is nobody to become.
+        if crate::identity::own_uid() == 0 {
+            // SETPCAP only lets it drop more: its bounding set holds nothing beyond these, and its children empty theirs with it.
+            keep.extend([Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_SETPCAP, Capability::CAP_KILL]);
+            keep.extend(read_any.then_some(Capability::CAP_DAC_READ_SEARCH));
         }
         // A program needs its loader (ld.so) to be executable too; libraries are only read.
         let loaders = paths(&["/proc/self/exe", "/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]);
@@ -143,6 +144,15 @@ impl Profile {
 
 fn paths(names: &[&str]) -> Vec<PathBuf> {
     names.iter().map(PathBuf::from).collect()
+}
+
+/// A life's filters as the kernel gets them.
+#[cfg(test)]
+pub(crate) fn programs(life: Life) -> Result<Vec<Vec<libc::sock_filter>>, seccompiler::BackendError> {
+    let raw = |program: &seccompiler::BpfProgram| {
+        program.iter().map(|step| libc::sock_filter { code: step.code, jt: step.jt, jf: step.jf, k: step.k }).collect()
+    };
+    Ok(syscalls::filters(life)?.iter().map(raw).collect())
 }
 
 /// How much of what a profile asks for this kernel's Landlock holds.
@@ -277,11 +287,11 @@ fn capabilities(step: &'static str) -> impl FnOnce(CapsError) -> SandboxError {
     move |source| SandboxError::Capabilities { step, source }
 }
 
-/// Empties the bounding set but for what is kept. A process without any capability cannot do that; neither can it ever get one
-/// once no_new_privs is set.
+/// Empties the bounding set but for what is kept. A process that isn't root and lacks CAP_SETPCAP cannot do that; neither can it ever
+/// get another capability once no_new_privs is set.
 fn shrink_bounding(keep: &CapsHashSet) -> Result<(), SandboxError> {
     let permitted = caps::read(None, CapSet::Permitted).map_err(capabilities("read the permitted capabilities"))?;
-    if permitted.is_empty() {
+    if permitted.is_empty() || crate::identity::own_uid() != 0 && !permitted.contains(&Capability::CAP_SETPCAP) {
         return Ok(());
     }
     let bounding = caps::read(None, CapSet::Bounding).map_err(capabilities("read the bounding set"))?;
@@ -325,17 +335,32 @@ fn own_ids(call: libc::c_long) -> Result<[u32; 3], SandboxError> {
 }
 
 /// Leaves exactly `keep` permitted and effective, nothing ambient or inheritable, and looks whether the kernel agrees.
+///
+/// The unit's filter refuses capset, and who was started with exactly `keep` by it has nothing else to give up: there the inheritable
+/// set stays. It counts only for executing a file that has inheritable capabilities, and no_new_privs makes that give nothing.
 fn set_capabilities(keep: &CapsHashSet) -> Result<(), SandboxError> {
     let none = CapsHashSet::new();
+    let read = |set| caps::read(None, set).map_err(capabilities("read a capability set"));
     caps::clear(None, CapSet::Ambient).map_err(capabilities("clear the ambient set"))?;
-    caps::set(None, CapSet::Inheritable, &none).map_err(capabilities("clear the inheritable set"))?;
-    // Effective must never hold what permitted does not: first shrink the one to what stays, then the other.
-    caps::set(None, CapSet::Effective, &none).map_err(capabilities("clear the effective set"))?;
-    caps::set(None, CapSet::Permitted, keep).map_err(capabilities("shrink the permitted set"))?;
-    caps::set(None, CapSet::Effective, keep).map_err(capabilities("set the effective set"))?;
-    let wanted = [(CapSet::Permitted, keep), (CapSet::Effective, keep), (CapSet::Inheritable, &none), (CapSet::Ambient, &none)];
+    let held = read(CapSet::Permitted)? == *keep && read(CapSet::Effective)? == *keep;
+    let fenced = held && crate::identity::own_uid() != 0;
+    match caps::set(None, CapSet::Inheritable, &none) {
+        Ok(()) => {}
+        Err(_) if fenced => {}
+        Err(error) => return Err(capabilities("clear the inheritable set")(error)),
+    }
+    if !held {
+        // Effective must never hold what permitted does not: first shrink the one to what stays, then the other.
+        caps::set(None, CapSet::Effective, &none).map_err(capabilities("clear the effective set"))?;
+        caps::set(None, CapSet::Permitted, keep).map_err(capabilities("shrink the permitted set"))?;
+        caps::set(None, CapSet::Effective, keep).map_err(capabilities("set the effective set"))?;
+    }
+    let mut wanted = vec![(CapSet::Permitted, keep), (CapSet::Effective, keep), (CapSet::Ambient, &none)];
+    if !fenced {
+        wanted.push((CapSet::Inheritable, &none));
+    }
     for (set, expected) in wanted {
-        if caps::read(None, set).map_err(capabilities("read a capability set"))? != *expected {
+        if read(set)? != *expected {
             return Err(SandboxError::NotHeld("a capability set is not what was asked for"));
         }
     }

@@ -12,12 +12,21 @@ use report::list::BlockLine;
 use report::status::{ProcessLine, StatusReport};
 use serde::Serialize;
 use std::io::Write;
+use std::path::Path;
 use sys::identity::{ProcessReport, Seccomp};
 
 fn connect(ask: &Ask) -> Result<Client, Failure> {
-    let socket = match &ask.socket {
-        Some(socket) => socket.clone(),
-        None => config(ask.config.as_deref())?.control.socket,
+    reach(ask.socket.as_deref(), ask.config.as_deref())
+}
+
+/// Connects to the daemon at this socket, or at the one that the configuration names.
+///
+/// # Errors
+/// One line that says what to do.
+pub fn reach(socket: Option<&Path>, named: Option<&Path>) -> Result<Client, Failure> {
+    let socket = match socket {
+        Some(socket) => socket.to_owned(),
+        None => config(named)?.control.socket,
     };
     Client::connect(&socket).map_err(fail)
 }
@@ -44,13 +53,25 @@ fn seconds(text: &str) -> Result<u64, Failure> {
 ///
 /// # Errors
 /// One line that says why there is no answer.
-pub fn status(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
-    let mut report: StatusReport = connect(args)?.ask(&Request::Status).map_err(fail)?;
-    report.processes.iter_mut().for_each(look);
-    if args.json {
-        return json_line(out, &report);
+pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
+    let report = figures(&mut connect(&args.ask)?)?;
+    match (args.sandbox, args.ask.json) {
+        (true, true) => super::sandbox::read(&report)?.iter().try_for_each(|process| json_line(out, process)),
+        (true, false) => write!(out, "{}", super::sandbox::text(&super::sandbox::read(&report)?)).map_err(io),
+        (false, true) => json_line(out, &report),
+        (false, false) if args.prometheus => write!(out, "{}", report::metrics::text(&report)).map_err(io),
+        (false, false) => write!(out, "{}", report.text()).map_err(io),
     }
-    write!(out, "{}", report.text()).map_err(io)
+}
+
+/// The daemon's status, with what the kernel says of each process.
+///
+/// # Errors
+/// One line that says why there is no answer.
+pub fn figures(client: &mut Client) -> Result<StatusReport, Failure> {
+    let mut report: StatusReport = client.ask(&Request::Status).map_err(fail)?;
+    report.processes.iter_mut().for_each(look);
+    Ok(report)
 }
 
 /// What the kernel says of a process. The daemon's own word stands only for what the kernel does not tell (Landlock).
@@ -63,6 +84,7 @@ fn look(line: &mut ProcessLine) {
     line.capabilities = report.capabilities;
     line.no_new_privs = report.no_new_privs;
     line.rss_kb = report.resident_bytes / 1_024;
+    line.open_fds = std::fs::read_dir(format!("/proc/{}/fd", line.pid)).ok().map(|open| open.count() as u64);
     line.seccomp = match report.seccomp {
         Seccomp::Off => "off".into(),
         Seccomp::Strict => "strict".into(),

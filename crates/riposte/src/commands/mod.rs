@@ -2,7 +2,10 @@
 
 pub mod ask;
 pub mod check;
+pub mod metrics;
+pub mod pages;
 pub mod replay;
+pub mod sandbox;
 
 use crate::config::Config;
 use crate::config::problems::Diagnostic;

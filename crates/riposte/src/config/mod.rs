@@ -345,7 +345,12 @@ impl Config {
     /// The part that the court needs.
     pub fn court(&self) -> court::settings::Settings {
         let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
-        court::settings::Settings { scan: self.scan.clone(), policy: self.policy.clone(), retention, ledger: Some(self.store.path.join("riposte.db")) }
+        court::settings::Settings {
+            scan: self.scan.clone(),
+            policy: self.policy.clone(),
+            retention,
+            ledger: Some(self.store.path.join("riposte.db")),
+        }
     }
 
     /// The whole configuration as it is meant, every key with its value. Reads again as an equal one.

@@ -271,6 +271,8 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
         seccomp: String::new(),
         landlock: process.sandbox.clone(),
         rss_kb: 0,
+        restarts: process.restarts,
+        open_fds: None,
     };
     judge.processes.iter().map(line).collect()
 }

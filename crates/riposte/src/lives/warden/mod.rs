@@ -90,7 +90,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     }
     let signals = Signals::block().map_err(|e| e.to_string())?;
     // The lock comes first: a second riposte must not touch the first one's table or NFLOG group.
-    let lock = prepare::lock()?;
+    let lock = prepare::lock(&config)?;
     let prepared = Prepared::new(&config, lock, &mut stored)?;
     let notify = Notify::open();
     prepared.lasting(&config).for_each(|(name, fd)| notify.keep(&name, fd));

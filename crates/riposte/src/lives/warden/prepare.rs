@@ -35,15 +35,17 @@ const LOCK: &[u8] = b"riposte/inet riposte";
 ///
 /// # Errors
 /// If a riposte runs here.
-pub fn lock() -> Result<Option<UnixListener>, String> {
+pub fn lock(config: &Config) -> Result<Option<UnixListener>, String> {
     let fail = |e: std::io::Error| format!("lock: {e}");
+    // Under the unit riposte runs as this user from the start.
+    let service = sys::identity::lookup_user(&config.process.user).ok().flatten().map(|user| user.uid);
     let name = SocketAddr::from_abstract_name(LOCK).map_err(fail)?;
     match UnixListener::bind_addr(&name) {
         Ok(listener) => Ok(Some(listener)),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             let holder = UnixStream::connect_addr(&name).and_then(|stream| sys::fd::peer_credentials(stream.as_fd()));
             match holder {
-                Ok(peer) if peer.uid != 0 => {
+                Ok(peer) if peer.uid != 0 && Some(peer.uid) != service => {
                     tracing::warn!(uid = peer.uid, "a process without privilege holds riposte's lock: ignored");
                     Ok(None)
                 }
@@ -394,7 +396,11 @@ fn listen(config: &Config) -> Result<UnixListener, String> {
         Some(group) => {
             let gid = sys::identity::lookup_group(group).ok().flatten();
             let gid = gid.ok_or_else(|| format!("[control] group: there is no group '{group}' on this machine"))?;
-            std::os::unix::fs::chown(path, None, Some(gid)).map_err(|e| fail("group", e))?;
+            // Under the unit only its own group can be given, and that it has already.
+            if fs::metadata(path).map_err(|e| fail("group", e))?.gid() != gid {
+                let hint = format!("group (under the unit, set Group={group} in a drop-in)");
+                std::os::unix::fs::chown(path, None, Some(gid)).map_err(|e| fail(&hint, e))?;
+            }
             0o660
         }
     };
