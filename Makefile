@@ -5,7 +5,7 @@ DESTDIR ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BINARY := target/release/riposte
 
-.PHONY: help demo test bench build setup check-style install uninstall clean
+.PHONY: help demo test bench fuzz build setup check-style install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -28,6 +28,11 @@ bench: build     ## The figures in the README, measured against the peers in the
 	@scripts/setup --bench
 	$(CARGO) build --release --locked -p range --bins
 	$(SUDO) target/release/riposte-bench
+
+SECONDS ?= 60
+JOBS ?= 1
+fuzz: setup      ## Every parser against made-up input, SECONDS=60 each, JOBS=1 at a time.
+	@scripts/fuzz --seconds $(SECONDS) --jobs $(JOBS)
 
 install: build   ## Install the binary, the unit and an example configuration.
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/riposte

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("sys", &[]),
     ("wire", &["model"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("link", &["model"]),
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
     ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "sys", "range"]),
+    ("fuzzing", &["model", "wire", "sense", "report", "link", "sys", "riposte"]),
 ];
 
 fn root() -> PathBuf {
