@@ -7,7 +7,7 @@ BINARY := target/release/riposte
 
 MINUTES ?= 45
 
-.PHONY: help demo test bench chaos soak build setup check-style docs install uninstall clean
+.PHONY: help demo test bench chaos soak fuzz build setup check-style docs install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -38,6 +38,11 @@ chaos: build     ## Kill, stop and starve it at the worst moments: every fault a
 soak: build      ## A steady load for MINUTES (45): memory, descriptors and decisions must stay as they are; target/soak/soak.svg shows it.
 	$(CARGO) build --release --locked -p range --bins
 	$(SUDO) target/release/riposte-soak --minutes $(MINUTES)
+
+SECONDS ?= 60
+JOBS ?= 1
+fuzz: setup      ## Every parser against made-up input, SECONDS=60 each, JOBS=1 at a time.
+	@scripts/fuzz --seconds $(SECONDS) --jobs $(JOBS)
 
 docs:            ## Make docs/processes.md anew from a running daemon (root).
 	RIPOSTE_WRITE_DOCS=1 $(CARGO) test --locked -p riposte --test live processes_are_documented

@@ -89,7 +89,7 @@ fn asker(line: &str) {
     shown::<Vec<BlockLine>>(line, |lines| report::list::text(lines));
     shown::<Explanation>(line, Explanation::text);
     shown::<Vec<HistoryLine>>(line, |lines| report::history::text(lines));
-    shown::<Done>(line, |done| done.said.clone());
+    shown::<Done>(line, |done| report::escape::text(&done.said, 2_000));
     shown::<Vec<AllowedLine>>(line, |_| String::new());
 }
 

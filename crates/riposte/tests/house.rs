@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
     ("simulation", &["model", "detect", "policy", "store", "respond", "link", "court"]),
     ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "sys", "range"]),
-    ("fuzzing", &["model", "wire", "sense", "link", "ruleset", "sys", "riposte"]),
+    ("fuzzing", &["model", "wire", "sense", "report", "link", "ruleset", "sys", "riposte"]),
 ];
 
 fn root() -> PathBuf {

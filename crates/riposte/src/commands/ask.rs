@@ -4,8 +4,9 @@ use super::{Failure, config, fail};
 use crate::cli::{self, Ask};
 use crate::config::words::{Period, quoted};
 use crate::control::client::Client;
-use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Request};
+use crate::control::protocol::{AllowedLine, Done, ERROR_CHARS, PAGE, Reloaded, Request};
 use model::net::Prefix;
+use report::escape;
 use report::explain::Explanation;
 use report::history::HistoryLine;
 use report::list::BlockLine;
@@ -144,7 +145,7 @@ fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failu
         (Request::Allow { .. }, 2..) => format!("; {} blocks were lifted for it", done.changed),
         (_, _) => String::new(),
     };
-    writeln!(out, "{}{lifted}.", done.said).map_err(io)
+    writeln!(out, "{}{lifted}.", escape::text(&done.said, ERROR_CHARS)).map_err(io)
 }
 
 /// `riposte block`.
@@ -178,7 +179,8 @@ pub fn allow(args: &cli::Allow, out: &mut impl Write) -> Result<(), Failure> {
             return writeln!(out, "Nobody is allowed by hand.").map_err(io);
         }
         return list.iter().try_for_each(|line| {
-            writeln!(out, "{:40} {}", line.prefix, line.until.as_deref().unwrap_or("until it is removed")).map_err(io)
+            let [prefix, until] = [&line.prefix, line.until.as_deref().unwrap_or("until it is removed")].map(|word| escape::text(word, 60));
+            writeln!(out, "{prefix:40} {until}").map_err(io)
         });
     };
     let prefix = prefix(text)?;

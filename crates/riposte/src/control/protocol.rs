@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Bytes of the longest request.
 pub const REQUEST_BYTES: usize = 4_096;
+/// Characters of a refusal that are shown.
+pub const ERROR_CHARS: usize = 2_000;
 /// Blocks in one page of `list`.
 pub const PAGE: usize = 5_000;
 
@@ -152,7 +154,8 @@ impl Reply {
         let reply: Reply = serde_json::from_str(line).map_err(|e| format!("the answer can't be read: {e}"))?;
         match (reply.ok, reply.result, reply.error) {
             (true, Some(result), _) => serde_json::from_value(result).map_err(|e| format!("the answer can't be read: {e}")),
-            (_, _, why) => Err(why.unwrap_or_else(|| "refused without a reason".into())),
+            // The judge's own words; but it reads what attackers cause, so it is not trusted with the operator's terminal.
+            (_, _, why) => Err(report::escape::text(why.as_deref().unwrap_or("refused without a reason"), ERROR_CHARS)),
         }
     }
 }
@@ -201,6 +204,13 @@ mod tests {
         );
         assert!(ask(r#"{"command":"blok"}"#).unwrap_err().contains("unknown variant `blok`"));
         assert!(ask(r#"{"command":"list","aftr":"x"}"#).unwrap_err().contains("unknown field `aftr`"));
+    }
+
+    #[test]
+    fn a_refusal_brings_no_control_character_to_the_terminal() {
+        let said = Reply::read::<Done>(r#"{"ok":false,"error":"\u001b[2Jgone\u0007"}"#).unwrap_err();
+        assert_eq!(said, "\\u{1b}[2Jgone\\u{7}");
+        assert!(!Reply::read::<Done>(r#"{"ok":true,"result":{"\u001b":1}}"#).unwrap_err().chars().any(char::is_control));
     }
 
     #[test]

@@ -228,7 +228,8 @@ impl<'b> Received<'b> {
             // The shortest end of a dump has no number at all.
             None => (0, &[][..]),
         };
-        let errno = error.checked_neg().unwrap_or(libc::EPROTO);
+        // The kernel writes errors as negative numbers; anything else is none of its errors.
+        let errno = error.checked_neg().filter(|errno| *errno >= 0).unwrap_or(libc::EPROTO);
         let tail = match i32::from(self.kind) {
             libc::NLMSG_DONE => Some(rest),
             libc::NLMSG_ERROR if self.payload.len() < 4 => return Some(Ending { errno: libc::EPROTO, message: None }),
@@ -406,7 +407,9 @@ mod tests {
         message.finish().unwrap();
         let ending = messages(&bytes).next().unwrap().ending();
         assert_eq!(ending, Some(Ending { errno: libc::ENOENT, message: Some("no such set") }));
-        bytes[16..20].copy_from_slice(&i32::MIN.to_ne_bytes());
-        assert_eq!(messages(&bytes).next().unwrap().ending().unwrap().errno, libc::EPROTO);
+        for impossible in [i32::MIN, 1, i32::MAX] {
+            bytes[16..20].copy_from_slice(&impossible.to_ne_bytes());
+            assert_eq!(messages(&bytes).next().unwrap().ending().unwrap().errno, libc::EPROTO);
+        }
     }
 }
