@@ -190,7 +190,9 @@ fn act(yard: &mut Yard, mob: &Mob, fault: Fault, moment: Moment, random: &mut Ra
     let millis = |random: &mut Random, most: u32| Duration::from_millis(u64::from(random.below(most)));
     if moment == Moment::Restore {
         fill(yard)?;
-        wanted.blocked.extend((0..RESTORED).map(|n| attacker(RESTORED_FIRST + n)));
+        // A ledger that can't be opened for writing is not read either: what the kernel doesn't have then stays away until it can.
+        let restored = if fault == Fault::ReadOnly { 0 } else { RESTORED };
+        wanted.blocked.extend((0..restored).map(|n| attacker(RESTORED_FIRST + n)));
         mob.come(ALL);
     }
     yard.start()?;
