@@ -7,4 +7,5 @@ mod exempt;
 mod logs;
 mod orders;
 mod restart;
+mod rules;
 mod scan;
