@@ -1,13 +1,15 @@
 //! What a saved firewall ruleset does: three formats in, one model, and answers about packets that nobody has sent. Opens nothing,
 //! runs nothing, and changes nobody's firewall; what it doesn't understand is "maybe", never "no".
 //!
-//! [`read`] → [`Ruleset`] → [`ask::ask`] (one packet).
+//! [`read`] → [`Ruleset`] → [`ask::ask`] (one packet) or [`survey::survey`] (every kind of packet that the rules tell apart).
 
 pub mod ask;
 pub mod firewall;
 mod iptables;
 mod iptables_matches;
 mod iptables_targets;
+pub mod json;
+mod mentioned;
 mod names;
 mod nft_json;
 mod nft_lexer;
@@ -16,6 +18,7 @@ mod nft_text;
 mod nft_words;
 pub mod packet;
 pub mod rules;
+pub mod survey;
 
 pub use iptables::iptables_save;
 pub use nft_json::nft_json;

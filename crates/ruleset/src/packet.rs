@@ -195,6 +195,8 @@ impl Travelling {
             (Fact::Interface(name), Value::Name(pattern)) => fits(*name, pattern).into(),
             // Programs choose from the ports above 1023, but nobody must.
             (Fact::AnyPort, Value::Range(low, high)) if *low <= 1_024 && *high >= u16::MAX.into() => Truth::Yes,
+            // Nobody sends from port 0.
+            (Fact::AnyPort, Value::Range(_, 0)) => Truth::No,
             (Fact::Own([]), Value::Range(low, high)) => self.some_host(*low, *high),
             (Fact::Own(own), Value::Range(low, high)) => {
                 let inside = own.iter().filter(|address| low <= address && *address <= high).count();

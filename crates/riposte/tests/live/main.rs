@@ -13,4 +13,5 @@ mod processes;
 mod reload;
 mod resources;
 mod restart;
+mod rules;
 mod scan;
