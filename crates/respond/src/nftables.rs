@@ -156,6 +156,13 @@ impl Nftables {
         self
     }
 
+    /// Works without hearing of others: what they do is noticed by the next change only, and no news are written for us.
+    #[must_use]
+    pub fn without_alarm(mut self) -> Self {
+        self.alarm = None;
+        self
+    }
+
     /// Says once whether the table has been made anew since the last call.
     pub fn take_rebuilt(&mut self) -> Option<Rebuilt> {
         self.rebuilt.take()

@@ -6,5 +6,6 @@ mod errors;
 mod exempt;
 mod logs;
 mod orders;
+mod repair;
 mod restart;
 mod scan;
