@@ -192,13 +192,13 @@ fn what_operators_allow_reaches_the_kernel() {
     });
     until("the block is lifted", || (!in_kernel(host, "blocked4", BLOCKED)).then_some(()));
     until("a short allowance ends in the kernel, too", || (!is_in_set(host, "exempt4", "192.0.2.9")).then_some(()));
-    daemon.text(&["disallow", "192.0.2.128/25"]);
+    daemon.text(&["allow", "--remove", "192.0.2.128/25"]);
     until("it is off the kernel's list", || (!is_in_set(host, "exempt4", "192.0.2.128/25")).then_some(()));
     // The judge starts again and tells the warden once more; the table is deleted, and the allowances come back with it.
     signal("KILL", daemon.life("judge").expect("runs") as u32);
     host.run("nft", ["flush", "ruleset"]).unwrap();
     until("the allowance is back", || host.run("nft", ["get", "element", "inet", "riposte", "exempt4", &format!("{{ {BLOCKED} }}")]).ok());
-    until("the judge is back", || daemon.ask(&["allowed"]).status.success().then_some(()));
+    until("the judge is back", || daemon.ask(&["allow"]).status.success().then_some(()));
     let refusal = daemon.refusal(&["block", BLOCKED]);
     assert!(refusal.contains("exempt"), "{refusal}");
     assert!(set(host, "exempt6").contains("2001:db8:77::/48"));
