@@ -230,7 +230,8 @@ fn judge(report: &Report, [lost, free]: [u64; 2], come: u32, daemon: &Daemon) ->
         status["repaired"]["why"].as_str().unwrap_or("nobody")
     );
     Ok(vec![
-        Verdict::new("longest gap after a flush", format!("≤ {GAP_MILLIS} ms"), format!("{:.1} ms", at(1.0)), at(1.0) <= GAP_MILLIS).noted(note),
+        Verdict::new("longest gap after a flush", format!("≤ {GAP_MILLIS} ms"), format!("{:.1} ms", at(1.0)), at(1.0) <= GAP_MILLIS)
+            .noted(note),
         Verdict::none("flushes after which not all were blocked again", report.never),
         Verdict::none("flushes after which a foreign table was changed", report.foreign),
         Verdict::none("known sources free at the end", lost),
