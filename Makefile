@@ -22,6 +22,7 @@ demo: build      ## See riposte at work: real scanners, real firewall, in privat
 	$(SUDO) $(BINARY) demo
 
 test: build      ## Every test: units, fixtures, live ones in namespaces; formatting, lints, house rules.
+	@scripts/setup --test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CARGO) test --workspace --locked

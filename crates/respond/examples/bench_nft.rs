@@ -63,6 +63,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count: u32 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
     let count = count.min(limits::BLOCKS as u32 - 200_000);
     let mut nft = Nftables::open(&Skeleton { nflog_group: Some(5), ..Skeleton::default() }, now())?;
+    // "deaf": as if nobody listened.
+    let deaf = std::env::args().nth(2).is_some_and(|word| word == "deaf");
+    if deaf {
+        nft = nft.without_alarm();
+    }
     singles(&mut nft, "single adds, nearly empty set", 0);
     singles(&mut nft, "the same again, with new expiry", 0);
     bulk(&mut nft, 90_000, 100_000);
@@ -71,6 +76,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     bulk(&mut nft, count, 1_000_000);
     singles(&mut nft, "single adds, full set", 20_000);
     bulk(&mut nft, count, 1_000_000);
+    for _ in 0..3 {
+        timed("repair, all blocks again", count as usize + 110_000, || nft.repair(now()))?;
+        println!("{:?}", nft.take_rebuilt());
+    }
     let reopened = timed("open again", 1, || Nftables::open(&Skeleton::default(), now()))?;
     timed("remove the table", 1, || reopened.remove())?;
     Ok(())

@@ -108,6 +108,8 @@ pub struct Nftables {
     /// What somebody has done to the table since.
     intrusion: Option<Intrusion>,
     rebuilt: Option<Rebuilt>,
+    /// A table of our name stood at the start that was not as this version makes it.
+    replaced: bool,
     /// What the counters of tables that were deleted had counted, and what the table's had when last read.
     counted: [Counters; 2],
     /// The table was made just now, and only full batches came since: blocks are restored, and none of them is there yet.
@@ -137,10 +139,12 @@ impl Nftables {
             repaired: None,
             intrusion: None,
             rebuilt: None,
+            replaced: false,
             counted: [Counters::default(); 2],
             filling: false,
         };
         let found = find(&mut responder.table).map_err(|error| explain(error, &[]))?;
+        responder.replaced = found == Found::Other;
         // Before the table is laid, so that nothing that happens to it goes unheard.
         responder.listen();
         responder.lay(found, None).map_err(|(error, labels)| explain(error, &labels))?;
@@ -153,6 +157,18 @@ impl Nftables {
     #[must_use]
     pub fn as_before_linux_6_3(mut self) -> Self {
         self.can_destroy = false;
+        self
+    }
+
+    /// Whether a table `inet riposte` that is not as this version makes it was replaced at the start: another version's, or another program's.
+    pub fn has_replaced_another(&self) -> bool {
+        self.replaced
+    }
+
+    /// Works without hearing of others: what they do is noticed by the next change only, and no news are written for us.
+    #[must_use]
+    pub fn without_alarm(mut self) -> Self {
+        self.alarm = None;
         self
     }
 

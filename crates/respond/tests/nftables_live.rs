@@ -223,10 +223,12 @@ fn a_foreign_shape_is_replaced(_: &Peer) {
     run("nft", ["add table inet riposte; add set inet riposte blocked4 { type inet_service; }; add chain inet riposte prerouting"])
         .unwrap();
     let mut nft = open();
+    assert!(nft.has_replaced_another());
     assert_eq!(nft.apply(&[add(PEER, secs(600))], NOW), [Outcome::Added]);
     // A dormant table is woken up, and rules of others in our chains are gone.
     run("nft", ["add table inet riposte { flags dormant; }; insert rule inet riposte prerouting accept"]).unwrap();
     let mut nft = open();
+    assert!(!nft.has_replaced_another());
     assert_eq!(listed(&mut nft), blocks([(PEER, Some(600))]));
     let table = run("nft", ["list", "table", "inet", "riposte"]).unwrap();
     assert!(!table.contains("dormant") && !table.contains("accept\n"), "{table}");

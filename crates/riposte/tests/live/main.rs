@@ -11,6 +11,7 @@ mod metrics;
 mod orders;
 mod processes;
 mod reload;
+mod repair;
 mod resources;
 mod restart;
 mod rules;

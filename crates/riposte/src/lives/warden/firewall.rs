@@ -38,7 +38,14 @@ impl Firewall {
                     per_source_rate: nflog.per_source_rate,
                     per_source_burst: nflog.per_source_burst,
                 };
-                Nftables::open(&skeleton, now).map(|nftables| Firewall::Kernel(Box::new(nftables))).map_err(|e| e.to_string())
+                let nftables = Nftables::open(&skeleton, now).map_err(|e| e.to_string())?;
+                if nftables.has_replaced_another() {
+                    tracing::warn!("a table 'inet riposte' that is not as this version makes it was replaced: the name is riposte's own");
+                }
+                if nftables.alarm_fd().is_none() {
+                    tracing::warn!("the kernel does not tell of changes: what other tools do to riposte's table is noticed with the next block only");
+                }
+                Ok(Firewall::Kernel(Box::new(nftables)))
             }
         }
     }
