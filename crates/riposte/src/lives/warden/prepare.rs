@@ -2,21 +2,21 @@
 
 use super::slots;
 use super::ward::Ward;
-use crate::config::{Config, LogSource};
+use crate::config::{Config, LogSource, StartAt};
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::{CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
 use model::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
 use sys::nflog::{Nflog, NflogSettings};
@@ -63,6 +63,8 @@ pub struct Prepared {
     /// By slot: what is opened once and for all, while there is every privilege; a sensor that is started again goes on with it.
     inputs: BTreeMap<u16, OwnedFd>,
     feeders: Vec<(u16, Child)>,
+    /// Logs that a sensor has begun to read: one that is started again must not read the whole file a second time.
+    begun: BTreeSet<u16>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
     /// The warden's own sandbox, in words.
@@ -117,6 +119,7 @@ impl Prepared {
             logs: config.logs.clone(),
             inputs,
             feeders: Vec::new(),
+            begun: BTreeSet::new(),
             _lock: lock,
             sandbox: String::new(),
         })
@@ -152,7 +155,7 @@ impl Prepared {
     pub fn spawn(&mut self, life: Life, slot: u16, config: &Config) -> Result<(Child, Channel, Option<OwnedFd>), String> {
         let fail = |error: std::io::Error| error.to_string();
         let (ours, theirs) = seqpacket_pair().map_err(fail)?;
-        let text = sealed_text(config.canonical().as_bytes()).map_err(fail)?;
+        let text = sealed_text(self.config_for(life, slot, config).canonical().as_bytes()).map_err(fail)?;
         let (judge_end, sensor_end) = seqpacket_pair().map_err(fail)?;
         let mut own: Vec<OwnedFd> = Vec::new();
         let mut is_sensor = false;
@@ -181,6 +184,19 @@ impl Prepared {
         let zone = std::env::var_os("TZ");
         let child = spawn_life(life.word(), &[OsStr::new(&slot)], &fds, zone.as_deref()).map_err(fail)?;
         Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
+    }
+
+    /// The configuration as this child is to have it: lines that were evidence once are none a second time.
+    fn config_for(&mut self, life: Life, slot: u16, config: &Config) -> Config {
+        let mut config = config.clone();
+        let log = usize::from(slot).checked_sub(1).and_then(|n| config.logs.get_mut(n));
+        if life == Life::Log
+            && !self.begun.insert(slot)
+            && let Some(LogSource::File { from, .. }) = log
+        {
+            *from = StartAt::End;
+        }
+        config
     }
 
     fn open_log(&mut self, slot: u16, config: &Config) -> Result<Option<OwnedFd>, String> {
@@ -276,8 +292,11 @@ fn watch_host() -> Result<OwnedFd, String> {
     let inotify = Inotify::init().map_err(|e| e.to_string())?;
     let replaced = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE;
     // /etc as a folder: resolv.conf is replaced rather than written. Every event there costs one look, and there are few.
-    let folders = RESOLV_CONF.iter().filter_map(|file| Path::new(file).parent()).chain([Path::new(SESSIONS)]);
-    for folder in folders.filter(|folder| folder.is_dir()) {
+    let names = RESOLV_CONF.iter().filter_map(|file| Path::new(file).parent().map(Path::to_owned));
+    // It may be a link, and what it points to be replaced in its own folder.
+    let behind = RESOLV_CONF.iter().filter_map(|file| fs::canonicalize(file).ok()?.parent().map(Path::to_owned));
+    let folders: BTreeSet<PathBuf> = names.chain(behind).chain([PathBuf::from(SESSIONS)]).collect();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
         inotify.watches().add(folder, replaced).map_err(|e| format!("can't watch {}: {e}", folder.display()))?;
     }
     if Path::new(UTMP).is_file() {
