@@ -394,3 +394,53 @@ fn every_counter_stands_in_the_manual_and_nothing_else() {
     let surplus: Vec<&&str> = documented.iter().filter(|name| !counted.iter().any(|one| one == *name)).collect();
     assert!(missing.is_empty() && surplus.is_empty(), "not in the manual: {missing:#?}\nonly in the manual: {surplus:#?}");
 }
+
+/// Entries of the kernel in the journal's export format, later than all before them.
+fn entries(lines: &str, serial: &mut u64) -> String {
+    // A journal is followed for this boot alone.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "");
+    let boot = format!("_BOOT_ID={boot}\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n");
+    let now = jiff::Timestamp::now().as_microsecond();
+    let each = lines.lines().map(|line| {
+        *serial += 1;
+        let message = line.split_once("] ").expect("the kernel's stamp").1;
+        format!("__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={serial}\n{boot}MESSAGE={message}\n\n", now + *serial as i64)
+    });
+    each.collect()
+}
+
+#[test]
+fn a_journal_that_is_turned_over_and_vacuumed_is_read_on() {
+    let network = network("vacuum", 0);
+    let host = &network.victim;
+    let folder = folder();
+    let machine = fs::read_to_string("/etc/machine-id").unwrap().trim().to_owned();
+    let own = folder.path().join("journal");
+    fs::create_dir_all(own.join("journal").join(&machine)).unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let daemon = Daemon::start_in(folder, host, "[[sense.log]]\nkind = \"journal\"\n", &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let journal = daemon.path("journal/journal").join(&machine);
+    let mut serial = 0;
+    let mut write = |file: &str, n: u8| {
+        let (export, file) = (daemon.path("export"), journal.join(file));
+        fs::write(&export, entries(&scan_lines(&offender(n), VICTIM, 1_000..1_006), &mut serial)).unwrap();
+        run("/lib/systemd/systemd-journal-remote", ["-o".as_ref(), file.as_os_str(), export.as_os_str()]).unwrap();
+        run("chmod", ["644".as_ref(), file.as_os_str()]).unwrap();
+    };
+    // What was there when it began is past: whether it has begun shows in what is read.
+    until("the journal is followed", || {
+        write("system.journal", 1);
+        daemon.sensor_figure("journal", "lines").filter(|lines| *lines > 0)
+    });
+    write("system.journal", 100);
+    daemon.wait_until_blocked(&offender(100));
+    let archived = format!("system@0123456789abcdef0123456789abcdef-0000000000000001-{:016x}.journal", 0x0006_0000_0000_0000_u64);
+    fs::rename(journal.join("system.journal"), journal.join(&archived)).unwrap();
+    write("system.journal", 101);
+    daemon.wait_until_blocked(&offender(101));
+    run("journalctl", ["-D".as_ref(), journal.as_os_str(), "--vacuum-files=1".as_ref()]).unwrap();
+    assert!(!journal.join(&archived).exists(), "it was vacuumed");
+    write("system.journal", 102);
+    daemon.wait_until_blocked(&offender(102));
+    assert_eq!(daemon.sensor_figure("journal", "malformed records"), Some(0));
+}
