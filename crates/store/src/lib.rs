@@ -56,6 +56,8 @@ use std::path::{Path, PathBuf};
 /// Entries of the history that are kept whatever the retention says and even if nobody calls [`Store::tidy`]. At the
 /// bound the oldest give way.
 pub const ENTRIES_CEILING: u64 = 4_000_000;
+/// The longest file that is looked through after an unclean end: some 0.2 s.
+const CHECKED_BYTES: u64 = 64 << 20;
 /// Rows that one query answers with at most.
 pub const ANSWER_MAX: usize = 100_000;
 
@@ -118,8 +120,13 @@ impl Store {
     pub fn open(path: &Path) -> Result<Store, Error> {
         // SQLite would create it with the process' usual mode; its log inherits this one.
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?.metadata()?;
+        let log = std::fs::metadata(with_suffix(path, "-wal")).map_or(0, |log| log.len());
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let store = Store::prepare(Connection::open_with_flags(path, flags)?)?;
+        // Only an unclean end leaves a log: then the file is looked through, unless that would keep the host waiting.
+        if log > 0 && file.len() <= CHECKED_BYTES {
+            schema::check(&store.connection)?;
+        }
         Ok(Store { place: Some((path.to_owned(), (file.dev(), file.ino()))), ..store })
     }
 
@@ -142,11 +149,7 @@ impl Store {
     /// Renames a damaged store and its log to `NAME.corrupt-<seconds>`, so that a new one can be opened in its place.
     /// Returns the new name. Never overwrites an older one.
     pub fn set_aside(path: &Path, now: Time) -> Result<PathBuf, Error> {
-        let with = |base: &Path, suffix: &str| {
-            let mut name = base.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
+        let with = with_suffix;
         let base = with(path, &format!(".corrupt-{}", now.as_secs()));
         let mut aside = base.clone();
         let mut turn = 1;
@@ -204,6 +207,12 @@ impl Store {
             }
         }
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Takes `gone` off a total. Saturating: the file may be damaged, and a wrong total must not stop the judge.

@@ -155,6 +155,12 @@ fn migrate(connection: &mut Connection, found: usize) -> Result<(), Error> {
     Ok(transaction.commit()?)
 }
 
+/// Looks every page through.
+pub(crate) fn check(connection: &Connection) -> Result<(), Error> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(Error::Corrupt(found)) }
+}
+
 /// Counts what is in the tables. A million blocks take some 70 ms.
 pub(crate) fn count(connection: &Connection) -> Result<Tally, Error> {
     let mut counts = Counts::default();

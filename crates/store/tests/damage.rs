@@ -104,6 +104,22 @@ fn a_damaged_store_says_so_and_makes_room_for_a_new_one() {
 }
 
 #[test]
+fn after_an_unclean_end_the_whole_file_is_looked_through() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut bytes = written(&path);
+    // Deep in the rows, where opening alone never looks.
+    let at = bytes.len() - 4_096 + 8;
+    bytes[at..at + 64].fill(0xff);
+    fs::write(&path, &bytes).unwrap();
+    assert!(Store::open(&path).is_ok());
+    let _ = fs::remove_file(folder.path().join("riposte.db-wal"));
+    fs::write(&path, &bytes).unwrap();
+    fs::write(folder.path().join("riposte.db-wal"), b"a log that ends before its header does").unwrap();
+    assert!(matches!(Store::open(&path), Err(Error::Corrupt(_))));
+}
+
+#[test]
 fn a_store_is_for_its_owner_alone_and_needs_a_folder() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

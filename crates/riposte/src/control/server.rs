@@ -177,7 +177,38 @@ impl Client {
 mod tests {
     use super::*;
     use crate::control::protocol::REQUEST_BYTES;
+    use rusty_fork::rusty_fork_test;
     use std::io::BufRead;
+
+    rusty_fork_test! {
+        /// In a process of its own, whose limit is its own.
+        #[test]
+        fn without_a_descriptor_left_nobody_waits_for_ever() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("socket");
+            let poller = Poller::new().unwrap();
+            let mut server = Server::new(UnixListener::bind(&path).unwrap(), &poller, 1_000).unwrap();
+            let clients: Vec<UnixStream> = (0..10).map(|_| UnixStream::connect(&path).unwrap()).collect();
+            let mut ready = Vec::new();
+            poller.wait(None, &mut ready).unwrap();
+            // Room for two, and their poller's and the list's own descriptors are counted.
+            let used = std::fs::read_dir("/proc/self/fd").unwrap().count() - 1;
+            let own = std::process::id().to_string();
+            range::namespace::run("prlimit", ["--pid", &own, &format!("--nofile={}:", used + 2)]).unwrap();
+            server.ready(1_000, &poller, |_, _| unreachable!());
+            poller.wait(Some(std::time::Duration::ZERO), &mut ready).unwrap();
+            assert!(ready.iter().all(|event| event.token != 1_000), "nobody is left to be taken");
+            assert_eq!(server.clients.len(), 2);
+            server.clients.clear();
+            // No room at all and nobody to give way: the one who waits is turned away, not kept waiting with us awake.
+            let waiting = UnixStream::connect(&path).unwrap();
+            let _hog = server.listener.as_fd().try_clone_to_owned().unwrap();
+            server.ready(1_000, &poller, |_, _| unreachable!());
+            assert_eq!((server.clients.len(), server.turned_away), (0, 9));
+            assert_eq!((&waiting).read(&mut [0]).unwrap(), 0, "it is told at once");
+            drop(clients);
+        }
+    }
 
     #[test]
     fn several_requests_at_once_are_answered_in_order_and_a_flood_ends() {

@@ -1,5 +1,5 @@
-//! Resolves the names that must never be blocked (exempt names, time servers), once, and ends. The only life that speaks DNS;
-//! it holds nothing that could be misused.
+//! Resolves the names that must never be blocked (exempt names, time servers) and ends once it has all that the configuration names.
+//! The only life that speaks DNS; it holds nothing that could be misused.
 
 use super::{Start, enter, unprivileged_user};
 use crate::host::time_servers;
@@ -9,6 +9,7 @@ use model::limits;
 use model::net::{Prefix, canonical};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
+use std::time::Duration;
 use sys::sandbox::Profile;
 
 /// Bytes of a configuration file of a time daemon that are read.
@@ -27,6 +28,10 @@ const TIME_CONFIGURATIONS: [&str; 10] = [
     "/etc/systemd/timesyncd.conf.d",
 ];
 
+/// The first and the longest wait before names that were not resolved are asked for again.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LAST_WAIT: Duration = Duration::from_secs(600);
+
 /// Resolves everything and ends.
 ///
 /// # Errors
@@ -40,17 +45,34 @@ pub fn run(start: Start) -> Result<(), String> {
         let servers = texts.flat_map(|text| time_servers::parse(&text));
         wanted.extend(servers.map(|name| (name, ExemptReason::TimeServer)));
     }
-    let mut found = Vec::new();
-    for (name, reason) in wanted {
-        match resolve(&name) {
-            Ok(addrs) => found.extend(addrs.into_iter().map(|addr| Exemption { prefix: Prefix::host(addr), reason })),
-            Err(error) => tracing::warn!(name, %reason, %error, "name not resolved: it protects nobody"),
+    let (mut found, mut wait, mut is_first) = (Vec::new(), FIRST_WAIT, true);
+    loop {
+        let known = found.len();
+        wanted.retain(|(name, reason)| match resolve(name) {
+            Ok(addrs) => {
+                found.extend(addrs.into_iter().map(|addr| Exemption { prefix: Prefix::host(addr), reason: *reason }));
+                false
+            }
+            Err(error) => {
+                if is_first {
+                    tracing::warn!(name, %reason, %error, "name not resolved: it protects nobody");
+                }
+                // Who is named in the configuration is meant to be safe: at boot the network may come later than we do.
+                *reason == ExemptReason::Configured
+            }
+        });
+        found.sort_unstable();
+        found.dedup();
+        found.truncate(limits::DERIVED);
+        if is_first || found.len() > known {
+            warden.send(&Message::Derived(found.clone())).map_err(|e| e.to_string())?;
         }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(wait);
+        (is_first, wait) = (false, (wait * 2).min(LAST_WAIT));
     }
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(limits::DERIVED);
-    warden.send(&Message::Derived(found)).map_err(|e| e.to_string())
 }
 
 fn resolve(name: &str) -> std::io::Result<Vec<IpAddr>> {

@@ -104,3 +104,20 @@ fn allowing_lifts_the_block_and_protects_until_it_is_taken_back() {
     assert!(said.contains("1 block was lifted for it"), "{said}");
     assert_eq!(daemon.blocked(), [scanner]);
 }
+
+#[test]
+fn a_name_that_is_resolved_late_protects_from_then_on() {
+    let network = network("late", 0);
+    let folder = folder();
+    let hosts = folder.path().join("hosts");
+    fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+    let script = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    let config = format!("[policy]\nexempt = [\"late.invalid\"]\n{LOG}");
+    let daemon = Daemon::start_in(folder, &network.victim, &config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    until("it was asked for in vain", || daemon.log().contains("name not resolved").then_some(()));
+    let exempt = || text(&daemon.json_one(&["explain", "192.0.2.77"])["exempt"]);
+    assert_eq!(exempt(), "");
+    fs::write(&hosts, "127.0.0.1 localhost\n192.0.2.77 late.invalid\n").unwrap();
+    until("the name protects", || exempt().contains("configuration").then_some(()));
+    until("all is resolved", || daemon.life("lookup").is_none().then_some(()));
+}

@@ -151,12 +151,9 @@ fn a_ledger_that_is_deleted_is_made_again_and_without_its_folder_blocking_goes_o
 fn hundreds_of_control_clients_and_few_descriptors_keep_nobody_from_his_work() {
     let network = network("descriptors", 0);
     let host = &network.victim;
-    let daemon = Daemon::start(host, LOG);
+    let daemon = Daemon::start_in(folder(), host, LOG, &["prlimit", "--nofile=160:160"]);
     daemon.wait_until_followed("kern.log");
     let judge = daemon.life("judge").expect("it runs");
-    // It has room for two clients and the sensors' figures, and not for the sixteen that it may have.
-    let descriptors = fs::read_dir(format!("/proc/{judge}/fd")).unwrap().count();
-    run("prlimit", ["--pid", &judge.to_string(), &format!("--nofile={}", descriptors + 3)]).unwrap();
     let clients: Vec<UnixStream> = (0..300).map(|_| UnixStream::connect(daemon.path("sock")).unwrap()).collect();
     blocks(&daemon, host, 1..3);
     assert!(daemon.figure("control connections turned away") > 200);
@@ -345,9 +342,12 @@ fn an_interface_that_goes_and_comes_back_is_watched_as_before() {
     let network = network("interface", 2);
     let host = &network.victim;
     let daemon = Daemon::start(host, "[[sense.log]]\nkind = \"syslog\"\nlisten = \"127.0.0.1:5514\"\n");
-    network.attackers[0].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).unwrap();
-    daemon.wait_until_blocked(&attacker_address(0));
+    let scan = |n: usize| {
+        network.attackers[n].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).unwrap();
+        daemon.wait_until_blocked(&attacker_address(n));
+    };
     let is_own = |address: &str| text(&daemon.json_one(&["explain", address])["exempt"]).contains("own");
+    scan(0);
     assert!(is_own(VICTIM));
     network.gateway.run("ip", ["link", "del", "i0"]).unwrap();
     host.run("ip", ["link", "set", "lo", "down"]).unwrap();
@@ -360,11 +360,9 @@ fn an_interface_that_goes_and_comes_back_is_watched_as_before() {
     host.run("ip", ["route", "add", "default", "via", range::network::GATEWAY]).unwrap();
     until("it is our own again", || is_own(VICTIM).then_some(()));
     assert!(text(&daemon.json_one(&["explain", range::network::GATEWAY])["exempt"]).contains("gateway"));
-    until("the other is blocked", || {
-        // The gateway may still send to the old interface's address.
-        network.attackers[1].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).unwrap();
-        daemon.blocked().contains(&attacker_address(1)).then_some(())
-    });
+    // The gateway would send to the old interface for another while.
+    network.gateway.run("ip", ["neigh", "flush", "dev", "inside"]).unwrap();
+    scan(1);
     let script = "while IFS= read -r line; do printf '<4>%s' \"$line\" > /dev/udp/127.0.0.1/5514; done < \"$0\"";
     fs::write(daemon.path("datagrams"), scan_lines(&offender(9), VICTIM, 1_000..1_006)).unwrap();
     host.run("bash", ["-c", script, &daemon.path("datagrams").display().to_string()]).unwrap();
@@ -395,4 +393,54 @@ fn every_counter_stands_in_the_manual_and_nothing_else() {
     let missing: Vec<&String> = counted.iter().filter(|name| !documented.contains(&name.as_str())).collect();
     let surplus: Vec<&&str> = documented.iter().filter(|name| !counted.iter().any(|one| one == *name)).collect();
     assert!(missing.is_empty() && surplus.is_empty(), "not in the manual: {missing:#?}\nonly in the manual: {surplus:#?}");
+}
+
+/// Entries of the kernel in the journal's export format, later than all before them.
+fn entries(lines: &str, serial: &mut u64) -> String {
+    // A journal is followed for this boot alone.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "");
+    let boot = format!("_BOOT_ID={boot}\n_TRANSPORT=kernel\nSYSLOG_FACILITY=0\n");
+    let now = jiff::Timestamp::now().as_microsecond();
+    let each = lines.lines().map(|line| {
+        *serial += 1;
+        let message = line.split_once("] ").expect("the kernel's stamp").1;
+        format!("__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={serial}\n{boot}MESSAGE={message}\n\n", now + *serial as i64)
+    });
+    each.collect()
+}
+
+#[test]
+fn a_journal_that_is_turned_over_and_vacuumed_is_read_on() {
+    let network = network("vacuum", 0);
+    let host = &network.victim;
+    let folder = folder();
+    let machine = fs::read_to_string("/etc/machine-id").unwrap().trim().to_owned();
+    let own = folder.path().join("journal");
+    fs::create_dir_all(own.join("journal").join(&machine)).unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let daemon = Daemon::start_in(folder, host, "[[sense.log]]\nkind = \"journal\"\n", &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let journal = daemon.path("journal/journal").join(&machine);
+    let mut serial = 0;
+    let mut write = |file: &str, n: u8| {
+        let (export, file) = (daemon.path("export"), journal.join(file));
+        fs::write(&export, entries(&scan_lines(&offender(n), VICTIM, 1_000..1_006), &mut serial)).unwrap();
+        run("/lib/systemd/systemd-journal-remote", ["-o".as_ref(), file.as_os_str(), export.as_os_str()]).unwrap();
+        run("chmod", ["644".as_ref(), file.as_os_str()]).unwrap();
+    };
+    // What was there when it began is past: whether it has begun shows in what is read.
+    until("the journal is followed", || {
+        write("system.journal", 1);
+        daemon.sensor_figure("journal", "lines").filter(|lines| *lines > 0)
+    });
+    write("system.journal", 100);
+    daemon.wait_until_blocked(&offender(100));
+    let archived = format!("system@0123456789abcdef0123456789abcdef-0000000000000001-{:016x}.journal", 0x0006_0000_0000_0000_u64);
+    fs::rename(journal.join("system.journal"), journal.join(&archived)).unwrap();
+    write("system.journal", 101);
+    daemon.wait_until_blocked(&offender(101));
+    run("journalctl", ["-D".as_ref(), journal.as_os_str(), "--vacuum-files=1".as_ref()]).unwrap();
+    assert!(!journal.join(&archived).exists(), "it was vacuumed");
+    write("system.journal", 102);
+    daemon.wait_until_blocked(&offender(102));
+    assert_eq!(daemon.sensor_figure("journal", "malformed records"), Some(0));
 }

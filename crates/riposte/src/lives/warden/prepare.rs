@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
 use sys::nflog::{Nflog, NflogSettings};
@@ -413,8 +413,11 @@ fn watch_host() -> Result<OwnedFd, String> {
     let inotify = Inotify::init().map_err(|e| e.to_string())?;
     let replaced = WatchMask::CREATE | WatchMask::MOVED_TO | WatchMask::CLOSE_WRITE | WatchMask::DELETE;
     // /etc as a folder: resolv.conf is replaced rather than written. Every event there costs one look, and there are few.
-    let folders = RESOLV_CONF.iter().filter_map(|file| Path::new(file).parent()).chain([Path::new(SESSIONS)]);
-    for folder in folders.filter(|folder| folder.is_dir()) {
+    let names = RESOLV_CONF.iter().filter_map(|file| Path::new(file).parent().map(Path::to_owned));
+    // It may be a link, and what it points to be replaced in its own folder.
+    let behind = RESOLV_CONF.iter().filter_map(|file| fs::canonicalize(file).ok()?.parent().map(Path::to_owned));
+    let folders: BTreeSet<PathBuf> = names.chain(behind).chain([PathBuf::from(SESSIONS)]).collect();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
         inotify.watches().add(folder, replaced).map_err(|e| format!("can't watch {}: {e}", folder.display()))?;
     }
     if Path::new(UTMP).is_file() {
