@@ -109,11 +109,8 @@ pub fn text(report: &StatusReport) -> String {
 fn snake(text: &str) -> String {
     // "source's" would end in a unit, seconds.
     let text = text.replace('\'', "");
-    let words: Vec<String> = text
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_lowercase)
-        .collect();
+    let words: Vec<String> =
+        text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_ascii_lowercase).collect();
     words.join("_")
 }
 
@@ -159,7 +156,12 @@ mod tests {
                 state: "running".into(),
                 counters: vec![("lines".into(), 7), ("harmless: ping".into(), 3)],
             }],
-            counters: vec![("blocks made".into(), 5), ("sources tracked".into(), 4), ("refused: too many".into(), 6), ("blocks-made".into(), 1)],
+            counters: vec![
+                ("blocks made".into(), 5),
+                ("sources tracked".into(), 4),
+                ("refused: too many".into(), 6),
+                ("blocks-made".into(), 1),
+            ],
             blocks: BlockCounts { active: 3, spoofable: 2, proven: 1, operator: 0 },
             exemptions: vec![("192.0.2.1".into(), "own".into())],
             storm: None,

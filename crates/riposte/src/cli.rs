@@ -22,7 +22,9 @@ pub enum Command {
     #[command(after_help = "Example: riposte check --config ./riposte.toml && echo fine")]
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
-    #[command(after_help = "Examples: riposte status --json | jq .blocks\n          riposte status --prometheus > /var/lib/prometheus/node-exporter/riposte.prom\n          sudo riposte status --sandbox")]
+    #[command(
+        after_help = "Examples: riposte status --json | jq .blocks\n          riposte status --prometheus > /var/lib/prometheus/node-exporter/riposte.prom\n          sudo riposte status --sandbox"
+    )]
     Status(Status),
     /// List the blocks that stand.
     #[command(after_help = "Example: riposte list --json | jq -r .address")]
@@ -51,7 +53,9 @@ pub enum Command {
     #[command(after_help = "Examples: sudo riposte doctor\n          sudo riposte doctor --json | jq 'select(.state != \"ok\")'")]
     Doctor(Doctor),
     /// Serve the figures of the running daemon to Prometheus, as a process without any privilege.
-    #[command(after_help = "Example: sudo -u riposte riposte metrics --listen 127.0.0.1:9577 &\n         curl http://127.0.0.1:9577/metrics")]
+    #[command(
+        after_help = "Example: sudo -u riposte riposte metrics --listen 127.0.0.1:9577 &\n         curl http://127.0.0.1:9577/metrics"
+    )]
     Metrics(Metrics),
     /// Print the completions for a shell.
     #[command(after_help = "Example: riposte completions bash | sudo tee /usr/share/bash-completion/completions/riposte >/dev/null")]

@@ -67,7 +67,8 @@ fn the_unit_asks_for_one_capability_and_a_user() {
 
 fn the_unit_scores_at_most_one_and_a_half() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (name, text, most) in [("riposte", UNIT, 1.5), ("riposte-metrics", include_str!("../../../packaging/riposte-metrics.service"), 1.5)] {
+    for (name, text, most) in [("riposte", UNIT, 1.5), ("riposte-metrics", include_str!("../../../packaging/riposte-metrics.service"), 1.5)]
+    {
         let path = folder.path().join(format!("{name}.service"));
         fs::write(&path, text.replace("@PREFIX@/sbin/riposte", "/bin/true")).expect("writable");
         let output = Command::new("systemd-analyze").args(["security", "--offline=yes", "--no-pager"]).arg(&path).output();

@@ -43,8 +43,7 @@ pub fn own_uid() -> u32 {
 /// Whether this process may change the firewall and, if it is root, become somebody else: root must not stay what it is.
 pub fn is_privileged() -> bool {
     let has = |wanted| caps::has_cap(None, caps::CapSet::Effective, wanted).unwrap_or(false);
-    has(caps::Capability::CAP_NET_ADMIN)
-        && (own_uid() != 0 || has(caps::Capability::CAP_SETUID) && has(caps::Capability::CAP_SETGID))
+    has(caps::Capability::CAP_NET_ADMIN) && (own_uid() != 0 || has(caps::Capability::CAP_SETUID) && has(caps::Capability::CAP_SETGID))
 }
 
 /// Whether this process's user namespace knows the number at all; in `unshare -Ur` only one is mapped, and nobody else can be become.

@@ -23,7 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Why it can't serve.
 pub fn run(args: &cli::Metrics) -> Result<(), Failure> {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
-        return Err(fail(format!("{} is no loopback address: anybody who reaches it could read the figures (--allow-remote)", args.listen)));
+        return Err(fail(format!(
+            "{} is no loopback address: anybody who reaches it could read the figures (--allow-remote)",
+            args.listen
+        )));
     }
     if sys::identity::own_uid() == 0 {
         // The kernel tells the daemon who asks: a connection of root's may give orders, whoever has taken this process over.

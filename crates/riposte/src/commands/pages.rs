@@ -48,7 +48,11 @@ fn page(command: clap::Command, name: &str) -> std::io::Result<Vec<u8>> {
     let examples = command.get_after_help().map(|text| text.to_string()).unwrap_or_default();
     let is_root = name == "riposte";
     let command = command.after_help("").version(env!("CARGO_PKG_VERSION"));
-    let man = clap_mangen::Man::new(command).section("8").title(name.to_owned()).source(format!("riposte {}", env!("CARGO_PKG_VERSION"))).manual("riposte");
+    let man = clap_mangen::Man::new(command)
+        .section("8")
+        .title(name.to_owned())
+        .source(format!("riposte {}", env!("CARGO_PKG_VERSION")))
+        .manual("riposte");
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;

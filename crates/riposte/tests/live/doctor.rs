@@ -71,7 +71,9 @@ fn what_is_missing_is_named() {
 
     // A full disk, and nobody running.
     write("[[sense.log]]\nkind = \"file\"\npath = \"/nonexistent/kern.log\"\n");
-    let script = format!("mount -t tmpfs -o size=64k tmpfs {place}/store && {{ head -c 1M /dev/zero > {place}/store/full 2>/dev/null; exec \"$@\"; }}");
+    let script = format!(
+        "mount -t tmpfs -o size=64k tmpfs {place}/store && {{ head -c 1M /dev/zero > {place}/store/full 2>/dev/null; exec \"$@\"; }}"
+    );
     let output = doctor(&network.victim, &["unshare", "-m", "sh", "-c", &script, "sh"], &config, &[]);
     assert!(!output.status.success());
     let failed = found(&output, "fail");

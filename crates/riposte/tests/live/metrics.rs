@@ -72,7 +72,8 @@ fn figures_are_served_without_any_privilege() {
     for line in ["Uid:\t65534\t65534", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.contains(line), "{line}\n{status}");
     }
-    for (request, answer) in [("GET / HTTP/1.1\\r\\n\\r\\n", "404"), ("POST /metrics HTTP/1.1\\r\\n\\r\\n", "405"), ("\\r\\n\\r\\n", "400")] {
+    for (request, answer) in [("GET / HTTP/1.1\\r\\n\\r\\n", "404"), ("POST /metrics HTTP/1.1\\r\\n\\r\\n", "405"), ("\\r\\n\\r\\n", "400")]
+    {
         assert!(send(&network.victim, request).starts_with(&format!("HTTP/1.1 {answer}")), "{request}");
     }
     assert_eq!(send(&network.victim, &"x".repeat(9_000)), "", "a head without end gets no answer");

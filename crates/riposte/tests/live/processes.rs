@@ -77,7 +77,10 @@ fn traced(trace: &str, place: &str) -> BTreeMap<String, Traced> {
         }
         if call == "seccomp" && rest.contains("SECCOMP_SET_MODE_FILTER") {
             *filters.entry(pid).or_default() += 1;
-        } else if filters.get(pid).is_some_and(|set| *set >= 2) && !call.is_empty() && call.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        } else if filters.get(pid).is_some_and(|set| *set >= 2)
+            && !call.is_empty()
+            && call.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        {
             traced.used.insert(call.to_owned());
         }
     }

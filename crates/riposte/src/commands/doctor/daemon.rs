@@ -36,7 +36,8 @@ pub fn look(config: &Config, socket: Option<&Path>, findings: &mut Findings) {
 
 /// Who doesn't answer may be dead, stopped or busy.
 fn silent(error: &str, findings: &mut Findings) {
-    let stopped: Vec<(String, String)> = running().into_iter().filter(|(_, _, state)| state == "T").map(|(pid, name, _)| (pid, name)).collect();
+    let stopped: Vec<(String, String)> =
+        running().into_iter().filter(|(_, _, state)| state == "T").map(|(pid, name, _)| (pid, name)).collect();
     for (pid, name) in &stopped {
         findings.fail("daemon", format!("{name} (process {pid}) is stopped"), format!("sudo kill -CONT {pid}, or restart riposte"));
     }
@@ -89,7 +90,11 @@ fn processes(config: &Config, report: &StatusReport, findings: &mut Findings) {
         }
         match wrong.is_empty() {
             true => locked += 1,
-            false => findings.fail("sandbox", format!("{} (process {}): {}", process.life, process.pid, wrong.join(", ")), "restart riposte; report this"),
+            false => findings.fail(
+                "sandbox",
+                format!("{} (process {}): {}", process.life, process.pid, wrong.join(", ")),
+                "restart riposte; report this",
+            ),
         }
         if process.landlock.starts_with("partial") {
             findings.warn("sandbox", format!("{}: {}", process.life, process.landlock), "a newer kernel's Landlock holds more");
@@ -113,7 +118,11 @@ fn sensors(config: &Config, report: &StatusReport, findings: &mut Findings) {
     for sensor in &report.sensors {
         let figure = |name: &str| sensor.counters.iter().find(|(n, _)| n == name).map(|(_, value)| *value);
         if figure("lines") == Some(0) && report.uptime_secs > 3_600 {
-            findings.warn("sensors", format!("{}: not one line in {} hours", sensor.name, report.uptime_secs / 3_600), "is it the right log?");
+            findings.warn(
+                "sensors",
+                format!("{}: not one line in {} hours", sensor.name, report.uptime_secs / 3_600),
+                "is it the right log?",
+            );
         }
     }
 }
@@ -128,7 +137,11 @@ fn losses(report: &StatusReport, findings: &mut Findings) {
             continue;
         }
         if name == "ledger in memory only" {
-            findings.fail("ledger", "blocks are kept in memory and in the kernel only", "riposte's log says why: a full or read-only disk?");
+            findings.fail(
+                "ledger",
+                "blocks are kept in memory and in the kernel only",
+                "riposte's log says why: a full or read-only disk?",
+            );
         } else if LOSSES.iter().any(|word| name.contains(word)) {
             findings.warn("figures", format!("{before}{name}: {value}"), "something was lost; see docs/manual.md");
             told = true;
@@ -142,7 +155,11 @@ fn losses(report: &StatusReport, findings: &mut Findings) {
 /// riposte's table, as nft(8) sees it.
 fn table(config: &Config, findings: &mut Findings) {
     if config.respond == crate::config::Responder::Null || config.policy.dry_run {
-        return findings.warn("firewall", "nobody is blocked: this is a dry run", "set [policy] dry_run = false and [respond] kind = \"nftables\"");
+        return findings.warn(
+            "firewall",
+            "nobody is blocked: this is a dry run",
+            "set [policy] dry_run = false and [respond] kind = \"nftables\"",
+        );
     }
     match Command::new("nft").args(["list", "sets", "table", "inet", "riposte"]).output() {
         Err(_) => findings.warn("firewall", "there is no nft(8) to look with", "apt install nftables (riposte itself does without)"),

@@ -49,7 +49,11 @@ fn store(path: &Path, findings: &mut Findings) {
     }
     match free_kib(path) {
         Some(free) if free < FREE_KIB_NONE => {
-            return findings.fail("store", format!("no space is left in {}: {free} KiB", path.display()), "make room: blocks are kept in the kernel only");
+            return findings.fail(
+                "store",
+                format!("no space is left in {}: {free} KiB", path.display()),
+                "make room: blocks are kept in the kernel only",
+            );
         }
         Some(free) if free < FREE_KIB_LOW => {
             findings.warn("store", format!("{} MiB are left in {}", free >> 10, path.display()), "make room, or lower [store] history_max");
@@ -63,7 +67,11 @@ fn store(path: &Path, findings: &mut Findings) {
         Err(error) => {
             // What could be made but not filled must not stay.
             let _ = fs::remove_file(&trial);
-            findings.fail("store", format!("{} can't be written: {error}", path.display()), "riposte goes on without its ledger: mount it writable, make room");
+            findings.fail(
+                "store",
+                format!("{} can't be written: {error}", path.display()),
+                "riposte goes on without its ledger: mount it writable, make room",
+            );
         }
     }
 }
@@ -101,12 +109,18 @@ fn log(source: &LogSource, findings: &mut Findings) {
             let what = format!("log {}", path.display());
             let look = fs::File::open(path).and_then(|file| file.metadata());
             match look {
-                Err(error) => findings.fail(&what, error, "does your logging daemon write it? Is it readable for the groups of riposte's user?"),
+                Err(error) => {
+                    findings.fail(&what, error, "does your logging daemon write it? Is it readable for the groups of riposte's user?")
+                }
                 Ok(meta) if !meta.is_file() => findings.fail(&what, "is no file", "name the file itself"),
                 Ok(meta) => {
                     let age = meta.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
                     match age > SILENT {
-                        true => findings.warn(&what, format!("nothing was written for {} days", age.as_secs() / 86_400), "is it still the right file?"),
+                        true => findings.warn(
+                            &what,
+                            format!("nothing was written for {} days", age.as_secs() / 86_400),
+                            "is it still the right file?",
+                        ),
                         false => findings.ok(&what, format!("readable, {} bytes", meta.len())),
                     }
                 }

@@ -116,14 +116,21 @@ fn try_private(config: &Config, findings: &mut Findings) -> Result<(), Broken> {
     }
     let held = wait(|| kernel_blocks(&network.victim).ok().filter(|list| list.contains(&scanner)));
     if held.is_none() {
-        return Err(("kernel", "the block was decided, and is not in the kernel's set".into(), "kernel modules nf_tables, nft_set_hash? See 'riposte status'"));
+        return Err((
+            "kernel",
+            "the block was decided, and is not in the kernel's set".into(),
+            "kernel modules nf_tables, nft_set_hash? See 'riposte status'",
+        ));
     }
     if reaches(attacker, address) {
         return Err(("packets", "the blocked can still connect".into(), "nft list table inet riposte: report this"));
     }
     guard.ask(&["unblock", &scanner]).map_err(broken("unblock", "see riposte's log"))?;
-    wait(|| reaches(attacker, address).then_some(()))
-        .ok_or(("unblock", "whoever was unblocked can't connect yet".to_owned(), "nft list table inet riposte: report this"))?;
+    wait(|| reaches(attacker, address).then_some(())).ok_or((
+        "unblock",
+        "whoever was unblocked can't connect yet".to_owned(),
+        "nft list table inet riposte: report this",
+    ))?;
     findings.ok(WHAT, format!("{seen} packets of a probe seen → block decided → in the kernel → packets die → unblocked → they pass"));
     Ok(())
 }
@@ -132,11 +139,19 @@ fn try_private(config: &Config, findings: &mut Findings) -> Result<(), Broken> {
 fn undecided(config: &Config, guard: &Guard, scanner: &str, seen: u64, findings: &mut Findings) -> Result<(), Broken> {
     let level = config.policy.block_level.index();
     if config.scan.packets[level] > u64::from(probes(config)) || !config.policy.spoofable.may_block {
-        findings.warn(WHAT, format!("{seen} packets seen; this configuration does not block for that few or that evidence"), "as configured");
+        findings.warn(
+            WHAT,
+            format!("{seen} packets seen; this configuration does not block for that few or that evidence"),
+            "as configured",
+        );
         return Ok(());
     }
     let why = guard.explain(scanner).map(|explanation: Explanation| explanation.text()).unwrap_or_else(|error| error.to_string());
-    Err(("judge", format!("{seen} packets were seen and nobody was blocked. {}", why.lines().next().unwrap_or_default()), "is TEST-NET exempt?"))
+    Err((
+        "judge",
+        format!("{seen} packets were seen and nobody was blocked. {}", why.lines().next().unwrap_or_default()),
+        "is TEST-NET exempt?",
+    ))
 }
 
 fn file(namespace: &str) -> PathBuf {
@@ -157,7 +172,8 @@ fn probe(from: &Namespace, address: IpAddr, count: u16) {
 
 /// Whether the open port answers.
 fn reaches(from: &Namespace, address: IpAddr) -> bool {
-    let connected = sys::namespace::within(&file(from.name()), || TcpStream::connect_timeout(&SocketAddr::new(address, OPEN_PORT), TRY).is_ok());
+    let connected =
+        sys::namespace::within(&file(from.name()), || TcpStream::connect_timeout(&SocketAddr::new(address, OPEN_PORT), TRY).is_ok());
     connected.unwrap_or(false)
 }
 
@@ -222,7 +238,11 @@ fn knock(client: &mut Client, config: &Config, far: &Namespace) -> Result<String
         Some(_) => Ok(format!("the running riposte has blocked {FAR} at the other end of a cable, and unblocked it")),
         None => {
             let why = ask(client).map(|explanation| explanation.text()).unwrap_or_else(|error| error);
-            Err(("judge", format!("nobody was blocked. {}", why.lines().next().unwrap_or_default()), "does the private probe work? See 'whole way' above"))
+            Err((
+                "judge",
+                format!("nobody was blocked. {}", why.lines().next().unwrap_or_default()),
+                "does the private probe work? See 'whole way' above",
+            ))
         }
     }
 }
