@@ -52,6 +52,9 @@ pub enum Command {
         after_help = "Examples: riposte replay /var/log/kern.log\n          zcat /var/log/kern.log.2.gz | riposte replay --json -\n          riposte replay --what-if strict.toml /var/log/kern.log"
     )]
     Replay(Replay),
+    /// Test the whole way with a harmless probe from private network namespaces, and say what is broken and what to do.
+    #[command(after_help = "Examples: sudo riposte doctor\n          sudo riposte doctor --json | jq 'select(.state != \"ok\")'")]
+    Doctor(Doctor),
     /// Serve the figures of the running daemon to Prometheus, as a process without any privilege.
     #[command(
         after_help = "Example: sudo -u riposte riposte metrics --listen 127.0.0.1:9577 &\n         curl http://127.0.0.1:9577/metrics"
@@ -116,6 +119,17 @@ pub struct Status {
     /// Print what each process may still do, read back from the kernel (root): user, capabilities, every system call.
     #[arg(long)]
     pub sandbox: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Also probe the running daemon, through an interface (rp-doctor, 192.0.2.1) that is there for some seconds.
+    #[arg(long)]
+    pub live: bool,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 /// Arguments of `metrics`.

@@ -24,7 +24,7 @@ fn files(folder: &Path) -> BTreeSet<PathBuf> {
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).expect("readable").map(|entry| entry.expect("readable").path()) {
-            if entry.is_dir() { folders.push(entry) } else { drop(found.insert(entry.strip_prefix(folder).expect("inside").to_owned())) }
+            if entry.is_dir() { folders.push(entry) } else { found.extend([entry.strip_prefix(folder).expect("inside").to_owned()]) }
         }
     }
     found

@@ -76,7 +76,7 @@ pub fn figures(client: &mut Client) -> Result<StatusReport, Failure> {
 }
 
 /// What the kernel says of a process. The daemon's own word stands only for what the kernel does not tell (Landlock).
-fn look(line: &mut ProcessLine) {
+pub fn look(line: &mut ProcessLine) {
     let Ok(report) = ProcessReport::read(line.pid) else {
         line.landlock = format!("{} (process not visible from here)", line.landlock);
         return;

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod check;
+pub mod doctor;
 pub mod metrics;
 pub mod pages;
 pub mod replay;

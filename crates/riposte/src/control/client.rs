@@ -31,6 +31,14 @@ impl Client {
         Ok(Client { stream: BufReader::new(stream) })
     }
 
+    /// Waits no longer than this for an answer.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn wait_at_most(&mut self, limit: Duration) -> Result<(), String> {
+        self.stream.get_ref().set_read_timeout(Some(limit)).map_err(|e| e.to_string())
+    }
+
     /// Asks and waits for the answer.
     ///
     /// # Errors

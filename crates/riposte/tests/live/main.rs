@@ -4,6 +4,7 @@
 mod ancestors;
 mod chaos;
 mod daemon;
+mod doctor;
 mod errors;
 mod exempt;
 mod logs;
