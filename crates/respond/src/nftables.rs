@@ -21,6 +21,7 @@ use sys::nft::transaction::ElementStep;
 use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
 use book::Book;
+use repair::Blocks;
 pub use repair::Rebuilt;
 pub use sever::Severed;
 use sever::Severing;
@@ -147,7 +148,7 @@ impl Nftables {
         responder.replaced = found == Found::Other;
         // Before the table is laid, so that nothing that happens to it goes unheard.
         responder.listen();
-        responder.lay(found, None).map_err(|(error, labels)| explain(error, &labels))?;
+        responder.lay(found, &[]).map_err(|(error, labels)| explain(error, &labels))?;
         responder.can_destroy = responder.table.can_destroy(BLOCK_SETS[0].name).map_err(OpenError::Failed)?;
         responder.adopt_nets(now).map_err(OpenError::Failed)?;
         Ok(responder)
@@ -266,9 +267,9 @@ impl Nftables {
     }
 
     /// Sets the table up or brings it up to date, with exemptions and open ports as far as they are known, in one transaction.
-    /// A table that is made anew also has the blocks of this time, if one is given.
+    /// A table that is made anew also has these blocks.
     /// An error comes with what each step was about.
-    fn lay(&mut self, found: Found, blocks: Option<Time>) -> Result<(), (NftError, Vec<String>)> {
+    fn lay(&mut self, found: Found, blocks: &[Blocks]) -> Result<(), (NftError, Vec<String>)> {
         let mut transaction = self.table.transaction();
         let mut labels = self.skeleton.lay(found, &mut transaction);
         let anew = !matches!(found, Found::Ours { .. });
@@ -279,13 +280,13 @@ impl Nftables {
             for (set, ports) in [OPEN_TCP, OPEN_UDP].into_iter().zip(self.open_ports.iter().flatten()) {
                 transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
             }
-            if let Some(now) = blocks {
-                self.put_blocks(&mut transaction, now);
+            for (set, elements) in blocks {
+                transaction.elements(ElementStep::Add, set, elements.iter().copied());
             }
             labels.resize(transaction.steps(), "elements".to_owned());
         }
         self.table.commit(transaction).map_err(|error| (error, labels))?;
-        self.filling = anew && (blocks.is_none() || self.book.len() == 0);
+        self.filling = anew && blocks.is_empty() && self.book.len() == 0;
         self.exempt_stands |= anew && self.exempt.is_some();
         Ok(())
     }

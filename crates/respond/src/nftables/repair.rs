@@ -6,16 +6,21 @@ use super::{Counters, Nftables, interval_elements};
 use crate::ranges::Family;
 use crate::skeleton::{BLOCK_SETS, BlockSet, Found, TABLE};
 use model::block::{Installed, Scope};
+use model::limits;
 use model::time::Time;
 use std::os::fd::{AsFd, BorrowedFd};
 use sys::nft::alarm::{Alarm, Intrusion};
-use sys::nft::transaction::{ElementStep, Transaction};
+use sys::nft::transaction::ElementStep;
 use sys::nft::{Element, NftError};
 
 /// Somebody may delete the table while it is being made: how often it is tried.
 const TRIES: usize = 4;
-/// Elements in one transaction, if the kernel had not the memory to take them all in one.
-const PART: usize = 10_000;
+/// Elements of hash sets that come back with the table itself, in the same transaction. A hash table of the kernel's grows beside the
+/// transaction, so a longer one is slower than many short ones: with 400,000, on a busy machine, by seconds.
+const IN_ONE: usize = 50_000;
+
+/// Elements of a set.
+pub(super) type Blocks = (&'static str, Vec<Element>);
 
 /// The table has been made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,23 +74,22 @@ impl Nftables {
             self.counted[1] = self.read_counters()?;
         }
         self.nets.iter_mut().for_each(|nets| nets.expire(now));
-        let mut complete = self.known;
-        let in_one = match self.lay_again(Some(now)) {
-            Ok(()) => true,
-            // Too much for one transaction: first what protects the exempt, then the blocks in parts.
-            Err(_) => {
-                self.lay_again(None)?;
-                complete &= self.refill_in_parts(now);
-                false
-            }
-        };
+        let mut first: Vec<Blocks> = BLOCK_SETS.iter().map(|set| (set.name, self.elements_of(set, now))).collect();
+        let mut rest = beyond(&mut first, IN_ONE);
+        if self.lay_again(&first).is_err() {
+            // Too much at once even so: first what protects the exempt, then all blocks.
+            self.lay_again(&[])?;
+            rest.extend(first);
+        }
+        let in_one = rest.is_empty();
+        let complete = self.bring_back(&rest) && self.known;
         self.counted = [self.counted[0].plus(&self.counted[1]), Counters::default()];
         self.nets.iter_mut().for_each(|nets| nets.installed(nets.target()));
         self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, in_one, blocks: self.book.len() });
         Ok(())
     }
 
-    fn lay_again(&mut self, blocks: Option<Time>) -> Result<(), NftError> {
+    fn lay_again(&mut self, blocks: &[Blocks]) -> Result<(), NftError> {
         for _ in 1..TRIES {
             match self.lay_whatever_is_there(blocks) {
                 Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::EEXIST)) => {}
@@ -95,24 +99,18 @@ impl Nftables {
         self.lay_whatever_is_there(blocks)
     }
 
-    fn lay_whatever_is_there(&mut self, blocks: Option<Time>) -> Result<(), NftError> {
+    fn lay_whatever_is_there(&mut self, blocks: &[Blocks]) -> Result<(), NftError> {
         let found = if self.table.exists()? { Found::Other } else { Found::Nothing };
         self.lay(found, blocks).map_err(|(error, _)| error)
     }
 
-    /// Adds the blocks that there should be to a table that has none.
-    pub(super) fn put_blocks(&self, transaction: &mut Transaction, now: Time) {
-        for set in BLOCK_SETS {
-            transaction.elements(ElementStep::Add, set.name, self.elements_of(&set, now));
-        }
-    }
-
-    fn refill_in_parts(&mut self, now: Time) -> bool {
+    /// Adds blocks to a table that has not got them; false if the kernel refused any.
+    fn bring_back(&mut self, blocks: &[Blocks]) -> bool {
         let mut done = true;
-        for set in BLOCK_SETS {
-            for part in self.elements_of(&set, now).chunks(PART) {
+        for (set, elements) in blocks {
+            for part in elements.chunks(limits::BATCH_CHANGES) {
                 let mut transaction = self.table.transaction();
-                transaction.elements(ElementStep::Add, set.name, part.iter().copied());
+                transaction.elements(ElementStep::Add, set, part.iter().copied());
                 done &= self.table.commit(transaction).is_ok();
             }
         }
@@ -135,5 +133,40 @@ impl Nftables {
         for Installed { scope: Scope::Source(prefix), expiry } in installed {
             self.known &= self.book.set(prefix, *expiry, now);
         }
+    }
+}
+
+/// Takes out what is beyond so many elements. Interval sets are bounded, and stay whole.
+fn beyond(blocks: &mut [Blocks], most: usize) -> Vec<Blocks> {
+    let mut room = most;
+    let mut rest = Vec::new();
+    for (name, elements) in blocks.iter_mut().filter(|(name, _)| BLOCK_SETS.iter().any(|set| set.name == *name && set.bits.is_some())) {
+        let more = elements.split_off(elements.len().min(room));
+        room -= elements.len();
+        if !more.is_empty() {
+            rest.push((*name, more));
+        }
+    }
+    rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use sys::nft::Key;
+
+    #[test]
+    fn what_is_beyond_one_transaction_comes_after_it() {
+        let many = |count: u32| -> Vec<Element> {
+            let key = |n| Key::from(IpAddr::V4(Ipv4Addr::from(n)));
+            (0..count).map(|n| Element { key: key(n), ends_interval: false, timeout_millis: None }).collect()
+        };
+        let mut blocks = vec![("blocked4", many(7)), ("blocked4_nets", many(9)), ("blocked6", many(5)), ("blocked6_64", many(2))];
+        let rest = beyond(&mut blocks, 10);
+        let counts = |list: &[Blocks]| list.iter().map(|(name, elements)| (*name, elements.len())).collect::<Vec<_>>();
+        assert_eq!(counts(&blocks), [("blocked4", 7), ("blocked4_nets", 9), ("blocked6", 3), ("blocked6_64", 0)]);
+        assert_eq!(counts(&rest), [("blocked6", 2), ("blocked6_64", 2)]);
+        assert!(beyond(&mut blocks, 10).is_empty());
     }
 }

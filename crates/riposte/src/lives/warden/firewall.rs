@@ -43,7 +43,9 @@ impl Firewall {
                     tracing::warn!("a table 'inet riposte' that is not as this version makes it was replaced: the name is riposte's own");
                 }
                 if nftables.alarm_fd().is_none() {
-                    tracing::warn!("the kernel does not tell of changes: what other tools do to riposte's table is noticed with the next block only");
+                    tracing::warn!(
+                        "the kernel does not tell of changes: what other tools do to riposte's table is noticed with the next block only"
+                    );
                 }
                 Ok(Firewall::Kernel(Box::new(nftables)))
             }

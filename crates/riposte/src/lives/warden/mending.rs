@@ -8,7 +8,7 @@ use model::time::Time;
 use respond::nftables::Rebuilt;
 use std::time::Duration;
 
-/// So long nobody must have touched the table, but at most twice: other tools work in several steps.
+/// So long after the first news: other tools work in several steps, and their last is worth waiting for.
 const SETTLE: Duration = Duration::from_millis(5);
 /// The pause after a repair is so many times as long as it took, and at most so long.
 const PAUSE_FACTOR: u32 = 10;
