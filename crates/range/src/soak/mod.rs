@@ -33,9 +33,9 @@ const GRACE: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(5);
 /// A block's time: short, so that the table turns over. Half of it is less than an attacker's quiet time.
 const BLOCK_SECS: u64 = 60;
-/// An attacker comes back after this time: far behind the end of its block, and soon enough for all of them to have come both ways (twice
-/// this) before the last two thirds of the default soak begin, in which memory must be flat.
-const RETURN_SECS: u32 = 420;
+/// An attacker comes back after this time: far behind the end of its block (and of the quiet time after which detectors take it for new),
+/// and soon enough for all of them to have come both ways (twice this) before the last two thirds of the default soak begin, in which memory must be flat.
+const RETURN_SECS: u32 = 375;
 /// Attackers that are asked about one by one if nothing became of them.
 const ASKED: usize = 200;
 /// History entries that riposte may keep: few, so that it has to forget.

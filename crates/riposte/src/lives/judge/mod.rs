@@ -206,7 +206,16 @@ impl Judge {
             for token in waiting {
                 // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
                 let poller = Rc::clone(&self.poller);
-                server.ready(token, &poller, |request, root| answers::answer(self, request, root));
+                server.ready(token, &poller, |request, root| {
+                    let is_order = request.is_order();
+                    let reply = answers::answer(self, request, root);
+                    // Who is told that it is done must find it done, even if we are killed right after. A warden that is gone is met below.
+                    if is_order {
+                        let _ = self.send_changes();
+                        self.settle(now);
+                    }
+                    reply
+                });
                 self.turned_away = server.turned_away;
             }
             self.tidy();
