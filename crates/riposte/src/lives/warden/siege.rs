@@ -39,6 +39,8 @@ struct Siege {
     /// The children's ends, by the number of the ward.
     ends: Vec<OwnedFd>,
     buffer: Vec<u8>,
+    /// Where children hear.
+    ear: Vec<u8>,
     folder: tempfile::TempDir,
 }
 
@@ -99,7 +101,7 @@ impl Siege {
             processes_changed: false,
             ending: false,
         };
-        let mut siege = Siege { warden, ends, buffer: channel::frame_buffer(), folder };
+        let mut siege = Siege { warden, ends, buffer: channel::frame_buffer(), ear: channel::frame_buffer(), folder };
         siege.derive_gateway();
         siege
     }
@@ -127,10 +129,9 @@ impl Siege {
     /// Everything that a child has been told.
     fn hear(&mut self, ward: usize) -> Vec<Heard> {
         let mut heard = Vec::new();
-        let mut buffer = channel::frame_buffer();
         loop {
-            while let Ok(received) = sys::fd::recv_frame(self.ends[ward].as_fd(), &mut buffer) {
-                heard.push(Heard { message: Message::decode(&buffer[..received.len]).unwrap(), fd: received.fd });
+            while let Ok(received) = sys::fd::recv_frame(self.ends[ward].as_fd(), &mut self.ear) {
+                heard.push(Heard { message: Message::decode(&self.ear[..received.len]).unwrap(), fd: received.fd });
             }
             if !self.warden.wards[ward].link.as_ref().is_some_and(Channel::wants_to_write) {
                 return heard;
