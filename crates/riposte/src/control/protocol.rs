@@ -151,11 +151,13 @@ impl Reply {
     /// # Errors
     /// The daemon's own words, or why the line can't be read.
     pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
-        let reply: Reply = serde_json::from_str(line).map_err(|e| format!("the answer can't be read: {e}"))?;
+        // The judge's own words; but it reads what attackers cause, so it is not trusted with the operator's terminal.
+        let safe = |why: &str| report::escape::text(why, ERROR_CHARS);
+        let unreadable = |error: serde_json::Error| safe(&format!("the answer can't be read: {error}"));
+        let reply: Reply = serde_json::from_str(line).map_err(unreadable)?;
         match (reply.ok, reply.result, reply.error) {
-            (true, Some(result), _) => serde_json::from_value(result).map_err(|e| format!("the answer can't be read: {e}")),
-            // The judge's own words; but it reads what attackers cause, so it is not trusted with the operator's terminal.
-            (_, _, why) => Err(report::escape::text(why.as_deref().unwrap_or("refused without a reason"), ERROR_CHARS)),
+            (true, Some(result), _) => serde_json::from_value(result).map_err(unreadable),
+            (_, _, why) => Err(safe(why.as_deref().unwrap_or("refused without a reason"))),
         }
     }
 }
@@ -210,7 +212,8 @@ mod tests {
     fn a_refusal_brings_no_control_character_to_the_terminal() {
         let said = Reply::read::<Done>(r#"{"ok":false,"error":"\u001b[2Jgone\u0007"}"#).unwrap_err();
         assert_eq!(said, "\\u{1b}[2Jgone\\u{7}");
-        assert!(!Reply::read::<Done>(r#"{"ok":true,"result":{"\u001b":1}}"#).unwrap_err().chars().any(char::is_control));
+        let bad = Reply::read::<Done>(r#"{"ok":true,"result":{"said":"x","changed":"1\u001b"}}"#).unwrap_err();
+        assert!(bad.contains("1\\u{1b}"), "{bad}");
     }
 
     #[test]
