@@ -3,6 +3,7 @@
 //!
 //! [`read`] → [`Ruleset`] → [`ask::ask`] (one packet) or [`survey::survey`] (every kind of packet that the rules tell apart).
 
+pub mod advice;
 pub mod ask;
 pub mod firewall;
 mod iptables;
@@ -19,6 +20,7 @@ mod nft_words;
 pub mod packet;
 pub mod rules;
 pub mod survey;
+pub mod tools;
 
 pub use iptables::iptables_save;
 pub use nft_json::nft_json;

@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod check;
+pub mod hostcheck;
 pub mod replay;
 
 use crate::config::Config;
