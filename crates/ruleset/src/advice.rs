@@ -38,17 +38,26 @@ pub struct Advice {
     pub act: Option<String>,
 }
 
-/// The sides that strangers come by.
+/// The sides that strangers come by, one of those that are treated alike: those with a default route if they are known, else those that
+/// rules name and that look like it, and any other.
 pub fn outside<'s>(survey: &'s Survey, circumstances: &Circumstances) -> Vec<&'s Side> {
-    let named = |side: &&Side| side.interface.as_ref().is_some_and(|name| circumstances.outside.contains(name));
-    let known: Vec<&Side> = survey.sides.iter().filter(named).collect();
-    if !known.is_empty() {
-        return known;
-    }
+    let known = |side: &&Side| side.interface.as_ref().is_some_and(|name| circumstances.outside.contains(name));
     let usual = ["eth", "en", "wan", "ppp", "wlan", "wl", "net"];
-    let by_name = |side: &&Side| side.interface.as_ref().is_some_and(|name| usual.iter().any(|start| name.starts_with(start)));
-    let named: Vec<&Side> = survey.sides.iter().filter(by_name).collect();
-    if named.is_empty() { survey.sides.iter().filter(|side| side.interface.is_none() || survey.sides.len() == 1).collect() } else { named }
+    let likely = |side: &&Side| side.interface.as_ref().is_none_or(|name| usual.iter().any(|start| name.starts_with(start)));
+    let mut all: Vec<&Side> = survey.sides.iter().filter(known).collect();
+    if all.is_empty() {
+        all = survey.sides.iter().filter(likely).collect();
+    }
+    if all.is_empty() {
+        all = survey.sides.iter().collect();
+    }
+    let mut different: Vec<&Side> = Vec::new();
+    for side in all {
+        if !different.iter().any(|one| (&one.tcp, &one.udp, one.ping) == (&side.tcp, &side.udp, side.ping)) {
+            different.push(side);
+        }
+    }
+    different
 }
 
 /// Whether riposte's packet sensor sees packets that are decided there.
@@ -86,19 +95,27 @@ fn defaults(survey: &Survey, others_closed: bool, tool: Tool, circumstances: &Ci
     let mut say = |heavy: bool, what: String, act: Option<String>| all.push(Advice { heavy, version: Some(version), what, act });
     for side in outside(survey, circumstances) {
         let on = side.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
-        for (protocol, usual) in [("TCP", &side.tcp), ("UDP", &side.udp)] {
+        let alike = (side.tcp.fate, &side.tcp.at, &side.tcp.logs) == (side.udp.fate, &side.udp.at, &side.udp.logs);
+        let kinds = if alike { vec![("", &side.tcp)] } else { vec![("TCP ", &side.tcp), ("UDP ", &side.udp)] };
+        for (protocol, usual) in kinds {
             match usual.fate {
                 Fate::Accepted => {
                     let why = match (&usual.at, version, others_closed) {
                         (_, Version::V6, true) => "IPv4 is closed, and IPv6 was forgotten".to_owned(),
                         (None, ..) => "no rule and no policy sees them".to_owned(),
-                        (Some(at), ..) if at.line == 0 => format!("the policy of {} is accept, and no rule before its end says otherwise", chain(at)),
+                        (Some(at), ..) if at.line == 0 => {
+                            format!("the policy of {} is accept, and no rule before its end says otherwise", chain(at))
+                        }
                         (Some(at), ..) => format!("{} lets them in", json::place(at)),
                     };
-                    say(true, format!("New {protocol} connections{on} are accepted by default: {why}."), Some(close(tool, version, usual.at.as_ref())));
+                    say(
+                        true,
+                        format!("New {protocol}connections{on} are accepted by default: {why}."),
+                        Some(close(tool, version, usual.at.as_ref())),
+                    );
                 }
                 Fate::Unknown | Fate::Queued => {
-                    say(true, format!("What becomes of new {protocol} connections{on} by default can't be told."), None);
+                    say(true, format!("What becomes of new {protocol}connections{on} by default can't be told."), None);
                 }
                 Fate::Dropped | Fate::Rejected => unseen(protocol, &on, usual, tool, version, circumstances, &mut say),
             }
@@ -123,24 +140,27 @@ fn unseen(
         say(
             !(circumstances.follows_log && !usual.logs.is_empty()),
             format!(
-                "Refused {protocol} packets{on} are gone before riposte's packet sensor (input, priority {}) sees them: {place}.",
+                "Refused {protocol}packets{on} are gone before riposte's packet sensor (input, priority {}) sees them: {place}.",
                 circumstances.probes
             ),
             Some("Refuse them in an input chain of priority 0 or later; or log them there and follow that log: [[sense.log]] kind = \"journal\"".to_owned()),
         );
     }
     if usual.logs.is_empty() {
-        let what = format!("Refused {protocol} packets{on} are not logged{}.", if seen { "; riposte sees them all the same, by NFLOG" } else { "" });
+        let what = format!(
+            "Refused {protocol}packets{on} are not logged{}.",
+            if seen { "; riposte sees them all the same, by NFLOG" } else { "" }
+        );
         say(!seen, what, Some(log(tool, version, usual.at.as_ref())));
     } else if !seen && !circumstances.follows_log {
-        let what = format!("Refused {protocol} packets{on} are logged, but riposte follows no log.");
+        let what = format!("Refused {protocol}packets{on} are logged, but riposte follows no log.");
         say(true, what, Some("In riposte.toml: [[sense.log]] kind = \"journal\" (or kind = \"kmsg\", or a file)".to_owned()));
     }
     if let Some((_, Some(limit))) = usual.logs.first()
         && usual.logs.iter().all(|(_, limit)| limit.is_some())
         && !seen
     {
-        say(false, format!("Refused {protocol} packets{on} are logged only up to {limit}: of a fast scan little is seen."), None);
+        say(false, format!("Refused {protocol}packets{on} are logged only up to {limit}: of a fast scan little is seen."), None);
     }
 }
 
@@ -192,7 +212,8 @@ fn log(tool: Tool, version: Version, at: Option<&Place>) -> String {
 fn ports(survey: &Survey, all: &mut Vec<Advice>) {
     for open in &survey.open {
         for whom in open.to.iter().filter(|whom| whom.maybe) {
-            let by_port = whom.unless.iter().find(|(fate, on)| *fate == Fate::Accepted && (on.contains("sport") || on.contains("source-port")));
+            let by_port =
+                whom.unless.iter().find(|(fate, on)| *fate == Fate::Accepted && (on.contains("sport") || on.contains("source-port")));
             if let Some((_, on)) = by_port
                 && open.high - open.low > 1_000
             {
@@ -204,8 +225,16 @@ fn ports(survey: &Survey, all: &mut Vec<Advice>) {
         for whom in open.to.iter().filter(|whom| whom.sent_to.is_some_and(|(to, _)| to.is_some()) && whom.anybody) {
             if let Some((Some(to), port)) = whom.sent_to {
                 let port = port.unwrap_or(open.low);
-                let what = format!("Port {} is sent on to {to}, port {port}, past the rules for this host; riposte's packet sensor sees no forwarded packets, but its blocks hold for them.", open.low);
-                all.push(Advice { heavy: false, version: Some(survey.version), what, act: Some("To limit who may: Docker's chain DOCKER-USER, else the forward chain".to_owned()) });
+                let what = format!(
+                    "Port {} is sent on to {to}, port {port}, past the rules for this host; riposte's packet sensor sees no forwarded packets, but its blocks hold for them.",
+                    open.low
+                );
+                all.push(Advice {
+                    heavy: false,
+                    version: Some(survey.version),
+                    what,
+                    act: Some("To limit who may: Docker's chain DOCKER-USER, else the forward chain".to_owned()),
+                });
             }
         }
     }
@@ -245,7 +274,8 @@ fn forwarding(survey: &Survey, circumstances: &Circumstances, all: &mut Vec<Advi
     let from: Vec<&Option<String>> = outside(survey, circumstances).into_iter().map(|side| &side.interface).collect();
     let open = survey.forward.iter().find(|(inside, _, fate)| from.contains(&inside) && *fate == Fate::Accepted);
     if let (Some((inside, out, _)), Some(true)) = (open, forwards) {
-        let what = format!("This host forwards, and lets new connections through from {} to {}.", json::interface(inside), json::interface(out));
+        let what =
+            format!("This host forwards, and lets new connections through from {} to {}.", json::interface(inside), json::interface(out));
         let act = "A forward chain with policy drop that accepts established,related and what must pass".to_owned();
         all.push(Advice { heavy: true, version: Some(survey.version), what, act: Some(act) });
     }
@@ -253,7 +283,8 @@ fn forwarding(survey: &Survey, circumstances: &Circumstances, all: &mut Vec<Advi
 
 /// What else lives in these tables.
 fn neighbours(rules: &Ruleset, tools: &[Tool], circumstances: &Circumstances, all: &mut Vec<Advice>) {
-    let mut say = |heavy: bool, what: String, act: Option<&str>| all.push(Advice { heavy, version: None, what, act: act.map(str::to_owned) });
+    let mut say =
+        |heavy: bool, what: String, act: Option<&str>| all.push(Advice { heavy, version: None, what, act: act.map(str::to_owned) });
     for tool in tools.iter().filter(|tool| tool.responds()) {
         let act = "Let one of them block: what one has blocked, the other no longer sees";
         say(false, format!("{} blocks attackers here, too.", tool.name()), Some(act));
@@ -262,9 +293,11 @@ fn neighbours(rules: &Ruleset, tools: &[Tool], circumstances: &Circumstances, al
         let theirs = rules.tables.iter().filter(|table| !own(table));
         theirs.flat_map(|table| table.chains.iter().flat_map(move |chain| chain.rules.iter().map(move |rule| (table, chain, rule))))
     };
-    let logs_to = |group: u16| steps().find(|(_, _, rule)| rule.steps.iter().any(|step| matches!(step, Step::Log(log) if log.group == Some(group))));
+    let logs_to =
+        |group: u16| steps().find(|(_, _, rule)| rule.steps.iter().any(|step| matches!(step, Step::Log(log) if log.group == Some(group))));
     if let Some((table, chain, rule)) = circumstances.group.and_then(logs_to) {
-        let what = format!("Another rule logs to riposte's NFLOG group: {} {} {}, line {}.", table.family, table.name, chain.name, rule.line);
+        let what =
+            format!("Another rule logs to riposte's NFLOG group: {} {} {}, line {}.", table.family, table.name, chain.name, rule.line);
         say(true, what, Some("Give one of them another group: [sense.nflog] group"));
     }
     if let Some((table, chain, rule)) = steps().find(|(_, _, rule)| rule.steps.contains(&Step::Notrack)) {
@@ -276,13 +309,26 @@ fn neighbours(rules: &Ruleset, tools: &[Tool], circumstances: &Circumstances, al
     }
     for table in &rules.tables {
         if table.family == Family::Inet && table.name == "riposte" && !own(table) {
-            say(true, "There is a table inet riposte that isn't riposte's: riposte replaces it when it starts.".to_owned(), Some("Rename it"));
+            say(
+                true,
+                "There is a table inet riposte that isn't riposte's: riposte replaces it when it starts.".to_owned(),
+                Some("Rename it"),
+            );
         }
         if let Some(name) = table.flowtables.first() {
-            say(false, format!("Established connections in the flow table {name} skip the rules; riposte ends a blocked one by deleting its connection entry."), None);
+            say(
+                false,
+                format!(
+                    "Established connections in the flow table {name} skip the rules; riposte ends a blocked one by deleting its connection entry."
+                ),
+                None,
+            );
         }
         if table.family == Family::Bridge {
-            let what = format!("The table bridge {} filters frames that pass through a bridge; such frames are no packets to this host and are not part of this analysis.", table.name);
+            let what = format!(
+                "The table bridge {} filters frames that pass through a bridge; such frames are no packets to this host and are not part of this analysis.",
+                table.name
+            );
             say(false, what, None);
         }
     }

@@ -475,7 +475,13 @@ impl<'r> Walk<'_, 'r> {
         let (called, _) = self.place?;
         let table = &self.firewall.rules.tables[called.table];
         let chain = (*self.stack.last()?).to_owned();
-        Some(Place { table: format!("{} {}", table.family, table.name), chain, line, hook: called.base.hook, priority: called.base.priority })
+        Some(Place {
+            table: format!("{} {}", table.family, table.name),
+            chain,
+            line,
+            hook: called.base.hook,
+            priority: called.base.priority,
+        })
     }
 }
 

@@ -80,10 +80,12 @@ impl<'r> Firewall<'r> {
 /// An address and an interface that one rule names together as where packets go.
 fn way_out(rule: &Rule) -> Option<(Version, u128, u128, &str)> {
     let single = |step| match step {
-        &Step::Match(Match { ref keys, among: Among::These(ref set), negated: false, .. }) => match (keys.as_slice(), set.elements.as_slice()) {
-            ([key], [element]) => element.first().map(|value| (key, value)),
-            _ => None,
-        },
+        &Step::Match(Match { ref keys, among: Among::These(ref set), negated: false, .. }) => {
+            match (keys.as_slice(), set.elements.as_slice()) {
+                ([key], [element]) => element.first().map(|value| (key, value)),
+                _ => None,
+            }
+        }
         _ => None,
     };
     let parts: Vec<(&Key, &Value)> = rule.steps.iter().filter_map(single).collect();

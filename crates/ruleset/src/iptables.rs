@@ -2,7 +2,7 @@
 
 use crate::names::{nearest, shown};
 use crate::rules::{Base, Chain, Family, Hook, Origin, Rule, Ruleset, Strange, Table, Version};
-use crate::{RULE_TEXT, RULES, Wrong, iptables_matches, iptables_targets};
+use crate::{CHAINS, RULE_TEXT, RULES, Wrong, iptables_matches, iptables_targets};
 
 /// What a line may begin with.
 const COMMANDS: [&str; 6] = ["-A", "--append", "-I", "-N", "-P", "COMMIT"];
@@ -65,7 +65,8 @@ impl Given<'_> {
 /// # Errors
 /// The first line that is none of iptables-save's.
 pub fn iptables_save(text: &str, version: Option<Version>) -> Result<Ruleset, Wrong> {
-    let mut reading = Reading { version: version.unwrap_or_else(|| guess(text)), fixed: version.is_some(), all: Ruleset::default(), table: None };
+    let mut reading =
+        Reading { version: version.unwrap_or_else(|| guess(text)), fixed: version.is_some(), all: Ruleset::default(), table: None };
     for (number, line) in (1..).zip(text.lines()) {
         reading.line(number, line.trim()).map_err(|message| Wrong::new(number, message))?;
     }
@@ -83,7 +84,8 @@ fn guess(text: &str) -> Version {
     let six = |line: &str| {
         let mut words = line.split_whitespace();
         line.contains("icmp6-") || line.contains("icmpv6") || line.contains("ipv6-icmp") || {
-            words.any(|w| matches!(w, "-s" | "-d")) && line.split_whitespace().any(|w| w.split('/').next().is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()))
+            words.any(|w| matches!(w, "-s" | "-d"))
+                && line.split_whitespace().any(|w| w.split('/').next().is_some_and(|a| a.parse::<std::net::Ipv6Addr>().is_ok()))
         }
     };
     if text.lines().any(six) { Version::V6 } else { Version::V4 }
@@ -151,8 +153,8 @@ impl Reading {
         if table.chain(name).is_some() {
             return Err(format!("the chain {} is there twice", shown(name)));
         }
-        if table.chains.len() >= RULES {
-            return Err(format!("more than {RULES} chains"));
+        if table.chains.len() >= CHAINS {
+            return Err(format!("more than {CHAINS} chains"));
         }
         table.chains.push(Chain { name: name.to_owned(), base, rules: Vec::new() });
         Ok(())

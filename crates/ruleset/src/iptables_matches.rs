@@ -8,8 +8,32 @@ use std::net::IpAddr;
 
 /// Modules about what no ruleset says. They are known, so nobody is told that they aren't.
 const ELSEWHERE: [&str; 26] = [
-    "set", "mac", "owner", "time", "string", "geoip", "u32", "bpf", "statistic", "ttl", "hl", "length", "physdev", "socket", "osf", "quota",
-    "connbytes", "helper", "dscp", "tos", "tcpmss", "devgroup", "cgroup", "realm", "ipvs", "connlabel",
+    "set",
+    "mac",
+    "owner",
+    "time",
+    "string",
+    "geoip",
+    "u32",
+    "bpf",
+    "statistic",
+    "ttl",
+    "hl",
+    "length",
+    "physdev",
+    "socket",
+    "osf",
+    "quota",
+    "connbytes",
+    "helper",
+    "dscp",
+    "tos",
+    "tcpmss",
+    "devgroup",
+    "cgroup",
+    "realm",
+    "ipvs",
+    "connlabel",
 ];
 
 /// Reads conditions up to the target; returns the target's place among the options, and whether it is a goto.
@@ -64,7 +88,9 @@ enum Understood {
 
 /// How many options belong to the module that was named just now.
 fn module_options(rest: &[Given<'_>]) -> usize {
-    let end = |one: &Given<'_>| matches!(one.option, "-m" | "--match" | "-j" | "--jump" | "-g" | "--goto" | "-s" | "-d" | "-i" | "-o" | "-p" | "-f");
+    let end = |one: &Given<'_>| {
+        matches!(one.option, "-m" | "--match" | "-j" | "--jump" | "-g" | "--goto" | "-s" | "-d" | "-i" | "-o" | "-p" | "-f")
+    };
     rest.iter().position(end).unwrap_or(rest.len())
 }
 
@@ -160,9 +186,11 @@ fn option(version: Version, protocol: Option<u8>, module: &str, one: &Given<'_>)
 }
 
 fn addresses(key: Key, version: Version, one: &Given<'_>) -> Result<Understood, String> {
-    let read = |word: &str| prefix(version, word).ok_or_else(|| format!("{}: '{}' is no {version} address or prefix", one.option, shown(word)));
+    let read =
+        |word: &str| prefix(version, word).ok_or_else(|| format!("{}: '{}' is no {version} address or prefix", one.option, shown(word)));
     // A mask with holes is legal, and nobody uses it.
-    let holes = |word: &str| word.split_once('/').is_some_and(|(_, mask)| mask.parse::<IpAddr>().is_ok()) && prefix(version, word).is_none();
+    let holes =
+        |word: &str| word.split_once('/').is_some_and(|(_, mask)| mask.parse::<IpAddr>().is_ok()) && prefix(version, word).is_none();
     if one.value().split(',').any(holes) {
         return Ok(Understood::Not);
     }

@@ -7,19 +7,32 @@ use std::net::IpAddr;
 
 /// Targets after which the next rule comes, and that change nothing which is asked about.
 const PASSING: [&str; 22] = [
-    "TCPMSS", "TTL", "HL", "DSCP", "TOS", "CLASSIFY", "CHECKSUM", "SET", "TRACE", "SECMARK", "CONNSECMARK", "IDLETIMER", "LED", "RATEEST", "TEE",
-    "ECN", "HMARK", "TCPOPTSTRIP", "AUDIT", "CONNMARK", "ACCOUNT", "IPMARK",
+    "TCPMSS",
+    "TTL",
+    "HL",
+    "DSCP",
+    "TOS",
+    "CLASSIFY",
+    "CHECKSUM",
+    "SET",
+    "TRACE",
+    "SECMARK",
+    "CONNSECMARK",
+    "IDLETIMER",
+    "LED",
+    "RATEEST",
+    "TEE",
+    "ECN",
+    "HMARK",
+    "TCPOPTSTRIP",
+    "AUDIT",
+    "CONNMARK",
+    "ACCOUNT",
+    "IPMARK",
 ];
 
 /// Adds the steps of the target that stands first among these options.
-pub(crate) fn read(
-    version: Version,
-    given: &[Given<'_>],
-    goto: bool,
-    table: &Table,
-    steps: &mut Vec<Step>,
-    strange: &mut Vec<String>,
-) {
+pub(crate) fn read(version: Version, given: &[Given<'_>], goto: bool, table: &Table, steps: &mut Vec<Step>, strange: &mut Vec<String>) {
     let Some(name) = given.first().map(Given::value) else { return };
     let find = |option: &str| given.iter().find(|one| one.option == option);
     let text = |option: &str| find(option).map(|one| one.value().to_owned()).unwrap_or_default();
@@ -68,7 +81,9 @@ fn first_port(text: &str) -> Option<u16> {
 /// `192.0.2.1:80`, `[2001:db8::1]:80`, `192.0.2.1-192.0.2.9`, `:80`
 fn destination(version: Version, text: &str) -> (Option<IpAddr>, Option<u16>) {
     let (address, port) = match version {
-        _ if text.starts_with('[') => text[1..].split_once(']').map_or((text, ""), |(address, port)| (address, port.trim_start_matches(':'))),
+        _ if text.starts_with('[') => {
+            text[1..].split_once(']').map_or((text, ""), |(address, port)| (address, port.trim_start_matches(':')))
+        }
         Version::V4 => text.split_once(':').unwrap_or((text, "")),
         Version::V6 => (text, ""),
     };

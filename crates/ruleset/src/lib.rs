@@ -47,6 +47,8 @@ impl Wrong {
 pub const TEXT_BYTES: usize = 64 << 20;
 /// Rules that are kept.
 pub const RULES: usize = 200_000;
+/// Chains of one table that are kept.
+pub const CHAINS: usize = 10_000;
 /// Elements of one set that are kept; whether an address is among the rest is "maybe".
 pub const ELEMENTS: usize = 100_000;
 /// How deep braces and brackets may nest.

@@ -118,18 +118,11 @@ const SERVICES: [(&str, u16); 38] = [
     ("http-alt", 8080),
 ];
 
-const FLAGS: [(&str, u8); 10] = [
-    ("fin", 1),
-    ("syn", 2),
-    ("rst", 4),
-    ("psh", 8),
-    ("ack", 16),
-    ("urg", 32),
-    ("ecn", 64),
-    ("cwr", 128),
-    ("all", 63),
-    ("none", 0),
-];
+const FLAGS: [(&str, u8); 10] =
+    [("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ecn", 64), ("cwr", 128), ("all", 63), ("none", 0)];
+
+/// No value is longer than this.
+const WORD: usize = 256;
 
 fn find<N: Copy>(table: &[(&str, N)], word: &str) -> Option<N> {
     table.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number)
@@ -225,6 +218,9 @@ fn last_of(bits: u32) -> u128 {
 /// One word as a value of this key; a range with `-` or (`colon`) `:` between two of them.
 pub(crate) fn value(key: &Key, word: &str) -> Value {
     let word = word.trim_matches('"');
+    if word.len() > WORD {
+        return Value::Strange(shown(word));
+    }
     atom(key, word).or_else(|| range(key, word)).unwrap_or_else(|| Value::Strange(word.to_owned()))
 }
 
@@ -240,13 +236,13 @@ fn atom(key: &Key, word: &str) -> Option<Value> {
         Key::Version => match word {
             "ip" | "ipv4" | "0x0800" | "2048" => Some(Value::one(4_u8)),
             "ip6" | "ipv6" | "0x86dd" | "34525" => Some(Value::one(6_u8)),
-            _ => number(word).map(|_| Value::one(0_u8)).or_else(|| matches!(word, "arp" | "vlan" | "8021q" | "8021ad").then(|| Value::one(0_u8))),
+            _ => number(word)
+                .map(|_| Value::one(0_u8))
+                .or_else(|| matches!(word, "arp" | "vlan" | "8021q" | "8021ad").then(|| Value::one(0_u8))),
         },
         Key::Protocol(_) => protocol(word).map(Value::one),
         Key::Source(version) | Key::Destination(version) => prefix(*version, word),
-        Key::SourcePort(_) | Key::Port(_) => {
-            word.parse().ok().or_else(|| find(&SERVICES, word)).map(|port: u16| Value::one(port))
-        }
+        Key::SourcePort(_) | Key::Port(_) => word.parse().ok().or_else(|| find(&SERVICES, word)).map(|port: u16| Value::one(port)),
         Key::IcmpType(version) => icmp_type(*version, word).map(Value::one),
         Key::TcpFlags(_) => flags(word).map(Value::one),
         Key::InterfaceIn | Key::InterfaceOut => Some(Value::Name(word.to_owned())),

@@ -3,7 +3,7 @@
 use crate::names::{number, shown, value};
 use crate::nft_words::{Operator, condition, connection, meta, payload, routing, these, typed};
 use crate::rules::{Among, Base, Family, Hook, Key, Log, Match, Origin, Rule, Ruleset, Set, Step, Strange, Table, Value, Verdict};
-use crate::{ELEMENTS, RULES, Wrong};
+use crate::{CHAINS, ELEMENTS, RULES, Wrong};
 use serde_json::{Map, Value as Json};
 use std::net::IpAddr;
 
@@ -35,7 +35,11 @@ fn read_object(kind: &str, body: &Json, line: u32, all: &mut Ruleset) -> Result<
         "chain" => {
             let base = base(body)?;
             let name = text(body, "name")?;
-            table(all, body)?.chain_mut(name).base = base;
+            let table = table(all, body)?;
+            if table.chains.len() >= CHAINS {
+                return Err(format!("more than {CHAINS} chains"));
+            }
+            table.chain_mut(name).base = base;
         }
         "set" | "map" => {
             let set = named_set(body);
@@ -88,10 +92,10 @@ fn base(body: &Json) -> Result<Option<Base>, String> {
 fn named_set(body: &Json) -> Set {
     let keys: Vec<Key> = match body.get("type") {
         Some(Json::Object(one)) => match one.get("typeof") {
-            Some(Json::Object(inner)) => inner.get("concat").and_then(Json::as_array).map_or_else(
-                || vec![key(&Json::Object(inner.clone()))],
-                |parts| parts.iter().map(key).collect(),
-            ),
+            Some(Json::Object(inner)) => inner
+                .get("concat")
+                .and_then(Json::as_array)
+                .map_or_else(|| vec![key(&Json::Object(inner.clone()))], |parts| parts.iter().map(key).collect()),
             _ => vec![Key::Strange],
         },
         types => words(types).into_iter().map(typed).collect(),
@@ -325,10 +329,14 @@ fn plain(json: Option<&Json>) -> String {
         None | Some(Json::Null) => String::new(),
         Some(Json::String(word)) => word.clone(),
         Some(Json::Array(several)) => several.iter().map(|one| plain(Some(one))).collect::<Vec<_>>().join(", "),
-        Some(Json::Object(one)) => one.values().map(|inner| match inner {
-            Json::Object(fields) => fields.values().map(|part| plain(Some(part))).collect::<Vec<_>>().join(" "),
-            other => plain(Some(other)),
-        }).collect::<Vec<_>>().join(" "),
+        Some(Json::Object(one)) => one
+            .values()
+            .map(|inner| match inner {
+                Json::Object(fields) => fields.values().map(|part| plain(Some(part))).collect::<Vec<_>>().join(" "),
+                other => plain(Some(other)),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
         Some(other) => other.to_string(),
     }
 }
@@ -365,7 +373,9 @@ fn inner_limit(statements: &Json) -> Option<Step> {
 fn mark(body: &Json) -> Option<Step> {
     match key(body.get("key")?) {
         Key::Mark(_) => {
-            let set = body.get("value").and_then(|value| value.as_u64().or_else(|| value.as_str().and_then(number).and_then(|n| u64::try_from(n).ok())));
+            let set = body
+                .get("value")
+                .and_then(|value| value.as_u64().or_else(|| value.as_str().and_then(number).and_then(|n| u64::try_from(n).ok())));
             Some(Step::Mark(set.and_then(|n| u32::try_from(n).ok())))
         }
         _ => None,

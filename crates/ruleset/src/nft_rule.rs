@@ -11,13 +11,43 @@ use std::net::IpAddr;
 
 /// Words that begin a statement; an unknown expression ends before the next of them.
 const STATEMENTS: [&str; 31] = [
-    "accept", "drop", "return", "continue", "jump", "goto", "reject", "log", "counter", "limit", "queue", "comment", "dnat", "snat", "masquerade",
-    "redirect", "tproxy", "notrack", "add", "update", "delete", "set", "meter", "quota", "flow", "synproxy", "dup", "fwd", "xt", "last", "secmark",
+    "accept",
+    "drop",
+    "return",
+    "continue",
+    "jump",
+    "goto",
+    "reject",
+    "log",
+    "counter",
+    "limit",
+    "queue",
+    "comment",
+    "dnat",
+    "snat",
+    "masquerade",
+    "redirect",
+    "tproxy",
+    "notrack",
+    "add",
+    "update",
+    "delete",
+    "set",
+    "meter",
+    "quota",
+    "flow",
+    "synproxy",
+    "dup",
+    "fwd",
+    "xt",
+    "last",
+    "secmark",
 ];
 /// Words that begin an expression.
 const EXPRESSIONS: [&str; 35] = [
-    "ip", "ip6", "tcp", "udp", "udplite", "sctp", "dccp", "th", "icmp", "icmpv6", "igmp", "ether", "vlan", "arp", "ah", "esp", "comp", "meta", "ct",
-    "fib", "iif", "iifname", "oif", "oifname", "mark", "pkttype", "exthdr", "frag", "hbh", "dst", "rt", "mh", "socket", "iifgroup", "skuid",
+    "ip", "ip6", "tcp", "udp", "udplite", "sctp", "dccp", "th", "icmp", "icmpv6", "igmp", "ether", "vlan", "arp", "ah", "esp", "comp",
+    "meta", "ct", "fib", "iif", "iifname", "oif", "oifname", "mark", "pkttype", "exthdr", "frag", "hbh", "dst", "rt", "mh", "socket",
+    "iifgroup", "skuid",
 ];
 
 /// A place among tokens.
@@ -59,8 +89,12 @@ impl<'t> Cursor<'t> {
     }
 
     pub(crate) fn cut_off(&self, wanted: &str) -> Wrong {
-        let line = self.peek().or(self.tokens.last()).map_or(1, |token| token.line);
-        Wrong::new(line, format!("{wanted} is missing: the text ends here"))
+        self.refused(format!("{wanted} is missing: the text ends here"))
+    }
+
+    /// Something is wrong here.
+    pub(crate) fn refused(&self, message: String) -> Wrong {
+        Wrong::new(self.peek().or(self.tokens.last()).map_or(1, |token| token.line), message)
     }
 
     /// The next token, whatever it is.
@@ -270,7 +304,10 @@ fn limit(cursor: &mut Cursor<'_>) -> Step {
     cursor.eat("until");
     let mut text = cursor.next().map(|rate| rate.text.clone()).unwrap_or_default();
     // `10 mbytes/second`, `5 / minute`
-    while cursor.peek().is_some_and(|next| next.text.contains('/') || ["second", "minute", "hour", "day", "week"].contains(&next.text.as_str())) {
+    while cursor
+        .peek()
+        .is_some_and(|next| next.text.contains('/') || ["second", "minute", "hour", "day", "week"].contains(&next.text.as_str()))
+    {
         text.extend(cursor.next().map(|unit| unit.text.clone()));
     }
     if cursor.eat("burst") {
@@ -417,8 +454,9 @@ fn key(cursor: &mut Cursor<'_>, odd: &mut bool) -> Option<Key> {
             cursor.next();
             Key::Strange
         }
-        "iif" | "iifname" | "oif" | "oifname" | "mark" | "pkttype" | "iifgroup" | "oifgroup" | "skuid" | "skgid" | "l4proto" | "nfproto" | "time"
-        | "day" | "hour" | "cpu" | "cgroup" | "rtclassid" | "iiftype" | "oiftype" | "length" | "priority" | "nftrace" | "protocol" => meta(&head.text),
+        "iif" | "iifname" | "oif" | "oifname" | "mark" | "pkttype" | "iifgroup" | "oifgroup" | "skuid" | "skgid" | "l4proto"
+        | "nfproto" | "time" | "day" | "hour" | "cpu" | "cgroup" | "rtclassid" | "iiftype" | "oiftype" | "length" | "priority"
+        | "nftrace" | "protocol" => meta(&head.text),
         // `@th,16,16`
         raw if raw.starts_with('@') && !head.quoted => {
             for _ in 0..4 {
@@ -480,7 +518,10 @@ fn expression(cursor: &mut Cursor<'_>, steps: &mut Vec<Step>, strange: &mut Vec<
 
 /// Goes to the next word that begins something.
 fn to_next(cursor: &mut Cursor<'_>) {
-    while cursor.peek().is_some_and(|next| next.quoted || !(STATEMENTS.contains(&next.text.as_str()) || EXPRESSIONS.contains(&next.text.as_str()))) {
+    while cursor
+        .peek()
+        .is_some_and(|next| next.quoted || !(STATEMENTS.contains(&next.text.as_str()) || EXPRESSIONS.contains(&next.text.as_str())))
+    {
         if cursor.peek().is_some_and(|next| next.is("{")) && cursor.block().is_err() {
             cursor.at = cursor.tokens.len();
             return;

@@ -1,9 +1,7 @@
 //! The first packet of a connection that nobody has opened yet, and what a condition says about it: yes, no, or maybe.
 
 use crate::firewall::Firewall;
-use crate::rules::{
-    Among, Key, Match, STATE_DNAT, STATE_NEW, STATE_UNTRACKED, Set, TYPE_LOCAL, TYPE_UNICAST, Value, Version,
-};
+use crate::rules::{Among, Key, Match, STATE_DNAT, STATE_NEW, STATE_UNTRACKED, Set, TYPE_LOCAL, TYPE_UNICAST, Value, Version};
 use std::net::IpAddr;
 
 /// The SYN bit, the only one in the first packet of a TCP connection.
@@ -117,7 +115,9 @@ impl Travelling {
                 Way::Here(own) => Fact::Own(own),
                 Way::Through { to, .. } => to.map_or(Fact::Own(&[]), Fact::Is),
             },
-            Key::SourcePort(only) | Key::Port(only) if only.is_some_and(|only| only != packet.protocol) || packet.port.is_none() => Fact::Absent,
+            Key::SourcePort(only) | Key::Port(only) if only.is_some_and(|only| only != packet.protocol) || packet.port.is_none() => {
+                Fact::Absent
+            }
             Key::SourcePort(_) => Fact::AnyPort,
             Key::Port(_) => packet.port.map_or(Fact::Absent, |port| Fact::Is(port.into())),
             Key::IcmpType(version) if *version == packet.version => packet.icmp.map_or(Fact::Absent, |kind| Fact::Is(kind.into())),
@@ -176,7 +176,9 @@ impl Travelling {
     /// What a set or map says of each of its elements, in order.
     pub(crate) fn each<'a>(&'a self, keys: &'a [Key], set: &'a Set) -> impl Iterator<Item = Truth> + 'a {
         let facts: Vec<Fact<'_>> = keys.iter().map(|key| self.fact(key)).collect();
-        set.elements.iter().map(move |element| if facts.iter().any(|fact| matches!(fact, Fact::Absent)) { Truth::No } else { self.all(&facts, element) })
+        set.elements
+            .iter()
+            .map(move |element| if facts.iter().any(|fact| matches!(fact, Fact::Absent)) { Truth::No } else { self.all(&facts, element) })
     }
 
     fn all(&self, facts: &[Fact<'_>], element: &[Value]) -> Truth {
@@ -189,9 +191,7 @@ impl Travelling {
     fn one(&self, fact: &Fact<'_>, value: &Value) -> Truth {
         match (fact, value) {
             (Fact::Is(number), Value::Range(low, high)) => (low <= number && number <= high).into(),
-            (Fact::Both(one, other), Value::Range(low, high)) => {
-                (low <= one && one <= high || low <= other && other <= high).into()
-            }
+            (Fact::Both(one, other), Value::Range(low, high)) => (low <= one && one <= high || low <= other && other <= high).into(),
             (Fact::Interface(name), Value::Name(pattern)) => fits(*name, pattern).into(),
             // Programs choose from the ports above 1023, but nobody must.
             (Fact::AnyPort, Value::Range(low, high)) if *low <= 1_024 && *high >= u16::MAX.into() => Truth::Yes,

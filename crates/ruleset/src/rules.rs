@@ -387,16 +387,8 @@ pub const STATE_UNTRACKED: u128 = 4;
 pub const STATE_DNAT: u128 = 6;
 
 /// Types of addresses, as values of [`Key::SourceType`] and [`Key::DestinationType`].
-pub const TYPES: [(&str, u128); 8] = [
-    ("unspec", 0),
-    ("unicast", 1),
-    ("local", 2),
-    ("broadcast", 3),
-    ("anycast", 4),
-    ("multicast", 5),
-    ("blackhole", 6),
-    ("unreachable", 7),
-];
+pub const TYPES: [(&str, u128); 8] =
+    [("unspec", 0), ("unicast", 1), ("local", 2), ("broadcast", 3), ("anycast", 4), ("multicast", 5), ("blackhole", 6), ("unreachable", 7)];
 /// Somebody else's address.
 pub const TYPE_UNICAST: u128 = 1;
 /// One of the host's own.

@@ -70,10 +70,16 @@ fn text_and_json_of_one_ruleset_say_the_same() {
     assert_eq!(json.strange, [], "everything in it is known");
     let mut different = Vec::new();
     for version in Version::BOTH {
-        let sources = if version == Version::V4 { ["10.1.2.3", "1.2.3.4", "5.6.7.8", "8.8.8.8"] } else { ["2001:db8::1", "fe80::1", "::2", "2a00::1"] };
+        let sources = if version == Version::V4 {
+            ["10.1.2.3", "1.2.3.4", "5.6.7.8", "8.8.8.8"]
+        } else {
+            ["2001:db8::1", "fe80::1", "::2", "2a00::1"]
+        };
         for source in sources {
             for interface in [None, Some("eth1"), Some("wg7"), Some("eth0")] {
-                for (protocol, port) in (0..110).flat_map(|port| [(6, port), (17, port)]).chain([443, 444, 1000, 5353, 8005, 8080, 9000].map(|port| (6, port))) {
+                for (protocol, port) in
+                    (0..110).flat_map(|port| [(6, port), (17, port)]).chain([443, 444, 1000, 5353, 8005, 8080, 9000].map(|port| (6, port)))
+                {
                     let asked = packet(version, source, protocol, port, interface);
                     let (one, other) = (answer(&text, &asked), answer(&json, &asked));
                     let short = |all: &Answer| (all.fate(), all.exceptions().map(|one| one.fate).collect::<Vec<_>>(), all.sent_to);
@@ -92,7 +98,9 @@ fn nft_rules_are_followed() {
     let rules = read(NFT, None).expect("readable");
     let base = rules.table(Family::Inet, "f").and_then(|table| table.chain("in")?.base.clone()).expect("a base chain");
     assert_eq!((base.hook, base.priority, base.drops), (Hook::Input, 5, true));
-    for (port, fate) in [(22, Fate::Accepted), (80, Fate::Accepted), (25, Fate::Accepted), (27, Fate::Dropped), (1000, Fate::Rejected), (7, Fate::Dropped)] {
+    for (port, fate) in
+        [(22, Fate::Accepted), (80, Fate::Accepted), (25, Fate::Accepted), (27, Fate::Dropped), (1000, Fate::Rejected), (7, Fate::Dropped)]
+    {
         assert_eq!(tcp(&rules, "8.8.8.8", port), fate, "port {port}");
     }
     // A map, a concatenation, a set, a translated port.

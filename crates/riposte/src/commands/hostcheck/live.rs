@@ -37,7 +37,8 @@ fn shown(program: &str, args: &[&str]) -> Result<Option<String>, String> {
 /// If nothing can be read.
 pub fn rules(notes: &mut Vec<String>) -> Result<Ruleset, Vec<String>> {
     let mut all = Ruleset::default();
-    let hint = "reading the live rules needs root: sudo riposte check --host; or save them (sudo nft list ruleset > FILE) and name the file";
+    let hint =
+        "reading the live rules needs root: sudo riposte check --host; or save them (sudo nft list ruleset > FILE) and name the file";
     match shown("nft", &["list", "ruleset"]) {
         Ok(Some(text)) => all = read(&text, None).map_err(|wrong| vec![format!("nft list ruleset:{wrong}")])?,
         Ok(None) => notes.push("nft is not installed, so nftables' own rules were not read (Debian: apt install nftables).".to_owned()),

@@ -91,7 +91,9 @@ fn configured(path: Option<&Path>, circumstances: &mut Circumstances, notes: &mu
     };
     circumstances.group = config.nflog.enabled.then_some(config.nflog.group);
     circumstances.follows_log = config.logs.iter().any(|log| match log {
-        LogSource::File { .. } | LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => true,
+        LogSource::File { .. } | LogSource::Pipe { .. } | LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => {
+            true
+        }
     });
     Ok(())
 }
@@ -119,7 +121,8 @@ fn saved(files: &[std::path::PathBuf], family: Option<u8>) -> Result<(Ruleset, V
     }
     // A listing of nft is about everything; of iptables about one version.
     let whole = all.tables.is_empty() || all.tables.iter().any(|table| table.origin == ruleset::rules::Origin::Nft);
-    let versions = Version::BOTH.iter().copied().filter(|version| whole || all.tables.iter().any(|table| table.family.sees(*version))).collect();
+    let versions =
+        Version::BOTH.iter().copied().filter(|version| whole || all.tables.iter().any(|table| table.family.sees(*version))).collect();
     Ok((all, versions))
 }
 

@@ -163,7 +163,9 @@ fn words(version: Version, whom: &Whom) -> String {
         text += &format!(", up to {limit}");
     }
     match whom.sent_to {
-        Some((Some(address), port)) => text += &format!(", sent on to {address}{}", port.map_or(String::new(), |port| format!(" port {port}"))),
+        Some((Some(address), port)) => {
+            text += &format!(", sent on to {address}{}", port.map_or(String::new(), |port| format!(" port {port}")))
+        }
         Some((None, Some(port))) => text += &format!(", sent on to port {port}"),
         Some((None, None)) => text += ", sent on elsewhere",
         None => (),
