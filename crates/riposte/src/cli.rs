@@ -18,8 +18,10 @@ pub enum Command {
     /// Protect this host: watch, decide, block. Needs root; works without any configuration.
     #[command(after_help = "Example: sudo riposte run --config /etc/riposte/riposte.toml")]
     Run(Run),
-    /// Read the configuration and print what it means, every key included.
-    #[command(after_help = "Example: riposte check --config ./riposte.toml && echo fine")]
+    /// Read the configuration and print what it means, every key included; with --host, say what the host's firewall does.
+    #[command(
+        after_help = "Examples: riposte check --config ./riposte.toml && echo fine\n          sudo riposte check --host\n          nft list ruleset | riposte check --host -\n          riposte check --host rules.v4 rules.v6    (exit code 0: fine, 1: something should be done, 2: can't be read)"
+    )]
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
@@ -91,6 +93,18 @@ pub struct Check {
     /// Print errors and the result as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Read the host's firewall rules instead: what is open to whom, what is logged, what riposte sees, what to do. Changes nothing.
+    #[arg(long)]
+    pub host: bool,
+    /// Saved rules instead of the live ones: iptables-save, ip6tables-save, `nft list ruleset`, `nft -j list ruleset`; `-` is standard input.
+    #[arg(value_name = "FILE", requires = "host")]
+    pub files: Vec<PathBuf>,
+    /// What iptables rules are about if neither header nor file name says so.
+    #[arg(long, value_name = "4|6", requires = "files", value_parser = clap::value_parser!(u8).range(4..=6))]
+    pub family: Option<u8>,
+    /// The interface that strangers come by. Default: those with a default route.
+    #[arg(long, value_name = "INTERFACE", requires = "host")]
+    pub outside: Vec<String>,
 }
 
 /// How to reach the daemon.

@@ -18,6 +18,11 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let mut out = BufWriter::new(std::io::stdout().lock());
+    if let Command::Check(args) = &cli.command
+        && args.host
+    {
+        return commands::hostcheck::run(args, &mut out);
+    }
     let result = run(cli.command, &mut out);
     let flushed = out.flush();
     match (result, flushed) {

@@ -2,7 +2,7 @@
 
 use crate::names::{nearest, shown};
 use crate::rules::{Base, Chain, Family, Hook, Origin, Rule, Ruleset, Strange, Table, Version};
-use crate::{RULE_TEXT, RULES, Wrong, iptables_matches, iptables_targets};
+use crate::{CHAINS, RULE_TEXT, RULES, Wrong, iptables_matches, iptables_targets};
 
 /// What a line may begin with.
 const COMMANDS: [&str; 6] = ["-A", "--append", "-I", "-N", "-P", "COMMIT"];
@@ -153,8 +153,8 @@ impl Reading {
         if table.chain(name).is_some() {
             return Err(format!("the chain {} is there twice", shown(name)));
         }
-        if table.chains.len() >= RULES {
-            return Err(format!("more than {RULES} chains"));
+        if table.chains.len() >= CHAINS {
+            return Err(format!("more than {CHAINS} chains"));
         }
         table.chains.push(Chain { name: name.to_owned(), base, rules: Vec::new() });
         Ok(())

@@ -3,6 +3,7 @@
 //!
 //! [`read`] → [`Ruleset`] → [`ask::ask`] (one packet) or [`survey::survey`] (every kind of packet that the rules tell apart).
 
+pub mod advice;
 pub mod ask;
 pub mod firewall;
 mod iptables;
@@ -19,6 +20,7 @@ mod nft_words;
 pub mod packet;
 pub mod rules;
 pub mod survey;
+pub mod tools;
 
 pub use iptables::iptables_save;
 pub use nft_json::nft_json;
@@ -45,6 +47,8 @@ impl Wrong {
 pub const TEXT_BYTES: usize = 64 << 20;
 /// Rules that are kept.
 pub const RULES: usize = 200_000;
+/// Chains of one table that are kept.
+pub const CHAINS: usize = 10_000;
 /// Elements of one set that are kept; whether an address is among the rest is "maybe".
 pub const ELEMENTS: usize = 100_000;
 /// How deep braces and brackets may nest.

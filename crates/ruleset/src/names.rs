@@ -121,6 +121,9 @@ const SERVICES: [(&str, u16); 38] = [
 const FLAGS: [(&str, u8); 10] =
     [("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ecn", 64), ("cwr", 128), ("all", 63), ("none", 0)];
 
+/// No value is longer than this.
+const WORD: usize = 256;
+
 fn find<N: Copy>(table: &[(&str, N)], word: &str) -> Option<N> {
     table.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number)
 }
@@ -215,6 +218,9 @@ fn last_of(bits: u32) -> u128 {
 /// One word as a value of this key; a range with `-` or (`colon`) `:` between two of them.
 pub(crate) fn value(key: &Key, word: &str) -> Value {
     let word = word.trim_matches('"');
+    if word.len() > WORD {
+        return Value::Strange(shown(word));
+    }
     atom(key, word).or_else(|| range(key, word)).unwrap_or_else(|| Value::Strange(word.to_owned()))
 }
 

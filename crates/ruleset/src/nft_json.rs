@@ -3,7 +3,7 @@
 use crate::names::{number, shown, value};
 use crate::nft_words::{Operator, condition, connection, meta, payload, routing, these, typed};
 use crate::rules::{Among, Base, Family, Hook, Key, Log, Match, Origin, Rule, Ruleset, Set, Step, Strange, Table, Value, Verdict};
-use crate::{ELEMENTS, RULES, Wrong};
+use crate::{CHAINS, ELEMENTS, RULES, Wrong};
 use serde_json::{Map, Value as Json};
 use std::net::IpAddr;
 
@@ -35,7 +35,11 @@ fn read_object(kind: &str, body: &Json, line: u32, all: &mut Ruleset) -> Result<
         "chain" => {
             let base = base(body)?;
             let name = text(body, "name")?;
-            table(all, body)?.chain_mut(name).base = base;
+            let table = table(all, body)?;
+            if table.chains.len() >= CHAINS {
+                return Err(format!("more than {CHAINS} chains"));
+            }
+            table.chain_mut(name).base = base;
         }
         "set" | "map" => {
             let set = named_set(body);

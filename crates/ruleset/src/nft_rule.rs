@@ -89,8 +89,12 @@ impl<'t> Cursor<'t> {
     }
 
     pub(crate) fn cut_off(&self, wanted: &str) -> Wrong {
-        let line = self.peek().or(self.tokens.last()).map_or(1, |token| token.line);
-        Wrong::new(line, format!("{wanted} is missing: the text ends here"))
+        self.refused(format!("{wanted} is missing: the text ends here"))
+    }
+
+    /// Something is wrong here.
+    pub(crate) fn refused(&self, message: String) -> Wrong {
+        Wrong::new(self.peek().or(self.tokens.last()).map_or(1, |token| token.line), message)
     }
 
     /// The next token, whatever it is.

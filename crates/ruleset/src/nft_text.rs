@@ -5,7 +5,7 @@ use crate::nft_lexer::{Token, tokens};
 use crate::nft_rule::{self, Cursor};
 use crate::nft_words::{priority, these, typed};
 use crate::rules::{Among, Base, Family, Hook, Key, Origin, Rule, Ruleset, Set, Strange, Table, Value, Verdict};
-use crate::{DEPTH, ELEMENTS, RULES, Wrong};
+use crate::{CHAINS, DEPTH, ELEMENTS, RULES, Wrong};
 
 /// What may stand in a table.
 const IN_TABLE: [&str; 13] =
@@ -90,8 +90,11 @@ fn table(cursor: &mut Cursor<'_>, all: &mut Ruleset) -> Result<(), Wrong> {
 }
 
 fn chain(cursor: &mut Cursor<'_>, name: &str, table: usize, all: &mut Ruleset) -> Result<(), Wrong> {
-    all.tables[table].chain_mut(name);
     cursor.needs("{")?;
+    if all.tables[table].chains.len() >= CHAINS {
+        return Err(cursor.refused(format!("more than {CHAINS} chains")));
+    }
+    all.tables[table].chain_mut(name);
     loop {
         cursor.skip_ends();
         let Some(first) = cursor.peek() else { return Err(cursor.cut_off("the end of the chain")) };

@@ -8,8 +8,9 @@ use crate::packet::{Out, Packet, Way};
 use crate::rules::{Hook, Log, Ruleset, Table, Version};
 use std::net::IpAddr;
 
-/// Questions about the ports of one version of IP.
+/// Questions about the ports of one protocol and version of IP, and rules that all of them together look at.
 const QUESTIONS: usize = 40_000;
+const LOOKS: usize = 200_000_000;
 /// Pairs of interfaces that forwarding is asked about.
 const PAIRS: usize = 64;
 
@@ -157,14 +158,19 @@ impl Asking<'_> {
     fn open(&self, interfaces: &[Option<String>]) -> (Vec<Open>, usize) {
         let mut all: Vec<Open> = Vec::new();
         let mut left_out = 0;
+        let questions = QUESTIONS.min(LOOKS / self.firewall.rules.rules.max(1)).max(interfaces.len());
         for protocol in PROTOCOLS {
-            let ranges = self.mentioned.port_ranges(protocol);
-            let sources = (QUESTIONS / (ranges.len() * interfaces.len()).max(1)).min(self.mentioned.sources.len());
-            left_out = left_out.max(self.mentioned.sources.len() - sources);
+            let mut ranges = self.mentioned.port_ranges(protocol);
+            left_out += ranges.len().saturating_sub(questions / interfaces.len().max(1));
+            ranges.truncate(questions / interfaces.len().max(1));
+            let sources = (questions / (ranges.len() * interfaces.len()).max(1)).min(self.mentioned.sources.len());
+            left_out += self.mentioned.sources.len() - sources;
             for (low, high) in ranges {
                 let to = self.whom(protocol, low, interfaces, &self.mentioned.sources[..sources]);
                 match all.last_mut() {
-                    Some(before) if before.protocol == protocol && before.high.checked_add(1) == Some(low) && before.to == to => before.high = high,
+                    Some(before) if before.protocol == protocol && before.high.checked_add(1) == Some(low) && before.to == to => {
+                        before.high = high
+                    }
                     _ => all.push(Open { protocol, low, high, to }),
                 }
             }
@@ -177,7 +183,10 @@ impl Asking<'_> {
         let mut all: Vec<Whom> = Vec::new();
         for interface in interfaces {
             let Some(whom) = self.by_interface(protocol, port, interface, sources) else { continue };
-            match all.iter_mut().find(|one| (one.anybody, &one.nets, &one.limit, one.sent_to, &one.unless, one.maybe) == (whom.anybody, &whom.nets, &whom.limit, whom.sent_to, &whom.unless, whom.maybe)) {
+            match all.iter_mut().find(|one| {
+                (one.anybody, &one.nets, &one.limit, one.sent_to, &one.unless, one.maybe)
+                    == (whom.anybody, &whom.nets, &whom.limit, whom.sent_to, &whom.unless, whom.maybe)
+            }) {
                 Some(same) => same.interfaces.push(interface.clone()),
                 None => all.push(whom),
             }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rulesets");
-    let mut all: Vec<PathBuf> = fs::read_dir(root).expect("readable").map(|entry| entry.expect("readable").path()).filter(|path| path.is_dir()).collect();
+    let mut all: Vec<PathBuf> =
+        fs::read_dir(root).expect("readable").map(|entry| entry.expect("readable").path()).filter(|path| path.is_dir()).collect();
     all.sort();
     assert!(all.len() >= 10, "the rulesets were found");
     all

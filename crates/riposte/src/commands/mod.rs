@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod check;
 pub mod doctor;
+pub mod hostcheck;
 pub mod metrics;
 pub mod pages;
 pub mod replay;

@@ -1,7 +1,7 @@
 //! The proof of `riposte check --host`: rulesets that real tools made are loaded into a real kernel, every port is really tried from another
 //! host, and what becomes of it must be what the analysis says.
 
-use crate::daemon::{network, until};
+use crate::daemon::{RIPOSTE, network, until};
 use range::namespace::Namespace;
 use range::network::{Network, VICTIM, VICTIM6, attacker_address, attacker_address6};
 use ruleset::ask::{Fate, ask};
@@ -16,11 +16,12 @@ use std::time::Duration;
 
 /// Ports that some ruleset names, and some beside them.
 const PORTS: [u16; 42] = [
-    21, 22, 23, 24, 25, 53, 80, 81, 113, 443, 500, 550, 601, 1000, 1194, 1500, 2050, 2100, 2222, 2500, 2999, 3306, 5432, 7000, 7001, 7002, 8000,
-    8004, 8006, 8024, 8080, 8081, 8082, 8100, 8443, 9005, 9090, 9091, 51820, 60005, 60011, 61000,
+    21, 22, 23, 24, 25, 53, 80, 81, 113, 443, 500, 550, 601, 1000, 1194, 1500, 2050, 2100, 2222, 2500, 2999, 3306, 5432, 7000, 7001, 7002,
+    8000, 8004, 8006, 8024, 8080, 8081, 8082, 8100, 8443, 9005, 9090, 9091, 51820, 60005, 60011, 61000,
 ];
-/// How long a try waits for an answer that doesn't come.
-const SILENCE: Duration = Duration::from_millis(700);
+/// How long a try waits for an answer that doesn't come: past TCP's first repetition after a second, for a refusal that arrives while the
+/// sender is still in connect() counts only then.
+const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Something to talk to on every port, for both versions of IP.
 struct Listeners {
@@ -35,8 +36,12 @@ fn inside<T: Send>(namespace: &Namespace, work: impl FnOnce() -> T + Send) -> T 
 fn listen(victim: &Namespace) -> Listeners {
     inside(victim, || {
         let all = |port: &u16| SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, *port));
-        let udp = |port: &u16| UdpSocket::bind(all(port)).and_then(|socket| socket.set_nonblocking(true).map(|()| socket)).expect("a free port");
-        Listeners { _tcp: PORTS.iter().map(|port| TcpListener::bind(all(port)).expect("a free port")).collect(), udp: PORTS.iter().map(udp).collect() }
+        let udp =
+            |port: &u16| UdpSocket::bind(all(port)).and_then(|socket| socket.set_nonblocking(true).map(|()| socket)).expect("a free port");
+        Listeners {
+            _tcp: PORTS.iter().map(|port| TcpListener::bind(all(port)).expect("a free port")).collect(),
+            udp: PORTS.iter().map(udp).collect(),
+        }
     })
 }
 
@@ -110,7 +115,9 @@ fn load(victim: &Namespace, folder: &Path) -> Ruleset {
     victim.run("nft", ["flush", "ruleset"]).expect("an empty firewall");
     let legacy = if folder.ends_with("legacy") { "-legacy" } else { "" };
     let mut rules = Ruleset::default();
-    for (end, program) in [("v4", format!("iptables{legacy}-restore")), ("v6", format!("ip6tables{legacy}-restore")), ("nft", "nft".to_owned())] {
+    for (end, program) in
+        [("v4", format!("iptables{legacy}-restore")), ("v6", format!("ip6tables{legacy}-restore")), ("nft", "nft".to_owned())]
+    {
         let file = folder.join(format!("ruleset.{end}"));
         let Ok(text) = std::fs::read_to_string(&file) else { continue };
         rules.join(read(&text, None).expect("a ruleset that a tool made"));
@@ -185,7 +192,10 @@ fn what_the_analysis_says_is_what_the_kernel_does() {
             let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
             let tries = Try::all();
             // A published port leads to a container that isn't there.
-            let asked = tries.iter().map(|one| (one, ask(&firewall, &one.packet))).filter(|(_, answer)| answer.sent_to.is_none_or(|(to, _)| to.is_none()));
+            let asked = tries
+                .iter()
+                .map(|one| (one, ask(&firewall, &one.packet)))
+                .filter(|(_, answer)| answer.sent_to.is_none_or(|(to, _)| to.is_none()));
             let asked: Vec<(&Try, Fate)> = asked.map(|(one, answer)| (one, answer.fate())).collect();
             let found: Vec<Fate> = inside(&network.attackers[0], || {
                 let work = asked.iter().map(|(one, expected)| (*one, *expected));
@@ -206,4 +216,74 @@ fn what_the_analysis_says_is_what_the_kernel_does() {
     println!("{seen:#?}");
     assert_eq!(wrong, Vec::<String>::new());
     assert!(seen.len() >= 40, "all kinds of fates were met");
+}
+
+/// The command line in the victim's namespace.
+fn check(victim: &Namespace, args: &[&str]) -> (i32, serde_json::Value) {
+    let output = victim
+        .command(RIPOSTE)
+        .args(["check", "--host", "--json", "--config", "/dev/null"])
+        .args(args)
+        .output()
+        .expect("riposte can be started");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().expect("an exit code"), serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}")))
+}
+
+#[test]
+fn the_live_rules_of_every_kernel_interface_are_read() {
+    let network = network("hostcheck", 0);
+    let victim = &network.victim;
+    let side = |json: &serde_json::Value, family: usize| {
+        let side = &json["families"][family]["by_interface"][0];
+        let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        (word(&side["interface"]), word(&side["tcp"]["fate"]), word(&side["udp"]["fate"]))
+    };
+    let expected = |tcp: &str, udp: &str| ("eth0".to_owned(), tcp.to_owned(), udp.to_owned());
+    // Nothing at all.
+    let (code, json) = check(victim, &[]);
+    assert_eq!((code, side(&json, 0), side(&json, 1)), (1, expected("accepted", "accepted"), expected("accepted", "accepted")), "{json:#}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ruleset/tests/rulesets");
+    // nft's own; iptables over nf_tables with parts that nft's listing hides; the old interface.
+    load(victim, &root.join("server"));
+    let (code, json) = check(victim, &[]);
+    assert_eq!((code, side(&json, 0), side(&json, 1)), (0, expected("dropped", "dropped"), expected("dropped", "dropped")), "{json:#}");
+    load(victim, &root.join("early"));
+    let (code, json) = check(victim, &[]);
+    assert_eq!((code, side(&json, 0), side(&json, 1)), (1, expected("dropped", "dropped"), expected("dropped", "dropped")), "{json:#}");
+    assert_eq!(json["not_understood"], serde_json::json!([]));
+    assert!(
+        json["riposte_sees"].as_array().is_some_and(|all| all.iter().any(|one| one["protocol"] == "TCP" && one["seen"] == false)),
+        "{json:#}"
+    );
+    load(victim, &root.join("legacy"));
+    let (code, json) = check(victim, &[]);
+    assert_eq!((code, side(&json, 0), side(&json, 1)), (0, expected("dropped", "dropped"), expected("dropped", "dropped")), "{json:#}");
+    let marked = |open: &serde_json::Value| open["low"] == 8000 && open["high"] == 8100;
+    assert!(json["families"][1]["ports"].as_array().is_some_and(|ports| ports.iter().any(marked)), "{json:#}");
+}
+
+#[test]
+fn saved_rules_need_no_privilege_and_errors_have_their_place() {
+    let folder = crate::daemon::folder();
+    let path = folder.path().join("rules.v6");
+    std::fs::write(&path, "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp --dport 22 -j ACCEPT\nCOMMIT\n").expect("writable");
+    let run = |args: &[&str]| {
+        let output = std::process::Command::new(RIPOSTE)
+            .args(["check", "--config", "/dev/null", "--host"])
+            .args(args)
+            .output()
+            .expect("riposte can be started");
+        (output.status.code(), crate::daemon::said(&output))
+    };
+    let name = path.to_str().expect("UTF-8");
+    let (code, text) = run(&[name]);
+    assert_eq!(code, Some(1), "{text}");
+    // The name says which version it is about, and only that one is judged.
+    assert!(text.contains("IPv6: new connections are accepted") && text.contains("IPv4: these files say nothing about it"), "{text}");
+    let (code, text) = run(&["--family", "4", name]);
+    assert!(code == Some(1) && text.contains("IPv4: new connections are accepted"), "{text}");
+    std::fs::write(&path, "*filter\n:INPUT DROP [0:0]\n-A INPT -j ACCEPT\nCOMMIT\n").expect("writable");
+    let (code, text) = run(&[name]);
+    assert!(code == Some(2) && text.contains("rules.v6:3: ") && text.contains("did you mean INPUT?"), "{text}");
 }
