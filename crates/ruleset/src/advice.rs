@@ -138,7 +138,7 @@ fn unseen(
     let place = usual.at.as_ref().map(json::place).unwrap_or_default();
     if hidden && circumstances.group.is_some() {
         say(
-            !(circumstances.follows_log && !usual.logs.is_empty()),
+            !circumstances.follows_log || usual.logs.is_empty(),
             format!(
                 "Refused {protocol}packets{on} are gone before riposte's packet sensor (input, priority {}) sees them: {place}.",
                 circumstances.probes

@@ -6,8 +6,10 @@ use crate::{CHAINS, RULE_TEXT, RULES, Wrong, iptables_matches, iptables_targets}
 
 /// What a line may begin with.
 const COMMANDS: [&str; 6] = ["-A", "--append", "-I", "-N", "-P", "COMMIT"];
+/// A chain's name, hook and priority.
+type BuiltIn = (&'static str, Hook, i32);
 /// The built-in chains of each table, with their hooks and priorities (`linux/netfilter_ipv4.h`).
-const TABLES: [(&str, &[(&str, Hook, i32)]); 5] = [
+const TABLES: [(&str, &[BuiltIn]); 5] = [
     ("filter", &[("INPUT", Hook::Input, 0), ("FORWARD", Hook::Forward, 0), ("OUTPUT", Hook::Output, 0)]),
     (
         "nat",

@@ -36,11 +36,14 @@ const ELSEWHERE: [&str; 26] = [
     "connlabel",
 ];
 
-/// Reads conditions up to the target; returns the target's place among the options, and whether it is a goto.
+/// Conditions; whether the target is a goto, and its place among the options.
+type Read = (Vec<Step>, Option<(bool, usize)>);
+
+/// Reads conditions up to the target.
 ///
 /// # Errors
 /// What can't be a rule at all.
-pub(crate) fn read(version: Version, given: &[Given<'_>], strange: &mut Vec<String>) -> Result<(Vec<Step>, Option<(bool, usize)>), String> {
+pub(crate) fn read(version: Version, given: &[Given<'_>], strange: &mut Vec<String>) -> Result<Read, String> {
     let mut steps = Vec::new();
     let (mut module, mut protocol_number) = ("", None);
     let mut at = 0;

@@ -61,10 +61,9 @@ impl Mentioned {
         let Some(set) = set else { return };
         for (key, value) in set.elements.iter().flat_map(|element| keys.iter().zip(element)) {
             match (key, value) {
-                (Key::Source(of), Value::Range(low, high)) if *of == version => {
-                    if (*low, *high) != (0, last(version)) && sends(version, *low) && sources.len() <= 4 * SOURCES {
-                        sources.insert((*low, (*high).min(last(version))));
-                    }
+                (Key::Source(of), Value::Range(low, high)) if *of == version && sources.len() <= 4 * SOURCES => {
+                    let range = (*low, (*high).min(last(version)));
+                    sources.extend(Some(range).filter(|range| *range != (0, last(version)) && sends(version, *low)));
                 }
                 (Key::Port(of), Value::Range(low, high)) => self.port(*of, *low, *high),
                 (Key::InterfaceIn | Key::InterfaceOut, Value::Name(name)) if name != "lo" && name != "*" => {

@@ -40,7 +40,7 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, Wrong> {
         if matches!(token.text.as_str(), "define" | "redefine") && !token.quoted && raw.get(at + 2).is_some_and(|equals| equals.is("=")) {
             let name = raw[at + 1].text.clone();
             let from = at + 3;
-            let end = from + raw[from..].iter().scan(0_i32, |depth, one| scan(depth, one)).count();
+            let end = from + raw[from..].iter().scan(0_i32, scan).count();
             let value = put_in(&raw[from..end], &defined)?;
             defined.insert(name, value);
             at = end;
