@@ -163,7 +163,8 @@ fn in_yard(yard: &mut Yard, fault: Fault, moment: Moment, random: &mut Random) -
     let wanted = mob.while_loose(yard, |yard| {
         let mut wanted = act(yard, &mob, fault, moment, random)?;
         cell.recovered = await_right(yard, &mob, &wanted, &mut cell.millis)?;
-        cell.idle = !fault.took_effect(yard)?;
+        // At a start the fault may come before there is anybody to feel it: that is part of that moment.
+        cell.idle = moment != Moment::Restore && !fault.took_effect(yard)?;
         lost(yard, &wanted, "", &mut cell)?;
         doubled(yard, &wanted, &mut cell)?;
         // What was decided while the ledger could not be written holds until the next start, and is told by nobody then.
