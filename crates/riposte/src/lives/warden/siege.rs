@@ -417,8 +417,10 @@ rusty_fork_test! {
         let derived = writer.as_bytes().to_vec();
         let mut refused_to_read = 0;
         for turn in 0..2_500_u32 {
-            let scope = |n: u32| Scope::Source(Prefix::host(Ipv4Addr::from(0x1400_0000 + (turn * 100 + n) % 200_000).into()));
-            let adds = (0..100).map(|n| Change::Add { id: BlockId(u64::from(n)), scope: scope(n), expiry: Expiry::Never });
+            // First as many as may wait to be cut, then only such as are refused.
+            let whom = |n: u32| if turn < 70 { Ipv4Addr::from(0x1400_0000 + turn * 1_000 + n) } else { Ipv4Addr::LOCALHOST };
+            let adds = (0..if turn < 70 { 1_000 } else { 300 })
+                .map(|n| Change::Add { id: BlockId(u64::from(n)), scope: Scope::Source(Prefix::host(whom(n).into())), expiry: Expiry::Never });
             Message::Apply(adds.collect()).encode(&mut writer);
             refused_to_read += u64::from(!siege.say(judge, writer.as_bytes(), None));
             siege.attend(judge);
