@@ -47,7 +47,8 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Run(args) => {
             let mut config = commands::config(args.config.as_deref())?;
             config.policy.dry_run |= args.dry_run;
-            lives::warden::run(config).map_err(commands::fail)
+            let log = config.log.clone();
+            lives::warden::run(config).inspect_err(|error| lives::logging::last_word(&log, error)).map_err(commands::fail)
         }
         Command::Check(args) => commands::check::run(&args, out),
         Command::Status(args) => commands::ask::status(&args, out),
