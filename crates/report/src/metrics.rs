@@ -184,7 +184,7 @@ mod tests {
             "riposte_refused_total{why=\"too many\"} 6",
             "riposte_process_restarts_total{process=\"log 1\"} 2",
             "riposte_process_open_fds{process=\"judge\"} 9",
-            "riposte_sensor_harmless_total{sensor=\"file /a\\\"b\\\\\\\\c\\\\n\",kind=\"file\",why=\"ping\"} 3",
+            "riposte_sensor_harmless_total{sensor=\"file /a\\\"b\\\\c\\\\u{a}\",kind=\"file\",why=\"ping\"} 3",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -46,7 +46,8 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Run(args) => {
             let origin = Origin::new(args.config.as_deref(), args.dry_run).map_err(|e| commands::fail(e.to_string()))?;
             let config = origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Failure>())?;
-            lives::warden::run(config, origin).map_err(commands::fail)
+            let log = config.log.clone();
+            lives::warden::run(config, origin).inspect_err(|error| lives::logging::last_word(&log, error)).map_err(commands::fail)
         }
         Command::Check(args) => commands::check::run(&args, out),
         Command::Reload(args) => commands::ask::reload(&args, out),

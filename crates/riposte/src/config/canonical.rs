@@ -1,7 +1,7 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
 use super::words::{Period, Word};
-use super::{Config, LogKind, LogSource, SyslogSocket, Zone};
+use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +18,16 @@ pub fn text(config: &Config) -> String {
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
     page.key("format", quote(config.log.format.word()));
+    let (kind, place) = match &config.log.target {
+        LogTarget::Stderr => (TargetKind::Stderr, None),
+        LogTarget::Journal(socket) => (TargetKind::Journal, Some(socket)),
+        LogTarget::File(file) => (TargetKind::File, Some(file)),
+    };
+    page.key("target", quote(kind.word()));
+    match place {
+        Some(place) => page.key("path", path(place)),
+        None => page.absent("path", "standard error has none"),
+    }
     page.text
 }
 

@@ -187,12 +187,35 @@ pub enum Responder {
 }
 
 /// riposte's own log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoggingConfig {
     /// The least important line that is written.
     pub level: LogLevel,
     /// How a line looks.
     pub format: LogFormat,
+    /// Where lines go.
+    pub target: LogTarget,
+}
+
+/// Where log lines go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum LogTarget {
+    /// Standard error.
+    #[default]
+    Stderr,
+    /// The systemd journal at this socket, with fields of their own.
+    Journal(PathBuf),
+    /// This file.
+    File(PathBuf),
+}
+
+/// The kinds of target, as they are typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum TargetKind {
+    #[default]
+    Stderr,
+    Journal,
+    File,
 }
 
 /// How important a log line is.
@@ -245,6 +268,7 @@ macro_rules! word {
 word!(StartAt: End = "end", Start = "start");
 word!(Responder: Nftables = "nftables", Null = "null");
 word!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
+word!(TargetKind: Stderr = "stderr", Journal = "journal", File = "file");
 word!(LogFormat: Text = "text", Json = "json");
 word!(LogKind: File = "file", Pipe = "pipe", Kmsg = "kmsg", Journal = "journal", Syslog = "syslog");
 

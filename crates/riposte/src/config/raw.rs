@@ -315,5 +315,7 @@ sections! {
     RawLog "[log]" {
         level: Given<String>,
         format: Given<String>,
+        target: Given<String>,
+        path: Given<String>,
     }
 }

@@ -4,7 +4,10 @@ use super::problems::Problems;
 use super::raw::{Given, GivenList, RawConfig, RawNflog, RawSource};
 use super::read_policy::{derive, policy};
 use super::words::{Period, Word, did_you_mean, is_account_name, quoted};
-use super::{Config, ControlConfig, LogKind, LogSource, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig, SyslogSocket, Zone};
+use super::{
+    Config, ControlConfig, LogKind, LogSource, LogTarget, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig, SyslogSocket, TargetKind,
+    Zone,
+};
 use detect::config::{DistributedConfig, ScanConfig, SequentialConfig};
 use jiff::tz::{Offset, TimeZone};
 use std::net::SocketAddr;
@@ -16,6 +19,9 @@ use std::time::Duration;
 const SOCKET_PATH_BYTES: usize = 107;
 /// Logs that are followed at one time. Each costs the warden a descriptor and a sensor a slot.
 const LOGS_MAX: usize = 32;
+/// Where systemd-journald listens, and where riposte's own log is kept if nobody says otherwise.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+const LOG_FILE: &str = "/var/log/riposte/riposte.log";
 /// The most sources that may be followed at one time.
 const TRACKED_MAX: i64 = 16 << 20;
 
@@ -52,7 +58,11 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         exempt_names,
         derive: derived,
         respond: meaning.word(raw.respond.and_then(|respond| respond.kind)).unwrap_or_default(),
-        log: LoggingConfig { level: meaning.word(log.level).unwrap_or_default(), format: meaning.word(log.format).unwrap_or_default() },
+        log: LoggingConfig {
+            level: meaning.word(log.level).unwrap_or_default(),
+            format: meaning.word(log.format).unwrap_or_default(),
+            target: meaning.target(log.target, log.path),
+        },
     }
 }
 
@@ -162,6 +172,20 @@ impl Meaning<'_> {
             return default;
         }
         self.path(given, default)
+    }
+
+    /// Where lines go, and the place for it.
+    fn target(&mut self, kind: Option<Given<String>>, path: Option<Given<String>>) -> LogTarget {
+        match self.word::<TargetKind>(kind).unwrap_or_default() {
+            TargetKind::Stderr => {
+                if let Some(path) = path {
+                    self.wrong(&path, "only target = \"journal\" and \"file\" have a path");
+                }
+                LogTarget::Stderr
+            }
+            TargetKind::Journal => LogTarget::Journal(self.socket_path(path, JOURNAL.into())),
+            TargetKind::File => LogTarget::File(self.path(path, LOG_FILE.into())),
+        }
     }
 
     fn account(&mut self, given: Given<String>) -> String {

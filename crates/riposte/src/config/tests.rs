@@ -195,6 +195,7 @@ fn words_times_and_addresses_are_refused_with_examples() {
             "2:34: [policy] block_for: 'never' is not possible here: only an operator blocks for good (riposte block)",
         ),
         ("[respond]\nkind = 'nftable'", "2:8: [respond] kind: 'nftable' is none of nftables, null; did you mean 'nftables'?"),
+        ("[log]\npath = '/x'", "2:8: [log] path: only target = \"journal\" and \"file\" have a path"),
         ("[log]\nlevel = 'Info'", "2:9: [log] level: 'Info' is none of error, warn, info, debug, trace; did you mean 'info'?"),
         ("[policy]\nexempt = ['10.0.0.0/33']", "2:11: [policy] exempt: '10.0.0.0/33': '33' is no prefix length for this address"),
         ("[policy]\nexempt = ['2001:db8::/129']", "2:11: [policy] exempt: '2001:db8::/129': '129' is no prefix length for this address"),
@@ -433,7 +434,11 @@ proptest! {
                 own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4],
             },
             respond: Responder::ALL[words.0],
-            log: LoggingConfig { level: LogLevel::ALL[words.1], format: LogFormat::ALL[words.2] },
+            log: LoggingConfig {
+                level: LogLevel::ALL[words.1],
+                format: LogFormat::ALL[words.2],
+                target: [LogTarget::Stderr, LogTarget::Journal("/run/j".into()), LogTarget::File("/var/log/r".into())][words.1 % 3].clone(),
+            },
         };
         let text = config.canonical();
         prop_assert_eq!(Config::parse(&text, "x").map_err(|lines| format!("{lines:?}\n{text}")), Ok(config));

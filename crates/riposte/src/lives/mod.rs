@@ -5,11 +5,12 @@ pub mod channel;
 pub mod host;
 pub mod judge;
 pub mod log;
+pub mod logging;
 pub mod lookup;
 pub mod packets;
 pub mod warden;
 
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use channel::Channel;
 use link::message::{Life, Message};
 use model::time::Time;
@@ -83,7 +84,7 @@ fn start(slot: &str) -> Result<Start, String> {
     let config = inherited(CONFIG_FD).map_err(|e| e.to_string())?;
     File::from(config).read_to_string(&mut text).map_err(|e| e.to_string())?;
     let config = Config::parse(&text, "inherited").map_err(|wrong| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    start_logging(&config);
+    logging::start(&config);
     let slot = slot.parse().map_err(|_| "bad slot".to_owned())?;
     Ok(Start { warden, config, slot })
 }
@@ -91,17 +92,6 @@ fn start(slot: &str) -> Result<Start, String> {
 /// Takes over one of the life's own descriptors.
 pub fn own(number: RawFd) -> Result<OwnedFd, String> {
     inherited(OWN_FD + number).map_err(|e| e.to_string())
-}
-
-/// Sets up riposte's own log, on standard error.
-pub fn start_logging(config: &Config) {
-    let level: tracing::Level = config.log.level.as_str().parse().unwrap_or(tracing::Level::INFO);
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
-    // A second call (the warden starts its log before it knows all of its configuration) changes nothing.
-    let _ = match config.log.format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
 }
 
 /// The user that a process without privilege becomes. `None` if there is nobody to become: then riposte is not really root

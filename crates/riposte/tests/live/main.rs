@@ -7,6 +7,7 @@ mod daemon;
 mod doctor;
 mod errors;
 mod exempt;
+mod logging;
 mod logs;
 mod metrics;
 mod orders;

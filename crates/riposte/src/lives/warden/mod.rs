@@ -84,7 +84,8 @@ struct Warden {
 /// One line that says why it can't go on.
 pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     let mut stored = Stored::inherit();
-    super::start_logging(&config);
+    super::logging::redirect(&config)?;
+    super::logging::start(&config);
     if !sys::identity::is_privileged() {
         return Err("riposte run needs root (or CAP_NET_ADMIN): try 'sudo riposte run'".into());
     }

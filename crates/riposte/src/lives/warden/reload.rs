@@ -78,9 +78,10 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
     keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
     keep("respond.kind", &old.respond, respond, &mut later);
-    let LoggingConfig { level, format } = log;
+    let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
+    keep("log.target", &old.log.target, target, &mut later);
     (new, later)
 }
 
