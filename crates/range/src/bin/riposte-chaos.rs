@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: riposte-chaos [--only WORD] [--kills N] [--seed N] [--out FOLDER] [--json] [--riposte FILE]
-  --only WORD      only groups whose name has this in it: matrix kill; 'matrix:WORD' only cells whose name has WORD in it
+  --only WORD      only groups whose name has this in it: matrix kill flush; 'matrix:WORD' only cells whose name has WORD in it
   --kills N        how often kill -9 hits a process in the storm, with ten new attackers each time (default 1000)
   --seed N         chance comes from this number (default: the clock); it is told
   --out FOLDER     where chaos.md goes, with all tables (default target/chaos)

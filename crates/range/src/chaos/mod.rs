@@ -3,6 +3,7 @@
 
 mod audit;
 mod fault;
+mod flush;
 pub mod kill;
 pub mod matrix;
 mod mob;
@@ -67,7 +68,7 @@ pub struct Group {
 }
 
 /// The groups, in order.
-pub const GROUPS: [Group; 2] = [
+pub const GROUPS: [Group; 3] = [
     Group {
         name: "matrix",
         about: "Measured: blocks lost, blocks doubled, exempt addresses blocked; milliseconds from the fault's end until all was right.",
@@ -77,6 +78,11 @@ pub const GROUPS: [Group; 2] = [
         name: "kill",
         about: "Ten attackers come with each kill, and go on until they are blocked; recovery is until every process is at work again.",
         run: kill::run,
+    },
+    Group {
+        name: "flush",
+        about: "Another tool empties the firewall again and again while attackers come; the gap is until every block is back in the kernel.",
+        run: flush::run,
     },
 ];
 
