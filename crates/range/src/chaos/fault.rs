@@ -171,17 +171,26 @@ impl Fault {
             Fault::Kill(_) | Fault::KillWarden | Fault::Stop(_) | Fault::TableDeleted | Fault::SetFlushed | Fault::DeafClient => Ok(true),
             Fault::DiskFull => Ok(said(&["not in the ledger", "not in the history", "can't be opened", "can't be tidied", "disk is full"])),
             Fault::ReadOnly => Ok(said(&["can't be opened"])),
-            Fault::LogRotated => Ok(figure(yard, "rotations")? > 0),
-            Fault::PacketsLost => Ok(figure(yard, "lost by the kernel")? + figure(yard, "receive buffer overflows")? > 0),
+            Fault::LogRotated => counted(yard, &["rotations"]),
+            Fault::PacketsLost => counted(yard, &["lost by the kernel", "receive buffer overflows"]),
         }
     }
 }
 
-/// A figure of the sensors, in all.
-fn figure(yard: &Yard, name: &str) -> io::Result<u64> {
-    let status: Vec<report::status::StatusReport> = yard.ask(&["status"])?;
-    let sensors = status.iter().flat_map(|status| &status.sensors);
-    Ok(sensors.flat_map(|sensor| &sensor.counters).filter(|(counter, _)| counter == name).map(|(_, value)| value).sum())
+/// Whether one of these figures of the sensors is above 0. On a busy machine a sensor may answer too late to be shown: it is asked again.
+fn counted(yard: &Yard, names: &[&str]) -> io::Result<bool> {
+    let until = monotonic() + APPEAR_NANOS;
+    loop {
+        let status: Vec<report::status::StatusReport> = yard.ask(&["status"])?;
+        let mut figures = status.iter().flat_map(|status| &status.sensors).flat_map(|sensor| &sensor.counters);
+        if figures.any(|(counter, value)| *value > 0 && names.contains(&counter.as_str())) {
+            return Ok(true);
+        }
+        if monotonic() > until {
+            return Ok(false);
+        }
+        sleep(Duration::from_millis(50));
+    }
 }
 
 impl Held {

@@ -41,6 +41,8 @@ pub struct Shared {
     pub over: AtomicBool,
     /// Nobody needs to listen any more.
     pub deaf: AtomicBool,
+    /// How far each way's attacks have really been made (nanoseconds from the first attack): a busy machine makes a generator late.
+    pub made: [AtomicU64; 2],
     /// Lines written so far.
     pub lines: AtomicU64,
     /// Packets sent so far, without those of attackers.
@@ -74,6 +76,11 @@ impl Shared {
         Some((self.elapsed().checked_sub(self.first_attack)?, self.last_attack - self.first_attack))
     }
 
+    /// How far both ways' attacks have been made.
+    pub fn progress(&self) -> [u64; 2] {
+        [Way::Log, Way::Packets].map(|way| self.made[way as usize].load(Ordering::Acquire))
+    }
+
     fn came(&self, source: u32) {
         if let Some(came) = self.came.get(source as usize) {
             came.store(true, Ordering::Relaxed);
@@ -102,7 +109,9 @@ pub fn write_log(shared: &Shared, path: &Path, a_second: u64) -> io::Result<()> 
     while !shared.over.load(Ordering::Acquire) {
         let stamp = format!("{} gate", Rfc3339(Time::from_nanos(now())));
         let target = due(shared.elapsed(), a_second);
+        let mut made = 0;
         if let Some(until) = shared.attacking() {
+            made = until.0;
             shared.plan.due(Way::Log, &mut queue, until, |source, knock| {
                 shared.plan.line(&stamp, source, knock, &mut text);
                 written += 1;
@@ -115,6 +124,7 @@ pub fn write_log(shared: &Shared, path: &Path, a_second: u64) -> io::Result<()> 
             (line, written) = (line + 1, written + 1);
         }
         file.write_all(&text)?;
+        shared.made[Way::Log as usize].store(made, Ordering::Release);
         size += text.len() as u64;
         text.clear();
         shared.lines.store(written, Ordering::Relaxed);
@@ -150,13 +160,15 @@ pub fn send_packets(shared: &Shared, weapon: &RawSocket, a_second: u64) -> io::R
         result => result.map(|()| true),
     };
     while !shared.over.load(Ordering::Acquire) {
-        let mut attacks = Vec::new();
+        let (mut attacks, mut made) = (Vec::new(), 0);
         if let Some(until) = shared.attacking() {
+            made = until.0;
             shared.plan.due(Way::Packets, &mut queue, until, |source, knock| attacks.push((source, knock)));
         }
         for (source, knock) in attacks {
             send(source, knock)?;
         }
+        shared.made[Way::Packets as usize].store(made, Ordering::Release);
         let target = due(shared.elapsed(), a_second);
         while sent < target {
             let source = shared.plan.bystander(sent + offset);

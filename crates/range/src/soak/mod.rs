@@ -96,7 +96,7 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
     run_command("mount", ["-t", "tmpfs", "-o", "size=700m,mode=755", "tmpfs", &place.display().to_string()])?;
     let log = place.join("kern.log");
     fs::write(&log, "")?;
-    let mut daemon = Daemon::launch(&arena, &context, &place, &settings(options, &log))?;
+    let mut daemon = Daemon::launch(&arena, &context, &place, &settings(&log))?;
     daemon.await_ready()?;
     let span = (options.minutes * 60e9) as u64;
     let attackers = u32::try_from(options.attacks).unwrap_or(u32::MAX).saturating_mul(RETURN_SECS);
@@ -107,6 +107,7 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
         last_attack: span.saturating_sub(MARGIN.as_nanos() as u64),
         over: AtomicBool::new(false),
         deaf: AtomicBool::new(false),
+        made: [AtomicU64::new(0), AtomicU64::new(0)],
         lines: AtomicU64::new(0),
         packets: AtomicU64::new(0),
         rotations: AtomicU64::new(0),
@@ -129,6 +130,7 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
             result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         }
         let (mut samples, last) = (watched?, last?);
+        let last = last.after(samples.last());
         samples.push(last);
         Ok(samples)
     })?;
@@ -140,8 +142,8 @@ pub fn run(options: &Options, folder: &Path) -> io::Result<Soaked> {
 }
 
 /// Everything by default but for what makes 3,000 attackers a minute a storm, and for how long blocks and history are kept.
-fn settings(options: &Options, log: &Path) -> String {
-    let rate = options.packets * 4;
+fn settings(log: &Path) -> String {
+    let rate = 1_000_000;
     format!(
         "store.history_max = {HISTORY_MAX}\n[sense.nflog]\nrate = {rate}\nburst = {rate}\n[[sense.log]]\nkind = \"file\"\npath = \"{}\"\n\
          [policy]\nblock_for = [\"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\", \"{BLOCK_SECS}s\"]\n\
@@ -155,11 +157,14 @@ fn settings(options: &Options, log: &Path) -> String {
 fn watch_over(shared: &Shared, daemon: &Daemon, place: &Path, span: u64, ledger: &mut Ledger) -> io::Result<Vec<Sample>> {
     let mut samples: Vec<Sample> = Vec::new();
     let mut next_row = shared.start;
+    // How far the attacks were two rows ago: for longer than any decision may take.
+    let mut made = [[0; 2]; 2];
     while monotonic() < shared.start + span {
         if monotonic() >= next_row {
             next_row += ROW_EVERY.as_nanos() as u64;
-            let sample = Sample::take(daemon, place, seconds_since(shared.start))?;
-            check(shared, daemon, ledger, monotonic().saturating_sub(GRACE.as_nanos() as u64));
+            let sample = Sample::take(daemon, place, seconds_since(shared.start))?.after(samples.last());
+            check(shared, daemon, ledger, made[0]);
+            made = [made[1], shared.progress()];
             tell::row(&sample, samples.last(), ledger.decided, ledger.next);
             samples.push(sample);
         }
@@ -174,25 +179,25 @@ fn settle(shared: &Shared, daemon: &Daemon, place: &Path, ledger: &mut Ledger) -
     let written = shared.lines.load(Ordering::Relaxed);
     loop {
         let sample = Sample::take(daemon, place, seconds_since(shared.start))?;
-        check(shared, daemon, ledger, monotonic().saturating_sub(GRACE.as_nanos() as u64));
-        let all_asked = ledger.next > 0 && shared.plan.begins(ledger.next) > shared.last_attack - shared.first_attack;
-        if (sample.count("file: lines") >= written && all_asked) || seconds_since(began) > 60.0 {
+        let waited = seconds_since(began);
+        if (sample.count("file: lines") >= written && waited > GRACE.as_secs_f64()) || waited > 60.0 {
+            check(shared, daemon, ledger, shared.progress());
             return Ok(sample);
         }
         sleep(Duration::from_millis(500));
     }
 }
 
-/// Looks what became of every attack whose last probe was sent before `until` (monotonic).
-fn check(shared: &Shared, daemon: &Daemon, ledger: &mut Ledger, until: u64) {
+/// Looks what became of every attack whose last probe was sent when both ways were `made` so far (nanoseconds from the first attack).
+fn check(shared: &Shared, daemon: &Daemon, ledger: &mut Ledger, made: [u64; 2]) {
     let length = PROBE_NANOS * u64::from(PROBES);
     let end = shared.last_attack - shared.first_attack;
     let mut missing = Vec::new();
     while shared.plan.begins(ledger.next) <= end {
-        let began = shared.start + shared.first_attack + shared.plan.begins(ledger.next);
-        if began + length > until {
+        if shared.plan.begins(ledger.next) + length > made[shared.plan.way(ledger.next) as usize] {
             break;
         }
+        let began = shared.start + shared.first_attack + shared.plan.begins(ledger.next);
         let attacker = shared.plan.attacker(ledger.next);
         let heard = shared.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner).attackers.get(&attacker).copied();
         match heard.filter(|at| *at >= began) {

@@ -87,6 +87,15 @@ impl Sample {
         Ok(sample)
     }
 
+    /// With the figures of the row before where this one has none: on a busy machine a sensor may answer too late.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Sample>) -> Sample {
+        for (name, value) in before.iter().flat_map(|before| &before.counters) {
+            self.counters.entry(name.clone()).or_insert(*value);
+        }
+        self
+    }
+
     /// One of riposte's figures.
     pub fn count(&self, name: &str) -> u64 {
         self.counters.get(name).copied().unwrap_or(0)

@@ -64,7 +64,7 @@ pub fn verdicts(options: &Options, shared: &Shared, samples: &[Sample], ledger: 
 
 fn load(options: &Options, shared: &Shared, samples: &[Sample]) -> Vec<Verdict> {
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return Vec::new() };
-    let secs = shared.last_attack as f64 / 1e9;
+    let secs = options.minutes * 60.0;
     let written = shared.lines.load(Ordering::Relaxed);
     let read = last.count("file: lines");
     let seen = last.count("packets: packets").saturating_sub(first.count("packets: packets"));
