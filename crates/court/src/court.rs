@@ -4,7 +4,7 @@
 use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
-use model::block::{Because, Block, BlockId, Change, Expiry, Installed, Outcome, Scope, State};
+use model::block::{Because, Block, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{Decision, Exemption};
 use model::event::Event;
 use model::limits;
@@ -13,11 +13,13 @@ use model::offence::Offence;
 use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
+use policy::past::Past;
 use policy::ruling::{Lift, Refusal, Ruling};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
+use store::history::HistoryQuery;
 use store::memory::Allowance;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
@@ -28,6 +30,10 @@ const ADOPTED: &str = "found in the kernel when the ledger was lost";
 const WARM: usize = 32;
 /// The kernel's timer and ours may differ by this much before a block is set again.
 const TIMER_SLACK: Duration = Duration::from_secs(2);
+/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
+const LISTED: usize = 100_000;
+/// The judge's minute.
+const MINUTE: Duration = Duration::from_secs(60);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
 
@@ -72,17 +78,27 @@ pub struct Court {
     outbox: Vec<Change>,
     wanted: Vec<Block>,
     /// By number, so that a store that fails for long keeps no more than one entry a block.
-    extended: BTreeMap<BlockId, (Expiry, u32)>,
+    extended: BTreeMap<BlockId, Block>,
     marks: Vec<(BlockId, State)>,
     entries: Vec<Entry>,
-    strikes: Vec<StrikeChange>,
+    /// By offender, so that only the latest word is written.
+    strikes: BTreeMap<Prefix, StrikeChange>,
+    /// Allowances given (or, without one, taken back) that the store has not taken yet.
+    allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
     spoken: Vec<(Offence, Decision)>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
+    /// Removals sent and not yet answered, in their order, and those that failed: what was to be lifted may still stand in the kernel.
+    removing: VecDeque<(BlockId, Scope)>,
+    owed: BTreeMap<Scope, BlockId>,
     installed: BTreeMap<Scope, Expiry>,
     /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
     resync: bool,
+    /// The kernel has been asked what it has.
+    asked: bool,
+    /// What the kernel has beyond the ledger is taken over: the ledger was lost, and this is the first time that the kernel tells.
+    adopts: bool,
 }
 
 impl std::fmt::Debug for Court {
@@ -108,13 +124,19 @@ impl Court {
             extended: BTreeMap::new(),
             marks: Vec::new(),
             entries: Vec::new(),
-            strikes: Vec::new(),
+            strikes: BTreeMap::new(),
+            allowances: BTreeMap::new(),
             spoken: Vec::new(),
             unanswered: HashSet::new(),
+            removing: VecDeque::new(),
+            owed: BTreeMap::new(),
             installed: BTreeMap::new(),
             resync: false,
+            asked: true,
+            adopts: false,
         };
         court.restore(now);
+        court.adopts = court.store_trouble.is_some();
         court
     }
 
@@ -139,11 +161,14 @@ impl Court {
                 self.absorb(ruling, now);
             }
         }
-        let live = self.read(Store::live, now).unwrap_or_default();
+        let live = self.read(live_with_state, now).unwrap_or_default();
+        self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
+        let live = live.into_iter().map(|(block, _)| self.in_its_time(block, now)).collect::<Vec<Block>>();
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
         let count = live.len();
+        let past = self.past(now);
         for (block, refusal) in self.judge.restore(live, strikes, last_id) {
             // It may still be set in the kernel: taking it out is harmless if it is not.
             self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
@@ -153,9 +178,38 @@ impl Court {
             }
             tracing::warn!(address = %block.scope.prefix(), %refusal, "block of the ledger not taken up again");
         }
+        let ruling = self.judge.remember(&past, now);
+        self.absorb(ruling, now);
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
         }
+    }
+
+    /// A block that is said to have been made in the future: the clock was set back meanwhile. It gets no longer by that.
+    fn in_its_time(&mut self, mut block: Block, now: Time) -> Block {
+        let ahead = block.made.since(now);
+        if !ahead.is_zero() {
+            block.made = now;
+            if let Expiry::At(end) = &mut block.expiry {
+                *end = end.before(ahead);
+            }
+            self.extended.insert(block.id, block.clone());
+        }
+        block
+    }
+
+    /// What the ledger tells of the last minutes, so that a restart gives nobody a new budget and ends no storm's pause.
+    fn past(&mut self, now: Time) -> Past {
+        let storm = &self.config.policy.storm;
+        let (pause, window) = (now.before(storm.pause), now.before(storm.window.max(MINUTE)));
+        let query = HistoryQuery { since: Some(pause), limit: store::ANSWER_MAX, ..HistoryQuery::default() };
+        let entries = self.read(|store, _| store.history(&query), now).unwrap_or_default();
+        let rolled_back = entries.iter().filter_map(|entry| match entry {
+            Entry::Turned { at, whom, id, turn: Turn::RolledBack } if *at <= now => Some((*id, *whom, *at)),
+            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
+        });
+        let rolled_back = rolled_back.collect();
+        Past { made: self.read(|store, _| store.made_since(window), now).unwrap_or_default(), rolled_back }
     }
 
     fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {
@@ -195,8 +249,7 @@ impl Court {
     pub fn tick(&mut self, now: Time) {
         self.detectors.tick(now, &mut self.offences);
         self.sentence(now);
-        let expired = self.judge.expire(now);
-        self.expired(&expired);
+        self.pass_time(now);
     }
 
     /// When `tick` is due next.
@@ -233,16 +286,21 @@ impl Court {
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
         if !ruling.dry_run {
-            self.strikes.extend(ruling.strikes);
+            self.strikes.extend(ruling.strikes.into_iter().map(|change| (change.prefix(), change)));
         }
         for lifted in &ruling.lifted {
             let whom = lifted.scope.prefix();
             tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
+            if lifted.rehearsed {
+                // Neither ledger nor firewall ever knew of it.
+                continue;
+            }
             let turn = match lifted.why {
                 Lift::Operator | Lift::Rehearsal => Turn::LiftedByOperator,
                 Lift::Exempt(_) => Turn::LiftedAsExempt,
                 Lift::RollBack => Turn::RolledBack,
             };
+            self.unanswered.remove(&lifted.id);
             self.marks.push((lifted.id, State::Lifted));
             self.note(Entry::Turned { at: now, whom, id: lifted.id, turn });
         }
@@ -258,38 +316,86 @@ impl Court {
             self.wanted.push(block);
         }
         for block in &ruling.extended {
-            self.extended.insert(block.id, (block.expiry, strike_of(block)));
+            self.extended.insert(block.id, block.clone());
         }
     }
 
     fn expired(&mut self, ids: &[BlockId]) {
         for id in ids {
+            self.unanswered.remove(id);
             self.marks.push((*id, State::Expired));
             tracing::debug!(%id, "block expired");
         }
     }
 
     /// Writes down what is about to be done and hands it over. What the ledger doesn't have to know first waits for `settle`.
-    pub fn commit(&mut self) -> Vec<Change> {
+    pub fn commit(&mut self, now: Time) -> Vec<Change> {
+        self.write_blocks();
+        // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
+        if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
+            self.write_marks(now);
+        }
+        let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
+        self.removing.extend(removed.map(|change| (change.id(), change.scope())));
+        self.tallies.changes += self.outbox.len() as u64;
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// New blocks and new ends; false if the store refused, which keeps them for the next time.
+    fn write_blocks(&mut self) -> bool {
         if !self.wanted.is_empty() {
+            // One that was lengthened meanwhile is written as it is now, and the end that the ledger would not take is not lost.
+            for block in &mut self.wanted {
+                if let Some(now) = self.extended.get(&block.id) {
+                    *block = now.clone();
+                }
+            }
             match self.store.want(&self.wanted) {
-                Ok(()) => self.wanted.clear(),
-                Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
+                Ok(()) => {
+                    for block in self.wanted.drain(..) {
+                        self.extended.remove(&block.id);
+                    }
+                }
+                Err(error) => {
+                    self.store_failed("blocks are set, but not in the ledger", &error);
+                    return false;
+                }
             }
         }
         if !self.extended.is_empty() {
-            let extended: Vec<(BlockId, Expiry, u32)> =
-                self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
+            let extended: Vec<Block> = self.extended.values().cloned().collect();
             match self.store.extend(&extended) {
                 Ok(marked) => {
                     self.tallies.illegal += marked.illegal as u64;
                     self.extended.clear();
                 }
-                Err(error) => self.store_failed("longer blocks are set, but not in the ledger", &error),
+                Err(error) => {
+                    self.store_failed("longer blocks are set, but not in the ledger", &error);
+                    return false;
+                }
             }
         }
-        self.tallies.changes += self.outbox.len() as u64;
-        std::mem::take(&mut self.outbox)
+        true
+    }
+
+    /// What became of blocks; never before the ledger has the blocks themselves.
+    fn write_marks(&mut self, now: Time) -> bool {
+        if !self.write_blocks() {
+            return false;
+        }
+        if !self.marks.is_empty() {
+            match self.store.mark(&self.marks, now) {
+                Ok(marked) => {
+                    self.tallies.illegal += marked.illegal as u64;
+                    self.marks.clear();
+                }
+                Err(error) => {
+                    self.store_failed("states are not in the ledger", &error);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Tells the log of what was decided. To be called once it is on its way.
@@ -299,22 +405,15 @@ impl Court {
 
     /// Whether there is anything to commit or settle.
     pub fn has_work(&self) -> bool {
-        !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+        let is_written = self.wanted.is_empty() && self.extended.is_empty() && self.allowances.is_empty();
+        !is_written || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
     /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
     pub fn settle(&mut self, now: Time) -> bool {
         let errors = self.tallies.store_errors;
-        if !self.marks.is_empty() {
-            match self.store.mark(&self.marks, now) {
-                Ok(marked) => {
-                    self.tallies.illegal += marked.illegal as u64;
-                    self.marks.clear();
-                }
-                Err(error) => self.store_failed("states are not in the ledger", &error),
-            }
-        }
-        if !self.entries.is_empty() {
+        // In this order: no entry speaks of a block that the ledger doesn't have.
+        if self.write_marks(now) && !self.entries.is_empty() {
             match self.store.record(&self.entries) {
                 Ok(()) => self.entries.clear(),
                 Err(error) => self.store_failed("offences are not in the history", &error),
@@ -322,7 +421,7 @@ impl Court {
         }
         if !self.strikes.is_empty() {
             let (mut set, mut cleared) = (Vec::new(), Vec::new());
-            for change in &self.strikes {
+            for change in self.strikes.values() {
                 match change {
                     StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
                     StrikeChange::Clear(prefix) => cleared.push(*prefix),
@@ -333,8 +432,22 @@ impl Court {
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
             }
         }
+        self.write_allowances();
         self.bound();
         self.tallies.store_errors == errors
+    }
+
+    fn write_allowances(&mut self) {
+        while let Some((prefix, allowance)) = self.allowances.first_key_value() {
+            let (prefix, written) = match allowance {
+                Some(allowance) => (*prefix, self.store.save_allow(allowance)),
+                None => (*prefix, self.store.remove_allow(*prefix).map(drop)),
+            };
+            if let Err(error) = written {
+                return self.store_failed("the operator's allow list is not in the ledger", &error);
+            }
+            self.allowances.remove(&prefix);
+        }
     }
 
     /// What a failing store keeps waiting stays bounded.
@@ -348,7 +461,9 @@ impl Court {
         }
         self.marks.truncate(limits::BLOCKS);
         self.wanted.truncate(limits::BLOCKS);
-        self.strikes.truncate(limits::STRIKES);
+        while self.strikes.len() > limits::STRIKES {
+            self.strikes.pop_first();
+        }
     }
 
     fn store_failed(&mut self, what: &str, error: &store::error::Error) {
@@ -361,6 +476,11 @@ impl Court {
 
     /// Does a little of what retention asks for; true if there is more to do.
     pub fn tidy(&mut self, now: Time) -> bool {
+        // It ends in the ledger what is past its time there: so the judge's word on that comes first.
+        self.pass_time(now);
+        if !self.write_marks(now) {
+            return false;
+        }
         match self.store.tidy(now, &self.config.retention) {
             Ok(tidied) => tidied.more,
             Err(error) => {
@@ -374,22 +494,48 @@ impl Court {
     pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
         for (id, outcome) in outcomes {
             let awaited = self.unanswered.remove(id);
+            let removed = self.removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
                     if awaited {
                         self.marks.push((*id, State::Active));
                     }
                 }
-                Outcome::Removed => {}
-                Outcome::Unsupported | Outcome::Failed(_) => self.failed(*id, *outcome, now),
+                Outcome::Removed => {
+                    removed.and_then(|at| self.removing.remove(at));
+                }
+                Outcome::Unsupported | Outcome::Failed(_) => {
+                    self.owed.extend(removed.and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
+                    if self.stays(*id, *outcome) {
+                        self.unanswered.extend(awaited.then_some(*id));
+                        continue;
+                    }
+                    self.failed(*id, *outcome, now);
+                }
             }
             let ruling = self.judge.outcome(*id, *outcome, now);
             self.absorb(ruling, now);
         }
     }
 
+    /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
+    fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
+        let passing = match outcome {
+            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
+            Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
+        };
+        let stays = passing && self.judge.block_of(id).is_some() && self.judge.is_confirmed(id);
+        if stays {
+            self.tallies.failed += 1;
+            self.resync = true;
+        }
+        stays
+    }
+
     fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
         self.tallies.failed += 1;
+        // An answer may have been lost, and the kernel may have done what it seems to have refused.
+        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
         let Some(block) = self.judge.block_of(id) else {
             // It was to be lifted, and may still stand in the kernel.
             self.resync = true;
@@ -418,6 +564,7 @@ impl Court {
     /// It is being asked.
     pub fn resync_begins(&mut self) {
         self.resync = false;
+        self.asked = true;
         self.installed.clear();
     }
 
@@ -427,7 +574,11 @@ impl Court {
         if !last {
             return;
         }
+        self.asked = false;
+        // What is over, or ends at another time since the clock was set, must not be set as it was.
+        self.pass_time(now);
         let mut installed = std::mem::take(&mut self.installed);
+        let adopts = std::mem::take(&mut self.adopts);
         let (mut missing, mut kept) = (0_usize, 0_usize);
         for block in self.judge.standing() {
             // A dry run leaves the firewall as it is, but for what is lifted.
@@ -436,30 +587,42 @@ impl Court {
                 continue;
             }
             match installed.remove(&block.scope) {
-                Some(expiry) if agree(expiry, block.expiry) => kept += 1,
+                Some(expiry) if agree(expiry, block.expiry) => {
+                    kept += 1;
+                    if self.unanswered.remove(&block.id) {
+                        self.marks.push((block.id, State::Active));
+                    }
+                }
                 Some(_) | None => {
                     missing += 1;
                     self.outbox.push(Change::Add { id: block.id, scope: block.scope, expiry: block.expiry });
                 }
             }
         }
+        for (scope, id) in std::mem::take(&mut self.owed) {
+            if !self.stands(&scope) && !installed.contains_key(&scope) {
+                self.outbox.push(Change::Remove { id, scope });
+            }
+        }
         let surplus = installed.len();
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
-            let kept = self.store_trouble.is_some() && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
+            let kept = adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
             if !kept {
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
                 self.outbox.push(Change::Remove { id: BlockId(0), scope });
             }
         }
         self.settle(now);
-        let (adopted, removed) = if self.store_trouble.is_some() { (surplus, 0) } else { (0, surplus) };
+        let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
         tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }
 
     /// Sets every block again: the firewall's table was rebuilt.
     pub fn rebuilt(&mut self, now: Time) {
-        let _ = now;
+        self.pass_time(now);
+        // The answer to a question that the kernel could not answer is this, too: it is asked again, unless there is too much to tell.
+        self.resync |= std::mem::take(&mut self.asked) && self.judge.counters().standing < LISTED;
         if self.config.policy.dry_run {
             return;
         }
@@ -467,10 +630,25 @@ impl Court {
         self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
     }
 
+    fn pass_time(&mut self, now: Time) {
+        let ruling = self.judge.expire(now);
+        self.absorb(ruling, now);
+    }
+
+    fn stands(&self, scope: &Scope) -> bool {
+        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
+    }
+
     /// The derived exemptions, all of them.
     pub fn derived(&mut self, exemptions: Vec<Exemption>, now: Time) {
         let ruling = self.judge.set_exemptions(exemptions, now);
         self.absorb(ruling, now);
+    }
+
+    /// What an operator is told is done must be in the ledger before.
+    fn promise(&mut self, now: Time) {
+        self.write_marks(now);
+        self.write_allowances();
     }
 
     /// An operator's block.
@@ -481,6 +659,7 @@ impl Court {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
         let changed = ruling.made.len() + ruling.extended.len();
         self.absorb(ruling, now);
+        self.promise(now);
         Ok(changed)
     }
 
@@ -489,6 +668,7 @@ impl Court {
         let ruling = self.judge.unblock(prefix, now);
         let changed = ruling.lifted.len();
         self.absorb(ruling, now);
+        self.promise(now);
         changed
     }
 
@@ -502,9 +682,8 @@ impl Court {
         self.absorb(ruling, now);
         let until = until.map_or(Expiry::Never, Expiry::At);
         let allowance = Allowance { whom: prefix, made: now, until, note: String::new() };
-        if let Err(error) = self.store.save_allow(&allowance) {
-            self.store_failed("the allowance holds until the next restart only", &error);
-        }
+        self.allowances.insert(prefix, Some(allowance));
+        self.promise(now);
         self.note(Entry::Allowed { at: now, whom: prefix, until });
         Ok(changed)
     }
@@ -513,20 +692,18 @@ impl Court {
     pub fn disallow(&mut self, prefix: Prefix, now: Time) -> bool {
         let was = self.judge.disallow(prefix);
         if was {
-            if let Err(error) = self.store.remove_allow(prefix) {
-                self.store_failed("the allowance will be back after a restart", &error);
-            }
+            self.allowances.insert(prefix, None);
+            self.promise(now);
             self.note(Entry::Disallowed { at: now, whom: prefix });
         }
         was
     }
 }
 
-fn strike_of(block: &Block) -> u32 {
-    match block.because {
-        Because::Offence { strike, .. } => strike,
-        Because::Operator { .. } => 0,
-    }
+fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, store::error::Error> {
+    let mut live = Vec::new();
+    store.for_each_live(now, |block, state| live.push((block, state)))?;
+    Ok(live)
 }
 
 fn agree(kernel: Expiry, ledger: Expiry) -> bool {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What "per minute" means.
-const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// Up to this far back, a time is taken for a straggler of the latest one (sensors' clocks differ, log lines come late); farther back,
 /// for a clock that was set, which from then on is the one that counts.
@@ -30,6 +30,11 @@ impl Passing {
         }
         self.passed = self.passed.after(now.since(latest));
         set_back.then(|| latest.since(now))
+    }
+
+    /// Begins at `now` with so much time behind it.
+    pub(crate) fn begin(&mut self, now: Time, behind: Duration) {
+        (self.latest, self.passed) = (Some(now), Time::EPOCH.after(behind));
     }
 
     /// The time that has passed, as a `Time` that starts at zero and never goes back.

@@ -150,10 +150,10 @@ impl Judge {
     }
 
     /// Drops the blocks whose time is up, in the order in which they ended.
-    pub fn expire(&mut self, now: Time) -> Vec<BlockId> {
-        let expired = self.open(now).expired;
+    pub fn expire(&mut self, now: Time) -> Ruling {
+        let ruling = self.open(now);
         self.close();
-        expired
+        ruling
     }
 
     /// When `expire` next has something to do.

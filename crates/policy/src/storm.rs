@@ -21,7 +21,8 @@
 //!   what was made in its own window.
 //!
 //! The count starts afresh with each storm's worth, so that the offenders that began a pause neither prolong it nor begin the next.
-//! A restart forgets the pause; it keeps the number of forgeable blocks that stand, so that the budget still holds.
+//! A restart forgets how many were charged within the window. It keeps the pause, from the roll-backs in the history, and who had a block;
+//! and the numbers of forgeable blocks of the last minute and of those that stand, so that the budgets still hold.
 
 use crate::config::StormConfig;
 use model::block::BlockId;
@@ -132,6 +133,12 @@ impl Storm {
         let known = standing.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, now)).collect();
         self.pause = Some(Pause { since: now, until: passed.after(config.pause), rolled_back: recent.len(), known });
         recent
+    }
+
+    /// A judge that has just started takes up the pause of a storm that began then (`passed` in passed time), for these.
+    pub(crate) fn resume(&mut self, began: Time, passed: Time, config: &StormConfig, known: impl Iterator<Item = Prefix>) {
+        let known: BTreeMap<Prefix, Time> = known.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, began)).collect();
+        self.pause = Some(Pause { since: began, until: passed.after(config.pause), rolled_back: known.len(), known });
     }
 
     /// A block was made on forgeable evidence.

@@ -281,10 +281,17 @@ impl Responder for Nftables {
                     let scope = Scope::Source(Prefix::new(element.key.address()?, bits));
                     Some(Installed { scope, expiry: expiry(element.timeout_millis, now) })
                 })),
-                None => installed.extend(nets::ranges_of(elements, now).iter().flat_map(|range| {
-                    let prefixes = crate::ranges::prefixes(set.family, range);
-                    prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
-                })),
+                None => {
+                    let ranges = nets::ranges_of(elements, now);
+                    installed.extend(ranges.iter().flat_map(|range| {
+                        let prefixes = crate::ranges::prefixes(set.family, range);
+                        prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
+                    }));
+                    // What we believed may be wrong, as when the clock was set: the next change is made to what is really there.
+                    if let Some(nets) = self.nets.get_mut(set.family as usize) {
+                        nets.installed(ranges);
+                    }
+                }
             }
         }
         Ok(installed)

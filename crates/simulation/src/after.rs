@@ -54,11 +54,14 @@ impl Reference {
         self.derived.clear();
         self.allowed = machine.court.judge.allowed().into_iter().collect();
         self.forget_count();
-        if !is_whole {
+        // A number that nobody outside ever heard may come again.
+        let next = machine.court.store().next_block_id();
+        self.highest = BlockId(next.0.saturating_sub(1)).max(self.known.keys().copied().max().unwrap_or(BlockId(0)));
+        if is_whole {
+            hold(next > self.used, "no number is used twice", || format!("{next} comes again"))?;
+        } else {
+            self.used = self.highest;
             self.pause = None;
-            // Its numbers come from the ledger, which may know less than there was.
-            self.highest = BlockId(machine.court.store().next_block_id().0.saturating_sub(1))
-                .max(self.known.keys().copied().max().unwrap_or(BlockId(0)));
             self.forget_made();
         }
         Ok(())
