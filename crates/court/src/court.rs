@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
-use model::decision::{Decision, Exemption};
+use model::decision::{Cap, Decision, Exemption};
 use model::event::Event;
 use model::limits;
 use model::net::Prefix;
@@ -18,7 +18,7 @@ use policy::ruling::{Lift, Refusal, Ruling};
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 use store::Store;
-use store::entry::{Entry, Turn};
+use store::entry::{Entry, Turn, Verdict};
 use store::history::HistoryQuery;
 use store::memory::Allowance;
 
@@ -209,7 +209,12 @@ impl Court {
             Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
         });
         let rolled_back = rolled_back.collect();
-        Past { made: self.read(|store, _| store.made_since(window), now).unwrap_or_default(), rolled_back }
+        let refused = entries.iter().filter_map(|entry| match entry {
+            Entry::Judged { offence, verdict: Verdict::Refuse(Cap::StormPause) } => Some(offence.at),
+            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
+        });
+        let paused = refused.filter(|at| *at <= now).min();
+        Past { made: self.read(|store, _| store.made_since(window), now).unwrap_or_default(), rolled_back, paused }
     }
 
     fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {

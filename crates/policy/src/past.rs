@@ -16,6 +16,8 @@ pub struct Past {
     pub made: Vec<(Block, State)>,
     /// Blocks that storms rolled back within the last pause: which, for whom, when.
     pub rolled_back: Vec<(BlockId, Prefix, Time)>,
+    /// When somebody was first refused a block because of a pause, within the last pause's time.
+    pub paused: Option<Time>,
 }
 
 impl Judge {
@@ -43,10 +45,10 @@ impl Judge {
                 }
             }
         }
-        if let Some(began) = past.rolled_back.iter().map(|(_, _, at)| *at).max() {
-            let whom = past.rolled_back.iter().filter(|(_, _, at)| *at == began).map(|(_, prefix, _)| *prefix);
-            let whom = whom.chain(self.standing.forgeable());
-            self.storm.resume(began, passed.before(now.since(began)), &self.config.storm, whom);
+        if let Some(began) = past.rolled_back.iter().map(|(_, _, at)| *at).chain(past.paused).max() {
+            let rolled_back = past.rolled_back.iter().map(|(_, prefix, at)| (*prefix, *at));
+            let known = self.standing.forgeable().map(|prefix| (prefix, began)).chain(rolled_back);
+            self.storm.resume(began, passed.before(now.since(began)), &self.config.storm, known);
             self.storm.settle(passed);
         }
         let mut ruling = Ruling { dry_run: self.config.dry_run, ..Ruling::default() };

@@ -136,8 +136,8 @@ impl Storm {
     }
 
     /// A judge that has just started takes up the pause of a storm that began then (`passed` in passed time), for these.
-    pub(crate) fn resume(&mut self, began: Time, passed: Time, config: &StormConfig, known: impl Iterator<Item = Prefix>) {
-        let known: BTreeMap<Prefix, Time> = known.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, began)).collect();
+    pub(crate) fn resume(&mut self, began: Time, passed: Time, config: &StormConfig, known: impl Iterator<Item = (Prefix, Time)>) {
+        let known: BTreeMap<Prefix, Time> = known.take(limits::STORM_OFFENDERS).collect();
         self.pause = Some(Pause { since: began, until: passed.after(config.pause), rolled_back: known.len(), known });
     }
 

@@ -53,6 +53,7 @@ impl Reference {
         // Derived exemptions come with the first message.
         self.derived.clear();
         self.allowed = machine.court.judge.allowed().into_iter().collect();
+        self.lapsed.clear();
         self.forget_count();
         // A number that nobody outside ever heard may come again.
         let next = machine.court.store().next_block_id();
@@ -88,11 +89,11 @@ impl Reference {
             }
         }
         let allowed: BTreeMap<Prefix, Option<Time>> = machine.court.judge.allowed().into_iter().collect();
-        for (prefix, until) in self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)) {
+        for (prefix, until) in &self.allowed {
             let found = allowed.get(prefix);
             hold(found == Some(until), "what is allowed stays allowed", || format!("{prefix} until {until:?}: {found:?}"))?;
         }
-        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix));
+        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix) && !self.lapsed.contains(*prefix));
         hold(extra.is_none(), "what is disallowed stays disallowed", || format!("{extra:?}"))
     }
 
@@ -187,9 +188,9 @@ impl Reference {
         let due: BTreeMap<Prefix, u32> = self.strikes.iter().map(|(prefix, (count, _))| (*prefix, *count)).collect();
         hold(strikes == due, "the ledger has every strike", || format!("ledger {strikes:?}, not {due:?}"))?;
         let allowed = machine.court.store().load_allow(self.wall).map_err(|error| at_odds(&error))?;
-        let allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
-        let due: BTreeSet<Prefix> =
-            self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)).map(|(prefix, _)| *prefix).collect();
+        let mut allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
+        allowed.retain(|prefix| !self.lapsed.contains(prefix));
+        let due: BTreeSet<Prefix> = self.allowed.keys().copied().collect();
         hold(allowed == due, "the ledger has every allowance", || format!("ledger {allowed:?}, not {due:?}"))
     }
 

@@ -48,6 +48,8 @@ pub struct Reference {
     pub(crate) settings: Settings,
     pub(crate) derived: Vec<Prefix>,
     pub(crate) allowed: BTreeMap<Prefix, Option<Time>>,
+    /// Allowances whose time was up once: a clock set back brings none of them back, but a judge that was not told may not know.
+    pub(crate) lapsed: BTreeSet<Prefix>,
     /// What stood when it was last looked at.
     pub(crate) known: BTreeMap<BlockId, Block>,
     pub(crate) highest: BlockId,
@@ -80,6 +82,8 @@ pub struct Reference {
     set_back: bool,
     /// When the latest storm began, by the wall clock.
     storm_seen: Option<Time>,
+    /// Whether that storm had anything to take back, which alone is sure to be in the history.
+    storm_took: bool,
     /// What is new, for the story.
     pub news: Vec<String>,
     /// Storms so far.
@@ -93,6 +97,7 @@ impl Reference {
             settings: settings.clone(),
             derived: Vec::new(),
             allowed: BTreeMap::new(),
+            lapsed: BTreeSet::new(),
             known: BTreeMap::new(),
             highest: BlockId(0),
             strikes: BTreeMap::new(),
@@ -114,6 +119,7 @@ impl Reference {
             used: BlockId(0),
             set_back: false,
             storm_seen: None,
+            storm_took: false,
             news: Vec::new(),
             storms: 0,
         }
@@ -121,9 +127,7 @@ impl Reference {
 
     /// Whether an exempt address lies in this prefix.
     pub fn is_exempt(&self, prefix: &Prefix) -> bool {
-        let wall = self.wall;
-        let allowed = self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > wall)).map(|(prefix, _)| prefix);
-        self.settings.policy.exempt.iter().chain(&self.derived).chain(allowed).any(|exempt| exempt.overlaps(prefix))
+        self.settings.policy.exempt.iter().chain(&self.derived).chain(self.allowed.keys()).any(|exempt| exempt.overlaps(prefix))
     }
 
     /// Takes the time in; says whether the clock was set back.
@@ -134,6 +138,8 @@ impl Reference {
         }
         self.passed = self.passed.after(wall.since(self.wall));
         self.wall = wall;
+        let over = self.allowed.extract_if(.., |_, until| until.is_some_and(|until| until <= wall));
+        self.lapsed.extend(over.map(|(prefix, _)| prefix));
         if self.pause.as_ref().is_some_and(|(until, _)| *until <= self.passed) {
             self.pause = None;
         }
@@ -199,6 +205,7 @@ impl Reference {
         self.pause = Some((self.passed.after(storm.pause), who));
         self.calm_since = self.passed;
         self.pause_is_told = false;
+        self.storm_took = report.rolled_back > 0;
         self.storms += 1;
         Ok(true)
     }
@@ -386,9 +393,10 @@ impl Reference {
             self.late.clear();
         }
         let hosts = machine.kernel.hosts.iter().map(|(prefix, deadline)| (*prefix, *deadline, self.granted.get(prefix).copied()));
-        let nets = Family::ALL.into_iter().zip(&machine.kernel.nets).flat_map(|(family, nets)| {
-            nets.iter().map(move |net| (Prefix::host(family.address(net.first)), net.deadline))
-        });
+        let nets = Family::ALL
+            .into_iter()
+            .zip(&machine.kernel.nets)
+            .flat_map(|(family, nets)| nets.iter().map(move |net| (Prefix::host(family.address(net.first)), net.deadline)));
         let nets = nets.map(|(first, deadline)| {
             let around = self.granted.iter().filter(|(prefix, _)| prefix.overlaps(&first)).map(|(_, until)| *until);
             (first, deadline, around.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))))
@@ -406,7 +414,9 @@ impl Reference {
             if is_late {
                 let since = *self.late.get(&prefix).unwrap_or(&now);
                 late.insert(prefix, since);
-                hold(now.since(since) <= MENDED, "no block outlives its sentence", || format!("{prefix} until {deadline:?}, not {granted:?}"))?;
+                hold(now.since(since) <= MENDED, "no block outlives its sentence", || {
+                    format!("{prefix} until {deadline:?}, not {granted:?}")
+                })?;
             }
         }
         self.late = late;
@@ -415,13 +425,17 @@ impl Reference {
 
     /// An operator's block has been promised.
     pub fn ordered(&mut self, whom: Prefix) {
+        if self.settings.policy.dry_run {
+            return;
+        }
         self.used = self.highest;
         self.handed.extend(self.known.values().filter(|block| block.scope.prefix() == whom).map(|block| block.id));
     }
 
     /// The judge has written down all that has happened.
     pub fn settled(&mut self) {
-        self.pause_is_told = true;
+        // A dry run leaves no trace, and a short history may have lost it.
+        self.pause_is_told = self.storm_took && !self.settings.policy.dry_run && self.settings.retention.entries_max >= 100_000;
         self.unsettled.clear();
     }
 

@@ -88,7 +88,7 @@ impl Store {
                         set_state(connection, tally, id, (from, *to), now)?;
                         marked.applied += 1;
                     }
-                    x => {eprintln!("ILLEGAL mark {id} {x:?} -> {to:?}"); marked.illegal += 1},
+                    Some(_) | None => marked.illegal += 1,
                 }
             }
             Ok(marked)
@@ -112,7 +112,7 @@ impl Store {
                     Err(_) => 0,
                 };
                 marked.applied += changed;
-                if changed==0 {eprintln!("ILLEGAL extend {:?}", block.id);} marked.illegal += 1 - changed;
+                marked.illegal += 1 - changed;
                 tally.unsaved += changed as u64;
             }
             Ok(marked)
