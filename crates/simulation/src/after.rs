@@ -46,6 +46,8 @@ impl Reference {
         self.handed = restored.keys().copied().collect();
         self.known = restored;
         self.over.clear();
+        self.unwritten.clear();
+        self.storm_seen = machine.court.judge.storm().map(|storm| storm.since);
         self.strikes = machine.court.judge.strikes().map(|strike| (strike.prefix, (strike.count, strike.last))).collect();
         self.unsettled.clear();
         self.suspects.clear();
@@ -73,7 +75,7 @@ impl Reference {
             let rehearsed = self.settings.policy.dry_run;
             let found = restored.get(&block.id);
             hold(found.is_some() || rehearsed, "no block is lost", || format!("{} {:?} after a restart", block.id, block.scope))?;
-            let same = found.is_none_or(|found| found.because == block.because);
+            let same = found.is_none_or(|found| found.because == block.because) || self.unwritten.contains(&block.id);
             hold(same, "a restart forgets no grounds", || format!("{block:?} became {found:?}"))?;
         }
         for block in restored.values().filter(|block| !self.known.contains_key(&block.id)) {

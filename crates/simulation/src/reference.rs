@@ -59,6 +59,8 @@ pub struct Reference {
     /// Blocks that were handed to the warden, and those whose end the ledger must know.
     pub(crate) handed: BTreeSet<BlockId>,
     pub(crate) over: BTreeSet<BlockId>,
+    /// Blocks with a new end or new grounds that are not yet written.
+    pub(crate) unwritten: BTreeSet<BlockId>,
     /// Until when, by the kernel's clock, anybody was ever sentenced; `None` for ever.
     pub(crate) granted: BTreeMap<Prefix, Option<Time>>,
     /// Elements that somebody else has put into the kernel.
@@ -81,7 +83,7 @@ pub struct Reference {
     /// The clock was set back, and the judge has not moved the blocks' ends yet.
     set_back: bool,
     /// When the latest storm began, by the wall clock.
-    storm_seen: Option<Time>,
+    pub(crate) storm_seen: Option<Time>,
     /// Whether that storm had anything to take back, which alone is sure to be in the history.
     storm_took: bool,
     /// What is new, for the story.
@@ -104,6 +106,7 @@ impl Reference {
             unsettled: BTreeSet::new(),
             handed: BTreeSet::new(),
             over: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
             granted: BTreeMap::new(),
             foreign: BTreeSet::new(),
             made: VecDeque::new(),
@@ -172,6 +175,7 @@ impl Reference {
                 Some(old) if old.expiry != block.expiry || old.because != block.because => {
                     self.news.push(format!("{} {} becomes: {:?} {:?}", block.id, block.scope.prefix(), block.expiry, block.because));
                     moved |= self.set_back;
+                    self.unwritten.insert(block.id);
                     self.changed(machine, old, block, cause)?;
                 }
                 Some(_) => {}
@@ -355,6 +359,11 @@ impl Reference {
         self.foreign.remove(&prefix);
     }
 
+    /// The judge has committed.
+    pub fn committed(&mut self) {
+        self.unwritten.clear();
+    }
+
     /// Changes are being handed over: is it known to the ledger, and is nobody exempt among them?
     pub fn handed(&mut self, machine: &Machine, changes: &[Change], is_well: bool) -> Kept {
         let adds: Vec<&Change> = changes.iter().filter(|change| matches!(change, Change::Add { .. })).collect();
@@ -442,7 +451,8 @@ impl Reference {
     /// A judge has come up: it counts offenders for a storm afresh.
     pub(crate) fn forget_count(&mut self) {
         self.calm_since = self.passed;
-        if !self.pause_is_told {
+        // A roll-back that seems to lie in the future tells nothing.
+        if !self.pause_is_told || self.set_back {
             self.pause = None;
         }
         // What was never handed over was never made.

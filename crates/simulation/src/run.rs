@@ -189,6 +189,7 @@ impl Run<'_> {
             self.restart(Restart::Judge, mark)?;
             return Ok(true);
         }
+        self.reference.committed();
         if !changes.is_empty() {
             self.say(format_args!("hands over {}", changes.len()));
             changes.hash(&mut self.hash);
