@@ -287,9 +287,10 @@ impl Responder for Nftables {
                         let prefixes = crate::ranges::prefixes(set.family, range);
                         prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
                     }));
-                    // What we believed may be wrong, as when the clock was set: the next change is made to what is really there.
+                    // What we believed may be wrong, as when the clock was set or a change was refused: from here on the truth counts,
+                    // and who asked puts right what differs.
                     if let Some(nets) = self.nets.get_mut(set.family as usize) {
-                        nets.installed(ranges);
+                        nets.adopt(set.family, ranges);
                     }
                 }
             }

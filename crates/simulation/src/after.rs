@@ -43,6 +43,7 @@ impl Reference {
             // What the clock did meanwhile is the ledger's guess, within what was just checked.
             self.grant(machine, block);
         }
+        self.ended.extend(self.known.values().filter(|block| block.expiry.is_over(self.wall)).map(|block| block.id));
         self.handed = restored.keys().copied().collect();
         self.known = restored;
         self.over.clear();
@@ -181,6 +182,8 @@ impl Reference {
             let active = found.is_some_and(|(_, state)| state == State::Active);
             hold(active, "what the kernel confirmed is active in the ledger", || format!("{} {:?}", block.id, block.scope))?;
         }
+        // One that ended before a clock was set back has its time again, on paper.
+        ledger.retain(|id, _| !self.ended.contains(id));
         hold(ledger.is_empty(), "the ledger has nothing but what stands", || format!("{:?}", ledger.values().next()))?;
         if self.settings.policy.dry_run {
             return Ok(());

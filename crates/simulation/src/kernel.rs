@@ -254,10 +254,10 @@ impl Driver {
         if kernel.faults.blind || !kernel.table {
             return Err(Fault::Refused);
         }
-        for (nets, there) in self.nets.iter_mut().zip(&kernel.nets) {
+        for (family, (nets, there)) in Family::ALL.into_iter().zip(self.nets.iter_mut().zip(&kernel.nets)) {
             let mut there: Vec<Range> = there.iter().map(|net| range(net, wall, now)).collect();
             there.sort_by_key(|range| range.first);
-            nets.installed(there);
+            nets.adopt(family, there);
         }
         let hosts = kernel.hosts.iter().map(|(prefix, deadline)| (*prefix, *deadline));
         let nets = Family::ALL.into_iter().zip(&kernel.nets).flat_map(|(family, nets)| {

@@ -61,6 +61,8 @@ pub struct Reference {
     pub(crate) over: BTreeSet<BlockId>,
     /// Blocks with a new end or new grounds that are not yet written.
     pub(crate) unwritten: BTreeSet<BlockId>,
+    /// Blocks whose time was up once.
+    pub(crate) ended: BTreeSet<BlockId>,
     /// Until when, by the kernel's clock, anybody was ever sentenced; `None` for ever.
     pub(crate) granted: BTreeMap<Prefix, Option<Time>>,
     /// Elements that somebody else has put into the kernel.
@@ -107,6 +109,7 @@ impl Reference {
             handed: BTreeSet::new(),
             over: BTreeSet::new(),
             unwritten: BTreeSet::new(),
+            ended: BTreeSet::new(),
             granted: BTreeMap::new(),
             foreign: BTreeSet::new(),
             made: VecDeque::new(),
@@ -217,6 +220,7 @@ impl Reference {
     fn left(&mut self, block: &Block, cause: Cause<'_>, storm: bool) -> Kept {
         let prefix = block.scope.prefix();
         if block.expiry.is_over(self.wall) {
+            self.ended.insert(block.id);
             return Ok(());
         }
         let failed = matches!(cause, Cause::Failed(ids) if ids.contains(&block.id));
@@ -323,6 +327,9 @@ impl Reference {
     fn changed(&mut self, machine: &Machine, old: &Block, block: &Block, cause: Cause<'_>) -> Kept {
         let prefix = block.scope.prefix();
         let by_order = matches!(cause, Cause::Block(order) if order == prefix);
+        if !is_forgeable(block) {
+            self.made.iter_mut().filter(|(_, id, _, _)| *id == block.id).for_each(|(_, _, _, forgeable)| *forgeable = false);
+        }
         let goes_on = matches!(cause, Cause::Traffic(_) | Cause::Time) && self.suspects.iter().any(|addr| prefix.contains(*addr));
         let (old_end, end) = match (old.expiry, block.expiry) {
             (Expiry::At(old), Expiry::At(new)) => (old, new),
