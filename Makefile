@@ -5,7 +5,7 @@ DESTDIR ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BINARY := target/release/riposte
 
-.PHONY: help demo test bench build setup check-style install uninstall clean
+.PHONY: help demo test simulate bench build setup check-style install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -23,6 +23,12 @@ test: build      ## Every test: units, fixtures, live ones in namespaces; format
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CARGO) test --workspace --locked
+
+SEEDS ?= 10000
+STEPS ?= 250
+simulate:        ## Years of attacks, faults and crashes: SEEDS=10000 STEPS=250, or one seed with its story: SEED=77.
+	$(CARGO) build --locked -p simulation
+	$(or $(CARGO_TARGET_DIR),target)/debug/riposte-simulate $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS)) --steps $(STEPS)
 
 bench: build     ## The figures in the README, measured against the peers in the same run.
 	@scripts/setup --bench

@@ -24,7 +24,7 @@ fn at_odds(error: &store::error::Error) -> Breach {
 impl Reference {
     /// A judge has come up again. `is_whole` says that the disk was well, so that nothing may be missing.
     pub fn restarted(&mut self, machine: &Machine, how: Restart, is_whole: bool) -> Kept {
-        self.tell_time(machine.clock.wall());
+        self.set_back |= self.tell_time(machine.clock.wall());
         let restored: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let is_whole = is_whole && matches!(how, Restart::Judge | Restart::Warden);
         if is_whole {

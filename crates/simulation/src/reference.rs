@@ -83,7 +83,7 @@ pub struct Reference {
     /// The highest number that was ever handed over or promised.
     pub(crate) used: BlockId,
     /// The clock was set back, and the judge has not moved the blocks' ends yet.
-    set_back: bool,
+    pub(crate) set_back: bool,
     /// When the latest storm began, by the wall clock.
     pub(crate) storm_seen: Option<Time>,
     /// Whether that storm had anything to take back, which alone is sure to be in the history.
