@@ -7,7 +7,7 @@ BINARY := target/release/riposte
 
 MINUTES ?= 45
 
-.PHONY: help demo test bench chaos soak fuzz build setup check-style docs install uninstall clean
+.PHONY: help demo test simulate bench chaos soak fuzz build setup check-style docs install uninstall clean
 
 help:            ## Show what can be made.
 	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
@@ -26,6 +26,12 @@ test: build      ## Every test: units, fixtures, live ones in namespaces; format
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --quiet -- -D warnings
 	$(CARGO) test --workspace --locked
+
+SEEDS ?= 10000
+STEPS ?= 250
+simulate:        ## Years of attacks, faults and crashes: SEEDS=10000 STEPS=250, or one seed with its story: SEED=77.
+	$(CARGO) build --locked -p simulation
+	$(or $(CARGO_TARGET_DIR),target)/debug/riposte-simulate $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS)) --steps $(STEPS)
 
 bench: build     ## The figures in the README, measured against the peers in the same run.
 	@scripts/setup --bench

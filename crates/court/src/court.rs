@@ -4,8 +4,8 @@
 use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
-use model::block::{Because, Block, BlockId, Change, Expiry, Installed, Outcome, Scope, State};
-use model::decision::{Decision, Exemption};
+use model::block::{Because, Block, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::decision::{Cap, Decision, Exemption};
 use model::event::Event;
 use model::limits;
 use model::net::Prefix;
@@ -13,13 +13,14 @@ use model::offence::Offence;
 use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
+use policy::past::Past;
 use policy::ruling::{Lift, Refusal, Ruling};
-use policy::storm::StormReport;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 use store::Store;
-use store::entry::{Entry, Turn};
-use store::memory::{Allowance, LogPosition, StormPause};
+use store::entry::{Entry, Turn, Verdict};
+use store::history::HistoryQuery;
+use store::memory::{Allowance, LogPosition};
 use store::sentence::Sentence;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
@@ -34,6 +35,10 @@ const TIMER_SLACK: Duration = Duration::from_secs(2);
 const TELL_EVERY: Duration = Duration::from_secs(600);
 /// And of a store that now fails and now doesn't this often.
 const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
+/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
+const LISTED: usize = 100_000;
+/// The judge's minute.
+const MINUTE: Duration = Duration::from_secs(60);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
 
@@ -87,8 +92,6 @@ pub struct Court {
     pub store_trouble: Option<String>,
     /// Why and since when the ledger is behind, if it is.
     pub failing: Option<Failing>,
-    /// Whether what the kernel has beyond the ledger is taken over: once, as long as the ledger has nothing in it.
-    adopts: bool,
     seed: u64,
     /// What was done so far.
     pub tallies: Tallies,
@@ -96,23 +99,31 @@ pub struct Court {
     outbox: Vec<Change>,
     wanted: Vec<Block>,
     /// By number, so that a store that fails for long keeps no more than one entry a block.
-    extended: BTreeMap<BlockId, (Expiry, u32)>,
+    extended: BTreeMap<BlockId, Block>,
     marks: Vec<(BlockId, State)>,
     entries: Vec<Entry>,
-    strikes: Vec<StrikeChange>,
+    /// By offender, so that only the latest word is written.
+    strikes: BTreeMap<Prefix, StrikeChange>,
+    /// Allowances given (or, without one, taken back) that the store has not taken yet.
+    allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
     spoken: Vec<(Offence, Decision)>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
+    /// Removals sent and not yet answered, in their order, and those that failed: what was to be lifted may still stand in the kernel.
+    removing: VecDeque<(BlockId, Scope)>,
+    owed: BTreeMap<Scope, BlockId>,
     installed: BTreeMap<Scope, Expiry>,
-    /// The storm's pause that the ledger knows of.
-    pause: Option<StormReport>,
     /// The time of the last call that was told it.
     latest: Time,
     /// When the log was last told of a store that fails.
     told: Option<Time>,
     /// A change has failed in a way that may leave the kernel with something else than the judge thinks.
     resync: bool,
+    /// The kernel has been asked what it has.
+    asked: bool,
+    /// What the kernel has beyond the ledger is taken over: the ledger was lost or is new, and this is the first time that the kernel tells.
+    adopts: bool,
 }
 
 impl std::fmt::Debug for Court {
@@ -128,7 +139,7 @@ impl Court {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
             failing: why.map(|why| Failing { since: now, why, told: true }),
-            adopts: store_trouble.is_some() || store.is_new(),
+            adopts: store.is_new(),
             seed,
             detectors: Detectors::new(&config.scan, seed),
             judge: Judge::new(config.policy.clone()),
@@ -142,16 +153,20 @@ impl Court {
             extended: BTreeMap::new(),
             marks: Vec::new(),
             entries: Vec::new(),
-            strikes: Vec::new(),
+            strikes: BTreeMap::new(),
+            allowances: BTreeMap::new(),
             spoken: Vec::new(),
             unanswered: HashSet::new(),
+            removing: VecDeque::new(),
+            owed: BTreeMap::new(),
             installed: BTreeMap::new(),
-            pause: None,
             latest: now,
             told: None,
             resync: false,
+            asked: true,
         };
         court.restore(now);
+        court.adopts |= court.store_trouble.is_some();
         court
     }
 
@@ -187,14 +202,14 @@ impl Court {
                 self.absorb(ruling, now);
             }
         }
-        let mut live = self.read(Store::live, now).unwrap_or_default();
-        for block in &mut live {
-            self.within_its_span(block, now);
-        }
+        let live = self.read(live_with_state, now).unwrap_or_default();
+        self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
+        let live = live.into_iter().map(|(block, _)| self.in_its_time(block, now)).collect::<Vec<Block>>();
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
         let count = live.len();
+        let past = self.past(now);
         for (block, refusal) in self.judge.restore(live, strikes, last_id) {
             // It may still be set in the kernel: taking it out is harmless if it is not.
             self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
@@ -204,39 +219,43 @@ impl Court {
             }
             tracing::warn!(address = %block.scope.prefix(), %refusal, "block of the ledger not taken up again");
         }
-        let pause = self.read(|store, _| store.load_storm(), now).flatten();
-        self.judge.resume(pause.map(|p| StormReport { since: p.since, until: p.until, rolled_back: p.rolled_back as usize }), now);
-        self.pause = self.judge.storm();
+        let ruling = self.judge.remember(&past, now);
+        self.absorb(ruling, now);
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
         }
     }
 
-    /// Writes down a storm's pause when it begins and when it has become longer.
-    fn keep_pause(&mut self) {
-        let Some(storm) = self.judge.storm().filter(|_| !self.config.policy.dry_run) else { return };
-        let is_known = |known: StormReport| known.since == storm.since && storm.until.since(known.until) <= TIMER_SLACK;
-        if self.pause.is_some_and(is_known) {
-            return;
+    /// A block that is said to have been made in the future: the clock was set back meanwhile. It gets no longer by that.
+    fn in_its_time(&mut self, mut block: Block, now: Time) -> Block {
+        let ahead = block.made.since(now);
+        if !ahead.is_zero() {
+            block.made = now;
+            if let Expiry::At(end) = &mut block.expiry {
+                *end = end.before(ahead);
+            }
+            self.extended.insert(block.id, block.clone());
         }
-        let StormReport { since, until, rolled_back } = storm;
-        match self.store.save_storm(&StormPause { since, until, rolled_back: rolled_back as u64 }) {
-            Ok(()) => self.pause = Some(storm),
-            Err(error) => self.store_failed("a storm's pause is not in the ledger", &error),
-        }
+        block
     }
 
-    /// The clock may stand before the time at which a block was made (a machine without a clock of its own that has just begun): no block
-    /// stands for longer than it was made for.
-    fn within_its_span(&mut self, block: &mut Block, now: Time) {
-        if let Expiry::At(end) = block.expiry
-            && block.made > now.after(AHEAD)
-            // An end before that was moved there when the clock was set.
-            && end > block.made
-        {
-            (block.expiry, block.made) = (Expiry::At(now.after(end.since(block.made))), now);
-            self.extended.insert(block.id, (block.expiry, strike_of(block)));
-        }
+    /// What the ledger tells of the last minutes, so that a restart gives nobody a new budget and ends no storm's pause.
+    fn past(&mut self, now: Time) -> Past {
+        let storm = &self.config.policy.storm;
+        let (pause, window) = (now.before(storm.pause), now.before(storm.window.max(MINUTE)));
+        let query = HistoryQuery { since: Some(pause), limit: store::ANSWER_MAX, ..HistoryQuery::default() };
+        let entries = self.read(|store, _| store.history(&query), now).unwrap_or_default();
+        let rolled_back = entries.iter().filter_map(|entry| match entry {
+            Entry::Turned { at, whom, id, turn: Turn::RolledBack } if *at <= now => Some((*id, *whom, *at)),
+            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
+        });
+        let rolled_back = rolled_back.collect();
+        let refused = entries.iter().filter_map(|entry| match entry {
+            Entry::Judged { offence, verdict: Verdict::Refuse(Cap::StormPause) } => Some(offence.at),
+            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
+        });
+        let paused = refused.filter(|at| *at <= now).min();
+        Past { made: self.read(|store, _| store.made_since(window), now).unwrap_or_default(), rolled_back, paused }
     }
 
     fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {
@@ -277,8 +296,7 @@ impl Court {
     pub fn tick(&mut self, now: Time) {
         self.detectors.tick(now, &mut self.offences);
         self.sentence(now);
-        let expired = self.judge.expire(now);
-        self.expired(&expired);
+        self.pass_time(now);
     }
 
     /// When `tick` is due next.
@@ -315,18 +333,21 @@ impl Court {
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
         if !ruling.dry_run {
-            self.strikes.extend(ruling.strikes);
+            self.strikes.extend(ruling.strikes.into_iter().map(|change| (change.prefix(), change)));
         }
         for lifted in &ruling.lifted {
             let whom = lifted.scope.prefix();
             tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
-            let turn = match lifted.why {
-                Lift::Operator => Turn::LiftedByOperator,
+            if lifted.rehearsed {
                 // Neither ledger nor firewall ever knew of it.
-                Lift::Rehearsal => continue,
+                continue;
+            }
+            let turn = match lifted.why {
+                Lift::Operator | Lift::Rehearsal => Turn::LiftedByOperator,
                 Lift::Exempt(_) => Turn::LiftedAsExempt,
                 Lift::RollBack => Turn::RolledBack,
             };
+            self.unanswered.remove(&lifted.id);
             self.marks.push((lifted.id, State::Lifted));
             self.note(Entry::Turned { at: now, whom, id: lifted.id, turn });
         }
@@ -342,12 +363,13 @@ impl Court {
             self.wanted.push(block);
         }
         for block in &ruling.extended {
-            self.extended.insert(block.id, (block.expiry, strike_of(block)));
+            self.extended.insert(block.id, block.clone());
         }
     }
 
     fn expired(&mut self, ids: &[BlockId]) {
         for id in ids {
+            self.unanswered.remove(id);
             self.marks.push((*id, State::Expired));
             tracing::debug!(%id, "block expired");
         }
@@ -355,31 +377,69 @@ impl Court {
 
     /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
     /// know first waits for `settle`; so does everything while the store fails: blocks must not wait for each try.
-    pub fn commit(&mut self) -> Vec<Change> {
+    pub fn commit(&mut self, now: Time) -> Vec<Change> {
+        self.latest = now;
         if self.failing.is_none() {
-            self.write_wanted();
+            self.write_blocks();
+            // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
+            if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
+                self.write_marks(now);
+            }
         }
+        let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
+        self.removing.extend(removed.map(|change| (change.id(), change.scope())));
         self.tallies.changes += self.outbox.len() as u64;
         std::mem::take(&mut self.outbox)
     }
 
-    fn write_wanted(&mut self) {
-        if !self.wanted.is_empty() || !self.extended.is_empty() {
-            let extended: Vec<(BlockId, Expiry, u32)> =
-                self.extended.iter().map(|(id, (expiry, strike))| (*id, *expiry, *strike)).collect();
-            let (strikes, forgiven) = self.strikes_due();
-            let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
-            match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
-                Ok(marked) => {
-                    self.tallies.illegal += marked.illegal as u64;
-                    self.wanted.clear();
-                    self.extended.clear();
-                    self.entries.clear();
-                    self.strikes.clear();
-                }
-                Err(error) => self.store_failed("blocks are set, but not in the ledger", &error),
+    /// New blocks and new ends, with the decisions and strikes behind them; false if the store refused, which keeps them for the next time.
+    fn write_blocks(&mut self) -> bool {
+        if self.wanted.is_empty() && self.extended.is_empty() {
+            return true;
+        }
+        // One that was lengthened meanwhile is written as it is now, and the end that the ledger would not take is not lost.
+        for block in &mut self.wanted {
+            if let Some(now) = self.extended.remove(&block.id) {
+                *block = now;
             }
         }
+        let extended: Vec<Block> = self.extended.values().cloned().collect();
+        let (strikes, forgiven) = self.strikes_due();
+        let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
+        match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
+            Ok(marked) => {
+                self.tallies.illegal += marked.illegal as u64;
+                self.wanted.clear();
+                self.extended.clear();
+                self.entries.clear();
+                self.strikes.clear();
+            }
+            Err(error) => {
+                self.store_failed("blocks are set, but not in the ledger", &error);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What became of blocks; never before the ledger has the blocks themselves.
+    fn write_marks(&mut self, now: Time) -> bool {
+        if !self.write_blocks() {
+            return false;
+        }
+        if !self.marks.is_empty() {
+            match self.store.mark(&self.marks, now) {
+                Ok(marked) => {
+                    self.tallies.illegal += marked.illegal as u64;
+                    self.marks.clear();
+                }
+                Err(error) => {
+                    self.store_failed("states are not in the ledger", &error);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Tells the log of what was decided. To be called once it is on its way.
@@ -389,7 +449,7 @@ impl Court {
 
     /// Whether there is anything to commit or settle.
     pub fn has_work(&self) -> bool {
-        let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || self.failing.is_some();
+        let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || !self.allowances.is_empty() || self.failing.is_some();
         unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
@@ -404,18 +464,8 @@ impl Court {
         let errors = self.tallies.store_errors;
         self.latest = now;
         self.mend(now);
-        self.write_wanted();
-        // The state of a block that is not in the ledger yet can't be written.
-        if !self.marks.is_empty() && self.wanted.is_empty() {
-            match self.store.mark(&self.marks, now) {
-                Ok(marked) => {
-                    self.tallies.illegal += marked.illegal as u64;
-                    self.marks.clear();
-                }
-                Err(error) => self.store_failed("states are not in the ledger", &error),
-            }
-        }
-        if !self.entries.is_empty() {
+        // In this order: no entry speaks of a block that the ledger doesn't have.
+        if self.write_marks(now) && !self.entries.is_empty() {
             match self.store.record(&self.entries) {
                 Ok(()) => self.entries.clear(),
                 Err(error) => self.store_failed("offences are not in the history", &error),
@@ -428,7 +478,7 @@ impl Court {
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
             }
         }
-        self.keep_pause();
+        self.write_allowances();
         self.bound();
         let done = self.tallies.store_errors == errors;
         if let (true, Some(failing)) = (done, self.failing.take_if(|_| done)) {
@@ -462,6 +512,9 @@ impl Court {
     /// Takes up the operator's allowances: the file may have some that could not be read before.
     fn allow_again(&mut self, now: Time) {
         for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
+            if matches!(self.allowances.get(&whom), Some(None)) {
+                continue;
+            }
             let until = match until {
                 Expiry::At(at) => Some(at),
                 Expiry::Never => None,
@@ -484,31 +537,34 @@ impl Court {
         for (whom, until) in self.judge.allowed() {
             if let Some(until) = until {
                 let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
-                if let Err(error) = self.store.save_allow(&allowance) {
-                    self.store_failed("an allowance ends by the old clock after a restart", &error);
-                }
+                self.allowances.insert(whom, Some(allowance));
             }
         }
     }
 
-    /// What the kernel has may not be what the judge thinks (a machine that slept stops the kernel's timers): it is to be asked.
-    pub fn want_resync(&mut self) {
-        self.resync = true;
-    }
-
     /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
     fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
-        let mut latest: BTreeMap<Prefix, Option<store::memory::Strike>> = BTreeMap::new();
-        for change in &self.strikes {
+        let (mut set, mut cleared) = (Vec::new(), Vec::new());
+        for change in self.strikes.values() {
             match change {
-                StrikeChange::Set(s) => {
-                    latest.insert(s.prefix, Some(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }))
-                }
-                StrikeChange::Clear(prefix) => latest.insert(*prefix, None),
-            };
+                StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
+                StrikeChange::Clear(prefix) => cleared.push(*prefix),
+            }
         }
-        let cleared = latest.iter().filter(|(_, strike)| strike.is_none()).map(|(prefix, _)| *prefix).collect();
-        (latest.into_values().flatten().collect(), cleared)
+        (set, cleared)
+    }
+
+    fn write_allowances(&mut self) {
+        while let Some((prefix, allowance)) = self.allowances.first_key_value() {
+            let (prefix, written) = match allowance {
+                Some(allowance) => (*prefix, self.store.save_allow(allowance)),
+                None => (*prefix, self.store.remove_allow(*prefix).map(drop)),
+            };
+            if let Err(error) = written {
+                return self.store_failed("the operator's allow list is not in the ledger", &error);
+            }
+            self.allowances.remove(&prefix);
+        }
     }
 
     /// What a failing store keeps waiting stays bounded.
@@ -522,7 +578,9 @@ impl Court {
         }
         self.marks.truncate(limits::BLOCKS);
         self.wanted.truncate(limits::BLOCKS);
-        self.strikes.truncate(limits::STRIKES);
+        while self.strikes.len() > limits::STRIKES {
+            self.strikes.pop_first();
+        }
     }
 
     fn store_failed(&mut self, what: &str, error: &store::error::Error) {
@@ -539,6 +597,11 @@ impl Court {
 
     /// Does a little of what retention asks for; true if there is more to do.
     pub fn tidy(&mut self, now: Time) -> bool {
+        // It ends in the ledger what is past its time there: so the judge's word on that comes first.
+        self.pass_time(now);
+        if !self.write_marks(now) {
+            return false;
+        }
         match self.store.tidy(now, &self.config.retention) {
             Ok(tidied) => tidied.more,
             // Nothing is behind for that, and a disk without room for it may have room for what counts.
@@ -556,22 +619,48 @@ impl Court {
     pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
         for (id, outcome) in outcomes {
             let awaited = self.unanswered.remove(id);
+            let removed = self.removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
                     if awaited {
                         self.marks.push((*id, State::Active));
                     }
                 }
-                Outcome::Removed => {}
-                Outcome::Unsupported | Outcome::Failed(_) => self.failed(*id, *outcome, now),
+                Outcome::Removed => {
+                    removed.and_then(|at| self.removing.remove(at));
+                }
+                Outcome::Unsupported | Outcome::Failed(_) => {
+                    self.owed.extend(removed.and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
+                    if self.stays(*id, *outcome) {
+                        self.unanswered.extend(awaited.then_some(*id));
+                        continue;
+                    }
+                    self.failed(*id, *outcome, now);
+                }
             }
             let ruling = self.judge.outcome(*id, *outcome, now);
             self.absorb(ruling, now);
         }
     }
 
+    /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
+    fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
+        let passing = match outcome {
+            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
+            Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
+        };
+        let stays = passing && self.judge.block_of(id).is_some() && self.judge.is_confirmed(id);
+        if stays {
+            self.tallies.failed += 1;
+            self.resync = true;
+        }
+        stays
+    }
+
     fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
         self.tallies.failed += 1;
+        // An answer may have been lost, and the kernel may have done what it seems to have refused.
+        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
         let Some(block) = self.judge.block_of(id) else {
             // It was to be lifted, and may still stand in the kernel.
             self.resync = true;
@@ -592,7 +681,7 @@ impl Court {
         self.resync
     }
 
-    /// The kernel may have something else than the judge thinks: somebody set the clock, or meddled with the table. It is asked soon.
+    /// The kernel may have something else than the judge thinks (a machine that slept stops the kernel's timers): it is asked soon.
     pub fn doubt(&mut self) {
         self.resync = true;
     }
@@ -600,6 +689,7 @@ impl Court {
     /// It is being asked.
     pub fn resync_begins(&mut self) {
         self.resync = false;
+        self.asked = true;
         self.installed.clear();
     }
 
@@ -609,7 +699,11 @@ impl Court {
         if !last {
             return;
         }
+        self.asked = false;
+        // What is over, or ends at another time since the clock was set, must not be set as it was.
+        self.pass_time(now);
         let mut installed = std::mem::take(&mut self.installed);
+        let adopts = std::mem::take(&mut self.adopts);
         let (mut missing, mut kept) = (0_usize, 0_usize);
         for block in self.judge.standing() {
             // A dry run leaves the firewall as it is, but for what is lifted.
@@ -618,32 +712,42 @@ impl Court {
                 continue;
             }
             match installed.remove(&block.scope) {
-                Some(expiry) if agree(expiry, block.expiry) => kept += 1,
+                Some(expiry) if agree(expiry, block.expiry) => {
+                    kept += 1;
+                    if self.unanswered.remove(&block.id) {
+                        self.marks.push((block.id, State::Active));
+                    }
+                }
                 Some(_) | None => {
                     missing += 1;
                     self.outbox.push(Change::Add { id: block.id, scope: block.scope, expiry: block.expiry });
                 }
             }
         }
+        for (scope, id) in std::mem::take(&mut self.owed) {
+            if !self.stands(&scope) && !installed.contains_key(&scope) {
+                self.outbox.push(Change::Remove { id, scope });
+            }
+        }
         let surplus = installed.len();
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
-            let kept = self.adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
+            let kept = adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
             if !kept {
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
                 self.outbox.push(Change::Remove { id: BlockId(0), scope });
             }
         }
         self.settle(now);
-        let (adopted, removed) = if self.adopts { (surplus, 0) } else { (0, surplus) };
-        // A ledger that began empty knows from here on what it has; a lost one may still learn of more.
-        self.adopts = self.store_trouble.is_some();
+        let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
         tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }
 
     /// Sets every block again: the firewall's table was rebuilt.
     pub fn rebuilt(&mut self, now: Time) {
-        let _ = now;
+        self.pass_time(now);
+        // The answer to a question that the kernel could not answer is this, too: it is asked again, unless there is too much to tell.
+        self.resync |= std::mem::take(&mut self.asked) && self.judge.counters().standing < LISTED;
         if self.config.policy.dry_run {
             return;
         }
@@ -651,10 +755,25 @@ impl Court {
         self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
     }
 
+    fn pass_time(&mut self, now: Time) {
+        let ruling = self.judge.expire(now);
+        self.absorb(ruling, now);
+    }
+
+    fn stands(&self, scope: &Scope) -> bool {
+        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
+    }
+
     /// The derived exemptions, all of them.
     pub fn derived(&mut self, exemptions: Vec<Exemption>, now: Time) {
         let ruling = self.judge.set_exemptions(exemptions, now);
         self.absorb(ruling, now);
+    }
+
+    /// What an operator is told is done must be in the ledger before.
+    fn promise(&mut self, now: Time) {
+        self.write_marks(now);
+        self.write_allowances();
     }
 
     /// An operator's block.
@@ -665,6 +784,7 @@ impl Court {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
         let changed = ruling.made.len() + ruling.extended.len();
         self.absorb(ruling, now);
+        self.promise(now);
         Ok(changed)
     }
 
@@ -673,6 +793,7 @@ impl Court {
         let ruling = self.judge.unblock(prefix, now);
         let changed = ruling.lifted.len();
         self.absorb(ruling, now);
+        self.promise(now);
         changed
     }
 
@@ -686,9 +807,8 @@ impl Court {
         self.absorb(ruling, now);
         let until = until.map_or(Expiry::Never, Expiry::At);
         let allowance = Allowance { whom: prefix, made: now, until, note: String::new() };
-        if let Err(error) = self.store.save_allow(&allowance) {
-            self.store_failed("the allowance holds until the next restart only", &error);
-        }
+        self.allowances.insert(prefix, Some(allowance));
+        self.promise(now);
         self.note(Entry::Allowed { at: now, whom: prefix, until });
         Ok(changed)
     }
@@ -697,20 +817,18 @@ impl Court {
     pub fn disallow(&mut self, prefix: Prefix, now: Time) -> bool {
         let was = self.judge.disallow(prefix);
         if was {
-            if let Err(error) = self.store.remove_allow(prefix) {
-                self.store_failed("the allowance will be back after a restart", &error);
-            }
+            self.allowances.insert(prefix, None);
+            self.promise(now);
             self.note(Entry::Disallowed { at: now, whom: prefix });
         }
         was
     }
 }
 
-fn strike_of(block: &Block) -> u32 {
-    match block.because {
-        Because::Offence { strike, .. } => strike,
-        Because::Operator { .. } => 0,
-    }
+fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, store::error::Error> {
+    let mut live = Vec::new();
+    store.for_each_live(now, |block, state| live.push((block, state)))?;
+    Ok(live)
 }
 
 fn agree(kernel: Expiry, ledger: Expiry) -> bool {

@@ -26,6 +26,16 @@ pub enum StrikeChange {
     Clear(Prefix),
 }
 
+impl StrikeChange {
+    /// Whom it is about.
+    pub fn prefix(&self) -> Prefix {
+        match self {
+            StrikeChange::Set(strike) => strike.prefix,
+            StrikeChange::Clear(prefix) => *prefix,
+        }
+    }
+}
+
 /// The table. At its bound the offender whose last strike is the oldest is forgotten.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Strikes {
@@ -90,6 +100,13 @@ impl Strikes {
         stored.truncate(limits::STRIKES);
         let mut changes = Vec::new();
         stored.into_iter().rev().filter(|strike| strike.count > 0).for_each(|strike| self.set(strike, &mut changes));
+    }
+
+    /// A block stands that says which strike it was for: the table may have been written before that.
+    pub(crate) fn witness(&mut self, strike: Strike, changes: &mut Vec<StrikeChange>) {
+        if self.table.get(&strike.prefix).is_none_or(|(_, last)| *last < strike.last) {
+            self.set(strike, changes);
+        }
     }
 
     /// Everything that is remembered, sorted.

@@ -260,7 +260,7 @@ impl Judge {
         self.withdraw_strike(&prefix, &record, ruling);
         self.counters.lifted += 1;
         let scope = Scope::Source(prefix);
-        ruling.lifted.push(Lifted { id, scope, why });
+        ruling.lifted.push(Lifted { id, scope, why, rehearsed: record.rehearsed });
         if !record.rehearsed {
             ruling.changes.push(Change::Remove { id, scope });
         }
@@ -275,18 +275,28 @@ impl Judge {
 
     /// Every call that is told the time begins here: what is over goes.
     pub(crate) fn open(&mut self, now: Time) -> Ruling {
-        let mut extended = Vec::new();
+        let mut ruling = Ruling { dry_run: self.config.dry_run, ..Ruling::default() };
         if let Some(step) = self.clock.advance(now) {
             self.storm.set_back(now);
             // The kernel's timers did not notice: what has a minute left there has a minute left here, too.
-            extended = self.standing.set_back(step);
+            let moved = self.standing.set_back(step);
+            let moved: Vec<Block> = moved.into_iter().filter(|block| !self.standing.is_rehearsed(block.id)).collect();
+            // A responder joins and cuts ranges by their ends: it must know the new ones.
+            for block in moved.iter().filter(|block| !block.scope.prefix().is_host() && !block.expiry.is_over(now)) {
+                self.order(block.id, block.scope.prefix(), block.expiry, &mut ruling);
+            }
+            ruling.extended = moved;
         }
         self.exempt.expire(now);
         self.storm.settle(self.clock.passed());
-        let expired = self.standing.expire(now);
-        self.counters.expired += expired.len() as u64;
-        expired.iter().for_each(|id| self.storm.ended(*id));
-        Ruling { dry_run: self.config.dry_run, expired, extended, ..Ruling::default() }
+        for (id, was_rehearsed) in self.standing.expire(now) {
+            self.counters.expired += 1;
+            self.storm.ended(id);
+            if !was_rehearsed {
+                ruling.expired.push(id);
+            }
+        }
+        ruling
     }
 
     /// Every call that changes anything ends here.
@@ -314,6 +324,16 @@ impl Judge {
     /// The block with this number, if it stands.
     pub fn block_of(&self, id: BlockId) -> Option<Block> {
         self.standing.find(id).map(|(prefix, record)| record.block(prefix))
+    }
+
+    /// The block of just this prefix.
+    pub fn block_for(&self, prefix: &Prefix) -> Option<Block> {
+        self.standing.get(prefix).map(|record| record.block(*prefix))
+    }
+
+    /// Whether a responder has set the block with this number (or, after a restart, may have).
+    pub fn is_confirmed(&self, id: BlockId) -> bool {
+        self.standing.is_confirmed(id)
     }
 
     /// Whether the block with this number stands in a dry run only.

@@ -4,6 +4,7 @@ pub mod config;
 pub mod escalate;
 pub mod ignore;
 pub mod judge;
+pub mod past;
 pub mod ruling;
 pub mod storm;
 

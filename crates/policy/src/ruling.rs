@@ -20,7 +20,7 @@ pub struct Ruling {
     pub extended: Vec<Block>,
     /// Blocks taken back before their time.
     pub lifted: Vec<Lifted>,
-    /// Blocks whose time was up by this call's `now`. The kernel has let go of them by itself.
+    /// Blocks whose time was up by this call's `now`, but for those of a dry run. The kernel has let go of them by itself.
     pub expired: Vec<BlockId>,
     /// What to remember of past strikes.
     pub strikes: Vec<StrikeChange>,
@@ -37,6 +37,8 @@ pub struct Lifted {
     pub scope: Scope,
     /// Why it was taken back.
     pub why: Lift,
+    /// It was made in a dry run: neither ledger nor firewall know of it.
+    pub rehearsed: bool,
 }
 
 /// Why a block was taken back.

@@ -198,14 +198,14 @@ impl Standing {
         self.rehearsed.contains(&id)
     }
 
-    /// Takes out the blocks whose time is up, in the order in which they ended.
-    pub(crate) fn expire(&mut self, now: Time) -> Vec<BlockId> {
+    /// Takes out the blocks whose time is up, in the order in which they ended; with each, whether it was made in a dry run.
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<(BlockId, bool)> {
         let mut over = Vec::new();
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
+            over.push((id, self.is_rehearsed(id)));
             self.remove(id);
-            over.push(id);
         }
         over
     }
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(standing.restore(again.clone()), again[..2]);
         standing.check_invariants();
         assert_eq!(standing.expire(Time::from_secs(39)), []);
-        assert_eq!(standing.expire(Time::from_secs(40)), [BlockId(2)]);
+        assert_eq!(standing.expire(Time::from_secs(40)), [(BlockId(2), false)]);
         assert_eq!((standing.len(), standing.next_end()), (1, None));
         standing.check_invariants();
     }

@@ -345,10 +345,18 @@ impl Responder for Nftables {
                     let scope = Scope::Source(Prefix::new(element.key.address()?, bits));
                     Some(Installed { scope, expiry: expiry(element.timeout_millis, now) })
                 })),
-                None => installed.extend(nets::ranges_of(elements, now).iter().flat_map(|range| {
-                    let prefixes = crate::ranges::prefixes(set.family, range);
-                    prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
-                })),
+                None => {
+                    let ranges = nets::ranges_of(elements, now);
+                    installed.extend(ranges.iter().flat_map(|range| {
+                        let prefixes = crate::ranges::prefixes(set.family, range);
+                        prefixes.into_iter().map(|prefix| Installed { scope: Scope::Source(prefix), expiry: range.expiry })
+                    }));
+                    // What we believed may be wrong, as when the clock was set or a change was refused: from here on the truth counts,
+                    // and who asked puts right what differs.
+                    if let Some(nets) = self.nets.get_mut(set.family as usize) {
+                        nets.adopt(set.family, ranges);
+                    }
+                }
             }
         }
         self.enter(&installed, now);

@@ -24,7 +24,7 @@ fn at_odds(error: &store::error::Error) -> Breach {
 impl Reference {
     /// A judge has come up again. `is_whole` says that the disk was well, so that nothing may be missing.
     pub fn restarted(&mut self, machine: &Machine, how: Restart, is_whole: bool) -> Kept {
-        self.tell_time(machine.clock.wall());
+        self.set_back |= self.tell_time(machine.clock.wall());
         let restored: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let is_whole = is_whole && matches!(how, Restart::Judge | Restart::Warden);
         if is_whole {
@@ -43,9 +43,12 @@ impl Reference {
             // What the clock did meanwhile is the ledger's guess, within what was just checked.
             self.grant(machine, block);
         }
+        self.ended.extend(self.known.values().filter(|block| block.expiry.is_over(self.wall)).map(|block| block.id));
         self.handed = restored.keys().copied().collect();
         self.known = restored;
         self.over.clear();
+        self.unwritten.clear();
+        self.storm_seen = machine.court.judge.storm().map(|storm| storm.since);
         self.strikes = machine.court.judge.strikes().map(|strike| (strike.prefix, (strike.count, strike.last))).collect();
         self.unsettled.clear();
         self.suspects.clear();
@@ -53,12 +56,16 @@ impl Reference {
         // Derived exemptions come with the first message.
         self.derived.clear();
         self.allowed = machine.court.judge.allowed().into_iter().collect();
+        self.lapsed.clear();
         self.forget_count();
-        if !is_whole {
+        // A number that nobody outside ever heard may come again.
+        let next = machine.court.store().next_block_id();
+        self.highest = BlockId(next.0.saturating_sub(1)).max(self.known.keys().copied().max().unwrap_or(BlockId(0)));
+        if is_whole {
+            hold(next > self.used, "no number is used twice", || format!("{next} comes again"))?;
+        } else {
+            self.used = self.highest;
             self.pause = None;
-            // Its numbers come from the ledger, which may know less than there was.
-            self.highest = BlockId(machine.court.store().next_block_id().0.saturating_sub(1))
-                .max(self.known.keys().copied().max().unwrap_or(BlockId(0)));
             self.forget_made();
         }
         Ok(())
@@ -69,7 +76,7 @@ impl Reference {
             let rehearsed = self.settings.policy.dry_run;
             let found = restored.get(&block.id);
             hold(found.is_some() || rehearsed, "no block is lost", || format!("{} {:?} after a restart", block.id, block.scope))?;
-            let same = found.is_none_or(|found| found.because == block.because);
+            let same = found.is_none_or(|found| found.because == block.because) || self.unwritten.contains(&block.id);
             hold(same, "a restart forgets no grounds", || format!("{block:?} became {found:?}"))?;
         }
         for block in restored.values().filter(|block| !self.known.contains_key(&block.id)) {
@@ -85,11 +92,11 @@ impl Reference {
             }
         }
         let allowed: BTreeMap<Prefix, Option<Time>> = machine.court.judge.allowed().into_iter().collect();
-        for (prefix, until) in self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)) {
+        for (prefix, until) in &self.allowed {
             let found = allowed.get(prefix);
             hold(found == Some(until), "what is allowed stays allowed", || format!("{prefix} until {until:?}: {found:?}"))?;
         }
-        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix));
+        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix) && !self.lapsed.contains(*prefix));
         hold(extra.is_none(), "what is disallowed stays disallowed", || format!("{extra:?}"))
     }
 
@@ -175,6 +182,8 @@ impl Reference {
             let active = found.is_some_and(|(_, state)| state == State::Active);
             hold(active, "what the kernel confirmed is active in the ledger", || format!("{} {:?}", block.id, block.scope))?;
         }
+        // One that ended before a clock was set back has its time again, on paper.
+        ledger.retain(|id, _| !self.ended.contains(id));
         hold(ledger.is_empty(), "the ledger has nothing but what stands", || format!("{:?}", ledger.values().next()))?;
         if self.settings.policy.dry_run {
             return Ok(());
@@ -184,9 +193,9 @@ impl Reference {
         let due: BTreeMap<Prefix, u32> = self.strikes.iter().map(|(prefix, (count, _))| (*prefix, *count)).collect();
         hold(strikes == due, "the ledger has every strike", || format!("ledger {strikes:?}, not {due:?}"))?;
         let allowed = machine.court.store().load_allow(self.wall).map_err(|error| at_odds(&error))?;
-        let allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
-        let due: BTreeSet<Prefix> =
-            self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > self.wall)).map(|(prefix, _)| *prefix).collect();
+        let mut allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
+        allowed.retain(|prefix| !self.lapsed.contains(prefix));
+        let due: BTreeSet<Prefix> = self.allowed.keys().copied().collect();
         hold(allowed == due, "the ledger has every allowance", || format!("ledger {allowed:?}, not {due:?}"))
     }
 

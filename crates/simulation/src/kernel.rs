@@ -250,9 +250,14 @@ impl Driver {
     }
 
     /// What is really there.
-    pub fn list(&self, kernel: &Kernel, wall: Time, now: Time) -> Result<Vec<Installed>, Fault> {
+    pub fn list(&mut self, kernel: &Kernel, wall: Time, now: Time) -> Result<Vec<Installed>, Fault> {
         if kernel.faults.blind || !kernel.table {
             return Err(Fault::Refused);
+        }
+        for (family, (nets, there)) in Family::ALL.into_iter().zip(self.nets.iter_mut().zip(&kernel.nets)) {
+            let mut there: Vec<Range> = there.iter().map(|net| range(net, wall, now)).collect();
+            there.sort_by_key(|range| range.first);
+            nets.adopt(family, there);
         }
         let hosts = kernel.hosts.iter().map(|(prefix, deadline)| (*prefix, *deadline));
         let nets = Family::ALL.into_iter().zip(&kernel.nets).flat_map(|(family, nets)| {

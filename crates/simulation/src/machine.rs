@@ -270,7 +270,9 @@ impl Machine {
     }
 
     fn list(&mut self) {
-        let items = self.driver.list(&self.kernel, self.clock.wall(), self.clock.kernel()).unwrap_or_default();
+        let Ok(items) = self.driver.list(&self.kernel, self.clock.wall(), self.clock.kernel()) else {
+            return self.say(ToJudge::Rebuilt);
+        };
         let mut pieces: Vec<Vec<Installed>> = items.chunks(PIECE).map(<[Installed]>::to_vec).collect();
         let last = pieces.pop().unwrap_or_default();
         pieces.into_iter().for_each(|piece| self.say(ToJudge::Installed(piece, false)));

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Draws the settings.
 pub fn settings(dice: &mut Dice) -> Settings {
     let mut settings = Settings { scan: scan(dice), policy: policy(dice), ..Settings::default() };
-    settings.retention.entries_max = if dice.one_in(8) { 200 } else { 100_000 };
+    settings.retention.entries_max = if dice.one_in(8) { 1_000 } else { 100_000 };
     settings
 }
 

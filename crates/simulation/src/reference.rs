@@ -2,12 +2,14 @@
 //! in, what stands, and what the kernel has.
 
 use crate::breach::{Breach, Kept, hold};
+use crate::kernel::Faults;
 use crate::machine::Machine;
 use court::settings::Settings;
 use model::block::{Because, Block, BlockId, Change, Expiry};
 use model::event::{Act, Event, Trust};
 use model::net::Prefix;
 use model::time::Time;
+use respond::ranges::Family;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,6 +20,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const STRAGGLING: Duration = Duration::from_secs(60);
 /// Messages under way, and timers.
 const TIMELY: Duration = Duration::from_secs(10);
+/// Asking the kernel what it has, and putting it right.
+const MENDED: Duration = Duration::from_secs(100);
 
 /// What may explain a change of what stands.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,8 @@ pub struct Reference {
     pub(crate) settings: Settings,
     pub(crate) derived: Vec<Prefix>,
     pub(crate) allowed: BTreeMap<Prefix, Option<Time>>,
+    /// Allowances whose time was up once: a clock set back brings none of them back, but a judge that was not told may not know.
+    pub(crate) lapsed: BTreeSet<Prefix>,
     /// What stood when it was last looked at.
     pub(crate) known: BTreeMap<BlockId, Block>,
     pub(crate) highest: BlockId,
@@ -53,6 +59,10 @@ pub struct Reference {
     /// Blocks that were handed to the warden, and those whose end the ledger must know.
     pub(crate) handed: BTreeSet<BlockId>,
     pub(crate) over: BTreeSet<BlockId>,
+    /// Blocks with a new end or new grounds that are not yet written.
+    pub(crate) unwritten: BTreeSet<BlockId>,
+    /// Blocks whose time was up once.
+    pub(crate) ended: BTreeSet<BlockId>,
     /// Until when, by the kernel's clock, anybody was ever sentenced; `None` for ever.
     pub(crate) granted: BTreeMap<Prefix, Option<Time>>,
     /// Elements that somebody else has put into the kernel.
@@ -60,12 +70,26 @@ pub struct Reference {
     /// New blocks for offences, by passed time: (when, which, for whom, on forgeable evidence).
     made: VecDeque<(Time, BlockId, Prefix, bool)>,
     pub(crate) pause: Option<(Time, BTreeSet<Prefix>)>,
+    /// The pause is in the history.
+    pub(crate) pause_is_told: bool,
+    /// Elements that are set for too long, since when; none while the kernel fails.
+    late: BTreeMap<Prefix, Time>,
     calm_since: Time,
     pub(crate) suspects: BTreeSet<IpAddr>,
     pub(crate) passed: Time,
     pub(crate) wall: Time,
     pub(crate) slack: Duration,
     pub(crate) fed: u64,
+    /// The highest number that was ever handed over or promised.
+    pub(crate) used: BlockId,
+    /// The clock was set back, and the judge has not moved the blocks' ends yet.
+    pub(crate) set_back: bool,
+    /// When the latest storm began, by the wall clock.
+    pub(crate) storm_seen: Option<Time>,
+    /// Whether that storm had anything to take back, which alone is sure to be in the history.
+    storm_took: bool,
+    /// What is new, for the story.
+    pub news: Vec<String>,
     /// Storms so far.
     pub storms: u64,
 }
@@ -77,31 +101,39 @@ impl Reference {
             settings: settings.clone(),
             derived: Vec::new(),
             allowed: BTreeMap::new(),
+            lapsed: BTreeSet::new(),
             known: BTreeMap::new(),
             highest: BlockId(0),
             strikes: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             handed: BTreeSet::new(),
             over: BTreeSet::new(),
+            unwritten: BTreeSet::new(),
+            ended: BTreeSet::new(),
             granted: BTreeMap::new(),
             foreign: BTreeSet::new(),
             made: VecDeque::new(),
             pause: None,
+            pause_is_told: false,
+            late: BTreeMap::new(),
             calm_since: Time::EPOCH,
             suspects: BTreeSet::new(),
             passed: Time::EPOCH,
             wall,
             slack: Duration::ZERO,
             fed: 0,
+            used: BlockId(0),
+            set_back: false,
+            storm_seen: None,
+            storm_took: false,
+            news: Vec::new(),
             storms: 0,
         }
     }
 
     /// Whether an exempt address lies in this prefix.
     pub fn is_exempt(&self, prefix: &Prefix) -> bool {
-        let wall = self.wall;
-        let allowed = self.allowed.iter().filter(|(_, until)| until.is_none_or(|until| until > wall)).map(|(prefix, _)| prefix);
-        self.settings.policy.exempt.iter().chain(&self.derived).chain(allowed).any(|exempt| exempt.overlaps(prefix))
+        self.settings.policy.exempt.iter().chain(&self.derived).chain(self.allowed.keys()).any(|exempt| exempt.overlaps(prefix))
     }
 
     /// Takes the time in; says whether the clock was set back.
@@ -112,6 +144,8 @@ impl Reference {
         }
         self.passed = self.passed.after(wall.since(self.wall));
         self.wall = wall;
+        let over = self.allowed.extract_if(.., |_, until| until.is_some_and(|until| until <= wall));
+        self.lapsed.extend(over.map(|(prefix, _)| prefix));
         if self.pause.as_ref().is_some_and(|(until, _)| *until <= self.passed) {
             self.pause = None;
         }
@@ -126,22 +160,31 @@ impl Reference {
 
     /// Looks at what stands now, and whether `cause` explains what has changed.
     pub fn look(&mut self, machine: &Machine, cause: Cause<'_>) -> Kept {
-        let set_back = self.tell_time(machine.clock.wall());
+        self.set_back |= self.tell_time(machine.clock.wall());
+        let mut moved = false;
         let standing: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let known = std::mem::take(&mut self.known);
         let storm = self.storm(machine, &known, &standing)?;
         for block in known.values().filter(|block| !standing.contains_key(&block.id)) {
+            self.news.push(format!("{} {} goes", block.id, block.scope.prefix()));
             self.left(block, cause, storm)?;
         }
         for block in standing.values() {
             match known.get(&block.id) {
-                None => self.came(machine, block, cause, &standing)?,
+                None => {
+                    self.news.push(format!("{} {} comes: {:?} {:?}", block.id, block.scope.prefix(), block.expiry, block.because));
+                    self.came(machine, block, cause, &standing)?;
+                }
                 Some(old) if old.expiry != block.expiry || old.because != block.because => {
-                    self.changed(machine, old, block, cause, set_back)?;
+                    self.news.push(format!("{} {} becomes: {:?} {:?}", block.id, block.scope.prefix(), block.expiry, block.because));
+                    moved |= self.set_back;
+                    self.unwritten.insert(block.id);
+                    self.changed(machine, old, block, cause)?;
                 }
                 Some(_) => {}
             }
         }
+        self.set_back &= !moved;
         self.known = standing;
         if let Cause::Exempt | Cause::Block(_) = cause {
             for prefix in self.known.values().map(|block| block.scope.prefix()) {
@@ -154,7 +197,8 @@ impl Reference {
     /// A storm that begins takes back all that was made on forgeable evidence within the window.
     fn storm(&mut self, machine: &Machine, known: &BTreeMap<BlockId, Block>, standing: &BTreeMap<BlockId, Block>) -> Result<bool, Breach> {
         let Some(report) = machine.court.judge.storm() else { return Ok(false) };
-        if self.pause.is_some() {
+        // It is told until the judge is next told the time.
+        if self.storm_seen.replace(report.since) == Some(report.since) {
             return Ok(false);
         }
         let storm = &self.settings.policy.storm;
@@ -164,8 +208,11 @@ impl Reference {
             hold(!(*forgeable && young && stands), "a storm takes back what it did", || format!("{id} {prefix}, {report:?}"))?;
         }
         let who = known.values().filter(|block| is_forgeable(block)).map(|block| block.scope.prefix()).collect();
+        self.news.push(format!("a storm: {report:?}"));
         self.pause = Some((self.passed.after(storm.pause), who));
         self.calm_since = self.passed;
+        self.pause_is_told = false;
+        self.storm_took = report.rolled_back > 0;
         self.storms += 1;
         Ok(true)
     }
@@ -173,6 +220,7 @@ impl Reference {
     fn left(&mut self, block: &Block, cause: Cause<'_>, storm: bool) -> Kept {
         let prefix = block.scope.prefix();
         if block.expiry.is_over(self.wall) {
+            self.ended.insert(block.id);
             return Ok(());
         }
         let failed = matches!(cause, Cause::Failed(ids) if ids.contains(&block.id));
@@ -276,9 +324,12 @@ impl Reference {
         hold(many.len() < policy.storm.offenders.max(1), "so many at once are a storm", || format!("{} offenders", many.len()))
     }
 
-    fn changed(&mut self, machine: &Machine, old: &Block, block: &Block, cause: Cause<'_>, set_back: bool) -> Kept {
+    fn changed(&mut self, machine: &Machine, old: &Block, block: &Block, cause: Cause<'_>) -> Kept {
         let prefix = block.scope.prefix();
         let by_order = matches!(cause, Cause::Block(order) if order == prefix);
+        if !is_forgeable(block) {
+            self.made.iter_mut().filter(|(_, id, _, _)| *id == block.id).for_each(|(_, _, _, forgeable)| *forgeable = false);
+        }
         let goes_on = matches!(cause, Cause::Traffic(_) | Cause::Time) && self.suspects.iter().any(|addr| prefix.contains(*addr));
         let (old_end, end) = match (old.expiry, block.expiry) {
             (Expiry::At(old), Expiry::At(new)) => (old, new),
@@ -300,7 +351,7 @@ impl Reference {
         if by_order {
             self.grant(machine, block);
         }
-        hold(end == old_end || by_order || set_back, "a block gets no shorter by itself", || format!("{old:?} {block:?} {cause:?}"))
+        hold(end == old_end || by_order || self.set_back, "a block gets no shorter by itself", || format!("{old:?} {block:?} {cause:?}"))
     }
 
     /// Somebody is sentenced until then, by the kernel's clock.
@@ -313,6 +364,11 @@ impl Reference {
         let known = self.granted.entry(prefix).or_insert(deadline);
         *known = known.zip(deadline).map(|(a, b)| a.max(b));
         self.foreign.remove(&prefix);
+    }
+
+    /// The judge has committed.
+    pub fn committed(&mut self) {
+        self.unwritten.clear();
     }
 
     /// Changes are being handed over: is it known to the ledger, and is nobody exempt among them?
@@ -335,56 +391,79 @@ impl Reference {
         }
         for change in changes {
             match change {
-                Change::Add { id, .. } => self.handed.insert(*id),
+                Change::Add { id, .. } => {
+                    self.used = self.used.max(*id);
+                    self.handed.insert(*id)
+                }
                 Change::Remove { id, .. } => self.over.insert(*id),
             };
         }
         Ok(())
     }
 
-    /// No element outlives the sentence, in the kernel's own time; and there is none that nobody ordered.
-    pub fn look_at_kernel(&self, machine: &Machine) -> Kept {
-        let late = TIMELY + self.slack;
-        let check = |prefix: &Prefix, deadline: Option<Time>, granted: Option<Option<Time>>| match (deadline, granted) {
-            (_, None) => {
-                hold(self.foreign.iter().any(|foreign| foreign.overlaps(prefix)), "nobody is blocked for nothing", || prefix.to_string())
-            }
-            (_, Some(None)) => Ok(()),
-            (None, Some(Some(_))) => {
-                hold(self.foreign.contains(prefix), "only an operator blocks for ever", || format!("the kernel has {prefix}"))
-            }
-            (Some(deadline), Some(Some(granted))) => {
-                let over = deadline.since(granted);
-                let holds = over <= late || self.foreign.contains(prefix);
-                hold(holds, "no block outlives its sentence", || format!("{prefix} by {} s", over.as_secs()))
-            }
-        };
-        for (prefix, deadline) in &machine.kernel.hosts {
-            check(prefix, *deadline, self.granted.get(prefix).copied())?;
+    /// No element outlives the sentence, in the kernel's own time, for longer than it takes to put right what was under way when
+    /// somebody set the clock; and there is none that nobody ordered.
+    pub fn look_at_kernel(&mut self, machine: &Machine) -> Kept {
+        let now = machine.clock.truth();
+        if machine.kernel.faults != Faults::default() {
+            self.late.clear();
         }
-        for (family, nets) in respond::ranges::Family::ALL.into_iter().zip(&machine.kernel.nets) {
-            for net in nets {
-                let first = Prefix::host(family.address(net.first));
-                let around = self.granted.iter().filter(|(prefix, _)| prefix.overlaps(&first)).map(|(_, until)| *until);
-                check(&first, net.deadline, around.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))))?;
+        let hosts = machine.kernel.hosts.iter().map(|(prefix, deadline)| (*prefix, *deadline, self.granted.get(prefix).copied()));
+        let nets = Family::ALL
+            .into_iter()
+            .zip(&machine.kernel.nets)
+            .flat_map(|(family, nets)| nets.iter().map(move |net| (Prefix::host(family.address(net.first)), net.deadline)));
+        let nets = nets.map(|(first, deadline)| {
+            let around = self.granted.iter().filter(|(prefix, _)| prefix.overlaps(&first)).map(|(_, until)| *until);
+            (first, deadline, around.reduce(|a, b| a.zip(b).map(|(a, b)| a.max(b))))
+        });
+        let mut late = BTreeMap::new();
+        for (prefix, deadline, granted) in hosts.chain(nets).filter(|(prefix, _, _)| !self.foreign.contains(prefix)) {
+            let Some(granted) = granted else {
+                return hold(false, "nobody is blocked for nothing", || format!("the kernel has {prefix}"));
+            };
+            let is_late = match (deadline, granted) {
+                (_, None) => false,
+                (None, Some(_)) => return hold(false, "only an operator blocks for ever", || format!("the kernel has {prefix}")),
+                (Some(deadline), Some(granted)) => deadline.since(granted) > TIMELY + self.slack,
+            };
+            if is_late {
+                let since = *self.late.get(&prefix).unwrap_or(&now);
+                late.insert(prefix, since);
+                hold(now.since(since) <= MENDED, "no block outlives its sentence", || {
+                    format!("{prefix} until {deadline:?}, not {granted:?}")
+                })?;
             }
         }
+        self.late = late;
         Ok(())
     }
 
     /// An operator's block has been promised.
     pub fn ordered(&mut self, whom: Prefix) {
+        if self.settings.policy.dry_run {
+            return;
+        }
+        self.used = self.highest;
         self.handed.extend(self.known.values().filter(|block| block.scope.prefix() == whom).map(|block| block.id));
     }
 
     /// The judge has written down all that has happened.
     pub fn settled(&mut self) {
+        // A dry run leaves no trace, and a short history may have lost it.
+        self.pause_is_told = self.storm_took && !self.settings.policy.dry_run && self.settings.retention.entries_max >= 100_000;
         self.unsettled.clear();
     }
 
     /// A judge has come up: it counts offenders for a storm afresh.
     pub(crate) fn forget_count(&mut self) {
         self.calm_since = self.passed;
+        // A roll-back that seems to lie in the future tells nothing.
+        if !self.pause_is_told || self.set_back {
+            self.pause = None;
+        }
+        // What was never handed over was never made.
+        self.made.retain(|(_, id, _, _)| *id <= self.used);
     }
 
     /// The ledger knows less than there was: so do the minutes.

@@ -108,7 +108,11 @@ impl Run<'_> {
     /// Looks at everything, after something that `cause` explains.
     pub(crate) fn look(&mut self, cause: Cause<'_>) -> Kept {
         let before = self.reference.highest;
-        self.reference.look(&self.machine, cause)?;
+        let kept = self.reference.look(&self.machine, cause);
+        for news in std::mem::take(&mut self.reference.news) {
+            self.say(news);
+        }
+        kept?;
         self.summary.blocks += self.reference.highest.0.saturating_sub(before.0);
         self.reference.look_at_kernel(&self.machine)
     }
@@ -180,11 +184,12 @@ impl Run<'_> {
     /// Commits and hands over; true if the judge died over it.
     fn send(&mut self) -> Result<bool, Breach> {
         let mark = self.machine.written();
-        let changes = self.machine.court.commit();
+        let changes = self.machine.court.commit(self.machine.clock.wall());
         if self.burns() {
             self.restart(Restart::Judge, mark)?;
             return Ok(true);
         }
+        self.reference.committed();
         if !changes.is_empty() {
             self.say(format_args!("hands over {}", changes.len()));
             changes.hash(&mut self.hash);

@@ -166,6 +166,7 @@ impl Run<'_> {
                 let answer = self.machine.court.allow(whom, until, now);
                 self.say(format_args!("an operator allows {whom} until {until:?}: {answer:?}"));
                 if answer.is_ok() {
+                    self.reference.lapsed.remove(&whom);
                     self.reference.allowed.insert(whom, until);
                 }
                 self.look(Cause::Exempt)?;

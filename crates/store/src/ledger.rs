@@ -92,15 +92,32 @@ impl Store {
         })
     }
 
-    /// Gives live blocks a new end and a new strike number. A block that has ended, or never was, counts as illegal.
-    /// An operator's block has no strikes: it gets the end alone.
-    pub fn extend(&mut self, changes: &[(BlockId, Expiry, u32)]) -> Result<Marked, Error> {
+    /// Gives live blocks a new end and new grounds, as they are given here. A block that has ended, or never was, counts as illegal.
+    pub fn extend(&mut self, blocks: &[Block]) -> Result<Marked, Error> {
         let mut marked = Marked::default();
-        if changes.is_empty() {
+        if blocks.is_empty() {
             return Ok(marked);
         }
-        self.write(|connection, tally| extend(connection, tally, changes, &mut marked))?;
+        self.write(|connection, tally| extend(connection, tally, blocks, &mut marked))?;
         Ok(marked)
+    }
+
+    /// Blocks made since then for offences, whatever became of them, the latest first; at most [`ANSWER_MAX`](crate::ANSWER_MAX).
+    pub fn made_since(&self, since: Time) -> Result<Vec<(Block, State)>, Error> {
+        let mut statement = self.connection.prepare_cached(&format!("SELECT {BLOCK_COLUMNS} FROM block ORDER BY id DESC LIMIT ?1"))?;
+        let mut rows = statement.query([crate::ANSWER_MAX as i64])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let row = Columns(row);
+            let block = block(&row)?;
+            if block.made < since {
+                break;
+            }
+            if let Because::Offence { .. } = block.because {
+                found.push((block, row.one_of(10, &State::ALL)?));
+            }
+        }
+        Ok(found)
     }
 
     /// All blocks that should be in force at `now`, by number. Those whose time has run out are left out, and marked when
@@ -132,19 +149,15 @@ pub(crate) fn want(connection: &Connection, tally: &mut Tally, blocks: &[Block])
     blocks.iter().try_for_each(|block| add(&mut insert, tally, block))
 }
 
-/// Gives live blocks a new end and a new strike number.
-pub(crate) fn extend(
-    connection: &Connection,
-    tally: &mut Tally,
-    changes: &[(BlockId, Expiry, u32)],
-    marked: &mut Marked,
-) -> Result<(), Error> {
+/// Gives live blocks a new end and new grounds.
+pub(crate) fn extend(connection: &Connection, tally: &mut Tally, blocks: &[Block], marked: &mut Marked) -> Result<(), Error> {
     let mut update = connection.prepare_cached(
-        "UPDATE block SET expiry = ?2, strike = CASE WHEN charge IS NULL THEN NULL ELSE ?3 END WHERE id = ?1 AND state <= 2",
+        "UPDATE block SET whom = ?2, made = ?3, expiry = ?4, charge = ?5, level = ?6, styles = ?7, trust = ?8, strike = ?9, note = ?10
+         WHERE id = ?1 AND state <= 2",
     )?;
-    for (id, expiry, strike) in changes {
-        let changed = match i64::try_from(id.0) {
-            Ok(id) => update.execute(params![id, expiry_column(*expiry), strike])?,
+    for block in blocks {
+        let changed = match i64::try_from(block.id.0) {
+            Ok(id) => write(&mut update, id, block)?,
             Err(_) => 0,
         };
         marked.applied += changed;
@@ -155,29 +168,8 @@ pub(crate) fn extend(
 }
 
 fn add(insert: &mut rusqlite::CachedStatement<'_>, tally: &mut Tally, block: &Block) -> Result<(), Error> {
-    // Both have one variant; a second one needs a column, and stops here.
-    let Scope::Source(whom) = block.scope;
-    let Effect::Drop = block.effect;
     let id = i64::try_from(block.id.0).ok().filter(|id| *id < i64::MAX).ok_or(Error::BadId(block.id))?;
-    let (whom, made, expiry) = (Key::of(whom), nanos(block.made), expiry_column(block.expiry));
-    let inserted = match &block.because {
-        Because::Offence { charge, level, styles, trust, strike } => insert.execute(params![
-            id,
-            whom,
-            made,
-            expiry,
-            *charge as u8,
-            level.number(),
-            styles.bits(),
-            *trust as u8,
-            strike,
-            None::<&str>
-        ]),
-        Because::Operator { note } => {
-            let none = None::<u8>;
-            insert.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note)])
-        }
-    };
+    let inserted = write(insert, id, block);
     inserted.map_err(|error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::ConstraintViolation) => Error::BadId(block.id),
         _ => error.into(),
@@ -186,6 +178,24 @@ fn add(insert: &mut rusqlite::CachedStatement<'_>, tally: &mut Tally, block: &Bl
     tally.next_block = tally.next_block.max(block.id.0 + 1);
     tally.unsaved += 1;
     Ok(())
+}
+
+/// Fills in a statement whose parameters are the id and what a block has besides.
+fn write(statement: &mut rusqlite::CachedStatement<'_>, id: i64, block: &Block) -> rusqlite::Result<usize> {
+    // Both have one variant; a second one needs a column, and stops here.
+    let Scope::Source(whom) = block.scope;
+    let Effect::Drop = block.effect;
+    let (whom, made, expiry) = (Key::of(whom), nanos(block.made), expiry_column(block.expiry));
+    match &block.because {
+        Because::Offence { charge, level, styles, trust, strike } => {
+            let (charge, trust) = (*charge as u8, *trust as u8);
+            statement.execute(params![id, whom, made, expiry, charge, level.number(), styles.bits(), trust, strike, None::<&str>])
+        }
+        Because::Operator { note } => {
+            let none = None::<u8>;
+            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note)])
+        }
+    }
 }
 
 /// Writes a state whose legality the caller has checked.

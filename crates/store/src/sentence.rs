@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::ledger::{self, Marked};
 use crate::memory::Strike;
 use crate::{Store, history, memory};
-use model::block::{Block, BlockId, Expiry};
+use model::block::Block;
 use model::net::Prefix;
 
 /// What goes into one transaction, before anything is done about it.
@@ -15,7 +15,7 @@ pub struct Sentence<'a> {
     /// New blocks; see [`Store::want`].
     pub blocks: &'a [Block],
     /// Blocks that end later; see [`Store::extend`].
-    pub extended: &'a [(BlockId, Expiry, u32)],
+    pub extended: &'a [Block],
     /// The decisions; see [`Store::record`].
     pub entries: &'a [Entry],
     /// Strikes; see [`Store::save_strikes`].
@@ -47,7 +47,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::history::HistoryQuery;
-    use model::block::{Because, Effect, Scope};
+    use model::block::{Because, BlockId, Effect, Expiry, Scope};
     use model::time::Time;
 
     #[test]
@@ -64,7 +64,7 @@ mod tests {
         };
         let entries = [Entry::Disallowed { at: Time::from_secs(1), whom }];
         let strikes = [Strike { whom, count: 1, last: Time::from_secs(1) }];
-        let sentence = Sentence { blocks: &[block], entries: &entries, strikes: &strikes, ..Sentence::default() };
+        let sentence = Sentence { blocks: &[block.clone()], entries: &entries, strikes: &strikes, ..Sentence::default() };
         store.sentence(&sentence).unwrap();
         let told = |store: &Store| {
             let live = store.live(Time::EPOCH).unwrap().len();
@@ -76,7 +76,7 @@ mod tests {
         assert!(matches!(store.sentence(&Sentence { strikes: &more, ..sentence }), Err(Error::BadId(_))));
         assert_eq!(told(&store), (1, 1, strikes.to_vec()));
         assert_eq!((store.counts().entries, store.counts().strikes), (1, 1));
-        let later = [(BlockId(1), Expiry::At(Time::from_secs(9)), 0), (BlockId(7), Expiry::Never, 0)];
+        let later = [1, 7].map(|id| Block { id: BlockId(id), expiry: Expiry::At(Time::from_secs(9)), ..block.clone() });
         let marked = store.sentence(&Sentence { extended: &later, forgiven: &[whom], ..Sentence::default() }).unwrap();
         assert_eq!((marked.applied, marked.illegal), (1, 1));
         assert_eq!(told(&store), (1, 1, Vec::new()));

@@ -104,17 +104,19 @@ impl Naive {
         Marked { applied: 1, ..Marked::default() }
     }
 
-    fn extend(&mut self, id: u64, expiry: Expiry, strike: u32) -> bool {
-        match self.records.get_mut(&id).filter(|record| record.state.is_live()) {
-            Some(record) => {
-                record.block.expiry = expiry;
-                if let Because::Offence { strike: counted, .. } = &mut record.block.because {
-                    *counted = strike;
-                }
-                true
-            }
-            None => false,
+    /// The block as it is then, and whether it could be. Without a strike it becomes an operator's.
+    fn extend(&mut self, id: u64, expiry: Expiry, strike: u32) -> (Block, bool) {
+        let mut block =
+            self.records.get(&id).map_or_else(|| Naive::default().want(Time::EPOCH, &[(1, 32, None)])[0].clone(), |r| r.block.clone());
+        block.id = BlockId(id);
+        block.expiry = expiry;
+        match &mut block.because {
+            Because::Offence { strike: counted, trust, .. } if strike > 0 => (*counted, *trust) = (strike, Trust::Handshake),
+            because => *because = Because::Operator { note: "an order".to_owned() },
         }
+        let live = self.records.get_mut(&id).filter(|record| record.state.is_live());
+        let applied = live.map(|record| record.block = block.clone()).is_some();
+        (block, applied)
     }
 
     fn tidy(&mut self, now: Time) {
@@ -184,8 +186,8 @@ proptest! {
                 Step::Extend(which, span, strike) => {
                     let id = number(which);
                     let expiry = span.map_or(Expiry::Never, |span| Expiry::At(now.after(hours(span))));
-                    let applied = naive.extend(id, expiry, strike);
-                    let marked = store.extend(&[(BlockId(id), expiry, strike)]).unwrap();
+                    let (block, applied) = naive.extend(id, expiry, strike);
+                    let marked = store.extend(&[block]).unwrap();
                     prop_assert_eq!((marked.applied, marked.illegal), (usize::from(applied), usize::from(!applied)));
                 }
                 Step::Pass(n) => now = now.after(hours(n)),

@@ -93,11 +93,11 @@ fn repeat_offenders_are_blocked_for_longer() {
     for strike in 0..6 {
         let span = 600 << strike;
         assert_eq!(say(&mut judge, "192.0.2.1", 1, Handshake, now), format!("block {span}"));
-        assert_eq!(judge.expire(at(now + span - 1)), []);
+        assert_eq!(judge.expire(at(now + span - 1)).expired, []);
         now += span;
         // The judge takes the time that is over from the offence as well as from `expire`.
         if strike % 2 == 0 {
-            assert_eq!(judge.expire(at(now)).len(), 1);
+            assert_eq!(judge.expire(at(now)).expired.len(), 1);
         }
     }
     assert_eq!(judge.strikes().map(|strike| strike.count).collect::<Vec<_>>(), [6]);
@@ -359,7 +359,7 @@ fn a_clock_that_is_set_back_leaves_nobody_blocked_on_paper_only() {
     let rulings = judge.set_exemptions(Vec::new(), right);
     assert_eq!(rulings.extended.iter().map(|b| b.id).collect::<Vec<_>>(), [block.id], "the ledger learns of it");
     let later = Time::from_secs(1_000_000 + 60 + 601);
-    assert_eq!(judge.expire(later), [block.id], "it ends when the kernel ends it");
+    assert_eq!(judge.expire(later).expired, [block.id], "it ends when the kernel ends it");
     let (decision, ruling) = judge.judge(&offence(offender, 1, Handshake, later), later);
     assert!(matches!(decision, Decision::Block(_)), "{decision:?}");
     assert_eq!(ruling.changes.len(), 1);
@@ -382,8 +382,8 @@ fn a_clock_that_is_set_by_a_day_either_way_moves_every_end_by_as_much() {
         assert_eq!(judge.allowed(), [(prefix("198.51.100.0/24"), Some(now.after(lasts)))]);
         assert_eq!(judge.next_expiry(), Some(now.after(lasts)));
         let just_before = now.after(lasts).before(Duration::from_secs(1));
-        assert!(judge.expire(just_before).is_empty() && judge.is_exempt(&prefix("198.51.100.7")).is_some());
-        assert_eq!(judge.expire(now.after(lasts)).len(), 1);
+        assert!(judge.expire(just_before).expired.is_empty() && judge.is_exempt(&prefix("198.51.100.7")).is_some());
+        assert_eq!(judge.expire(now.after(lasts)).expired.len(), 1);
         assert!(judge.is_exempt(&prefix("198.51.100.7")).is_none());
     }
 }

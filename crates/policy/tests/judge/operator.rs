@@ -152,7 +152,7 @@ fn a_reload_keeps_what_is_remembered() {
 fn a_restart_goes_on_where_it_stopped() {
     let mut before = Judge::new(PolicyConfig::default());
     assert_eq!(judged(&mut before, "192.0.2.9", 1, Trust::Handshake, 0).0, "block 600");
-    assert_eq!(before.expire(at(600)), [BlockId(1)]);
+    assert_eq!(before.expire(at(600)).expired, [BlockId(1)]);
     for (who, trust) in [("192.0.2.1", Trust::Spoofable), ("192.0.2.2", Trust::Handshake), ("192.0.2.9", Trust::Handshake)] {
         assert!(judged(&mut before, who, 1, trust, 600).0.starts_with("block"));
     }
@@ -174,7 +174,7 @@ fn a_restart_goes_on_where_it_stopped() {
     let (decision, _) = after.judge(&offence(prefix("192.0.2.50"), 1, Trust::Handshake, at(601)), at(601));
     assert!(matches!(decision, Decision::Block(block) if block.id == BlockId(18)));
     // Two strikes from before.
-    assert_eq!(after.expire(at(1_800)).len(), 3);
+    assert_eq!(after.expire(at(1_800)).expired.len(), 3);
     assert_eq!(judged(&mut after, "192.0.2.9", 1, Trust::Handshake, 1_800).0, "block 2400");
 }
 

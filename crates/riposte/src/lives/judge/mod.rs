@@ -232,7 +232,7 @@ impl Judge {
             }
             Turn::Slept(span) => {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
-                self.court.want_resync();
+                self.court.doubt();
                 self.resync_from = Time::EPOCH;
             }
         }
@@ -296,7 +296,7 @@ impl Judge {
 
     /// Writes down and sends what the court wants, as far as the warden keeps up.
     fn send_changes(&mut self) -> io::Result<()> {
-        self.pending.extend(self.court.commit());
+        self.pending.extend(self.court.commit(now()));
         while !self.pending.is_empty() && !self.warden.is_congested() {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;

@@ -480,7 +480,7 @@ impl Warden {
             Err(fault) => {
                 // More than the kernel can list in useful time, or a kernel that refuses: adding what is there already does no harm.
                 tracing::warn!(why = fault.word(), "the kernel's blocks are not listed: every block of the ledger is set again");
-                Vec::new()
+                return self.send(index, &Message::Rebuilt, None);
             }
         };
         let mut pieces = items.chunks(limits::BATCH_CHANGES).peekable();

@@ -1,0 +1,215 @@
+//! The court with a store in memory: what the simulation found, one by one.
+
+use court::court::Court;
+use court::settings::Settings;
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
+use model::net::{Prefix, Protocol};
+use model::time::Time;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+use store::Store;
+
+fn at(secs: u64) -> Time {
+    Time::from_secs(1_700_000_000 + secs)
+}
+
+fn prefix(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+fn court(path: &Path, now: Time) -> Court {
+    Court::new(Settings::default(), Store::open(path).unwrap(), None, 1, now)
+}
+
+/// A scan with proof, by this address.
+fn scan(court: &mut Court, actor: &str, now: Time) {
+    let actor: IpAddr = actor.parse().unwrap();
+    let events: Vec<Event> = (0..20)
+        .map(|n| {
+            let flags = TcpFlags(TcpFlags::SYN);
+            let style = flags.style();
+            let act =
+                Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(n), flags: Some(flags), icmp: None, style });
+            let target = Some(Ipv4Addr::new(192, 168, 0, 1).into());
+            Event { at: now, origin: Origin::default(), actor, target, act, trust: Trust::Handshake, times: 1 }
+        })
+        .collect();
+    court.observe(&events, now);
+}
+
+/// All changes are made.
+fn confirm(court: &mut Court, changes: &[Change], now: Time) {
+    let done = |change: &Change| match change {
+        Change::Add { .. } => Outcome::Added,
+        Change::Remove { .. } => Outcome::Removed,
+    };
+    court.outcomes(&changes.iter().map(|change| (change.id(), done(change))).collect::<Vec<_>>(), now);
+}
+
+fn one_blocked(path: &Path, now: Time) -> Court {
+    let mut court = court(path, now);
+    court.installed(&[], true, now);
+    scan(&mut court, "203.0.113.9", now);
+    let changes = court.commit(now);
+    confirm(&mut court, &changes, now);
+    assert!(court.settle(now));
+    court
+}
+
+#[test]
+fn an_operators_word_holds_even_if_the_judge_dies_over_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = one_blocked(&path, at(0));
+    assert_eq!(before.unblock(prefix("203.0.113.9"), at(1)), 1);
+    // Nothing is committed or settled any more.
+    drop(before);
+    let mut after = court(&path, at(2));
+    assert_eq!(after.judge.standing().count(), 0);
+    assert_eq!(after.block(prefix("198.51.100.7"), Expiry::Never, String::new(), at(3)).unwrap(), 1);
+    drop(after);
+    assert_eq!(court(&path, at(4)).judge.standing().count(), 1);
+}
+
+#[test]
+fn a_restart_forgets_neither_strike_nor_grounds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    scan(&mut before, "203.0.113.9", at(0));
+    // Handed over, but what `settle` writes is lost.
+    before.commit(at(0));
+    let standing: Vec<_> = before.judge.standing().collect();
+    drop(before);
+    let mut after = court(&path, at(1));
+    assert_eq!(after.judge.standing().collect::<Vec<_>>(), standing);
+    assert_eq!(after.judge.strikes().map(|strike| strike.count).collect::<Vec<_>>(), [1]);
+    after.settle(at(1));
+    assert_eq!(after.store().load_strikes().unwrap().len(), 1);
+    // An operator takes it over: so it is the operator's after the next restart, too.
+    after.block(prefix("203.0.113.9"), Expiry::Never, "mine".into(), at(2)).unwrap();
+    let standing: Vec<_> = after.judge.standing().collect();
+    drop(after);
+    assert_eq!(court(&path, at(3)).judge.standing().collect::<Vec<_>>(), standing);
+}
+
+#[test]
+fn a_clock_set_back_lengthens_no_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let day = 86_400;
+    let mut court_before = one_blocked(&path, at(2 * day));
+    let block = court_before.judge.standing().next().unwrap();
+    let Expiry::At(end) = block.expiry else { panic!("not by itself") };
+    let whole = end.since(block.made);
+    // The table is made anew before the judge knows of the clock.
+    court_before.rebuilt(at(day));
+    let changes = court_before.commit(at(day));
+    let Some(Change::Add { expiry: Expiry::At(end), .. }) = changes.first() else { panic!("{changes:?}") };
+    assert!(end.since(at(day)) <= whole);
+    drop(court_before);
+    // And set back once more, while no judge looks.
+    let after = court(&path, at(0));
+    let block = after.judge.standing().next().unwrap();
+    let Expiry::At(end) = block.expiry else { panic!("not by itself") };
+    assert!(end.since(at(0)) <= whole, "{block:?}");
+}
+
+#[test]
+fn what_failed_to_be_set_again_stays_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = one_blocked(&folder.path().join("riposte.db"), at(0));
+    court.rebuilt(at(1));
+    let changes = court.commit(at(1));
+    court.outcomes(&[(changes[0].id(), Outcome::Failed(Fault::Refused))], at(1));
+    assert_eq!(court.judge.standing().count(), 1);
+    assert!(court.wants_resync());
+    court.resync_begins();
+    court.installed(&[], true, at(31));
+    assert!(matches!(court.commit(at(31))[..], [Change::Add { id: BlockId(1), .. }]));
+}
+
+#[test]
+fn a_removal_that_failed_is_owed_until_it_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = one_blocked(&folder.path().join("riposte.db"), at(0));
+    court.unblock(prefix("203.0.113.9"), at(1));
+    let changes = court.commit(at(1));
+    court.outcomes(&[(changes[0].id(), Outcome::Failed(Fault::Refused))], at(1));
+    for secs in [31, 61] {
+        assert!(court.wants_resync());
+        court.resync_begins();
+        // The list shows nothing of it.
+        court.installed(&[], true, at(secs));
+        let changes = court.commit(at(secs));
+        assert!(matches!(changes[..], [Change::Remove { id: BlockId(1), .. }]), "{changes:?}");
+        let outcome = if secs == 31 { Outcome::Failed(Fault::Refused) } else { Outcome::Removed };
+        court.outcomes(&[(changes[0].id(), outcome)], at(secs));
+    }
+    assert!(!court.wants_resync());
+}
+
+#[test]
+fn a_kernel_that_cannot_tell_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = one_blocked(&folder.path().join("riposte.db"), at(0));
+    court.doubt();
+    court.resync_begins();
+    court.rebuilt(at(1));
+    assert!(court.wants_resync(), "the answer was no list");
+    court.resync_begins();
+    court.installed(&[], true, at(31));
+    court.rebuilt(at(40));
+    assert!(!court.wants_resync(), "nobody had asked");
+}
+
+#[test]
+fn a_lost_ledger_takes_over_what_stands_once_and_never_what_an_operator_has_lifted() {
+    let scope = Scope::Source(prefix("203.0.113.9"));
+    let item = Installed { scope, expiry: Expiry::At(at(600)) };
+    let store = Store::open_in_memory().unwrap();
+    let mut court = Court::new(Settings::default(), store, Some("lost".into()), 1, at(0));
+    court.installed(&[item], true, at(0));
+    assert_eq!(court.judge.standing().count(), 1);
+    court.unblock(prefix("203.0.113.9"), at(1));
+    court.doubt();
+    court.resync_begins();
+    // It was listed before the removal was done.
+    court.installed(&[item], true, at(2));
+    assert_eq!(court.judge.standing().count(), 0);
+}
+
+#[test]
+fn a_late_answer_about_a_lifted_block_is_no_illegal_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = court(&folder.path().join("riposte.db"), at(0));
+    scan(&mut court, "203.0.113.9", at(0));
+    let changes = court.commit(at(0));
+    court.unblock(prefix("203.0.113.9"), at(1));
+    confirm(&mut court, &changes, at(1));
+    assert!(court.settle(at(1)));
+    assert_eq!(court.tallies.illegal, 0);
+    assert_eq!(court.store().counts().in_state(State::Lifted), 1);
+}
+
+#[test]
+fn a_restart_gives_no_new_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut settings = Settings::default();
+    settings.policy.blocks_per_minute = 2;
+    let start = |now| Court::new(settings.clone(), Store::open(&path).unwrap(), None, 1, now);
+    let mut before = start(at(0));
+    scan(&mut before, "203.0.113.1", at(0));
+    scan(&mut before, "203.0.113.2", at(0));
+    before.commit(at(0));
+    drop(before);
+    let mut after = start(at(30));
+    scan(&mut after, "203.0.113.3", at(30));
+    assert_eq!(after.judge.standing().count(), 2);
+    let later = at(30).after(Duration::from_secs(31));
+    scan(&mut after, "203.0.113.4", later);
+    assert_eq!(after.judge.standing().count(), 3);
+}
