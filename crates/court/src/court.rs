@@ -686,6 +686,11 @@ impl Court {
         self.resync = true;
     }
 
+    /// Whether what the kernel has beyond the ledger will be taken over when it next tells.
+    pub fn adopts(&self) -> bool {
+        self.adopts
+    }
+
     /// It is being asked.
     pub fn resync_begins(&mut self) {
         self.resync = false;

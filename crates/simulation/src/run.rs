@@ -144,8 +144,11 @@ impl Run<'_> {
         if self.send()? {
             return Ok(());
         }
-        while let Some(message) = self.machine.hear() {
-            self.heard(&message)?;
+        loop {
+            // A ledger that was lost, or is new, takes over what the kernel has: once.
+            let adopts = self.machine.court.adopts();
+            let Some(message) = self.machine.hear() else { break };
+            self.heard(&message, adopts)?;
             if self.burns() {
                 return self.restart(Restart::Judge, self.machine.written());
             }
@@ -200,7 +203,7 @@ impl Run<'_> {
         Ok(false)
     }
 
-    fn heard(&mut self, message: &ToJudge) -> Kept {
+    fn heard(&mut self, message: &ToJudge, adopts: bool) -> Kept {
         match message {
             ToJudge::Outcomes(outcomes) => {
                 outcomes.hash(&mut self.hash);
@@ -213,7 +216,7 @@ impl Run<'_> {
             }
             ToJudge::Installed(items, last) => {
                 self.say(format_args!("hears of {} in the kernel{}", items.len(), if *last { "" } else { " and more" }));
-                self.look(if self.machine.court.store_trouble.is_some() { Cause::Adopted } else { Cause::Time })
+                self.look(if adopts { Cause::Adopted } else { Cause::Time })
             }
             ToJudge::Derived(list) => {
                 self.reference.derived = list.iter().map(|exemption| exemption.prefix).collect();
