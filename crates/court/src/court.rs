@@ -1,13 +1,15 @@
 //! The court: events in, changes for the warden out, and the ledger written in between. Holds no descriptor and reads no clock,
 //! so that a simulation can drive it.
 
+mod kernel;
+mod ledger;
+
 use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
-use model::block::{Because, Block, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Cap, Decision, Exemption};
 use model::event::Event;
-use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
@@ -20,23 +22,12 @@ use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn, Verdict};
 use store::history::HistoryQuery;
-use store::memory::{Allowance, LogPosition};
-use store::sentence::Sentence;
+use store::memory::Allowance;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
-/// The note on a block that the kernel had and the ledger did not know.
-const ADOPTED: &str = "found in the kernel when the ledger was lost";
 /// Events whose sources are looked up together.
 const WARM: usize = 32;
-/// The kernel's timer and ours may differ by this much before a block is set again.
-const TIMER_SLACK: Duration = Duration::from_secs(2);
-/// While the store fails, the log is told this often.
-const TELL_EVERY: Duration = Duration::from_secs(600);
-/// And of a store that now fails and now doesn't this often.
-const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
-/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
-const LISTED: usize = 100_000;
 /// The judge's minute.
 const MINUTE: Duration = Duration::from_secs(60);
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
@@ -375,398 +366,9 @@ impl Court {
         }
     }
 
-    /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
-    /// know first waits for `settle`; so does everything while the store fails: blocks must not wait for each try.
-    pub fn commit(&mut self, now: Time) -> Vec<Change> {
-        self.latest = now;
-        if self.failing.is_none() {
-            self.write_blocks();
-            // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
-            if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
-                self.write_marks(now);
-            }
-        }
-        let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
-        self.removing.extend(removed.map(|change| (change.id(), change.scope())));
-        self.tallies.changes += self.outbox.len() as u64;
-        std::mem::take(&mut self.outbox)
-    }
-
-    /// New blocks and new ends, with the decisions and strikes behind them; false if the store refused, which keeps them for the next time.
-    fn write_blocks(&mut self) -> bool {
-        if self.wanted.is_empty() && self.extended.is_empty() {
-            return true;
-        }
-        // One that was lengthened meanwhile is written as it is now, and the end that the ledger would not take is not lost.
-        for block in &mut self.wanted {
-            if let Some(now) = self.extended.remove(&block.id) {
-                *block = now;
-            }
-        }
-        let extended: Vec<Block> = self.extended.values().cloned().collect();
-        let (strikes, forgiven) = self.strikes_due();
-        let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
-        match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
-            Ok(marked) => {
-                self.tallies.illegal += marked.illegal as u64;
-                self.wanted.clear();
-                self.extended.clear();
-                self.entries.clear();
-                self.strikes.clear();
-            }
-            Err(error) => {
-                self.store_failed("blocks are set, but not in the ledger", &error);
-                return false;
-            }
-        }
-        true
-    }
-
-    /// What became of blocks; never before the ledger has the blocks themselves.
-    fn write_marks(&mut self, now: Time) -> bool {
-        if !self.write_blocks() {
-            return false;
-        }
-        if !self.marks.is_empty() {
-            match self.store.mark(&self.marks, now) {
-                Ok(marked) => {
-                    self.tallies.illegal += marked.illegal as u64;
-                    self.marks.clear();
-                }
-                Err(error) => {
-                    self.store_failed("states are not in the ledger", &error);
-                    return false;
-                }
-            }
-        }
-        true
-    }
-
     /// Tells the log of what was decided. To be called once it is on its way.
     pub fn speak(&mut self) {
         self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, &decision));
-    }
-
-    /// Whether there is anything to commit or settle.
-    pub fn has_work(&self) -> bool {
-        let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || !self.allowances.is_empty() || self.failing.is_some();
-        unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
-    }
-
-    /// Writes down how far logs have been read; false if the store refused.
-    pub fn keep_positions(&mut self, positions: &[LogPosition]) -> bool {
-        let kept = self.store.save_positions(positions);
-        kept.inspect_err(|error| self.store_failed("how far logs were read is not in the ledger", error)).is_ok()
-    }
-
-    /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
-    pub fn settle(&mut self, now: Time) -> bool {
-        let errors = self.tallies.store_errors;
-        self.latest = now;
-        self.mend(now);
-        // In this order: no entry speaks of a block that the ledger doesn't have.
-        if self.write_marks(now) && !self.entries.is_empty() {
-            match self.store.record(&self.entries) {
-                Ok(()) => self.entries.clear(),
-                Err(error) => self.store_failed("offences are not in the history", &error),
-            }
-        }
-        if !self.strikes.is_empty() {
-            let (set, cleared) = self.strikes_due();
-            match self.store.save_strikes(&set).and_then(|()| self.store.forget_strikes(&cleared)) {
-                Ok(()) => self.strikes.clear(),
-                Err(error) => self.store_failed("strikes are not in the ledger", &error),
-            }
-        }
-        self.write_allowances();
-        self.bound();
-        let done = self.tallies.store_errors == errors;
-        if let (true, Some(failing)) = (done, self.failing.take_if(|_| done)) {
-            self.store_trouble = None;
-            if failing.told {
-                tracing::info!(secs = now.since(failing.since).as_secs(), "the ledger is whole again: what was kept meanwhile is in it");
-            }
-        }
-        done
-    }
-
-    /// A file that was deleted under us is made again, and a store that could only be in memory goes to its disk as soon as that takes it.
-    fn mend(&mut self, now: Time) {
-        let Some(ledger) = self.config.ledger.as_deref() else { return };
-        if self.store.is_on_disk() && self.store.is_in_place() {
-            return;
-        }
-        if !self.store.is_on_disk() && self.failing.is_none() {
-            return;
-        }
-        match self.store.carry_to(ledger, now) {
-            Ok(store) => {
-                self.store = store;
-                tracing::warn!("the ledger's file was missing or out of reach: it was made again from what is known");
-                self.allow_again(now);
-            }
-            Err(error) => self.store_failed("the ledger has no file: what happens is kept until it can be made again", &error),
-        }
-    }
-
-    /// Takes up the operator's allowances: the file may have some that could not be read before.
-    fn allow_again(&mut self, now: Time) {
-        for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
-            if matches!(self.allowances.get(&whom), Some(None)) {
-                continue;
-            }
-            let until = match until {
-                Expiry::At(at) => Some(at),
-                Expiry::Never => None,
-            };
-            if let Ok(ruling) = self.judge.allow(whom, until, now) {
-                self.absorb(ruling, now);
-            }
-        }
-    }
-
-    /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
-    /// a large step, or it would never grow old.
-    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
-        self.tallies.clock_set += 1;
-        let ruling = self.judge.clock_set(step, forward, now);
-        self.absorb(ruling, now);
-        if step > AHEAD {
-            self.detectors = Detectors::new(&self.config.scan, self.seed);
-        }
-        for (whom, until) in self.judge.allowed() {
-            if let Some(until) = until {
-                let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
-                self.allowances.insert(whom, Some(allowance));
-            }
-        }
-    }
-
-    /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
-    fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
-        let (mut set, mut cleared) = (Vec::new(), Vec::new());
-        for change in self.strikes.values() {
-            match change {
-                StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
-                StrikeChange::Clear(prefix) => cleared.push(*prefix),
-            }
-        }
-        (set, cleared)
-    }
-
-    fn write_allowances(&mut self) {
-        while let Some((prefix, allowance)) = self.allowances.first_key_value() {
-            let (prefix, written) = match allowance {
-                Some(allowance) => (*prefix, self.store.save_allow(allowance)),
-                None => (*prefix, self.store.remove_allow(*prefix).map(drop)),
-            };
-            if let Err(error) = written {
-                return self.store_failed("the operator's allow list is not in the ledger", &error);
-            }
-            self.allowances.remove(&prefix);
-        }
-    }
-
-    /// What a failing store keeps waiting stays bounded.
-    fn bound(&mut self) {
-        for excess in [
-            self.marks.len().saturating_sub(limits::BLOCKS),
-            self.wanted.len().saturating_sub(limits::BLOCKS),
-            self.strikes.len().saturating_sub(limits::STRIKES),
-        ] {
-            self.tallies.entries_dropped += excess as u64;
-        }
-        self.marks.truncate(limits::BLOCKS);
-        self.wanted.truncate(limits::BLOCKS);
-        while self.strikes.len() > limits::STRIKES {
-            self.strikes.pop_first();
-        }
-    }
-
-    fn store_failed(&mut self, what: &str, error: &store::error::Error) {
-        self.tallies.store_errors += 1;
-        let now = self.latest;
-        let failing = self.failing.get_or_insert_with(|| Failing { since: now, why: String::new(), told: false });
-        failing.why = error.to_string();
-        // Said at once and then once in a while: a full disk must not fill the log, too.
-        if self.told.is_none_or(|told| now.since(told) >= if failing.told { TELL_EVERY } else { TELL_NEW_EVERY }) {
-            (self.told, failing.told) = (Some(now), true);
-            tracing::warn!(%error, "{what}; blocking goes on");
-        }
-    }
-
-    /// Does a little of what retention asks for; true if there is more to do.
-    pub fn tidy(&mut self, now: Time) -> bool {
-        // It ends in the ledger what is past its time there: so the judge's word on that comes first.
-        self.pass_time(now);
-        if !self.write_marks(now) {
-            return false;
-        }
-        match self.store.tidy(now, &self.config.retention) {
-            Ok(tidied) => tidied.more,
-            // Nothing is behind for that, and a disk without room for it may have room for what counts.
-            Err(error) => {
-                if self.tallies.store_errors.is_power_of_two() {
-                    tracing::warn!(%error, "the ledger can't be tidied");
-                }
-                self.tallies.store_errors += 1;
-                false
-            }
-        }
-    }
-
-    /// What became of changes.
-    pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
-        for (id, outcome) in outcomes {
-            let awaited = self.unanswered.remove(id);
-            let removed = self.removing.iter().position(|(removed, _)| removed == id);
-            match outcome {
-                Outcome::Added => {
-                    if awaited {
-                        self.marks.push((*id, State::Active));
-                    }
-                }
-                Outcome::Removed => {
-                    removed.and_then(|at| self.removing.remove(at));
-                }
-                Outcome::Unsupported | Outcome::Failed(_) => {
-                    self.owed.extend(removed.and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
-                    if self.stays(*id, *outcome) {
-                        self.unanswered.extend(awaited.then_some(*id));
-                        continue;
-                    }
-                    self.failed(*id, *outcome, now);
-                }
-            }
-            let ruling = self.judge.outcome(*id, *outcome, now);
-            self.absorb(ruling, now);
-        }
-    }
-
-    /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
-    fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
-        let passing = match outcome {
-            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
-            Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
-        };
-        let stays = passing && self.judge.block_of(id).is_some() && self.judge.is_confirmed(id);
-        if stays {
-            self.tallies.failed += 1;
-            self.resync = true;
-        }
-        stays
-    }
-
-    fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
-        self.tallies.failed += 1;
-        // An answer may have been lost, and the kernel may have done what it seems to have refused.
-        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
-        let Some(block) = self.judge.block_of(id) else {
-            // It was to be lifted, and may still stand in the kernel.
-            self.resync = true;
-            return;
-        };
-        let turn = match outcome {
-            Outcome::Failed(fault) => Turn::Failed(fault),
-            Outcome::Unsupported | Outcome::Added | Outcome::Removed => Turn::Unsupported,
-        };
-        self.marks.push((id, State::Failed));
-        let whom = block.scope.prefix();
-        tracing::warn!(address = %whom, %id, why = turn.word(), "block not set");
-        self.note(Entry::Turned { at: now, whom, id, turn });
-    }
-
-    /// Whether the kernel should be asked what it really has.
-    pub fn wants_resync(&self) -> bool {
-        self.resync
-    }
-
-    /// The kernel may have something else than the judge thinks (a machine that slept stops the kernel's timers): it is asked soon.
-    pub fn doubt(&mut self) {
-        self.resync = true;
-    }
-
-    /// Whether what the kernel has beyond the ledger will be taken over when it next tells.
-    pub fn adopts(&self) -> bool {
-        self.adopts
-    }
-
-    /// It is being asked.
-    pub fn resync_begins(&mut self) {
-        self.resync = false;
-        self.asked = true;
-        self.installed.clear();
-    }
-
-    /// Takes one piece of what the kernel really has; after the last, what differs from the ledger is put right.
-    pub fn installed(&mut self, items: &[Installed], last: bool, now: Time) {
-        self.installed.extend(items.iter().map(|item| (item.scope, item.expiry)));
-        if !last {
-            return;
-        }
-        self.asked = false;
-        // What is over, or ends at another time since the clock was set, must not be set as it was.
-        self.pass_time(now);
-        let mut installed = std::mem::take(&mut self.installed);
-        let adopts = std::mem::take(&mut self.adopts);
-        let (mut missing, mut kept) = (0_usize, 0_usize);
-        for block in self.judge.standing() {
-            // A dry run leaves the firewall as it is, but for what is lifted.
-            if self.config.policy.dry_run || self.judge.is_rehearsed(block.id) {
-                installed.remove(&block.scope);
-                continue;
-            }
-            match installed.remove(&block.scope) {
-                Some(expiry) if agree(expiry, block.expiry) => {
-                    kept += 1;
-                    if self.unanswered.remove(&block.id) {
-                        self.marks.push((block.id, State::Active));
-                    }
-                }
-                Some(_) | None => {
-                    missing += 1;
-                    self.outbox.push(Change::Add { id: block.id, scope: block.scope, expiry: block.expiry });
-                }
-            }
-        }
-        for (scope, id) in std::mem::take(&mut self.owed) {
-            if !self.stands(&scope) && !installed.contains_key(&scope) {
-                self.outbox.push(Change::Remove { id, scope });
-            }
-        }
-        let surplus = installed.len();
-        for (scope, expiry) in installed {
-            // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
-            let kept = adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
-            if !kept {
-                // Block numbers start at 1: 0 stands for what the ledger doesn't know.
-                self.outbox.push(Change::Remove { id: BlockId(0), scope });
-            }
-        }
-        self.settle(now);
-        let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
-        tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
-    }
-
-    /// Sets every block again: the firewall's table was rebuilt.
-    pub fn rebuilt(&mut self, now: Time) {
-        self.pass_time(now);
-        // The answer to a question that the kernel could not answer is this, too: it is asked again, unless there is too much to tell.
-        self.resync |= std::mem::take(&mut self.asked) && self.judge.counters().standing < LISTED;
-        if self.config.policy.dry_run {
-            return;
-        }
-        let standing = self.judge.standing().filter(|block| !self.judge.is_rehearsed(block.id));
-        self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
-    }
-
-    fn pass_time(&mut self, now: Time) {
-        let ruling = self.judge.expire(now);
-        self.absorb(ruling, now);
-    }
-
-    fn stands(&self, scope: &Scope) -> bool {
-        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
     }
 
     /// The derived exemptions, all of them.
@@ -834,14 +436,6 @@ fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, stor
     let mut live = Vec::new();
     store.for_each_live(now, |block, state| live.push((block, state)))?;
     Ok(live)
-}
-
-fn agree(kernel: Expiry, ledger: Expiry) -> bool {
-    match (kernel, ledger) {
-        (Expiry::Never, Expiry::Never) => true,
-        (Expiry::At(a), Expiry::At(b)) => a.since(b).max(b.since(a)) <= TIMER_SLACK,
-        (Expiry::Never, Expiry::At(_)) | (Expiry::At(_), Expiry::Never) => false,
-    }
 }
 
 fn announce(offence: &Offence, decision: &Decision) {

@@ -64,7 +64,7 @@ mod tests {
         };
         let entries = [Entry::Disallowed { at: Time::from_secs(1), whom }];
         let strikes = [Strike { whom, count: 1, last: Time::from_secs(1) }];
-        let sentence = Sentence { blocks: &[block.clone()], entries: &entries, strikes: &strikes, ..Sentence::default() };
+        let sentence = Sentence { blocks: std::slice::from_ref(&block), entries: &entries, strikes: &strikes, ..Sentence::default() };
         store.sentence(&sentence).unwrap();
         let told = |store: &Store| {
             let live = store.live(Time::EPOCH).unwrap().len();

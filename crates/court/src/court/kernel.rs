@@ -1,0 +1,178 @@
+//! What the kernel says: what became of changes, what it really has; and putting right what differs from the ledger.
+
+use super::Court;
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::time::Time;
+use std::time::Duration;
+use store::entry::{Entry, Turn};
+
+/// The note on a block that the kernel had and the ledger did not know.
+const ADOPTED: &str = "found in the kernel when the ledger was lost";
+/// The kernel's timer and ours may differ by this much before a block is set again.
+const TIMER_SLACK: Duration = Duration::from_secs(2);
+/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
+const LISTED: usize = 100_000;
+
+impl Court {
+    /// What became of changes.
+    pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
+        for (id, outcome) in outcomes {
+            let awaited = self.unanswered.remove(id);
+            let removed = self.removing.iter().position(|(removed, _)| removed == id);
+            match outcome {
+                Outcome::Added => {
+                    if awaited {
+                        self.marks.push((*id, State::Active));
+                    }
+                }
+                Outcome::Removed => {
+                    removed.and_then(|at| self.removing.remove(at));
+                }
+                Outcome::Unsupported | Outcome::Failed(_) => {
+                    self.owed.extend(removed.and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
+                    if self.stays(*id, *outcome) {
+                        self.unanswered.extend(awaited.then_some(*id));
+                        continue;
+                    }
+                    self.failed(*id, *outcome, now);
+                }
+            }
+            let ruling = self.judge.outcome(*id, *outcome, now);
+            self.absorb(ruling, now);
+        }
+    }
+
+    /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
+    pub(super) fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
+        let passing = match outcome {
+            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
+            Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
+        };
+        let stays = passing && self.judge.block_of(id).is_some() && self.judge.is_confirmed(id);
+        if stays {
+            self.tallies.failed += 1;
+            self.resync = true;
+        }
+        stays
+    }
+
+    pub(super) fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
+        self.tallies.failed += 1;
+        // An answer may have been lost, and the kernel may have done what it seems to have refused.
+        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
+        let Some(block) = self.judge.block_of(id) else {
+            // It was to be lifted, and may still stand in the kernel.
+            self.resync = true;
+            return;
+        };
+        let turn = match outcome {
+            Outcome::Failed(fault) => Turn::Failed(fault),
+            Outcome::Unsupported | Outcome::Added | Outcome::Removed => Turn::Unsupported,
+        };
+        self.marks.push((id, State::Failed));
+        let whom = block.scope.prefix();
+        tracing::warn!(address = %whom, %id, why = turn.word(), "block not set");
+        self.note(Entry::Turned { at: now, whom, id, turn });
+    }
+
+    /// Whether the kernel should be asked what it really has.
+    pub fn wants_resync(&self) -> bool {
+        self.resync
+    }
+
+    /// The kernel may have something else than the judge thinks (a machine that slept stops the kernel's timers): it is asked soon.
+    pub fn doubt(&mut self) {
+        self.resync = true;
+    }
+
+    /// Whether what the kernel has beyond the ledger will be taken over when it next tells.
+    pub fn adopts(&self) -> bool {
+        self.adopts
+    }
+
+    /// It is being asked.
+    pub fn resync_begins(&mut self) {
+        self.resync = false;
+        self.asked = true;
+        self.installed.clear();
+    }
+
+    /// Takes one piece of what the kernel really has; after the last, what differs from the ledger is put right.
+    pub fn installed(&mut self, items: &[Installed], last: bool, now: Time) {
+        self.installed.extend(items.iter().map(|item| (item.scope, item.expiry)));
+        if !last {
+            return;
+        }
+        self.asked = false;
+        // What is over, or ends at another time since the clock was set, must not be set as it was.
+        self.pass_time(now);
+        let mut installed = std::mem::take(&mut self.installed);
+        let adopts = std::mem::take(&mut self.adopts);
+        let (mut missing, mut kept) = (0_usize, 0_usize);
+        for block in self.judge.standing() {
+            // A dry run leaves the firewall as it is, but for what is lifted.
+            if self.config.policy.dry_run || self.judge.is_rehearsed(block.id) {
+                installed.remove(&block.scope);
+                continue;
+            }
+            match installed.remove(&block.scope) {
+                Some(expiry) if agree(expiry, block.expiry) => {
+                    kept += 1;
+                    if self.unanswered.remove(&block.id) {
+                        self.marks.push((block.id, State::Active));
+                    }
+                }
+                Some(_) | None => {
+                    missing += 1;
+                    self.outbox.push(Change::Add { id: block.id, scope: block.scope, expiry: block.expiry });
+                }
+            }
+        }
+        for (scope, id) in std::mem::take(&mut self.owed) {
+            if !self.stands(&scope) && !installed.contains_key(&scope) {
+                self.outbox.push(Change::Remove { id, scope });
+            }
+        }
+        let surplus = installed.len();
+        for (scope, expiry) in installed {
+            // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
+            let kept = adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
+            if !kept {
+                // Block numbers start at 1: 0 stands for what the ledger doesn't know.
+                self.outbox.push(Change::Remove { id: BlockId(0), scope });
+            }
+        }
+        self.settle(now);
+        let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
+        tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
+    }
+
+    /// Sets every block again: the firewall's table was rebuilt.
+    pub fn rebuilt(&mut self, now: Time) {
+        self.pass_time(now);
+        // The answer to a question that the kernel could not answer is this, too: it is asked again, unless there is too much to tell.
+        self.resync |= std::mem::take(&mut self.asked) && self.judge.counters().standing < LISTED;
+        if self.config.policy.dry_run {
+            return;
+        }
+        let standing = self.judge.standing().filter(|block| !self.judge.is_rehearsed(block.id));
+        self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
+    }
+
+    pub(super) fn pass_time(&mut self, now: Time) {
+        let ruling = self.judge.expire(now);
+        self.absorb(ruling, now);
+    }
+
+    pub(super) fn stands(&self, scope: &Scope) -> bool {
+        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
+    }
+}
+
+fn agree(kernel: Expiry, ledger: Expiry) -> bool {
+    match (kernel, ledger) {
+        (Expiry::Never, Expiry::Never) => true,
+        (Expiry::At(a), Expiry::At(b)) => a.since(b).max(b.since(a)) <= TIMER_SLACK,
+        (Expiry::Never, Expiry::At(_)) | (Expiry::At(_), Expiry::Never) => false,
+    }
+}

@@ -1,0 +1,256 @@
+//! What the court writes down: before anything is done what is to be done, afterwards what became of it. Never keeps a block waiting for a store
+//! that fails, and never forgets what that store has not taken.
+
+use super::{AHEAD, Court, Failing};
+use detect::detectors::Detectors;
+use model::block::{Block, Change, Expiry};
+use model::limits;
+use model::net::Prefix;
+use model::time::Time;
+use policy::escalate::StrikeChange;
+use std::time::Duration;
+use store::Store;
+use store::memory::{Allowance, LogPosition};
+use store::sentence::Sentence;
+
+/// While the store fails, the log is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+/// And of a store that now fails and now doesn't this often.
+const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
+
+impl Court {
+    /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
+    /// know first waits for `settle`; so does everything while the store fails: blocks must not wait for each try.
+    pub fn commit(&mut self, now: Time) -> Vec<Change> {
+        self.latest = now;
+        if self.failing.is_none() {
+            self.write_blocks();
+            // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
+            if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
+                self.write_marks(now);
+            }
+        }
+        let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
+        self.removing.extend(removed.map(|change| (change.id(), change.scope())));
+        self.tallies.changes += self.outbox.len() as u64;
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// New blocks and new ends, with the decisions and strikes behind them; false if the store refused, which keeps them for the next time.
+    pub(super) fn write_blocks(&mut self) -> bool {
+        if self.wanted.is_empty() && self.extended.is_empty() {
+            return true;
+        }
+        // One that was lengthened meanwhile is written as it is now, and the end that the ledger would not take is not lost.
+        for block in &mut self.wanted {
+            if let Some(now) = self.extended.remove(&block.id) {
+                *block = now;
+            }
+        }
+        let extended: Vec<Block> = self.extended.values().cloned().collect();
+        let (strikes, forgiven) = self.strikes_due();
+        let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
+        match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
+            Ok(marked) => {
+                self.tallies.illegal += marked.illegal as u64;
+                self.wanted.clear();
+                self.extended.clear();
+                self.entries.clear();
+                self.strikes.clear();
+            }
+            Err(error) => {
+                self.store_failed("blocks are set, but not in the ledger", &error);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What became of blocks; never before the ledger has the blocks themselves.
+    pub(super) fn write_marks(&mut self, now: Time) -> bool {
+        if !self.write_blocks() {
+            return false;
+        }
+        if !self.marks.is_empty() {
+            match self.store.mark(&self.marks, now) {
+                Ok(marked) => {
+                    self.tallies.illegal += marked.illegal as u64;
+                    self.marks.clear();
+                }
+                Err(error) => {
+                    self.store_failed("states are not in the ledger", &error);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether there is anything to commit or settle.
+    pub fn has_work(&self) -> bool {
+        let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || !self.allowances.is_empty() || self.failing.is_some();
+        unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+    }
+
+    /// Writes down how far logs have been read; false if the store refused.
+    pub fn keep_positions(&mut self, positions: &[LogPosition]) -> bool {
+        let kept = self.store.save_positions(positions);
+        kept.inspect_err(|error| self.store_failed("how far logs were read is not in the ledger", error)).is_ok()
+    }
+
+    /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
+    pub fn settle(&mut self, now: Time) -> bool {
+        let errors = self.tallies.store_errors;
+        self.latest = now;
+        self.mend(now);
+        // In this order: no entry speaks of a block that the ledger doesn't have.
+        if self.write_marks(now) && !self.entries.is_empty() {
+            match self.store.record(&self.entries) {
+                Ok(()) => self.entries.clear(),
+                Err(error) => self.store_failed("offences are not in the history", &error),
+            }
+        }
+        if !self.strikes.is_empty() {
+            let (set, cleared) = self.strikes_due();
+            match self.store.save_strikes(&set).and_then(|()| self.store.forget_strikes(&cleared)) {
+                Ok(()) => self.strikes.clear(),
+                Err(error) => self.store_failed("strikes are not in the ledger", &error),
+            }
+        }
+        self.write_allowances();
+        self.bound();
+        let done = self.tallies.store_errors == errors;
+        if let (true, Some(failing)) = (done, self.failing.take_if(|_| done)) {
+            self.store_trouble = None;
+            if failing.told {
+                tracing::info!(secs = now.since(failing.since).as_secs(), "the ledger is whole again: what was kept meanwhile is in it");
+            }
+        }
+        done
+    }
+
+    /// A file that was deleted under us is made again, and a store that could only be in memory goes to its disk as soon as that takes it.
+    pub(super) fn mend(&mut self, now: Time) {
+        let Some(ledger) = self.config.ledger.as_deref() else { return };
+        if self.store.is_on_disk() && self.store.is_in_place() {
+            return;
+        }
+        if !self.store.is_on_disk() && self.failing.is_none() {
+            return;
+        }
+        match self.store.carry_to(ledger, now) {
+            Ok(store) => {
+                self.store = store;
+                tracing::warn!("the ledger's file was missing or out of reach: it was made again from what is known");
+                self.allow_again(now);
+            }
+            Err(error) => self.store_failed("the ledger has no file: what happens is kept until it can be made again", &error),
+        }
+    }
+
+    /// Takes up the operator's allowances: the file may have some that could not be read before.
+    pub(super) fn allow_again(&mut self, now: Time) {
+        for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
+            if matches!(self.allowances.get(&whom), Some(None)) {
+                continue;
+            }
+            let until = match until {
+                Expiry::At(at) => Some(at),
+                Expiry::Never => None,
+            };
+            if let Ok(ruling) = self.judge.allow(whom, until, now) {
+                self.absorb(ruling, now);
+            }
+        }
+    }
+
+    /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
+    /// a large step, or it would never grow old.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
+        self.tallies.clock_set += 1;
+        let ruling = self.judge.clock_set(step, forward, now);
+        self.absorb(ruling, now);
+        if step > AHEAD {
+            self.detectors = Detectors::new(&self.config.scan, self.seed);
+        }
+        for (whom, until) in self.judge.allowed() {
+            if let Some(until) = until {
+                let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
+                self.allowances.insert(whom, Some(allowance));
+            }
+        }
+    }
+
+    /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
+    pub(super) fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
+        let (mut set, mut cleared) = (Vec::new(), Vec::new());
+        for change in self.strikes.values() {
+            match change {
+                StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
+                StrikeChange::Clear(prefix) => cleared.push(*prefix),
+            }
+        }
+        (set, cleared)
+    }
+
+    pub(super) fn write_allowances(&mut self) {
+        while let Some((prefix, allowance)) = self.allowances.first_key_value() {
+            let (prefix, written) = match allowance {
+                Some(allowance) => (*prefix, self.store.save_allow(allowance)),
+                None => (*prefix, self.store.remove_allow(*prefix).map(drop)),
+            };
+            if let Err(error) = written {
+                return self.store_failed("the operator's allow list is not in the ledger", &error);
+            }
+            self.allowances.remove(&prefix);
+        }
+    }
+
+    /// What a failing store keeps waiting stays bounded.
+    pub(super) fn bound(&mut self) {
+        for excess in [
+            self.marks.len().saturating_sub(limits::BLOCKS),
+            self.wanted.len().saturating_sub(limits::BLOCKS),
+            self.strikes.len().saturating_sub(limits::STRIKES),
+        ] {
+            self.tallies.entries_dropped += excess as u64;
+        }
+        self.marks.truncate(limits::BLOCKS);
+        self.wanted.truncate(limits::BLOCKS);
+        while self.strikes.len() > limits::STRIKES {
+            self.strikes.pop_first();
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, what: &str, error: &store::error::Error) {
+        self.tallies.store_errors += 1;
+        let now = self.latest;
+        let failing = self.failing.get_or_insert_with(|| Failing { since: now, why: String::new(), told: false });
+        failing.why = error.to_string();
+        // Said at once and then once in a while: a full disk must not fill the log, too.
+        if self.told.is_none_or(|told| now.since(told) >= if failing.told { TELL_EVERY } else { TELL_NEW_EVERY }) {
+            (self.told, failing.told) = (Some(now), true);
+            tracing::warn!(%error, "{what}; blocking goes on");
+        }
+    }
+
+    /// Does a little of what retention asks for; true if there is more to do.
+    pub fn tidy(&mut self, now: Time) -> bool {
+        // It ends in the ledger what is past its time there: so the judge's word on that comes first.
+        self.pass_time(now);
+        if !self.write_marks(now) {
+            return false;
+        }
+        match self.store.tidy(now, &self.config.retention) {
+            Ok(tidied) => tidied.more,
+            // Nothing is behind for that, and a disk without room for it may have room for what counts.
+            Err(error) => {
+                if self.tallies.store_errors.is_power_of_two() {
+                    tracing::warn!(%error, "the ledger can't be tidied");
+                }
+                self.tallies.store_errors += 1;
+                false
+            }
+        }
+    }
+}
