@@ -8,6 +8,7 @@ pub mod link_frames;
 pub mod log_lines;
 pub mod netlink;
 pub mod packets;
+pub mod rulesets;
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +20,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -27,6 +28,7 @@ pub const TARGETS: [Target; 7] = [
     Target { name: "control", run: control::run },
     Target { name: "link_frames", run: link_frames::run },
     Target { name: "host_files", run: host_files::run },
+    Target { name: "rulesets", run: rulesets::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

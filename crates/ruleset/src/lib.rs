@@ -39,7 +39,8 @@ pub struct Wrong {
 
 impl Wrong {
     fn new(line: u32, message: impl Into<String>) -> Self {
-        Wrong { line, message: message.into() }
+        // Names out of the ruleset stand in it, and it goes to a terminal.
+        Wrong { line, message: names::shown(&message.into()) }
     }
 }
 
