@@ -24,6 +24,8 @@ impl Court {
                     if awaited {
                         self.marks.push((*id, State::Active));
                     }
+                    // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
+                    self.resync |= removed.is_none() && self.judge.block_of(*id).is_none();
                 }
                 Outcome::Removed => {
                     removed.and_then(|at| self.removing.remove(at));
