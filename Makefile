@@ -77,7 +77,7 @@ install: build   ## Install the binary, the units, manual pages, completions and
 	@echo "Installed. Next: sudo systemctl daemon-reload && sudo systemctl enable --now riposte && sudo riposte status"
 
 uninstall:       ## Remove what install put there; the configuration, the ledger and the user stay.
-	[ -n "$(DESTDIR)" ] || systemctl disable --now riposte-metrics riposte 2>/dev/null || true
+	[ -n "$(DESTDIR)" ] || for unit in riposte-metrics riposte; do systemctl disable --now $$unit 2>/dev/null || true; done
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(DESTDIR)$(SHARE)/man/man8/riposte-*.8
 	for file in $(EXAMPLES); do rm -f $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
 	[ ! -d $(DESTDIR)$(SHARE)/doc/riposte ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SHARE)/doc/riposte

@@ -8,28 +8,35 @@ use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
-use model::decision::{Cap, Decision, Exemption};
+use model::decision::{Decision, Exemption};
 use model::event::Event;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
-use policy::past::Past;
 use policy::ruling::{Lift, Refusal, Ruling};
+use policy::storm::StormReport;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 use store::Store;
-use store::entry::{Entry, Turn, Verdict};
-use store::history::HistoryQuery;
+use store::entry::{Entry, Turn};
 use store::memory::Allowance;
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
+/// The note on a block that the kernel had and the ledger did not know.
+const ADOPTED: &str = "found in the kernel when the ledger was lost";
 /// Events whose sources are looked up together.
 const WARM: usize = 32;
-/// The judge's minute.
-const MINUTE: Duration = Duration::from_secs(60);
+/// The kernel's timer and ours may differ by this much before a block is set again.
+const TIMER_SLACK: Duration = Duration::from_secs(2);
+/// While the store fails, the log is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(600);
+/// And of a store that now fails and now doesn't this often.
+const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
+/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
+const LISTED: usize = 100_000;
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
 
@@ -83,6 +90,10 @@ pub struct Court {
     pub store_trouble: Option<String>,
     /// Why and since when the ledger is behind, if it is.
     pub failing: Option<Failing>,
+    /// The operators' allowances could be read at last: whoever else holds a list of them is to be told.
+    pub allowed_again: bool,
+    /// Whether what the kernel has beyond the ledger is taken over, the first time that it tells: the ledger is new, or was lost.
+    adopts: bool,
     seed: u64,
     /// What was done so far.
     pub tallies: Tallies,
@@ -105,6 +116,8 @@ pub struct Court {
     removing: VecDeque<(BlockId, Scope)>,
     owed: BTreeMap<Scope, BlockId>,
     installed: BTreeMap<Scope, Expiry>,
+    /// The storm's pause that the ledger knows of.
+    pause: Option<StormReport>,
     /// The time of the last call that was told it.
     latest: Time,
     /// When the log was last told of a store that fails.
@@ -113,8 +126,6 @@ pub struct Court {
     resync: bool,
     /// The kernel has been asked what it has.
     asked: bool,
-    /// What the kernel has beyond the ledger is taken over: the ledger was lost or is new, and this is the first time that the kernel tells.
-    adopts: bool,
 }
 
 impl std::fmt::Debug for Court {
@@ -130,8 +141,9 @@ impl Court {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
             failing: why.map(|why| Failing { since: now, why, told: true }),
-            adopts: store.is_new(),
+            adopts: store_trouble.is_some() || store.is_new(),
             seed,
+            allowed_again: false,
             detectors: Detectors::new(&config.scan, seed),
             judge: Judge::new(config.policy.clone()),
             config,
@@ -151,6 +163,7 @@ impl Court {
             removing: VecDeque::new(),
             owed: BTreeMap::new(),
             installed: BTreeMap::new(),
+            pause: None,
             latest: now,
             told: None,
             resync: false,
@@ -195,12 +208,14 @@ impl Court {
         }
         let live = self.read(live_with_state, now).unwrap_or_default();
         self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
-        let live = live.into_iter().map(|(block, _)| self.in_its_time(block, now)).collect::<Vec<Block>>();
+        let mut live: Vec<Block> = live.into_iter().map(|(block, _)| block).collect();
+        for block in &mut live {
+            self.within_its_span(block, now);
+        }
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
         let count = live.len();
-        let past = self.past(now);
         for (block, refusal) in self.judge.restore(live, strikes, last_id) {
             // It may still be set in the kernel: taking it out is harmless if it is not.
             self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
@@ -210,43 +225,27 @@ impl Court {
             }
             tracing::warn!(address = %block.scope.prefix(), %refusal, "block of the ledger not taken up again");
         }
-        let ruling = self.judge.remember(&past, now);
+        let pause = self.read(|store, _| store.load_storm(), now).flatten();
+        let ruling =
+            self.judge.resume(pause.map(|p| StormReport { since: p.since, until: p.until, rolled_back: p.rolled_back as usize }), now);
         self.absorb(ruling, now);
+        self.pause = self.judge.storm();
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
         }
     }
 
-    /// A block that is said to have been made in the future: the clock was set back meanwhile. It gets no longer by that.
-    fn in_its_time(&mut self, mut block: Block, now: Time) -> Block {
-        let ahead = block.made.since(now);
-        if !ahead.is_zero() {
-            block.made = now;
-            if let Expiry::At(end) = &mut block.expiry {
-                *end = end.before(ahead);
-            }
+    /// The clock may stand before the time at which a block was made (a machine without a clock of its own that has just begun): no block
+    /// stands for longer than it was made for.
+    fn within_its_span(&mut self, block: &mut Block, now: Time) {
+        if let Expiry::At(end) = block.expiry
+            && block.made > now.after(AHEAD)
+            // An end before that was moved there when the clock was set.
+            && end > block.made
+        {
+            (block.expiry, block.made) = (Expiry::At(now.after(end.since(block.made))), now);
             self.extended.insert(block.id, block.clone());
         }
-        block
-    }
-
-    /// What the ledger tells of the last minutes, so that a restart gives nobody a new budget and ends no storm's pause.
-    fn past(&mut self, now: Time) -> Past {
-        let storm = &self.config.policy.storm;
-        let (pause, window) = (now.before(storm.pause), now.before(storm.window.max(MINUTE)));
-        let query = HistoryQuery { since: Some(pause), limit: store::ANSWER_MAX, ..HistoryQuery::default() };
-        let entries = self.read(|store, _| store.history(&query), now).unwrap_or_default();
-        let rolled_back = entries.iter().filter_map(|entry| match entry {
-            Entry::Turned { at, whom, id, turn: Turn::RolledBack } if *at <= now => Some((*id, *whom, *at)),
-            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
-        });
-        let rolled_back = rolled_back.collect();
-        let refused = entries.iter().filter_map(|entry| match entry {
-            Entry::Judged { offence, verdict: Verdict::Refuse(Cap::StormPause) } => Some(offence.at),
-            Entry::Turned { .. } | Entry::Judged { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => None,
-        });
-        let paused = refused.filter(|at| *at <= now).min();
-        Past { made: self.read(|store, _| store.made_since(window), now).unwrap_or_default(), rolled_back, paused }
     }
 
     fn read<T>(&mut self, ask: impl FnOnce(&Store, Time) -> Result<T, store::error::Error>, now: Time) -> Option<T> {
@@ -330,11 +329,12 @@ impl Court {
             let whom = lifted.scope.prefix();
             tracing::info!(address = %whom, id = %lifted.id, why = %lifted.why, "block lifted");
             if lifted.rehearsed {
-                // Neither ledger nor firewall ever knew of it.
                 continue;
             }
             let turn = match lifted.why {
-                Lift::Operator | Lift::Rehearsal => Turn::LiftedByOperator,
+                Lift::Operator => Turn::LiftedByOperator,
+                // Neither ledger nor firewall ever knew of it.
+                Lift::Rehearsal => continue,
                 Lift::Exempt(_) => Turn::LiftedAsExempt,
                 Lift::RollBack => Turn::RolledBack,
             };
@@ -371,16 +371,40 @@ impl Court {
         self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, &decision));
     }
 
+    /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
+    /// a large step, or it would never grow old.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
+        self.tallies.clock_set += 1;
+        let ruling = self.judge.clock_set(step, forward, now);
+        self.absorb(ruling, now);
+        // What was under way when it was set got its time-out by the new clock.
+        self.resync = true;
+        if step > AHEAD {
+            self.detectors = Detectors::new(&self.config.scan, self.seed);
+        }
+        for (whom, until) in self.judge.allowed() {
+            if let Some(until) = until {
+                let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
+                self.allowances.insert(whom, Some(allowance));
+            }
+        }
+        self.promise(now);
+        self.keep_pause();
+    }
+
+    fn pass_time(&mut self, now: Time) {
+        let ruling = self.judge.expire(now);
+        self.absorb(ruling, now);
+    }
+
+    fn stands(&self, scope: &Scope) -> bool {
+        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
+    }
+
     /// The derived exemptions, all of them.
     pub fn derived(&mut self, exemptions: Vec<Exemption>, now: Time) {
         let ruling = self.judge.set_exemptions(exemptions, now);
         self.absorb(ruling, now);
-    }
-
-    /// What an operator is told is done must be in the ledger before.
-    fn promise(&mut self, now: Time) {
-        self.write_marks(now);
-        self.write_allowances();
     }
 
     /// An operator's block.

@@ -37,11 +37,6 @@ impl Passing {
         self.latest = Some(now);
     }
 
-    /// Begins at `now` with so much time behind it.
-    pub(crate) fn begin(&mut self, now: Time, behind: Duration) {
-        (self.latest, self.passed) = (Some(now), Time::EPOCH.after(behind));
-    }
-
     /// The time that has passed, as a `Time` that starts at zero and never goes back.
     pub(crate) fn passed(&self) -> Time {
         self.passed

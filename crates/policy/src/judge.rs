@@ -280,12 +280,7 @@ impl Judge {
             self.storm.set_back(now);
             // The kernel's timers did not notice: what has a minute left there has a minute left here, too.
             let moved = self.standing.set_back(step);
-            let moved: Vec<Block> = moved.into_iter().filter(|block| !self.standing.is_rehearsed(block.id)).collect();
-            // A responder joins and cuts ranges by their ends: it must know the new ones.
-            for block in moved.iter().filter(|block| !block.scope.prefix().is_host() && !block.expiry.is_over(now)) {
-                self.order(block.id, block.scope.prefix(), block.expiry, &mut ruling);
-            }
-            ruling.extended = moved;
+            self.moved(moved, now, &mut ruling);
         }
         self.exempt.expire(now);
         self.storm.settle(self.clock.passed());
@@ -297,6 +292,17 @@ impl Judge {
             }
         }
         ruling
+    }
+
+    /// Blocks whose end is another since the clock was set.
+    pub(crate) fn moved(&mut self, moved: Vec<Block>, now: Time, ruling: &mut Ruling) {
+        for block in moved.into_iter().filter(|block| !self.standing.is_rehearsed(block.id)) {
+            // A responder joins and cuts ranges by their ends: it must know the new ones.
+            if !block.scope.prefix().is_host() && !block.expiry.is_over(now) {
+                self.order(block.id, block.scope.prefix(), block.expiry, ruling);
+            }
+            ruling.extended.push(block);
+        }
     }
 
     /// Every call that changes anything ends here.

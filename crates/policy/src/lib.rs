@@ -4,7 +4,6 @@ pub mod config;
 pub mod escalate;
 pub mod ignore;
 pub mod judge;
-pub mod past;
 pub mod ruling;
 pub mod storm;
 

@@ -1,10 +1,12 @@
 //! The judge's other callers: the operator, the configuration, the responder and the ledger. Their word does not go through the caps,
 //! but never past the exempt list.
 
+use crate::caps::MINUTE;
 use crate::config::PolicyConfig;
 use crate::escalate::Strike;
 use crate::judge::Judge;
 use crate::ruling::{Lift, Refusal, Ruling};
+use crate::storm::StormReport;
 use model::block::{Because, Block, BlockId, Change, Expiry, Outcome, Scope};
 use model::decision::Exemption;
 use model::limits;
@@ -158,7 +160,7 @@ impl Judge {
         let moved = if forward { self.standing.set_forward(step) } else { self.standing.set_back(step) };
         self.exempt.shift(|until| if forward { until.after(step) } else { until.before(step) });
         let mut ruling = self.open(now);
-        ruling.extended.extend(moved);
+        self.moved(moved, now, &mut ruling);
         self.close();
         ruling
     }
@@ -198,5 +200,45 @@ impl Judge {
         self.strikes.restore(strikes);
         self.close();
         back
+    }
+
+    /// After `restore`, goes on with the minute's count and with a storm's pause: neither is a restart's to end. What was made a while ago
+    /// counts as made now, which is the stricter reading.
+    pub fn resume(&mut self, pause: Option<StormReport>, now: Time) -> Ruling {
+        self.clock.advance(now);
+        let passed = self.clock.passed();
+        let config = &self.config.storm;
+        let mut recent: Vec<(BlockId, Duration, bool)> = Vec::new();
+        for (_, record) in self.standing.iter() {
+            let age = now.since(record.made);
+            match record.because {
+                Because::Offence { .. } if age < MINUTE.max(config.window) => recent.push((record.id, age, record.is_forgeable())),
+                Because::Offence { .. } | Because::Operator { .. } => {}
+            }
+        }
+        recent.sort_unstable_by_key(|(id, ..)| *id);
+        for (id, age, forgeable) in recent {
+            if age < MINUTE {
+                self.minute.add(passed, id);
+            }
+            if age < MINUTE && forgeable {
+                self.forgeable_minute.add(passed, id);
+            }
+            if age < config.window && forgeable {
+                self.storm.made(id, passed, config);
+            }
+        }
+        if let Some(pause) = pause.filter(|pause| pause.until > now) {
+            self.storm.resume(pause, now, passed, config, self.standing.forgeable());
+        }
+        // A block that stands says which strike it was for: the table may have been written before that.
+        let mut ruling = Ruling { dry_run: self.config.dry_run, ..Ruling::default() };
+        for (prefix, record) in self.standing.iter() {
+            if let Because::Offence { strike, .. } = record.because {
+                self.strikes.witness(Strike { prefix: *prefix, count: strike, last: record.made }, &mut ruling.strikes);
+            }
+        }
+        self.close();
+        ruling
     }
 }

@@ -21,8 +21,8 @@
 //!   what was made in its own window.
 //!
 //! The count starts afresh with each storm's worth, so that the offenders that began a pause neither prolong it nor begin the next.
-//! A restart forgets how many were charged within the window. It keeps the pause, from the roll-backs in the history, and who had a block;
-//! and the numbers of forgeable blocks of the last minute and of those that stand, so that the budgets still hold.
+//! A restart keeps the pause, the minute's count and the number of forgeable blocks that stand, so that the budget still holds. It forgets whom
+//! the storm had rolled back: until the pause is over they are watched like everybody else who has no block.
 
 use crate::config::StormConfig;
 use model::block::BlockId;
@@ -135,10 +135,19 @@ impl Storm {
         recent
     }
 
-    /// A judge that has just started takes up the pause of a storm that began then (`passed` in passed time), for these.
-    pub(crate) fn resume(&mut self, began: Time, passed: Time, config: &StormConfig, known: impl Iterator<Item = (Prefix, Time)>) {
-        let known: BTreeMap<Prefix, Time> = known.take(limits::STORM_OFFENDERS).collect();
-        self.pause = Some(Pause { since: began, until: passed.after(config.pause), rolled_back: known.len(), known });
+    /// Goes on with the pause that an earlier run was in, for no longer than this configuration's. `standing` are those who have a block on
+    /// forgeable evidence now.
+    pub(crate) fn resume(
+        &mut self,
+        pause: StormReport,
+        now: Time,
+        passed: Time,
+        config: &StormConfig,
+        standing: impl Iterator<Item = Prefix>,
+    ) {
+        let until = passed.after(pause.until.since(now).min(config.pause));
+        let known = standing.take(limits::STORM_OFFENDERS).map(|prefix| (prefix, now)).collect();
+        self.pause = Some(Pause { since: pause.since, until, rolled_back: pause.rolled_back, known });
     }
 
     /// A block was made on forgeable evidence.

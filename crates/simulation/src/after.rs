@@ -16,6 +16,8 @@ use store::history::HistoryQuery;
 
 /// The kernel's timer and the ledger may differ by this much.
 const SLACK: Duration = Duration::from_secs(4);
+/// A clock may stand before a block's making by this much before its end is moved.
+const AHEAD: Duration = Duration::from_secs(64);
 
 fn at_odds(error: &store::error::Error) -> Breach {
     Breach { rule: "the ledger can be read", what: format!("{error:?}") }
@@ -24,7 +26,7 @@ fn at_odds(error: &store::error::Error) -> Breach {
 impl Reference {
     /// A judge has come up again. `is_whole` says that the disk was well, so that nothing may be missing.
     pub fn restarted(&mut self, machine: &Machine, how: Restart, is_whole: bool) -> Kept {
-        self.set_back |= self.tell_time(machine.clock.wall());
+        let was_set = self.tell_time(machine);
         let restored: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let is_whole = is_whole && matches!(how, Restart::Judge | Restart::Warden);
         if is_whole {
@@ -35,7 +37,7 @@ impl Reference {
             if let Expiry::At(end) = block.expiry {
                 let whole = end.since(block.made);
                 let left = end.since(self.wall);
-                hold(left <= whole + SLACK, "no block outlives its sentence", || format!("{block:?} has {left:?} left of {whole:?}"))?;
+                hold(left <= whole + AHEAD, "no block outlives its sentence", || format!("{block:?} has {left:?} left of {whole:?}"))?;
             }
             hold(is_whole || block.id <= self.highest, "a ledger knows nothing new", || format!("{block:?}"))?;
             let known = self.known.get(&block.id).is_none_or(|known| known.scope == block.scope);
@@ -43,7 +45,7 @@ impl Reference {
             // What the clock did meanwhile is the ledger's guess, within what was just checked.
             self.grant(machine, block);
         }
-        self.ended.extend(self.known.values().filter(|block| block.expiry.is_over(self.wall)).map(|block| block.id));
+        self.ended.extend(self.known.keys().filter(|id| !restored.contains_key(*id)));
         self.handed = restored.keys().copied().collect();
         self.known = restored;
         self.over.clear();
@@ -65,6 +67,10 @@ impl Reference {
             hold(next > self.used, "no number is used twice", || format!("{next} comes again"))?;
         } else {
             self.used = self.highest;
+            self.doubtful = self.highest;
+            self.pause = None;
+        }
+        if was_set {
             self.pause = None;
             self.forget_made();
         }
@@ -183,7 +189,8 @@ impl Reference {
             hold(active, "what the kernel confirmed is active in the ledger", || format!("{} {:?}", block.id, block.scope))?;
         }
         // One that ended before a clock was set back has its time again, on paper.
-        ledger.retain(|id, _| !self.ended.contains(id));
+        // So may one whose end a failing disk never learned of.
+        ledger.retain(|id, _| !self.ended.contains(id) && *id > self.doubtful);
         hold(ledger.is_empty(), "the ledger has nothing but what stands", || format!("{:?}", ledger.values().next()))?;
         if self.settings.policy.dry_run {
             return Ok(());

@@ -101,7 +101,10 @@ pub struct Machine {
     settle_wait: Duration,
     resync_from: Time,
     tidy_from: Time,
-    apart: i128,
+    /// The clocks as they were when they were last looked at.
+    seen: Clock,
+    /// Whether the court takes over what the kernel has beyond its ledger, when it next hears of it.
+    pub adopts: bool,
     /// When the warden hears that somebody meddled with its table.
     notice: Option<Time>,
 }
@@ -133,7 +136,8 @@ impl Machine {
             settle_wait: SETTLE_FIRST,
             resync_from: Time::EPOCH,
             tidy_from: Time::EPOCH,
-            apart: 0,
+            seen: clock,
+            adopts: true,
             notice: None,
         };
         machine.begin();
@@ -142,7 +146,8 @@ impl Machine {
 
     /// A judge has started: it is told the exemptions and asks what the kernel has.
     fn begin(&mut self) {
-        self.apart = self.drift();
+        self.seen = self.clock;
+        self.adopts = self.court.store().is_new() || self.court.store_trouble.is_some();
         (self.settle_from, self.settle_wait, self.resync_from) = (Time::EPOCH, SETTLE_FIRST, Time::EPOCH);
         self.tidy_from = self.clock.kernel();
         if !self.shield.has_derived(Life::Host) {
@@ -167,8 +172,23 @@ impl Machine {
         self.to_warden.push_back((due, message));
     }
 
-    fn drift(&self) -> i128 {
-        i128::from(self.clock.wall().as_nanos()) - i128::from(self.clock.kernel().as_nanos())
+    /// As the judge's loop does before anything is decided by the time; returns by how much the clock was set and whether forward.
+    pub fn look_at_the_clock(&mut self) -> Option<(Duration, bool)> {
+        let (now, boot) = (self.clock.wall(), self.clock.truth().since(self.seen.truth()));
+        if boot.saturating_sub(self.clock.kernel().since(self.seen.kernel())) > STEP {
+            self.court.want_resync();
+            self.resync_from = Time::EPOCH;
+        }
+        let expected = self.seen.wall().after(boot);
+        let step = now.since(expected).max(expected.since(now));
+        if step > STEP {
+            self.seen = self.clock;
+            self.court.clock_set(step, now > expected, now);
+            return Some((step, now > expected));
+        }
+        // Small steps add up until they are worth telling; a sleep is told once.
+        self.seen.pass_awake(boot, self.clock);
+        None
     }
 
     /// Whether the sensors speak: not before the judge has heard of the host's own exemptions.
@@ -192,7 +212,10 @@ impl Machine {
         let now = self.clock.wall();
         match &message {
             ToJudge::Outcomes(outcomes) => self.court.outcomes(outcomes, now),
-            ToJudge::Installed(items, last) => self.court.installed(items, *last, now),
+            ToJudge::Installed(items, last) => {
+                self.court.installed(items, *last, now);
+                self.adopts &= !*last;
+            }
             ToJudge::Derived(list) => self.court.derived(list.clone(), now),
             ToJudge::Rebuilt => self.court.rebuilt(now),
         }
@@ -204,11 +227,6 @@ impl Machine {
         let (now, at) = (self.clock.wall(), self.clock.kernel());
         match part {
             Part::Tick => {
-                let drift = self.drift();
-                if drift.abs_diff(self.apart) > STEP.as_nanos() {
-                    self.court.doubt();
-                }
-                self.apart = drift;
                 if self.court.next_tick().is_some_and(|at| at <= now) {
                     self.court.tick(now);
                 }
@@ -250,8 +268,10 @@ impl Machine {
         }
         if self.notice.is_some_and(|at| at <= self.clock.truth()) {
             self.notice = None;
+            if self.kernel.table {
+                self.court.want_resync();
+            }
             self.driver.rebuild(&mut self.kernel);
-            self.court.doubt();
         }
         if self.driver.take_rebuilt() {
             self.say(ToJudge::Rebuilt);

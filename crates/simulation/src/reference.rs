@@ -16,8 +16,8 @@ use std::time::Duration;
 
 /// The judge's minute.
 const MINUTE: Duration = Duration::from_secs(60);
-/// The judge takes a clock that steps back by less for a straggler's.
-const STRAGGLING: Duration = Duration::from_secs(60);
+/// A clock that is set by less is not told of.
+const UNTOLD: Duration = Duration::from_secs(4);
 /// Messages under way, and timers.
 const TIMELY: Duration = Duration::from_secs(10);
 /// Asking the kernel what it has, and putting it right.
@@ -28,6 +28,8 @@ const MENDED: Duration = Duration::from_secs(100);
 pub enum Cause<'a> {
     /// Time alone.
     Time,
+    /// The judge has learned that the clock was set by so much, forward or back: everybody keeps the time that is left.
+    Clock(Duration, bool),
     /// Events.
     Traffic(&'a [Event]),
     /// An operator blocks.
@@ -63,6 +65,8 @@ pub struct Reference {
     pub(crate) unwritten: BTreeSet<BlockId>,
     /// Blocks whose time was up once.
     pub(crate) ended: BTreeSet<BlockId>,
+    /// Up to this number the ledger may have missed an end.
+    pub(crate) doubtful: BlockId,
     /// Until when, by the kernel's clock, anybody was ever sentenced; `None` for ever.
     pub(crate) granted: BTreeMap<Prefix, Option<Time>>,
     /// Elements that somebody else has put into the kernel.
@@ -78,16 +82,13 @@ pub struct Reference {
     pub(crate) suspects: BTreeSet<IpAddr>,
     pub(crate) passed: Time,
     pub(crate) wall: Time,
+    pub(crate) truth: Time,
     pub(crate) slack: Duration,
     pub(crate) fed: u64,
     /// The highest number that was ever handed over or promised.
     pub(crate) used: BlockId,
-    /// The clock was set back, and the judge has not moved the blocks' ends yet.
-    pub(crate) set_back: bool,
     /// When the latest storm began, by the wall clock.
     pub(crate) storm_seen: Option<Time>,
-    /// Whether that storm had anything to take back, which alone is sure to be in the history.
-    storm_took: bool,
     /// What is new, for the story.
     pub news: Vec<String>,
     /// Storms so far.
@@ -110,6 +111,7 @@ impl Reference {
             over: BTreeSet::new(),
             unwritten: BTreeSet::new(),
             ended: BTreeSet::new(),
+            doubtful: BlockId(0),
             granted: BTreeMap::new(),
             foreign: BTreeSet::new(),
             made: VecDeque::new(),
@@ -120,12 +122,11 @@ impl Reference {
             suspects: BTreeSet::new(),
             passed: Time::EPOCH,
             wall,
+            truth: Time::EPOCH,
             slack: Duration::ZERO,
             fed: 0,
             used: BlockId(0),
-            set_back: false,
             storm_seen: None,
-            storm_took: false,
             news: Vec::new(),
             storms: 0,
         }
@@ -136,20 +137,37 @@ impl Reference {
         self.settings.policy.exempt.iter().chain(&self.derived).chain(self.allowed.keys()).any(|exempt| exempt.overlaps(prefix))
     }
 
-    /// Takes the time in; says whether the clock was set back.
-    pub(crate) fn tell_time(&mut self, wall: Time) -> bool {
-        let back = self.wall.since(wall);
-        if back <= STRAGGLING {
-            self.slack += back;
+    /// Takes the time in; says whether the clock was set without anybody having told.
+    pub(crate) fn tell_time(&mut self, machine: &Machine) -> bool {
+        let (wall, truth) = (machine.clock.wall(), machine.clock.truth());
+        let passed = truth.since(self.truth);
+        let expected = self.wall.after(passed);
+        let (ahead, behind) = (wall.since(expected), expected.since(wall));
+        // Too little to tell: the judge takes it for time that passes, or doesn't.
+        let small = ahead.max(behind) <= UNTOLD;
+        if small {
+            self.slack += behind;
         }
-        self.passed = self.passed.after(wall.since(self.wall));
-        self.wall = wall;
+        self.passed = self.passed.after(passed).after(if small { ahead } else { Duration::ZERO });
+        (self.wall, self.truth) = (wall, truth);
         let over = self.allowed.extract_if(.., |_, until| until.is_some_and(|until| until <= wall));
         self.lapsed.extend(over.map(|(prefix, _)| prefix));
         if self.pause.as_ref().is_some_and(|(until, _)| *until <= self.passed) {
             self.pause = None;
         }
-        !back.is_zero()
+        !small
+    }
+
+    /// The judge has learned of a clock that was set: what has a minute left has a minute left.
+    fn shift(&mut self, step: Duration, forward: bool) {
+        let moved = |at: Time| if forward { at.after(step) } else { at.before(step) };
+        for block in self.known.values_mut() {
+            if let Expiry::At(end) = block.expiry {
+                block.expiry = Expiry::At(moved(end));
+            }
+        }
+        self.unwritten.extend(self.known.keys());
+        self.allowed.values_mut().flatten().for_each(|until| *until = moved(*until));
     }
 
     /// Events are about to be taken in.
@@ -160,8 +178,10 @@ impl Reference {
 
     /// Looks at what stands now, and whether `cause` explains what has changed.
     pub fn look(&mut self, machine: &Machine, cause: Cause<'_>) -> Kept {
-        self.set_back |= self.tell_time(machine.clock.wall());
-        let mut moved = false;
+        if let Cause::Clock(step, forward) = cause {
+            self.shift(step, forward);
+        }
+        self.tell_time(machine);
         let standing: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let known = std::mem::take(&mut self.known);
         let storm = self.storm(machine, &known, &standing)?;
@@ -177,14 +197,12 @@ impl Reference {
                 }
                 Some(old) if old.expiry != block.expiry || old.because != block.because => {
                     self.news.push(format!("{} {} becomes: {:?} {:?}", block.id, block.scope.prefix(), block.expiry, block.because));
-                    moved |= self.set_back;
                     self.unwritten.insert(block.id);
                     self.changed(machine, old, block, cause)?;
                 }
                 Some(_) => {}
             }
         }
-        self.set_back &= !moved;
         self.known = standing;
         if let Cause::Exempt | Cause::Block(_) = cause {
             for prefix in self.known.values().map(|block| block.scope.prefix()) {
@@ -212,7 +230,6 @@ impl Reference {
         self.pause = Some((self.passed.after(storm.pause), who));
         self.calm_since = self.passed;
         self.pause_is_told = false;
-        self.storm_took = report.rolled_back > 0;
         self.storms += 1;
         Ok(true)
     }
@@ -229,7 +246,7 @@ impl Reference {
             Cause::Unblock(order) => order.overlaps(&prefix) && order.bits() <= prefix.bits(),
             Cause::Exempt => self.is_exempt(&prefix),
             Cause::Traffic(_) | Cause::Failed(_) => failed || rolled_back,
-            Cause::Time | Cause::Block(_) | Cause::Adopted => false,
+            Cause::Time | Cause::Clock(..) | Cause::Block(_) | Cause::Adopted => false,
         };
         hold(explained, "no block is lost", || format!("{} {prefix} is gone by {cause:?}", block.id))?;
         if failed || rolled_back {
@@ -341,6 +358,9 @@ impl Reference {
         };
         if end > old_end {
             hold(by_order || goes_on, "a block gets no longer by itself", || format!("{} {prefix} by {cause:?}", block.id))?;
+            let most = block.made.after(self.settings.policy.spoofable.block_max);
+            let short = !is_forgeable(block) || end <= most.after(UNTOLD);
+            hold(short, "forgeable evidence earns no long block", || format!("{block:?}, {most:?} at most"))?;
             self.grant(machine, block);
             if let (Because::Offence { .. }, Some((_, last))) = (&block.because, self.strikes.get_mut(&prefix)) {
                 *last = self.wall;
@@ -351,7 +371,7 @@ impl Reference {
         if by_order {
             self.grant(machine, block);
         }
-        hold(end == old_end || by_order || self.set_back, "a block gets no shorter by itself", || format!("{old:?} {block:?} {cause:?}"))
+        hold(end == old_end || by_order, "a block gets no shorter by itself", || format!("{old:?} {block:?} {cause:?}"))
     }
 
     /// Somebody is sentenced until then, by the kernel's clock.
@@ -450,25 +470,26 @@ impl Reference {
 
     /// The judge has written down all that has happened.
     pub fn settled(&mut self) {
-        // A dry run leaves no trace, and a short history may have lost it.
-        self.pause_is_told = self.storm_took && !self.settings.policy.dry_run && self.settings.retention.entries_max >= 100_000;
+        // A dry run leaves no trace.
+        self.pause_is_told = !self.settings.policy.dry_run;
         self.unsettled.clear();
     }
 
     /// A judge has come up: it counts offenders for a storm afresh.
     pub(crate) fn forget_count(&mut self) {
         self.calm_since = self.passed;
-        // A roll-back that seems to lie in the future tells nothing.
-        if !self.pause_is_told || self.set_back {
+        if !self.pause_is_told {
             self.pause = None;
         }
         // What was never handed over was never made.
-        self.made.retain(|(_, id, _, _)| *id <= self.used);
+        // Nor does the ledger tell of those who stand no more, or by an operator's word.
+        let charged = |id: &BlockId| self.known.get(id).is_some_and(|block| matches!(block.because, Because::Offence { .. }));
+        self.made.retain(|(_, id, _, _)| *id <= self.used && charged(id));
     }
 
-    /// The ledger knows less than there was: so do the minutes.
+    /// The clock was set while nobody looked: the minutes of the ledger tell nothing.
     pub(crate) fn forget_made(&mut self) {
-        self.made.retain(|(_, id, _, _)| self.known.contains_key(id));
+        self.made.clear();
     }
 }
 

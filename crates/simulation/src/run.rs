@@ -17,7 +17,7 @@ use std::time::Duration;
 use store::faults::Trouble;
 
 /// Turns of the judge's loop that one step may take before it counts as spinning.
-const TURNS: u32 = 50_000;
+const TURNS: u32 = 5_000;
 /// How long it takes until all is quiet once nothing fails: two rounds of asking the kernel and of waiting for the store.
 const CALM: Duration = Duration::from_secs(130);
 
@@ -141,12 +141,14 @@ impl Run<'_> {
 
     /// One turn of the judge's loop, and of the warden's.
     pub(crate) fn turn(&mut self) -> Kept {
+        if let Some((step, forward)) = self.machine.look_at_the_clock() {
+            self.look(Cause::Clock(step, forward))?;
+        }
         if self.send()? {
             return Ok(());
         }
         loop {
-            // A ledger that was lost, or is new, takes over what the kernel has: once.
-            let adopts = self.machine.court.adopts();
+            let adopts = self.machine.adopts;
             let Some(message) = self.machine.hear() else { break };
             self.heard(&message, adopts)?;
             if self.burns() {

@@ -1,7 +1,9 @@
 //! Runs seeds, many at a time, and makes a failing one as short as it gets. Never hides a failure behind a shorter one of another kind.
 
+use crate::breach::Breach;
 use crate::run::{Failure, Summary, run};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +20,12 @@ pub fn simulate(seed: u64, steps: u64, tell: &mut dyn FnMut(&str)) -> Result<Sum
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let fail = |error: &io::Error| Failure { seed, steps: 0, breach: crate::run::broken(error) };
     let folder = folder.map_err(|error| fail(&error))?;
-    run(seed, steps, folder.path(), tell)
+    // A panic is a broken promise like any other, with a seed to see it again.
+    let result = catch_unwind(AssertUnwindSafe(|| run(seed, steps, folder.path(), tell)));
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Failure { seed, steps, breach: Breach { rule: "nothing panics", what: text.unwrap_or_default() } })
+    })
 }
 
 /// The shortest run of a failing seed that breaks the same promise: each run ends with a calm, in which much comes to light sooner.

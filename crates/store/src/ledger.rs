@@ -102,24 +102,6 @@ impl Store {
         Ok(marked)
     }
 
-    /// Blocks made since then for offences, whatever became of them, the latest first; at most [`ANSWER_MAX`](crate::ANSWER_MAX).
-    pub fn made_since(&self, since: Time) -> Result<Vec<(Block, State)>, Error> {
-        let mut statement = self.connection.prepare_cached(&format!("SELECT {BLOCK_COLUMNS} FROM block ORDER BY id DESC LIMIT ?1"))?;
-        let mut rows = statement.query([crate::ANSWER_MAX as i64])?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            let row = Columns(row);
-            let block = block(&row)?;
-            if block.made < since {
-                break;
-            }
-            if let Because::Offence { .. } = block.because {
-                found.push((block, row.one_of(10, &State::ALL)?));
-            }
-        }
-        Ok(found)
-    }
-
     /// All blocks that should be in force at `now`, by number. Those whose time has run out are left out, and marked when
     /// [`Store::tidy`] passes them: restoring after a restart must not wait for the disk, nor fail because it is full.
     pub fn live(&self, now: Time) -> Result<Vec<Block>, Error> {

@@ -2,7 +2,7 @@
 //! Never decides what a strike or an allowance means.
 
 use crate::error::Error;
-use crate::key::{Columns, Key, clean_note, nanos};
+use crate::key::{Columns, Key, clean_note, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use crate::{Store, Tally, take};
 use model::block::Expiry;
@@ -50,6 +50,17 @@ pub struct LogPosition {
     pub mark: Vec<u8>,
 }
 
+/// The pause after the latest storm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StormPause {
+    /// When the storm was recognised.
+    pub since: Time,
+    /// When the pause ends.
+    pub until: Time,
+    /// How many blocks were rolled back.
+    pub rolled_back: u64,
+}
+
 /// Positions that are kept. At the bound the one that was not written for longest gives way.
 pub const POSITIONS: usize = 256;
 
@@ -72,6 +83,25 @@ impl Store {
             forget.execute([POSITIONS as i64])?;
             Ok(())
         })
+    }
+
+    /// Writes down the pause after a storm, in place of the one before.
+    pub fn save_storm(&mut self, pause: &StormPause) -> Result<(), Error> {
+        let StormPause { since, until, rolled_back } = *pause;
+        self.write(|connection, tally| {
+            let mut insert =
+                connection.prepare_cached("INSERT OR REPLACE INTO storm (id, since, until, rolled_back) VALUES (1, ?1, ?2, ?3)")?;
+            insert.execute(params![nanos(since), nanos(until), whole(rolled_back)])?;
+            tally.unsaved += 1;
+            Ok(())
+        })
+    }
+
+    /// The pause after the latest storm, over or not.
+    pub fn load_storm(&self) -> Result<Option<StormPause>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT since, until, rolled_back FROM storm")?;
+        let pause = |row: &Columns<'_, '_>| Ok(StormPause { since: row.time(0)?, until: row.time(1)?, rolled_back: row.number(2)? });
+        statement.query_row([], |row| Ok(pause(&Columns(row)))).optional()?.transpose()
     }
 
     /// How far each log has been read, by name.

@@ -74,6 +74,12 @@ const STEPS: [&str; 2] = [
         offset INTEGER NOT NULL,
         mark BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE storm (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        since INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        rolled_back INTEGER NOT NULL
+    ) STRICT;
 ",
 ];
 

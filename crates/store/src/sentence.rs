@@ -14,7 +14,7 @@ use model::net::Prefix;
 pub struct Sentence<'a> {
     /// New blocks; see [`Store::want`].
     pub blocks: &'a [Block],
-    /// Blocks that end later; see [`Store::extend`].
+    /// Blocks with a new end or new grounds; see [`Store::extend`].
     pub extended: &'a [Block],
     /// The decisions; see [`Store::record`].
     pub entries: &'a [Entry],
@@ -25,7 +25,7 @@ pub struct Sentence<'a> {
 }
 
 impl Store {
-    /// Writes all of a sentence down, or nothing. Tells what became of the blocks that end later.
+    /// Writes all of a sentence down, or nothing. Tells what became of the blocks that have changed.
     ///
     /// # Errors
     /// [`Error::BadId`] if a block's number has been used before.
@@ -76,7 +76,7 @@ mod tests {
         assert!(matches!(store.sentence(&Sentence { strikes: &more, ..sentence }), Err(Error::BadId(_))));
         assert_eq!(told(&store), (1, 1, strikes.to_vec()));
         assert_eq!((store.counts().entries, store.counts().strikes), (1, 1));
-        let later = [1, 7].map(|id| Block { id: BlockId(id), expiry: Expiry::At(Time::from_secs(9)), ..block.clone() });
+        let later = [Block { expiry: Expiry::At(Time::from_secs(9)), ..block.clone() }, Block { id: BlockId(7), ..block.clone() }];
         let marked = store.sentence(&Sentence { extended: &later, forgiven: &[whom], ..Sentence::default() }).unwrap();
         assert_eq!((marked.applied, marked.illegal), (1, 1));
         assert_eq!(told(&store), (1, 1, Vec::new()));

@@ -14,7 +14,7 @@ use store::Store;
 use store::entry::{Entry, Turn};
 use store::error::Error;
 use store::history::HistoryQuery;
-use store::memory::{Allowance, LogPosition, POSITIONS, Strike};
+use store::memory::{Allowance, LogPosition, POSITIONS, StormPause, Strike};
 use store::tidy::Retention;
 
 fn every_decision() -> Vec<Decision> {
@@ -277,10 +277,22 @@ fn a_ledger_of_the_first_version_is_brought_up_to_date() {
     store.want(&[block(1, "192.0.2.9", at(0), Expiry::Never)]).unwrap();
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE position; PRAGMA user_version = 1;").unwrap();
+    old.execute_batch("DROP TABLE position; DROP TABLE storm; PRAGMA user_version = 1;").unwrap();
     drop(old);
     let mut store = Store::open(&path).unwrap();
     assert_eq!(store.live(at(1)).unwrap().len(), 1);
     store.save_positions(&[]).unwrap();
-    assert_eq!(store.load_positions().unwrap(), vec![]);
+    assert_eq!((store.load_positions().unwrap(), store.load_storm().unwrap()), (vec![], None));
+}
+
+#[test]
+fn the_latest_storm_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let pause = StormPause { since: at(1), until: at(601), rolled_back: 20 };
+    let mut store = Store::open(&path).unwrap();
+    store.save_storm(&pause).unwrap();
+    store.save_storm(&StormPause { until: at(700), ..pause }).unwrap();
+    drop(store);
+    assert_eq!(Store::open(&path).unwrap().load_storm().unwrap(), Some(StormPause { until: at(700), ..pause }));
 }

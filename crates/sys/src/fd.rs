@@ -28,6 +28,11 @@ fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// For `OpenOptions::custom_flags`: a symbolic link is not followed.
+pub const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+/// For `OpenOptions::custom_flags`: a pipe is not waited for.
+pub const NO_WAIT: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
+
 /// A connected pair of packet sockets (both close-on-exec and non-blocking), buffers as large as the kernel lets us have.
 pub fn seqpacket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut pair: [RawFd; 2] = [-1; 2];

@@ -1,19 +1,16 @@
-//! What the kernel says: what became of changes, what it really has; and putting right what differs from the ledger.
+//! What the kernel answers, and what it really has: compared with the ledger, and what differs is put right.
 
-use super::Court;
-use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use super::{ADOPTED, Court, LISTED, TIMER_SLACK};
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, State};
 use model::time::Time;
-use std::time::Duration;
 use store::entry::{Entry, Turn};
 
-/// The note on a block that the kernel had and the ledger did not know.
-const ADOPTED: &str = "found in the kernel when the ledger was lost";
-/// The kernel's timer and ours may differ by this much before a block is set again.
-const TIMER_SLACK: Duration = Duration::from_secs(2);
-/// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
-const LISTED: usize = 100_000;
-
 impl Court {
+    /// What the kernel has may not be what the judge thinks (a machine that slept stops the kernel's timers): it is to be asked.
+    pub fn want_resync(&mut self) {
+        self.resync = true;
+    }
+
     /// What became of changes.
     pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
         for (id, outcome) in outcomes {
@@ -45,7 +42,7 @@ impl Court {
     }
 
     /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
-    pub(super) fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
+    fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
         let passing = match outcome {
             Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
             Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
@@ -58,7 +55,7 @@ impl Court {
         stays
     }
 
-    pub(super) fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
+    fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
         self.tallies.failed += 1;
         // An answer may have been lost, and the kernel may have done what it seems to have refused.
         self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
@@ -80,16 +77,6 @@ impl Court {
     /// Whether the kernel should be asked what it really has.
     pub fn wants_resync(&self) -> bool {
         self.resync
-    }
-
-    /// The kernel may have something else than the judge thinks (a machine that slept stops the kernel's timers): it is asked soon.
-    pub fn doubt(&mut self) {
-        self.resync = true;
-    }
-
-    /// Whether what the kernel has beyond the ledger will be taken over when it next tells.
-    pub fn adopts(&self) -> bool {
-        self.adopts
     }
 
     /// It is being asked.
@@ -138,10 +125,12 @@ impl Court {
         let surplus = installed.len();
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
-            let kept = adopts && self.block(scope.prefix(), expiry, ADOPTED.to_owned(), now).is_ok();
-            if !kept {
+            // All of them are written down together, below: a judge that is killed over it begins again with an empty ledger, and takes over again.
+            let adopted = adopts.then(|| self.judge.block(scope.prefix(), expiry, ADOPTED.to_owned(), now)).and_then(Result::ok);
+            match adopted {
+                Some(ruling) => self.absorb(ruling, now),
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
-                self.outbox.push(Change::Remove { id: BlockId(0), scope });
+                None => self.outbox.push(Change::Remove { id: BlockId(0), scope }),
             }
         }
         self.settle(now);
@@ -159,15 +148,6 @@ impl Court {
         }
         let standing = self.judge.standing().filter(|block| !self.judge.is_rehearsed(block.id));
         self.outbox.extend(standing.map(|block| Change::Add { id: block.id, scope: block.scope, expiry: block.expiry }));
-    }
-
-    pub(super) fn pass_time(&mut self, now: Time) {
-        let ruling = self.judge.expire(now);
-        self.absorb(ruling, now);
-    }
-
-    pub(super) fn stands(&self, scope: &Scope) -> bool {
-        self.judge.block_for(&scope.prefix()).is_some_and(|block| !self.judge.is_rehearsed(block.id))
     }
 }
 

@@ -1,22 +1,15 @@
-//! What the court writes down: before anything is done what is to be done, afterwards what became of it. Never keeps a block waiting for a store
-//! that fails, and never forgets what that store has not taken.
+//! The court's writing: what is wanted before it is done, what became of it after. A store that fails keeps nobody from blocking.
 
-use super::{AHEAD, Court, Failing};
-use detect::detectors::Detectors;
+use super::{Court, Failing, TELL_EVERY, TELL_NEW_EVERY, TIMER_SLACK};
 use model::block::{Block, Change, Expiry};
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use policy::escalate::StrikeChange;
-use std::time::Duration;
+use policy::storm::StormReport;
 use store::Store;
-use store::memory::{Allowance, LogPosition};
+use store::memory::{Allowance, LogPosition, StormPause};
 use store::sentence::Sentence;
-
-/// While the store fails, the log is told this often.
-const TELL_EVERY: Duration = Duration::from_secs(600);
-/// And of a store that now fails and now doesn't this often.
-const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
 
 impl Court {
     /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
@@ -24,7 +17,7 @@ impl Court {
     pub fn commit(&mut self, now: Time) -> Vec<Change> {
         self.latest = now;
         if self.failing.is_none() {
-            self.write_blocks();
+            self.write_wanted();
             // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
             if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
                 self.write_marks(now);
@@ -36,16 +29,10 @@ impl Court {
         std::mem::take(&mut self.outbox)
     }
 
-    /// New blocks and new ends, with the decisions and strikes behind them; false if the store refused, which keeps them for the next time.
-    pub(super) fn write_blocks(&mut self) -> bool {
+    /// New blocks and new ends; false if the store refused, which keeps them for the next time.
+    fn write_wanted(&mut self) -> bool {
         if self.wanted.is_empty() && self.extended.is_empty() {
             return true;
-        }
-        // One that was lengthened meanwhile is written as it is now, and the end that the ledger would not take is not lost.
-        for block in &mut self.wanted {
-            if let Some(now) = self.extended.remove(&block.id) {
-                *block = now;
-            }
         }
         let extended: Vec<Block> = self.extended.values().cloned().collect();
         let (strikes, forgiven) = self.strikes_due();
@@ -57,18 +44,18 @@ impl Court {
                 self.extended.clear();
                 self.entries.clear();
                 self.strikes.clear();
+                true
             }
             Err(error) => {
                 self.store_failed("blocks are set, but not in the ledger", &error);
-                return false;
+                false
             }
         }
-        true
     }
 
     /// What became of blocks; never before the ledger has the blocks themselves.
-    pub(super) fn write_marks(&mut self, now: Time) -> bool {
-        if !self.write_blocks() {
+    fn write_marks(&mut self, now: Time) -> bool {
+        if !self.write_wanted() {
             return false;
         }
         if !self.marks.is_empty() {
@@ -117,6 +104,7 @@ impl Court {
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
             }
         }
+        self.keep_pause();
         self.write_allowances();
         self.bound();
         let done = self.tallies.store_errors == errors;
@@ -130,7 +118,7 @@ impl Court {
     }
 
     /// A file that was deleted under us is made again, and a store that could only be in memory goes to its disk as soon as that takes it.
-    pub(super) fn mend(&mut self, now: Time) {
+    fn mend(&mut self, now: Time) {
         let Some(ledger) = self.config.ledger.as_deref() else { return };
         if self.store.is_on_disk() && self.store.is_in_place() {
             return;
@@ -149,7 +137,8 @@ impl Court {
     }
 
     /// Takes up the operator's allowances: the file may have some that could not be read before.
-    pub(super) fn allow_again(&mut self, now: Time) {
+    fn allow_again(&mut self, now: Time) {
+        self.allowed_again = true;
         for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
             if matches!(self.allowances.get(&whom), Some(None)) {
                 continue;
@@ -164,25 +153,22 @@ impl Court {
         }
     }
 
-    /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
-    /// a large step, or it would never grow old.
-    pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
-        self.tallies.clock_set += 1;
-        let ruling = self.judge.clock_set(step, forward, now);
-        self.absorb(ruling, now);
-        if step > AHEAD {
-            self.detectors = Detectors::new(&self.config.scan, self.seed);
+    /// Writes down a storm's pause when it begins and when it has become longer.
+    pub(super) fn keep_pause(&mut self) {
+        let Some(storm) = self.judge.storm().filter(|_| !self.config.policy.dry_run) else { return };
+        let is_known = |known: StormReport| known.since == storm.since && storm.until.since(known.until) <= TIMER_SLACK;
+        if self.pause.is_some_and(is_known) {
+            return;
         }
-        for (whom, until) in self.judge.allowed() {
-            if let Some(until) = until {
-                let allowance = Allowance { whom, made: now, until: Expiry::At(until), note: String::new() };
-                self.allowances.insert(whom, Some(allowance));
-            }
+        let StormReport { since, until, rolled_back } = storm;
+        match self.store.save_storm(&StormPause { since, until, rolled_back: rolled_back as u64 }) {
+            Ok(()) => self.pause = Some(storm),
+            Err(error) => self.store_failed("a storm's pause is not in the ledger", &error),
         }
     }
 
     /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
-    pub(super) fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
+    fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
         let (mut set, mut cleared) = (Vec::new(), Vec::new());
         for change in self.strikes.values() {
             match change {
@@ -193,7 +179,7 @@ impl Court {
         (set, cleared)
     }
 
-    pub(super) fn write_allowances(&mut self) {
+    fn write_allowances(&mut self) {
         while let Some((prefix, allowance)) = self.allowances.first_key_value() {
             let (prefix, written) = match allowance {
                 Some(allowance) => (*prefix, self.store.save_allow(allowance)),
@@ -207,7 +193,7 @@ impl Court {
     }
 
     /// What a failing store keeps waiting stays bounded.
-    pub(super) fn bound(&mut self) {
+    fn bound(&mut self) {
         for excess in [
             self.marks.len().saturating_sub(limits::BLOCKS),
             self.wanted.len().saturating_sub(limits::BLOCKS),
@@ -222,7 +208,7 @@ impl Court {
         }
     }
 
-    pub(super) fn store_failed(&mut self, what: &str, error: &store::error::Error) {
+    fn store_failed(&mut self, what: &str, error: &store::error::Error) {
         self.tallies.store_errors += 1;
         let now = self.latest;
         let failing = self.failing.get_or_insert_with(|| Failing { since: now, why: String::new(), told: false });
@@ -252,5 +238,11 @@ impl Court {
                 false
             }
         }
+    }
+
+    /// What an operator is told is done must be in the ledger before.
+    pub(super) fn promise(&mut self, now: Time) {
+        self.write_marks(now);
+        self.write_allowances();
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::support::{Dice, Firewall, at, offence, order, prefix, words};
 use Trust::{Handshake, Spoofable};
-use model::block::{Because, BlockId, Expiry, State};
+use model::block::{Because, BlockId, Expiry};
 use model::decision::{Cap, Decision};
 use model::event::Trust;
 use model::net::Prefix;
@@ -10,7 +10,6 @@ use model::offence::Offence;
 use model::time::Time;
 use policy::config::PolicyConfig;
 use policy::judge::Judge;
-use policy::past::Past;
 use policy::ruling::{Lift, Ruling};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -286,29 +285,28 @@ fn a_restart_ends_neither_the_pause_nor_the_minute() {
         let mut other = Judge::new(PolicyConfig::default());
         let live: Vec<_> = judge.standing().collect();
         assert!(other.restore(live, judge.strikes().collect(), BlockId(100)).is_empty());
-        let rolled_back = vec![(BlockId(2), forged(0), pause.since)];
-        let _ = other.remember(&Past { rolled_back, ..Past::default() }, at(now));
+        let _ = other.resume(Some(pause), at(now));
         other.check_invariants();
         other
     };
     let mut after = restarted(110);
-    assert_eq!(after.storm().map(|storm| (storm.since, storm.until)), Some((pause.since, pause.until)));
+    assert_eq!(after.storm(), Some(pause));
     assert_eq!(said(&mut after, prefix("192.0.2.9"), 111), "refuse stormpause");
     assert_eq!(judged(&mut after, prefix("192.0.2.10"), Handshake, 111).0, "block 600");
-    // Over is over.
+    // Over is over, and a clock that was set makes no pause longer than it can be.
     assert!(restarted(701).storm().is_none());
+    assert_eq!(restarted(50).storm().unwrap().until, at(650));
 
     // The minute's places are taken still; with the storm in the making, too.
     let mut judge = Judge::new(PolicyConfig::default());
     (0..20).for_each(|n| assert_eq!(said(&mut judge, forged(n), 0), "block 600"));
-    let restarted = |now: u64| {
-        let mut other = Judge::new(PolicyConfig::default());
-        let made: Vec<_> = judge.standing().map(|block| (block, State::Active)).collect();
-        assert!(other.restore(judge.standing().collect(), Vec::new(), BlockId(20)).is_empty());
-        let _ = other.remember(&Past { made, ..Past::default() }, at(now));
-        other
-    };
-    let mut after = restarted(30);
+    let mut after = Judge::new(PolicyConfig::default());
+    assert!(after.restore(judge.standing().collect(), Vec::new(), BlockId(20)).is_empty());
+    let _ = after.resume(None, at(30));
     assert_eq!(said(&mut after, forged(100), 31), "refuse spoofablebudget");
-    assert_eq!(said(&mut restarted(60), forged(100), 61), "block 600");
+    assert_eq!(rolled_back(&storm(&mut after, 200, 32)).len(), 20);
+    let mut later = Judge::new(PolicyConfig::default());
+    assert!(later.restore(judge.standing().collect(), Vec::new(), BlockId(20)).is_empty());
+    let _ = later.resume(None, at(60));
+    assert_eq!(said(&mut later, forged(100), 61), "block 600");
 }

@@ -268,10 +268,12 @@ fn unblock(yard: &mut Yard, fault: Fault, wanted: &mut Wanted, random: &mut Rand
     let delay = Duration::from_micros(u64::from(random.below(8_000)));
     let order = yard.ordering(&["unblock", &whom.to_string()])?;
     sleep(delay);
-    let held = fault.inject(yard);
+    let mut held = fault.inject(yard)?;
     let answered = order.wait_with_output()?.status.success();
     if !answered {
         wanted.free.clear();
+        // Nobody answers who is stopped: so the fault ends here.
+        std::mem::replace(&mut held, Held::Nothing).release(yard)?;
         let _ = yard.await_work(LIMIT)?;
         match yard.order(&["unblock", &whom.to_string()]) {
             Ok(_) => {}
@@ -280,7 +282,7 @@ fn unblock(yard: &mut Yard, fault: Fault, wanted: &mut Wanted, random: &mut Rand
         }
         wanted.free.insert(whom);
     }
-    held
+    Ok(held)
 }
 
 /// Waits until something is so.

@@ -25,7 +25,13 @@ pub fn redirect(config: &Config) -> Result<(), String> {
             if let Some(folder) = path.parent() {
                 DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(fail)?;
             }
-            File::options().append(true).create(true).mode(0o640).open(path).map_err(fail)?.into()
+            // Root may open it, in a folder that is somebody else's: no link of his is followed, and none of his pipes waited for.
+            let flags = sys::fd::NO_FOLLOW | sys::fd::NO_WAIT;
+            let file = File::options().append(true).create(true).mode(0o640).custom_flags(flags).open(path).map_err(fail)?;
+            if !file.metadata().map_err(fail)?.is_file() {
+                return Err(format!("[log] path: {}: not a regular file", path.display()));
+            }
+            file.into()
         }
         LogTarget::Journal(path) => {
             let fail = |e: std::io::Error| format!("[log] the journal ({}): {e}", path.display());

@@ -67,7 +67,16 @@ fn running() -> Vec<(String, String, String)> {
 fn processes(config: &Config, report: &StatusReport, findings: &mut Findings) {
     let mut wanted = vec!["warden".to_owned(), "judge".to_owned(), "host".to_owned()];
     wanted.extend(config.nflog.enabled.then(|| "packets".to_owned()));
-    wanted.extend((1..=config.logs.len()).map(|n| format!("log {n}")));
+    // A reload gives them numbers that need not follow each other.
+    let logs = report.processes.iter().filter(|process| process.life.starts_with("log ")).count();
+    if logs < config.logs.len() {
+        let said = format!("{logs} of {} logs are read", config.logs.len());
+        findings.fail(
+            "processes",
+            said,
+            "see riposte's log: a sensor is started again with back-off; a changed configuration wants 'riposte reload'",
+        );
+    }
     for life in &wanted {
         if !report.processes.iter().any(|process| process.life == *life) {
             findings.fail("processes", format!("{life} is not running"), "see riposte's log: it is started again with back-off");
@@ -161,7 +170,7 @@ fn table(config: &Config, findings: &mut Findings) {
             "set [policy] dry_run = false and [respond] kind = \"nftables\"",
         );
     }
-    match Command::new("nft").args(["list", "sets", "table", "inet", "riposte"]).output() {
+    match Command::new("nft").args(["-t", "list", "sets", "table", "inet", "riposte"]).output() {
         Err(_) => findings.warn("firewall", "there is no nft(8) to look with", "apt install nftables (riposte itself does without)"),
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -2,7 +2,8 @@
 
 use super::Findings;
 use crate::config::{Config, LogSource};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -61,12 +62,17 @@ fn store(path: &Path, findings: &mut Findings) {
         Some(_) | None => {}
     }
     let trial = path.join(format!(".doctor-{}", std::process::id()));
-    match fs::write(&trial, [0; 4_096]).and_then(|()| fs::remove_file(&trial)) {
+    // The folder is the unprivileged user's: what he has laid there under this name must not be written to, nor removed.
+    let made = File::options().write(true).create_new(true).open(&trial);
+    let is_ours = made.is_ok();
+    match made.and_then(|mut file| file.write_all(&[0; 4_096])).and_then(|()| fs::remove_file(&trial)) {
         Ok(()) => findings.ok("store", format!("{} can be written", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && sys::identity::own_uid() != 0 => {}
         Err(error) => {
             // What could be made but not filled must not stay.
-            let _ = fs::remove_file(&trial);
+            if is_ours {
+                let _ = fs::remove_file(&trial);
+            }
             findings.fail(
                 "store",
                 format!("{} can't be written: {error}", path.display()),

@@ -48,7 +48,7 @@ impl Drop for Folder {
     }
 }
 
-/// The user's configuration, but for its own folders and logs.
+/// The user's configuration, but for its own folders, logs and log: nothing of the trial is written into the real one.
 fn borrowed(config: &Config) -> String {
     let mut config = config.clone();
     config.nflog.enabled = true;
@@ -59,7 +59,7 @@ fn borrowed(config: &Config) -> String {
     let text = config.canonical();
     let kept = text.lines().filter(|line| {
         if line.starts_with('[') {
-            keep = !matches!(*line, "[store]" | "[control]");
+            keep = !matches!(*line, "[store]" | "[control]" | "[log]");
         }
         keep
     });

@@ -338,14 +338,23 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
 
 /// Asks everybody and waits a little. Events that come in meanwhile are taken as always.
 fn ask_counters(judge: &mut Judge) {
-    let mut open = 0;
-    for sensor in judge.sensors.values_mut() {
+    let (mut open, mut before) = (0, Vec::new());
+    for (token, sensor) in &mut judge.sensors {
         open += usize::from(sensor.link.send(&Message::AskCounters).is_ok());
-        sensor.counters.clear();
+        before.push((*token, std::mem::take(&mut sensor.counters)));
     }
-    judge.warden_counters.clear();
+    let wardens = std::mem::take(&mut judge.warden_counters);
     open += usize::from(judge.warden.send(&Message::AskCounters).is_ok());
     hear_until(judge, COUNTERS_WAIT, |judge| answered(judge) >= open);
+    // What is late is shown as it was.
+    for (token, counters) in before {
+        if let Some(sensor) = judge.sensors.get_mut(&token).filter(|sensor| sensor.counters.is_empty()) {
+            sensor.counters = counters;
+        }
+    }
+    if judge.warden_counters.is_empty() {
+        judge.warden_counters = wardens;
+    }
 }
 
 /// Has the warden read the configuration again. The new one is in force here, too, before the warden's answer comes.

@@ -134,7 +134,10 @@ pub fn run(start: Start) -> Result<(), String> {
         reloaded: None,
         clocks: Clocks::read(),
     };
-    judge.tell_allowed();
+    // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
+    if judge.court.failing.is_none() {
+        judge.tell_allowed();
+    }
     judge.watch(server).map_err(|e| e.to_string())
 }
 
@@ -201,6 +204,9 @@ impl Judge {
             self.send_changes()?;
             self.court.speak();
             self.settle(now);
+            if std::mem::take(&mut self.court.allowed_again) {
+                self.tell_allowed();
+            }
             self.positions.keep(&mut self.court, monotonic(), false);
             self.resync()?;
             for token in waiting {
@@ -232,7 +238,7 @@ impl Judge {
             }
             Turn::Slept(span) => {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
-                self.court.doubt();
+                self.court.want_resync();
                 self.resync_from = Time::EPOCH;
             }
         }

@@ -1,4 +1,5 @@
-//! The operators' allowances as the judge tells of them. They only ever add to the exempt list, and never the whole Internet at a stroke.
+//! The operators' allowances as the judge tells of them, their ends by the clock that never steps. They only ever add to the exempt list, within
+//! bounds of width and number.
 
 use model::block::Expiry;
 use model::limits;

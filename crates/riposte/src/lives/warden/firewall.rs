@@ -1,9 +1,9 @@
 //! The warden's firewall: the kernel's nftables, or nobody (`respond.kind = "null"`).
 
 use crate::config::{Config, Responder as Choice};
-use crate::lives::now;
+use crate::lives::monotonic;
 use link::message::Counter;
-use model::block::{Change, Fault, Installed, Outcome, Scope};
+use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::time::Time;
 use respond::Responder;
@@ -12,7 +12,8 @@ use respond::null::Null;
 use respond::skeleton::Skeleton;
 use std::os::fd::BorrowedFd;
 
-/// Who carries out changes.
+/// Who carries out changes. The kernel's timers know nothing of the wall clock, and what is remembered of the blocks must not, either: their ends
+/// are kept by the clock that never steps, so that no repair after a step brings back who is free, or forgets who is not.
 #[derive(Debug)]
 pub enum Firewall {
     /// The kernel.
@@ -26,7 +27,7 @@ impl Firewall {
     ///
     /// # Errors
     /// One line that says what to do.
-    pub fn open(config: &Config, now: Time) -> Result<Self, String> {
+    pub fn open(config: &Config) -> Result<Self, String> {
         match config.respond {
             Choice::Null => Ok(Firewall::Null(Null::new())),
             Choice::Nftables => {
@@ -38,7 +39,7 @@ impl Firewall {
                     per_source_rate: nflog.per_source_rate,
                     per_source_burst: nflog.per_source_burst,
                 };
-                let nftables = Nftables::open(&skeleton, now).map_err(|e| e.to_string())?;
+                let nftables = Nftables::open(&skeleton, monotonic()).map_err(|e| e.to_string())?;
                 if nftables.has_replaced_another() {
                     tracing::warn!("a table 'inet riposte' that is not as this version makes it was replaced: the name is riposte's own");
                 }
@@ -52,10 +53,17 @@ impl Firewall {
         }
     }
 
-    /// Carries out changes; one outcome each, in order.
+    /// Carries out changes, whose ends are by the wall clock, as `now` is; one outcome each, in order.
     pub fn apply(&mut self, batch: &[Change], now: Time) -> Vec<Outcome> {
         match self {
-            Firewall::Kernel(nftables) => nftables.apply(batch, now),
+            Firewall::Kernel(nftables) => {
+                let steady = monotonic();
+                let by_it = |change: &Change| match *change {
+                    Change::Add { id, scope, expiry } => Change::Add { id, scope, expiry: moved(expiry, now, steady) },
+                    Change::Remove { .. } => *change,
+                };
+                nftables.apply(&batch.iter().map(by_it).collect::<Vec<Change>>(), steady)
+            }
             Firewall::Null(null) => {
                 let outcomes = null.apply(batch, now);
                 null.take_lines().iter().for_each(|line| tracing::info!("{line}"));
@@ -70,7 +78,12 @@ impl Firewall {
     /// If it can't be asked.
     pub fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault> {
         match self {
-            Firewall::Kernel(nftables) => nftables.list(now),
+            Firewall::Kernel(nftables) => {
+                let steady = monotonic();
+                let mut items = nftables.list(steady)?;
+                items.iter_mut().for_each(|item| item.expiry = moved(item.expiry, steady, now));
+                Ok(items)
+            }
             Firewall::Null(null) => null.list(now),
         }
     }
@@ -117,9 +130,9 @@ impl Firewall {
     ///
     /// # Errors
     /// The kernel's words.
-    pub fn repair(&mut self, now: Time) -> Result<(), String> {
+    pub fn repair(&mut self) -> Result<(), String> {
         match self {
-            Firewall::Kernel(nftables) => nftables.repair(now).map_err(|error| error.to_string()),
+            Firewall::Kernel(nftables) => nftables.repair(monotonic()).map_err(|error| error.to_string()),
             Firewall::Null(_) => Ok(()),
         }
     }
@@ -127,7 +140,7 @@ impl Firewall {
     /// The kernel's own exempt list.
     pub fn set_exempt(&mut self, list: &[Prefix]) {
         if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_exempt(list, now())
+            && let Err(error) = nftables.set_exempt(list, monotonic())
         {
             tracing::warn!(%error, "the kernel's exempt list could not be set");
         }
@@ -136,7 +149,7 @@ impl Firewall {
     /// The ports with listeners.
     pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) {
         if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_open_ports(tcp, udp, now())
+            && let Err(error) = nftables.set_open_ports(tcp, udp, monotonic())
         {
             tracing::warn!(%error, "the kernel's list of open ports could not be set");
         }
@@ -158,5 +171,13 @@ impl Firewall {
             },
             Firewall::Null(null) => vec![counter("lines dropped", null.lines_dropped())],
         }
+    }
+}
+
+/// An end by one clock, which shows `from`, as an end by another, which shows `to`.
+pub fn moved(expiry: Expiry, from: Time, to: Time) -> Expiry {
+    match expiry {
+        Expiry::At(at) => Expiry::At(to.after(at.since(from))),
+        Expiry::Never => Expiry::Never,
     }
 }

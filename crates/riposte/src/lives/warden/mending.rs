@@ -83,7 +83,7 @@ impl Warden {
     pub(super) fn mend(&mut self) {
         let began = monotonic();
         if self.mending.due().is_some_and(|due| due <= began) {
-            let result = self.firewall.repair(now());
+            let result = self.firewall.repair();
             let ended = monotonic();
             if let Err(error) = &result
                 && self.mending.refused.is_power_of_two()
@@ -93,7 +93,7 @@ impl Warden {
             self.mending.ended(result.is_ok(), began, ended);
             self.tell_rebuilt();
         }
-        if self.allowances.expire(now()) {
+        if self.allowances.expire(monotonic()) {
             self.spread_allowances();
         }
     }
@@ -113,7 +113,10 @@ impl Warden {
 
     /// Takes the operators' allowances.
     pub(super) fn allow(&mut self, list: Vec<(Prefix, Expiry)>) {
-        self.allowances.take(list, now());
+        // By a clock that never steps, as the blocks are.
+        let (wall, steady) = (now(), monotonic());
+        let list = list.into_iter().map(|(prefix, until)| (prefix, super::firewall::moved(until, wall, steady)));
+        self.allowances.take(list.collect(), steady);
         self.spread_allowances();
     }
 

@@ -97,7 +97,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     prepared.lasting(&config).for_each(|(name, fd)| notify.keep(&name, fd));
     stored.left().for_each(|name| notify.forget(name));
     drop(stored);
-    let firewall = Firewall::open(&config, now())?;
+    let firewall = Firewall::open(&config)?;
     let mut warden = Warden {
         shield: Shield::new(&config.court()),
         allowances: Allowances::default(),
@@ -177,8 +177,7 @@ impl Warden {
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
         let due = startable.filter_map(|ward| ward.due).chain(sever).chain(self.notify.due()).chain(self.mending.due());
-        let allowance = self.allowances.next_end().map(|at| at.since(super::now()));
-        due.min().map(|at| at.since(now)).into_iter().chain(allowance).min()
+        due.chain(self.allowances.next_end()).min().map(|at| at.since(now))
     }
 
     fn start_due(&mut self) -> Result<(), String> {

@@ -92,6 +92,8 @@ impl Notify {
     /// socket's queue would look to it like the end.
     pub fn keep(&self, name: &str, fd: BorrowedFd<'_>) {
         let (Some(socket), Some(name)) = (&self.socket, spelling(name)) else { return };
+        // The manager would keep both.
+        self.say(&format!("FDSTOREREMOVE=1\nFDNAME={name}"));
         let text = format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0");
         if let Err(error) = sys::fd::send_frame(socket.as_fd(), text.as_bytes(), Some(fd)) {
             tracing::debug!(name, %error, "the service manager keeps no descriptor");

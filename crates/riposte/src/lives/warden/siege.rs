@@ -84,7 +84,7 @@ impl Siege {
             notify: Notify::default(),
             allowances: Allowances::default(),
             mending: Mending::default(),
-            firewall: Firewall::open(&config, now()).unwrap(),
+            firewall: Firewall::open(&config).unwrap(),
             prepared,
             config,
             wards,
