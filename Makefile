@@ -61,7 +61,8 @@ INSTALLED := $(PREFIX)/sbin/riposte $(UNITS) $(PREFIX)/lib/sysusers.d/riposte.co
     $(SHARE)/zsh/site-functions/_riposte $(SHARE)/fish/vendor_completions.d/riposte.fish $(SHARE)/man/man8/riposte.8 $(SHARE)/man/man5/riposte.toml.5
 EXAMPLES := riposte.toml kmsg.conf
 
-install: build   ## Install the binary, the units, manual pages, completions and an example configuration.
+install:         ## Install the binary (make build comes first), units, manual pages, completions and an example configuration.
+	@[ -x $(BINARY) ] || { echo "There is no $(BINARY) yet: run 'make build' first, as yourself." >&2; exit 1; }
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/riposte
 	for file in $(EXAMPLES); do install -D -m 0644 packaging/$$file $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
 	[ -e $(DESTDIR)/etc/riposte/riposte.toml ] || install -D -m 0644 packaging/riposte.toml $(DESTDIR)/etc/riposte/riposte.toml

@@ -414,6 +414,11 @@ impl Court {
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
         let changed = ruling.made.len() + ruling.extended.len();
+        let secs = match expiry {
+            Expiry::At(end) => Some(end.since(now).as_secs()),
+            Expiry::Never => None,
+        };
+        tracing::info!(address = %prefix, secs, "blocked by an operator");
         self.absorb(ruling, now);
         self.promise(now);
         Ok(changed)
@@ -436,6 +441,7 @@ impl Court {
         let ruling = self.judge.allow(prefix, until, now)?;
         let changed = ruling.lifted.len();
         self.absorb(ruling, now);
+        tracing::info!(address = %prefix, secs = until.map(|until| until.since(now).as_secs()), "allowed by an operator");
         let until = until.map_or(Expiry::Never, Expiry::At);
         let allowance = Allowance { whom: prefix, made: now, until, note: String::new() };
         self.allowances.insert(prefix, Some(allowance));
@@ -448,6 +454,7 @@ impl Court {
     pub fn disallow(&mut self, prefix: Prefix, now: Time) -> bool {
         let was = self.judge.disallow(prefix);
         if was {
+            tracing::info!(address = %prefix, "allowed no longer, by an operator");
             self.allowances.insert(prefix, None);
             self.promise(now);
             self.note(Entry::Disallowed { at: now, whom: prefix });

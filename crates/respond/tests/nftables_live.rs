@@ -331,7 +331,8 @@ fn prefixes_that_overlap_are_blocked_exactly_so(mut nft: Nftables) {
         ["10.0.0.0/16", "10.2.0.0/15", "10.4.0.0/14", "10.8.0.0/13", "10.16.0.0/12", "10.32.0.0/11", "10.64.0.0/10", "10.128.0.0/9"];
     let mut expected: BTreeMap<_, _> = outer.into_iter().map(|prefix| (prefix.to_owned(), Some(100))).collect();
     expected.extend(blocks([("10.1.0.0/16", Some(900)), ("224.0.0.0/3", Some(600))]));
-    assert_eq!(listed(&mut nft), expected);
+    // Somebody else looks: who lists takes what he sees for the truth, and knows no wider prefix behind its pieces any more.
+    assert_eq!(listed(&mut open()), expected);
     assert!(["10.0.0.0", "10.1.2.3", "10.255.255.255", "255.255.255.255"].iter().all(|address| with(address).is_ok()));
     assert!(["9.255.255.255", "11.0.0.0", "223.255.255.255"].iter().all(|address| with(address).is_err()));
     nft.apply(&[remove("10.0.0.0/8")], NOW);

@@ -100,7 +100,7 @@ pub struct Check {
     #[arg(value_name = "FILE", requires = "host")]
     pub files: Vec<PathBuf>,
     /// What iptables rules are about if neither header nor file name says so.
-    #[arg(long, value_name = "4|6", requires = "files", value_parser = clap::value_parser!(u8).range(4..=6))]
+    #[arg(long, value_name = "4|6", requires = "files", value_parser = family)]
     pub family: Option<u8>,
     /// The interface that strangers come by. Default: those with a default route.
     #[arg(long, value_name = "INTERFACE", requires = "host")]
@@ -284,4 +284,12 @@ pub struct Demo {
     /// Only the steps whose name contains this.
     #[arg(long, value_name = "WORD")]
     pub only: Option<String>,
+}
+
+fn family(text: &str) -> Result<u8, String> {
+    match text {
+        "4" => Ok(4),
+        "6" => Ok(6),
+        _ => Err("4 or 6".into()),
+    }
 }

@@ -27,7 +27,11 @@ fn connect(ask: &Ask) -> Result<Client, Failure> {
 pub fn reach(socket: Option<&Path>, named: Option<&Path>) -> Result<Client, Failure> {
     let socket = match socket {
         Some(socket) => socket.to_owned(),
-        None => config(named)?.control.socket,
+        // An error in the file is no reason to leave a running daemon without orders: where it is to be asked may be right all the same.
+        None => match config(named) {
+            Ok(config) => config.control.socket,
+            Err(wrong) => crate::config::socket_in(named).ok_or(wrong)?,
+        },
     };
     Client::connect(&socket).map_err(fail)
 }
@@ -99,7 +103,8 @@ pub fn look(line: &mut ProcessLine) {
 /// One line for each thing that is wrong with the configuration, or why there is no answer.
 pub fn reload(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     let asked = connect(args)?.ask::<Reloaded>(&Request::Reload);
-    let reloaded = asked.map_err(|why| why.lines().map(str::to_owned).collect::<Failure>())?;
+    // The daemon's lines come as one answer, in which what ends a line is escaped as everything else is.
+    let reloaded = asked.map_err(|why| why.split("\\u{a}").map(str::to_owned).collect::<Failure>())?;
     if args.json {
         return json_line(out, &reloaded);
     }

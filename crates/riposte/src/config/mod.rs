@@ -385,6 +385,14 @@ impl Config {
 
 /// Says what is no TOML. One slip (a bracket left open) makes the parser stumble over all that follows, so each
 /// statement is parsed for itself and its first error said; what only the whole has (a key twice) is said if nothing else is.
+/// Where a file that is wrong elsewhere says that the daemon is to be asked; `None` if that can't be made out.
+pub fn socket_in(named: Option<&Path>) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(named.unwrap_or(Path::new(DEFAULT_PATH))).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    let socket = table.get("control").and_then(|control| control.get("socket")?.as_str());
+    Some(socket.map_or_else(|| ControlConfig::default().socket, PathBuf::from))
+}
+
 fn say_syntax(text: &str, errors: &[toml::de::Error], problems: &mut Problems) {
     if errors.is_empty() {
         return;

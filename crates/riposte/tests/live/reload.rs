@@ -54,7 +54,7 @@ fn a_configuration_with_an_error_changes_nothing() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let wrong = said(&output);
     let config = daemon.path("config.toml").display().to_string();
-    assert!(wrong.lines().all(|line| line.starts_with(&format!("riposte: {config}:"))), "{wrong}");
+    assert!(wrong.lines().count() == 2 && wrong.lines().all(|line| line.starts_with(&format!("riposte: {config}:"))), "{wrong}");
     assert!(wrong.contains(&format!("{config}:7:1: ")) && wrong.contains("block_max"), "{wrong}");
     assert!(wrong.contains(&format!("{config}:9:")) && wrong.contains("file"), "{wrong}");
     // By signal it is the log that tells.

@@ -5,7 +5,7 @@ use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Reply, Request
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
-use link::message::{Counter, Life, Message};
+use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
 use model::event::Trust;
@@ -360,6 +360,9 @@ fn ask_counters(judge: &mut Judge) {
 /// Has the warden read the configuration again. The new one is in force here, too, before the warden's answer comes.
 fn reload(judge: &mut Judge) -> Reply {
     judge.reloaded = None;
+    if judge.reloads.admit(Tag::Reload, 1, crate::lives::monotonic()).is_err() {
+        return Reply::error("the configuration has just been read several times: try again in a second");
+    }
     if judge.warden.send(&Message::Reload).is_err() {
         return Reply::error("the warden has gone");
     }

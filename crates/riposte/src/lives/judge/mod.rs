@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
 use court::court::Court;
-use link::message::{Counter, Message, Process};
+use link::gate::Gate;
+use link::message::{Counter, Life, Message, Process};
 use model::block::{BlockId, Change, Expiry};
 use model::event::{Event, Trust};
 use model::limits;
@@ -88,6 +89,8 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    /// The warden's gate as it stands: what it would turn away is not asked for.
+    reloads: Gate,
     /// The warden's answer to `reload`, once it is there.
     reloaded: Option<(bool, Vec<String>)>,
     clocks: Clocks,
@@ -131,6 +134,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
+        reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
     };
