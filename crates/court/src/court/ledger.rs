@@ -21,6 +21,8 @@ impl Court {
             // Who is let go must stay so, even if we die over it: a restart sets again what the ledger has.
             if self.outbox.iter().any(|change| matches!(change, Change::Remove { .. })) {
                 self.write_marks(now);
+                // A storm's roll-back and its pause are one.
+                self.keep_pause();
             }
         }
         let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
