@@ -182,8 +182,17 @@ fn close(tool: Tool, version: Version, at: Option<&Place>) -> String {
             "iptables -A INPUT -i lo -j ACCEPT; iptables -A INPUT -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT; your ports; iptables -P INPUT DROP".to_owned()
         }
         _ => {
-            let chain = at.filter(|at| at.hook == Hook::Input && at.line == 0).map_or("inet filter input".to_owned(), chain);
-            format!("nft 'chain {chain} {{ policy drop; }}'    (first accept iif lo, ct state established,related, icmpv6 and your ports there)")
+            let there = at.filter(|at| at.hook == Hook::Input && at.line == 0).map(chain);
+            let make = match there {
+                Some(_) => "",
+                None => "nft add table inet filter; nft 'add chain inet filter input { type filter hook input priority 0; policy accept; }'; ",
+            };
+            let chain = there.as_deref().unwrap_or("inet filter input");
+            // In an order that locks nobody out who types it as it stands.
+            format!(
+                "{make}nft add rule {chain} iif lo accept; nft add rule {chain} ct state established,related accept; \
+                 nft add rule {chain} meta l4proto ipv6-icmp accept; your ports; nft 'chain {chain} {{ policy drop; }}'"
+            )
         }
     }
 }
