@@ -3,6 +3,7 @@
 use court::court::Court;
 use court::settings::Settings;
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
 use model::net::{Prefix, Protocol};
 use model::time::Time;
@@ -115,6 +116,34 @@ fn a_clock_set_back_lengthens_no_block() {
     let block = after.judge.standing().next().unwrap();
     let Expiry::At(end) = block.expiry else { panic!("not by itself") };
     assert!(end.since(at(0)) <= whole, "{block:?}");
+}
+
+#[test]
+fn a_clock_that_was_set_is_in_the_ledger_at_once_and_the_kernel_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let (day, set) = (Duration::from_secs(86_400), 86_401);
+    let mut before = one_blocked(&path, at(0));
+    before.block(prefix("198.51.100.0/24"), Expiry::At(at(600)), String::new(), at(0)).unwrap();
+    let changes = before.commit(at(0));
+    confirm(&mut before, &changes, at(0));
+    before.clock_set(day, true, at(set));
+    // What is on its way to the kernel gets its time-out by the new clock; and ranges are cut by their ends.
+    assert!(before.wants_resync());
+    assert!(matches!(before.commit(at(set))[..], [Change::Add { expiry: Expiry::At(end), .. }] if end == at(86_400 + 600)));
+    drop(before);
+    let ends: Vec<_> = court(&path, at(set)).judge.standing().map(|block| block.expiry).collect();
+    assert_eq!(ends.len(), 2, "a judge that died right then has lost none");
+    assert!(ends.iter().all(|end| !end.is_over(at(set))));
+}
+
+#[test]
+fn who_becomes_exempt_before_the_block_is_sent_is_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = court(&folder.path().join("riposte.db"), at(0));
+    scan(&mut court, "203.0.113.9", at(0));
+    court.derived(vec![Exemption { prefix: prefix("203.0.113.9"), reason: ExemptReason::Admin }], at(0));
+    assert!(court.commit(at(0)).iter().all(|change| matches!(change, Change::Remove { .. })));
 }
 
 #[test]

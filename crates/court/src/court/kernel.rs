@@ -13,6 +13,8 @@ impl Court {
 
     /// What became of changes.
     pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
+        // What is over has ended, whatever became of a change to it.
+        self.pass_time(now);
         for (id, outcome) in outcomes {
             let awaited = self.unanswered.remove(id);
             let removed = self.removing.iter().position(|(removed, _)| removed == id);

@@ -25,6 +25,12 @@ impl Court {
                 self.keep_pause();
             }
         }
+        // One that was lifted before it was sent is not sent: the warden would hear of somebody who is exempt by now.
+        let judge = &self.judge;
+        self.outbox.retain(|change| match change {
+            Change::Add { id, .. } => judge.block_of(*id).is_some(),
+            Change::Remove { .. } => true,
+        });
         let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
         self.removing.extend(removed.map(|change| (change.id(), change.scope())));
         self.tallies.changes += self.outbox.len() as u64;
