@@ -253,6 +253,14 @@ fn a_clock_set_by_a_day_either_way_and_a_machine_that_slept_end_no_block_early_o
             assert!(now <= secs && now + 120 >= secs, "{who}: {secs} s were left, and now {now}");
             assert!(is_in_set(host, "blocked4", &who), "{who}");
         }
+        // What the warden remembers of them is not by the wall clock: a table that is made anew forgets nobody, and keeps nobody for a day.
+        host.run("nft", ["delete", "table", "inet", "riposte"]).unwrap();
+        let made_anew = until("the table is made anew", || {
+            let set = host.run("nft", ["list", "set", "inet", "riposte", "blocked4"]).ok()?;
+            [attacker_address(0).as_str(), "192.0.2.50"].iter().all(|who| set.contains(who)).then_some(set)
+        });
+        let end = made_anew.split("192.0.2.50 ").nth(1).and_then(|rest| rest.split("expires ").nth(1)).unwrap_or_default();
+        assert!(end.starts_with("1h"), "{made_anew}");
         assert!(text(&daemon.json_one(&["explain", "192.0.2.60"])["exempt"]).contains("allow"));
         // Evidence counts by the new time, too.
         scan(round);
