@@ -1,8 +1,9 @@
 //! What the kernel answers, and what it really has: compared with the ledger, and what differs is put right.
 
 use super::{ADOPTED, Court, LISTED, TIMER_SLACK};
-use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, State};
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::time::Time;
+use std::collections::VecDeque;
 use store::entry::{Entry, Turn};
 
 impl Court {
@@ -17,20 +18,21 @@ impl Court {
         self.pass_time(now);
         for (id, outcome) in outcomes {
             let awaited = self.unanswered.remove(id);
-            let removed = self.removing.iter().position(|(removed, _)| removed == id);
+            // Looked for only where it counts: a whole table set again has as many answers.
+            let removed = |removing: &VecDeque<(BlockId, Scope)>| removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
                     if awaited {
                         self.marks.push((*id, State::Active));
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
-                    self.resync |= removed.is_none() && self.judge.block_of(*id).is_none();
+                    self.resync |= self.judge.block_of(*id).is_none() && removed(&self.removing).is_none();
                 }
                 Outcome::Removed => {
-                    removed.and_then(|at| self.removing.remove(at));
+                    removed(&self.removing).and_then(|at| self.removing.remove(at));
                 }
                 Outcome::Unsupported | Outcome::Failed(_) => {
-                    self.owed.extend(removed.and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
+                    self.owed.extend(removed(&self.removing).and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
                     if self.stays(*id, *outcome) {
                         self.unanswered.extend(awaited.then_some(*id));
                         continue;

@@ -211,6 +211,10 @@ impl Court {
         }
         self.marks.truncate(limits::BLOCKS);
         self.wanted.truncate(limits::BLOCKS);
+        if self.extended.len() > limits::BLOCKS {
+            let judge = &self.judge;
+            self.extended.retain(|id, _| judge.block_of(*id).is_some());
+        }
         while self.strikes.len() > limits::STRIKES {
             self.strikes.pop_first();
         }
