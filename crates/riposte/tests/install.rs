@@ -82,8 +82,12 @@ fn the_completions_are_what_the_shells_take_and_the_pages_what_man_takes() {
 
     assert!(Command::new(riposte).args(["man", "--out"]).arg(folder.path()).status().expect("it runs").success());
     for page in files(folder.path()).iter().filter(|path| path.extension().is_some_and(|e| e == "8" || e == "5")) {
-        let output =
-            Command::new("man").args(["--warnings=w", "-P", "cat", "-l"]).arg(folder.path().join(page)).env("MANWIDTH", "100").output();
+        let output = Command::new("man")
+            .args(["--warnings=w", "-P", "cat", "-l"])
+            .arg(folder.path().join(page))
+            .env("MANWIDTH", "100")
+            .env("LC_ALL", "C.UTF-8")
+            .output();
         let output = output.expect("man is installed");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.stderr.is_empty(), "{}: {}", page.display(), String::from_utf8_lossy(&output.stderr));
