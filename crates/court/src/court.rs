@@ -141,7 +141,7 @@ impl Court {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
             failing: why.map(|why| Failing { since: now, why, told: true }),
-            adopts: store_trouble.is_some() || store.is_new(),
+            adopts: store.is_new(),
             seed,
             allowed_again: false,
             detectors: Detectors::new(&config.scan, seed),
@@ -196,16 +196,7 @@ impl Court {
     }
 
     fn restore(&mut self, now: Time) {
-        let allowances = self.read(Store::load_allow, now).unwrap_or_default();
-        for allowance in allowances {
-            let until = match allowance.until {
-                Expiry::At(at) => Some(at),
-                Expiry::Never => None,
-            };
-            if let Ok(ruling) = self.judge.allow(allowance.whom, until, now) {
-                self.absorb(ruling, now);
-            }
-        }
+        self.take_allowances(now);
         let live = self.read(live_with_state, now).unwrap_or_default();
         self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
         let mut live: Vec<Block> = live.into_iter().map(|(block, _)| block).collect();

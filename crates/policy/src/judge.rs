@@ -337,6 +337,11 @@ impl Judge {
         self.standing.get(prefix).map(|record| record.block(*prefix))
     }
 
+    /// Whether the block with this number stands.
+    pub fn stands(&self, id: BlockId) -> bool {
+        self.standing.find(id).is_some()
+    }
+
     /// Whether a responder has set the block with this number (or, after a restart, may have).
     pub fn is_confirmed(&self, id: BlockId) -> bool {
         self.standing.is_confirmed(id)

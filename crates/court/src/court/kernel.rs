@@ -26,7 +26,7 @@ impl Court {
                         self.marks.push((*id, State::Active));
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
-                    self.resync |= self.judge.block_of(*id).is_none() && removed(&self.removing).is_none();
+                    self.resync |= !self.judge.stands(*id) && removed(&self.removing).is_none();
                 }
                 Outcome::Removed => {
                     removed(&self.removing).and_then(|at| self.removing.remove(at));
@@ -51,7 +51,7 @@ impl Court {
             Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
             Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
         };
-        let stays = passing && self.judge.block_of(id).is_some() && self.judge.is_confirmed(id);
+        let stays = passing && self.judge.stands(id) && self.judge.is_confirmed(id);
         if stays {
             self.tallies.failed += 1;
             self.resync = true;

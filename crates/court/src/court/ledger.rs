@@ -28,7 +28,7 @@ impl Court {
         // One that was lifted before it was sent is not sent: the warden would hear of somebody who is exempt by now.
         let judge = &self.judge;
         self.outbox.retain(|change| match change {
-            Change::Add { id, .. } => judge.block_of(*id).is_some(),
+            Change::Add { id, .. } => judge.stands(*id),
             Change::Remove { .. } => true,
         });
         let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));
@@ -116,7 +116,7 @@ impl Court {
         self.write_allowances();
         self.bound();
         let done = self.tallies.store_errors == errors;
-        if let (true, Some(failing)) = (done, self.failing.take_if(|_| done)) {
+        if let Some(failing) = self.failing.take_if(|_| done) {
             self.store_trouble = None;
             if failing.told {
                 tracing::info!(secs = now.since(failing.since).as_secs(), "the ledger is whole again: what was kept meanwhile is in it");
@@ -138,15 +138,15 @@ impl Court {
             Ok(store) => {
                 self.store = store;
                 tracing::warn!("the ledger's file was missing or out of reach: it was made again from what is known");
-                self.allow_again(now);
+                self.allowed_again = true;
+                self.take_allowances(now);
             }
             Err(error) => self.store_failed("the ledger has no file: what happens is kept until it can be made again", &error),
         }
     }
 
-    /// Takes up the operator's allowances: the file may have some that could not be read before.
-    fn allow_again(&mut self, now: Time) {
-        self.allowed_again = true;
+    /// Takes up the operators' allowances that the store has, but for those taken back that it has not been told of.
+    pub(super) fn take_allowances(&mut self, now: Time) {
         for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
             if matches!(self.allowances.get(&whom), Some(None)) {
                 continue;
@@ -213,7 +213,7 @@ impl Court {
         self.wanted.truncate(limits::BLOCKS);
         if self.extended.len() > limits::BLOCKS {
             let judge = &self.judge;
-            self.extended.retain(|id, _| judge.block_of(*id).is_some());
+            self.extended.retain(|id, _| judge.stands(*id));
         }
         while self.strikes.len() > limits::STRIKES {
             self.strikes.pop_first();

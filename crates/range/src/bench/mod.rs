@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus};
 
 /// What to measure, and with which binary.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub const ENCLOSED: &str = "--enclosed";
 ///
 /// # Errors
 /// If it can't be started.
-pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
+fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStatus> {
     if !sys::identity::is_privileged() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "this makes network namespaces: run it as root (with make)"));
     }
@@ -95,6 +95,20 @@ pub fn enclose(arguments: impl Iterator<Item = OsString>) -> io::Result<ExitStat
     let status = command.arg(std::env::current_exe()?).arg(ENCLOSED).arg(&folder).args(arguments).status();
     let _ = fs::remove_dir_all(&folder);
     status
+}
+
+/// For a program's `main`, outside: runs the program again inside, with its own arguments, and ends as that did.
+pub fn run_enclosed(program: &str) -> ExitCode {
+    match enclose(std::env::args_os().skip(1)) {
+        Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
+        Err(error) => fail(program, &error),
+    }
+}
+
+/// Says why a program ends.
+pub fn fail(program: &str, error: &io::Error) -> ExitCode {
+    eprintln!("{program}: {error}");
+    ExitCode::FAILURE
 }
 
 /// Makes this process' world its own; only for one that [`enclose`] has started.

@@ -4,6 +4,7 @@ use range::bench::{self, Options, figure};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const PROGRAM: &str = "riposte-bench";
 const USAGE: &str = "\
 usage: riposte-bench [--json] [--only WORD] [--riposte FILE]
   --json           one JSON object a line for each figure, instead of a table
@@ -17,10 +18,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Some(folder) = enclosed else {
-        return match bench::enclose(std::env::args_os().skip(1)) {
-            Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
-            Err(error) => fail(&error),
-        };
+        return bench::run_enclosed(PROGRAM);
     };
     let mut all = Vec::new();
     let result = bench::run(&options, &folder, |figures| {
@@ -37,13 +35,8 @@ fn main() -> ExitCode {
     }
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => bench::fail(PROGRAM, &error),
     }
-}
-
-fn fail(error: &std::io::Error) -> ExitCode {
-    eprintln!("riposte-bench: {error}");
-    ExitCode::FAILURE
 }
 
 /// What the command line says.

@@ -5,6 +5,7 @@ use range::{bench, verdict};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+const PROGRAM: &str = "riposte-chaos";
 const USAGE: &str = "\
 usage: riposte-chaos [--only WORD] [--kills N] [--seed N] [--out FOLDER] [--json] [--riposte FILE]
   --only WORD      only groups whose name has this in it: matrix kill flush; 'matrix:WORD' only cells whose name has WORD in it
@@ -21,10 +22,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Some(folder) = enclosed else {
-        return match bench::enclose(std::env::args_os().skip(1)) {
-            Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
-            Err(error) => fail(&error),
-        };
+        return bench::run_enclosed(PROGRAM);
     };
     let (mut kept, mut text) = (true, String::new());
     let result = chaos::run(&options, &folder, |group, verdicts| {
@@ -40,13 +38,8 @@ fn main() -> ExitCode {
     match result.and(written) {
         Ok(()) if kept => ExitCode::SUCCESS,
         Ok(()) => ExitCode::FAILURE,
-        Err(error) => fail(&error),
+        Err(error) => bench::fail(PROGRAM, &error),
     }
-}
-
-fn fail(error: &std::io::Error) -> ExitCode {
-    eprintln!("riposte-chaos: {error}");
-    ExitCode::FAILURE
 }
 
 /// What the command line says.

@@ -6,6 +6,7 @@ use range::{bench, verdict};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const PROGRAM: &str = "riposte-soak";
 const USAGE: &str = "\
 usage: riposte-soak [--minutes N] [--lines N] [--packets N] [--sources N] [--attacks N] [--out FOLDER] [--json] [--riposte FILE]
   --minutes N      for how long (default 45)
@@ -24,14 +25,11 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Some(folder) = enclosed else {
-        return match bench::enclose(std::env::args_os().skip(1)) {
-            Ok(status) => ExitCode::from(u8::try_from(status.code().unwrap_or(1)).unwrap_or(1)),
-            Err(error) => fail(&error),
-        };
+        return bench::run_enclosed(PROGRAM);
     };
     let verdicts = match soak(&options, &folder) {
         Ok(verdicts) => verdicts,
-        Err(error) => return fail(&error),
+        Err(error) => return bench::fail(PROGRAM, &error),
     };
     match json {
         true => verdicts.iter().for_each(|verdict| println!("{}", serde_json::to_string(verdict).unwrap_or_default())),
@@ -44,11 +42,6 @@ fn soak(options: &Options, folder: &Path) -> std::io::Result<Vec<verdict::Verdic
     let soaked = run(options, folder)?;
     eprintln!("soak: {} rows in {}", soaked.samples.len(), options.out.display());
     Ok(soaked.verdicts)
-}
-
-fn fail(error: &std::io::Error) -> ExitCode {
-    eprintln!("riposte-soak: {error}");
-    ExitCode::FAILURE
 }
 
 /// What the command line says.

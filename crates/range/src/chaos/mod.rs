@@ -86,7 +86,7 @@ pub const GROUPS: [Group; 3] = [
     },
 ];
 
-/// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::enclose`] has started, with the folder that
+/// Runs the groups and hands each one's verdicts to `tell`; only for a process that [`bench::run_enclosed`] has started, with the folder that
 /// it was given. A group that fails is told on standard error, and the others go on.
 ///
 /// # Errors

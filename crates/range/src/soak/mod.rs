@@ -82,7 +82,7 @@ struct Ledger {
     delays: Vec<u64>,
 }
 
-/// Runs it; only for a process that [`crate::bench::enclose`] has started, with the folder that it was given.
+/// Runs it; only for a process that [`crate::bench::run_enclosed`] has started, with the folder that it was given.
 ///
 /// # Errors
 /// If it can't be run, or rows and picture can't be written.

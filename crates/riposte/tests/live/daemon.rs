@@ -1,7 +1,7 @@
 //! One riposte in a namespace, asked through its command line like by any user.
 
 use range::namespace::Namespace;
-use range::network::Network;
+use range::network::{Network, VICTIM};
 use serde_json::Value;
 use std::fs::{self, File, Permissions};
 use std::io::Write;
@@ -345,4 +345,24 @@ pub fn line(source: &str, target: &str, port: u16) -> String {
 /// A scan of ports that are closed, as a firewall logs it.
 pub fn scan_lines(source: &str, target: &str, ports: std::ops::Range<u16>) -> String {
     ports.map(|port| line(source, target, port) + "\n").collect()
+}
+
+/// A log in the daemon's folder, for a configuration.
+pub const KERN_LOG: &str = "[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
+
+/// A daemon with a log that it follows.
+pub fn start_following(host: &Namespace, config: &str) -> Daemon {
+    let daemon = Daemon::start(host, &format!("{config}{KERN_LOG}"));
+    daemon.wait_until_followed("kern.log");
+    daemon
+}
+
+/// Has that log tell of a scan.
+pub fn scan(daemon: &Daemon, source: &str) {
+    daemon.append("kern.log", &scan_lines(source, VICTIM, 1_000..1_006));
+}
+
+/// Waits until an address is in the kernel's set.
+pub fn wait_until_in_kernel(host: &Namespace, address: &str) {
+    until(&format!("the kernel has {address}"), || is_in_set(host, "blocked4", address).then_some(()));
 }

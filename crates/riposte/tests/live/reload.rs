@@ -1,6 +1,9 @@
 //! What changes while riposte runs, and what must not: a reload, an upgrade, a killed sensor, the service manager's watchdog.
 
-use crate::daemon::{Daemon, folder, is_in_set, line, network, said, scan_lines, set, signal, text, until};
+use crate::daemon::{
+    Daemon, KERN_LOG, folder, is_in_set, line, network, said, scan, scan_lines, set, signal, start_following, text, until,
+    wait_until_in_kernel,
+};
 use range::namespace::Namespace;
 use range::network::{VICTIM, attacker_address};
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,20 +14,9 @@ use std::time::{Duration, Instant};
 
 /// The sensor of packets has no part in what is shown here.
 const BASE: &str = "[sense.nflog]\nenabled = false\n";
-const LOG: &str = "[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
 
 fn start(host: &Namespace, config: &str) -> Daemon {
-    let daemon = Daemon::start(host, &format!("{BASE}{config}{LOG}"));
-    daemon.wait_until_followed("kern.log");
-    daemon
-}
-
-fn scan(daemon: &Daemon, source: &str) {
-    daemon.append("kern.log", &scan_lines(source, VICTIM, 1_000..1_006));
-}
-
-fn wait_until_in_kernel(host: &Namespace, address: &str) {
-    until(&format!("the kernel has {address}"), || is_in_set(host, "blocked4", address).then_some(()));
+    start_following(host, &format!("{BASE}{config}"))
 }
 
 fn wait_until_out_of_kernel(host: &Namespace, address: &str) {
@@ -63,14 +55,14 @@ fn a_configuration_with_an_error_changes_nothing() {
     daemon.hang_up();
     until("the log tells", || (told(&daemon) == 2).then_some(()));
     // A log that can't be one is found out before anything is changed, too.
-    daemon.configure(&format!("{BASE}[policy]\nexempt = [\"192.0.2.1\"]\n{LOG}[[sense.log]]\nkind = \"file\"\npath = \"/proc\"\n"));
+    daemon.configure(&format!("{BASE}[policy]\nexempt = [\"192.0.2.1\"]\n{KERN_LOG}[[sense.log]]\nkind = \"file\"\npath = \"/proc\"\n"));
     let refusal = daemon.refusal(&["reload"]);
     assert!(refusal.contains("/proc") && refusal.contains("regular file"), "{refusal}");
     std::fs::remove_file(daemon.path("config.toml")).unwrap();
     let output = reload();
     assert!(!output.status.success() && said(&output).contains("cannot be read"), "{}", said(&output));
 
-    daemon.configure(&format!("{BASE}{LOG}"));
+    daemon.configure(&format!("{BASE}{KERN_LOG}"));
     assert_eq!((lives(&daemon), daemon.json(&["list"]).len()), (before, list));
     assert!(is_in_set(&network.victim, "blocked4", "192.0.2.1"));
     scan(&daemon, "192.0.2.2");
@@ -94,7 +86,7 @@ fn a_new_configuration_takes_effect_and_everything_learnt_stays() {
     let before = lives(&daemon);
 
     let policy = "[policy]\nexempt = [\"192.0.2.0/31\"]\nblock_for = [\"20m\", \"30m\", \"1h\", \"6h\", \"1d\"]\n[policy.spoofable]\nblock_max = \"1h\"\n";
-    daemon.configure(&format!("{BASE}rate = 700\n{policy}[log]\nlevel = \"debug\"\n{LOG}"));
+    daemon.configure(&format!("{BASE}rate = 700\n{policy}[log]\nlevel = \"debug\"\n{KERN_LOG}"));
     let answer = daemon.text(&["reload"]);
     assert_eq!(
         answer.lines().collect::<Vec<_>>(),
@@ -120,14 +112,14 @@ fn a_new_configuration_takes_effect_and_everything_learnt_stays() {
     assert_eq!(daemon.json_one(&["allow"])["prefix"], "192.0.2.3");
 
     // A dry run and back.
-    daemon.configure(&format!("{BASE}[policy]\ndry_run = true\n{LOG}"));
+    daemon.configure(&format!("{BASE}[policy]\ndry_run = true\n{KERN_LOG}"));
     daemon.hang_up();
     until("it is a dry run", || (daemon.json_one(&["status"])["mode"] == "dry_run").then_some(()));
     until("the kernel's list is shorter", || (!set(host, "exempt4").contains("192.0.2.0/31")).then_some(()));
     scan(&daemon, "192.0.2.5");
     daemon.wait_until_blocked("192.0.2.5");
     assert!(is_in_set(host, "blocked4", "192.0.2.4") && !is_in_set(host, "blocked4", "192.0.2.5"));
-    daemon.configure(&format!("{BASE}{LOG}"));
+    daemon.configure(&format!("{BASE}{KERN_LOG}"));
     daemon.text(&["reload"]);
     assert_eq!(daemon.blocked(), ["192.0.2.2", "192.0.2.4"]);
     // Who goes on is charged again, a second after the last time.
@@ -150,12 +142,12 @@ fn logs_come_and_go_and_those_that_stay_are_not_disturbed() {
         names.sort_unstable();
         names
     };
-    let log = |name: &str| LOG.replace("kern.log", name);
+    let log = |name: &str| KERN_LOG.replace("kern.log", name);
     let kern = daemon.life("log 1").unwrap();
 
     // The new one stands in front; the one that is known keeps its sensor.
     daemon.configure(&format!(
-        "{BASE}[policy.derive]\ntime_servers = false\n{}{LOG}[[sense.log]]\nkind = \"pipe\"\npath = \"/root/pipe\"\n",
+        "{BASE}[policy.derive]\ntime_servers = false\n{}{KERN_LOG}[[sense.log]]\nkind = \"pipe\"\npath = \"/root/pipe\"\n",
         log("new.log")
     ));
     let answer = daemon.text(&["reload"]);
@@ -168,7 +160,7 @@ fn logs_come_and_go_and_those_that_stay_are_not_disturbed() {
     assert_eq!((daemon.life("log 1"), sensors(&daemon)), (Some(kern), vec!["kern.log".to_owned(), "new.log".to_owned()]));
 
     // Stamps read in another zone: its sensor begins anew, where the other has left off.
-    daemon.configure(&format!("{BASE}{}{LOG}timezone = \"UTC\"\n", log("new.log")));
+    daemon.configure(&format!("{BASE}{}{KERN_LOG}timezone = \"UTC\"\n", log("new.log")));
     daemon.text(&["reload"]);
     until("kern.log has another sensor", || daemon.life("log 1").filter(|pid| *pid != kern));
     daemon.append("kern.log", &scan_lines("192.0.2.3", VICTIM, 1_000..1_006));
@@ -184,7 +176,7 @@ fn logs_come_and_go_and_those_that_stay_are_not_disturbed() {
     daemon.wait_until_blocked("192.0.2.5");
     assert_eq!(daemon.blocked(), ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.5"]);
     // Back again: what was written meanwhile is read, once.
-    daemon.configure(&format!("{BASE}{LOG}"));
+    daemon.configure(&format!("{BASE}{KERN_LOG}"));
     daemon.text(&["reload"]);
     daemon.wait_until_blocked("192.0.2.4");
     daemon.wait_until_figure("kern.log", "packets", 6);
@@ -259,7 +251,7 @@ fn answered(pings: Child) -> (u64, u64) {
 fn an_upgrade_leaves_no_gap_in_the_blocks_and_none_in_the_logs() {
     let network = network("upgrade", 2);
     let host = &network.victim;
-    let mut daemon = Daemon::start(host, LOG);
+    let mut daemon = Daemon::start(host, KERN_LOG);
     daemon.wait_until_followed("kern.log");
     let blocked = attacker_address(0);
     scan(&daemon, &blocked);
@@ -337,7 +329,7 @@ fn the_service_manager_hears_how_it_stands_and_the_watchdog_does_not_lie() {
     let folder = folder();
     let mut manager = Manager::new(folder.path());
     let name = format!("NOTIFY_SOCKET={}", folder.path().join("notify").display());
-    let mut daemon = Daemon::start_in(folder, &network.victim, LOG, &["env", &name, "WATCHDOG_USEC=400000"]);
+    let mut daemon = Daemon::start_in(folder, &network.victim, KERN_LOG, &["env", &name, "WATCHDOG_USEC=400000"]);
     daemon.expect_error("not reloaded");
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("STATUS=on watch; 1 log followed"), "{ready}");
@@ -350,7 +342,7 @@ fn the_service_manager_hears_how_it_stands_and_the_watchdog_does_not_lie() {
     assert!(stamp.is_some_and(|usec| usec > 0), "{reloading}");
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("STATUS=not reloaded: ") && ready.contains("dry_run"), "{ready}");
-    daemon.configure(LOG);
+    daemon.configure(KERN_LOG);
     daemon.text(&["reload"]);
     manager.wait_for("RELOADING=1");
     assert!(manager.wait_for("READY=1").contains("on watch"));

@@ -1,25 +1,7 @@
 //! What survives the end of riposte or of one of its processes: the blocks, the strikes, the allowances; and that nothing else does.
 
-use crate::daemon::{Daemon, is_in_set, network, runs, scan_lines, set, signal, text, until};
-use range::namespace::Namespace;
+use crate::daemon::{is_in_set, network, runs, scan, set, signal, start_following, text, until, wait_until_in_kernel};
 use range::network::{VICTIM, attacker_address};
-
-const LOG: &str = "[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
-
-/// A daemon with a log that it follows.
-fn start(host: &Namespace, config: &str) -> Daemon {
-    let daemon = Daemon::start(host, &format!("{config}{LOG}"));
-    daemon.wait_until_followed("kern.log");
-    daemon
-}
-
-fn scan(daemon: &Daemon, source: &str) {
-    daemon.append("kern.log", &scan_lines(source, VICTIM, 1_000..1_006));
-}
-
-fn wait_until_in_kernel(host: &Namespace, address: &str) {
-    until(&format!("the kernel has {address}"), || is_in_set(host, "blocked4", address).then_some(()));
-}
 
 fn wait_until_gone(pids: &[u64]) {
     until("all processes are gone", || (!pids.iter().any(|pid| runs(*pid))).then_some(()));
@@ -29,7 +11,7 @@ fn wait_until_gone(pids: &[u64]) {
 fn blocks_and_allowances_survive_a_restart() {
     let network = network("restart", 0);
     let host = &network.victim;
-    let mut daemon = start(host, "");
+    let mut daemon = start_following(host, "");
     scan(&daemon, "192.0.2.1");
     daemon.wait_until_blocked("192.0.2.1");
     daemon.text(&["block", "192.0.2.2", "--for", "never", "--note", "known"]);
@@ -66,7 +48,7 @@ fn blocks_and_allowances_survive_a_restart() {
 #[test]
 fn a_second_offence_after_a_restart_is_a_second_strike() {
     let network = network("strikes", 0);
-    let mut daemon = start(&network.victim, "[policy.spoofable]\nblock_max = \"2s\"\n");
+    let mut daemon = start_following(&network.victim, "[policy.spoofable]\nblock_max = \"2s\"\n");
     scan(&daemon, "192.0.2.1");
     daemon.wait_until_blocked("192.0.2.1");
     assert!(daemon.end().success());
@@ -82,7 +64,7 @@ fn a_second_offence_after_a_restart_is_a_second_strike() {
 #[test]
 fn who_goes_on_after_his_block_is_blocked_again() {
     let network = network("goes-on", 0);
-    let daemon = start(&network.victim, "[policy.spoofable]\nblock_max = \"1s\"\n");
+    let daemon = start_following(&network.victim, "[policy.spoofable]\nblock_max = \"1s\"\n");
     for strike in 1..=3 {
         scan(&daemon, "192.0.2.1");
         until(&format!("strike {strike}"), || (daemon.json_one(&["explain", "192.0.2.1"])["strikes"] == strike).then_some(()));
@@ -99,7 +81,7 @@ fn who_goes_on_after_his_block_is_blocked_again() {
 fn a_killed_warden_leaves_the_blocks_and_nothing_else() {
     let network = network("killed", 1);
     let host = &network.victim;
-    let mut daemon = start(host, "");
+    let mut daemon = start_following(host, "");
     let scanner = attacker_address(0);
     for address in [scanner.as_str(), "192.0.2.1", "192.0.2.2"] {
         scan(&daemon, address);
@@ -138,7 +120,7 @@ fn a_killed_warden_leaves_the_blocks_and_nothing_else() {
 fn a_killed_judge_or_sensor_is_started_again_and_blocking_goes_on() {
     let network = network("children", 2);
     let host = &network.victim;
-    let daemon = start(host, "");
+    let daemon = start_following(host, "");
     scan(&daemon, "192.0.2.1");
     daemon.wait_until_blocked("192.0.2.1");
     wait_until_in_kernel(host, "192.0.2.1");

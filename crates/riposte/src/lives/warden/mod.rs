@@ -98,29 +98,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     stored.left().for_each(|name| notify.forget(name));
     drop(stored);
     let firewall = Firewall::open(&config)?;
-    let mut warden = Warden {
-        shield: Shield::new(&config.court()),
-        allowances: Allowances::default(),
-        mending: Mending::default(),
-        firewall,
-        wards: prepared.wards(&config, monotonic()),
-        prepared,
-        config,
-        origin,
-        notify,
-        poller: Poller::new().map_err(|e| e.to_string())?,
-        signals,
-        to_sever: BTreeSet::new(),
-        sever_from: Time::EPOCH,
-        severed: 0,
-        sever_dropped: 0,
-        reopen_refused: 0,
-        reopen_failed: 0,
-        exempt_refused: 0,
-        malformed: 0,
-        processes_changed: false,
-        ending: false,
-    };
+    let mut warden = Warden::new(config, origin, prepared, firewall, notify, signals).map_err(|e| e.to_string())?;
     warden.begin()?;
     let result = warden.watch();
     if result.is_err() {
@@ -132,6 +110,32 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
 }
 
 impl Warden {
+    fn new(config: Config, origin: Origin, prepared: Prepared, firewall: Firewall, notify: Notify, signals: Signals) -> io::Result<Self> {
+        Ok(Warden {
+            shield: Shield::new(&config.court()),
+            allowances: Allowances::default(),
+            mending: Mending::default(),
+            firewall,
+            wards: prepared.wards(&config, monotonic()),
+            prepared,
+            config,
+            origin,
+            notify,
+            poller: Poller::new()?,
+            signals,
+            to_sever: BTreeSet::new(),
+            sever_from: Time::EPOCH,
+            severed: 0,
+            sever_dropped: 0,
+            reopen_refused: 0,
+            reopen_failed: 0,
+            exempt_refused: 0,
+            malformed: 0,
+            processes_changed: false,
+            ending: false,
+        })
+    }
+
     fn begin(&mut self) -> Result<(), String> {
         self.poller.add(self.signals.as_fd(), SIGNALS, Interest::Read).map_err(|e| e.to_string())?;
         if let Some(alarm) = self.firewall.alarm_fd() {

@@ -68,39 +68,18 @@ impl Siege {
         let file = folder.path().join("riposte.toml");
         fs::write(&file, &text).unwrap();
         let prepared = Prepared::new(&config, None, &mut Stored::default()).unwrap();
-        let mut wards = prepared.wards(&config, monotonic());
-        wards.push(Ward::new(Life::Packets, super::super::PACKETS_SLOT, "packets".into(), monotonic()));
-        let poller = Poller::new().unwrap();
-        let ends = wards.iter_mut().zip(WARDS..).map(|(ward, token)| {
+        let origin = Origin::new(Some(&file), false).unwrap();
+        let firewall = Firewall::open(&config).unwrap();
+        let mut warden = Warden::new(config, origin, prepared, firewall, Notify::default(), Signals::block().unwrap()).unwrap();
+        warden.wards.push(Ward::new(Life::Packets, super::super::PACKETS_SLOT, "packets".into(), monotonic()));
+        let poller = &warden.poller;
+        let ends = warden.wards.iter_mut().zip(WARDS..).map(|(ward, token)| {
             let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
             poller.add(ours.as_fd(), token, Interest::Read).unwrap();
             (ward.link, ward.due) = (Some(Channel::new(ours)), None);
             theirs
         });
         let ends = ends.collect();
-        let warden = Warden {
-            shield: Shield::new(&config.court()),
-            origin: Origin::new(Some(&file), false).unwrap(),
-            notify: Notify::default(),
-            allowances: Allowances::default(),
-            mending: Mending::default(),
-            firewall: Firewall::open(&config).unwrap(),
-            prepared,
-            config,
-            wards,
-            poller,
-            signals: Signals::block().unwrap(),
-            to_sever: BTreeSet::new(),
-            sever_from: Time::EPOCH,
-            severed: 0,
-            sever_dropped: 0,
-            reopen_refused: 0,
-            reopen_failed: 0,
-            exempt_refused: 0,
-            malformed: 0,
-            processes_changed: false,
-            ending: false,
-        };
         let mut siege = Siege { warden, ends, buffer: channel::frame_buffer(), ear: channel::frame_buffer(), folder };
         siege.derive_gateway();
         siege
