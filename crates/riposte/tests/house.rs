@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("sys", &[]),
     ("ruleset", &[]),
     ("wire", &["model"]),
+    ("logrules", &["model"]),
     ("sense", &["wire", "model"]),
     ("detect", &["model"]),
     ("policy", &["model"]),
@@ -20,7 +21,13 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("court", &["model", "detect", "policy", "store", "link"]),
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
     ("simulation", &["model", "detect", "policy", "store", "respond", "link", "court"]),
-    ("riposte", &["model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "sys", "range"]),
+    (
+        "riposte",
+        &[
+            "model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "logrules", "sys",
+            "range",
+        ],
+    ),
     ("fuzzing", &["model", "wire", "sense", "report", "link", "ruleset", "sys", "riposte"]),
 ];
 
