@@ -90,6 +90,8 @@ pub struct Court {
     pub store_trouble: Option<String>,
     /// Why and since when the ledger is behind, if it is.
     pub failing: Option<Failing>,
+    /// Since when the kernel does not take every change, if it does not.
+    pub refusing: Option<Failing>,
     /// The operators' allowances could be read at last: whoever else holds a list of them is to be told.
     pub allowed_again: bool,
     /// Whether what the kernel has beyond the ledger is taken over, the first time that it tells: the ledger is new, or was lost.
@@ -141,6 +143,7 @@ impl Court {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
             failing: why.map(|why| Failing { since: now, why, told: true }),
+            refusing: None,
             adopts: store.is_new(),
             seed,
             allowed_again: false,

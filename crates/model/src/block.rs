@@ -193,11 +193,14 @@ pub enum Fault {
     Unreachable,
     /// More than the privileged side allows in this time.
     TooMany,
+    /// The kernel had no memory for it just then.
+    Memory,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 6] = [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany];
+    pub const ALL: [Fault; 7] =
+        [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany, Fault::Memory];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -208,6 +211,7 @@ impl Fault {
             Fault::Refused => "refused",
             Fault::Unreachable => "unreachable",
             Fault::TooMany => "too many",
+            Fault::Memory => "out of memory",
         }
     }
 }

@@ -109,6 +109,7 @@ impl Turn {
             Turn::Failed(Fault::Refused) => "failed: refused",
             Turn::Failed(Fault::Unreachable) => "failed: unreachable",
             Turn::Failed(Fault::TooMany) => "failed: too many at once",
+            Turn::Failed(Fault::Memory) => "failed: the kernel is out of memory",
         }
     }
 

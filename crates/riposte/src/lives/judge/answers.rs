@@ -247,14 +247,20 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             rolled_back: storm.rolled_back as u64,
         }),
         repaired: judge.repaired.as_ref().map(|(at, why)| RepairLine { at: Stamp(*at), why: why.clone() }),
-        troubles: court.failing.iter().map(trouble).collect(),
+        troubles: troubles(judge),
     };
     Reply::of(&report)
 }
 
-fn trouble(failing: &Failing) -> TroubleLine {
-    let what = "the ledger can't be written; blocks are set and remembered, and written down later".to_owned();
-    TroubleLine { what, since: Stamp(failing.since), why: failing.why.clone() }
+fn troubles(judge: &Judge) -> Vec<TroubleLine> {
+    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let court = &judge.court;
+    let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
+    let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
+    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
+    ledger.chain(kernel).chain(wardens).collect()
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
