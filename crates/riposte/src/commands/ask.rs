@@ -13,7 +13,7 @@ use report::list::BlockLine;
 use report::status::{ProcessLine, StatusReport};
 use serde::Serialize;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use sys::identity::{ProcessReport, Seccomp};
 
 fn connect(ask: &Ask) -> Result<Client, Failure> {
@@ -25,15 +25,22 @@ fn connect(ask: &Ask) -> Result<Client, Failure> {
 /// # Errors
 /// One line that says what to do.
 pub fn reach(socket: Option<&Path>, named: Option<&Path>) -> Result<Client, Failure> {
-    let socket = match socket {
-        Some(socket) => socket.to_owned(),
+    Client::connect(&place(socket, named)?).map_err(fail)
+}
+
+/// Where the daemon is to be asked.
+///
+/// # Errors
+/// One line for each thing that is wrong with the configuration.
+pub fn place(socket: Option<&Path>, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    match socket {
+        Some(socket) => Ok(socket.to_owned()),
         // An error in the file is no reason to leave a running daemon without orders: where it is to be asked may be right all the same.
         None => match config(named) {
-            Ok(config) => config.control.socket,
-            Err(wrong) => crate::config::socket_in(named).ok_or(wrong)?,
+            Ok(config) => Ok(config.control.socket),
+            Err(wrong) => crate::config::socket_in(named).ok_or(wrong),
         },
-    };
-    Client::connect(&socket).map_err(fail)
+    }
 }
 
 fn io(error: std::io::Error) -> Failure {
@@ -59,7 +66,7 @@ fn seconds(text: &str) -> Result<u64, Failure> {
 /// # Errors
 /// One line that says why there is no answer.
 pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
-    let report = figures(&mut connect(&args.ask)?)?;
+    let report = figures(&mut connect(&args.ask)?).map_err(fail)?;
     match (args.sandbox, args.ask.json) {
         (true, true) => super::sandbox::read(&report)?.iter().try_for_each(|process| json_line(out, process)),
         (true, false) => write!(out, "{}", super::sandbox::text(&super::sandbox::read(&report)?)).map_err(io),
@@ -73,8 +80,8 @@ pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
 ///
 /// # Errors
 /// One line that says why there is no answer.
-pub fn figures(client: &mut Client) -> Result<StatusReport, Failure> {
-    let mut report: StatusReport = client.ask(&Request::Status).map_err(fail)?;
+pub fn figures(client: &mut Client) -> Result<StatusReport, String> {
+    let mut report: StatusReport = client.ask(&Request::Status)?;
     report.processes.iter_mut().for_each(look);
     Ok(report)
 }
