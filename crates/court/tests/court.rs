@@ -2,7 +2,7 @@
 
 use court::court::Court;
 use court::settings::Settings;
-use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::block::{Because, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
 use model::net::{Prefix, Protocol};
@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 use store::Store;
+use store::entry::{Entry, Turn};
 
 fn at(secs: u64) -> Time {
     Time::from_secs(1_700_000_000 + secs)
@@ -232,7 +233,14 @@ fn a_lost_ledger_takes_over_what_stands_once_and_never_what_an_operator_has_lift
     let store = Store::open_in_memory().unwrap();
     let mut court = Court::new(Settings::default(), store, Some("lost".into()), 1, at(0));
     court.installed(&[item], true, at(0));
-    assert_eq!(court.judge.standing().count(), 1);
+    let adopted: Vec<_> = court.judge.standing().collect();
+    assert_eq!(adopted.iter().map(|block| &block.because).collect::<Vec<_>>(), [&Because::Adopted], "nobody's order");
+    court.commit(at(0));
+    assert!(court.settle(at(0)));
+    // The ledger says the same, and the history how it came.
+    assert_eq!(court.store().live(at(0)).unwrap(), adopted);
+    let story = court.store().story("203.0.113.9".parse().unwrap(), at(0), 9).unwrap();
+    assert!(matches!(story.entries[..], [Entry::Turned { turn: Turn::Adopted, .. }]), "{story:?}");
     court.unblock(prefix("203.0.113.9"), at(1));
     court.want_resync();
     court.resync_begins();

@@ -76,6 +76,8 @@ pub enum Because {
         /// Which offence of this offender it is, from 1: repeat offenders are blocked for longer.
         strike: u32,
     },
+    /// It stood in the kernel when the ledger knew nothing: taken over, so that it is seen and can be lifted. Why it was made is lost.
+    Adopted,
     /// An operator's order, with the operator's words (already escaped and cut).
     Operator {
         /// The reason given.

@@ -92,6 +92,7 @@ impl Explanation {
             let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
             let why = match (&block.charge, block.level) {
                 (Some(charge), Some(level)) => format!("for a {charge} at level {level}"),
+                (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
                 (_, _) => format!("by {}", block.why),
             };
             return match block.until {
@@ -101,9 +102,12 @@ impl Explanation {
         }
         match (&self.exempt, charged) {
             (Some(reason), _) => format!("{who} is never blocked: {reason}."),
+            // It was blocked then.
+            (None, Some(entry)) if entry.decision == "block" || entry.why == WatchReason::Standing.word() => {
+                format!("{who} is not blocked any more.")
+            }
             (None, Some(entry)) if entry.decision == "watch" => format!("{who} is not blocked, only watched: {}.", entry.why),
             (None, Some(entry)) if entry.decision == "refuse" => format!("{who} is not blocked: {}.", entry.why),
-            (None, Some(entry)) if entry.decision == "block" => format!("{who} is not blocked any more."),
             (None, Some(entry)) => format!("{who} is not blocked: {}.", entry.why),
             (None, None) if self.suspect.is_some() => format!("{who} is not blocked: it is charged with nothing."),
             (None, None) => format!("{who} is not blocked: nothing is known of it."),

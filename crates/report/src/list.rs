@@ -10,7 +10,7 @@ use model::block::{Because, Block, Expiry, State};
 use model::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// One block. What an operator ordered has no charge, level, styles, trust and strike.
+/// One block. What an operator ordered or was adopted has no charge, level, styles, trust and strike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockLine {
     /// Whom.
@@ -58,7 +58,7 @@ impl BlockLine {
             state: state.word().to_owned(),
         };
         match &block.because {
-            Because::Operator { note: _ } => bare,
+            Because::Adopted | Because::Operator { note: _ } => bare,
             Because::Offence { charge, level, styles, trust, strike } => BlockLine {
                 level: Some(level.number()),
                 charge: Some(charge.word().to_owned()),

@@ -126,6 +126,9 @@ pub struct BlockCounts {
     pub proven: u64,
     /// By an operator's order.
     pub operator: u64,
+    /// Found in the kernel when the ledger was lost.
+    #[serde(default)]
+    pub adopted: u64,
 }
 
 /// A storm that was rolled back.
@@ -152,11 +155,12 @@ impl StatusReport {
         let blocks = &self.blocks;
         let _ = writeln!(
             text,
-            "{}: {} on proven evidence, {} on forgeable evidence, {} by order.",
+            "{}: {} on proven evidence, {} on forgeable evidence, {} by order{}.",
             count(blocks.active, "block"),
             thousands(blocks.proven),
             thousands(blocks.spoofable),
-            thousands(blocks.operator)
+            thousands(blocks.operator),
+            if blocks.adopted > 0 { format!(", {} adopted from the kernel", thousands(blocks.adopted)) } else { String::new() }
         );
         for trouble in &self.troubles {
             let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));

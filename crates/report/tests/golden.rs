@@ -158,6 +158,31 @@ TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION
 }
 
 #[test]
+fn who_was_let_go_is_explained_as_free() {
+    let now = Time::from_secs(NOON + 9);
+    let standing = Decision::Watch { until: now, why: WatchReason::Standing };
+    let let_go = HistoryLine::event(now, whom().0, "block 7".into(), "lifted: the address is exempt now".into());
+    let entries = vec![entry(&Decision::Block(a_block())), entry(&standing), let_go];
+    let freed = Explanation::compose(whom(), None, None, Some(figures()), entries.clone(), 1, outlook());
+    assert_eq!(freed.verdict, "198.51.100.7 is not blocked any more.");
+    assert!(!freed.verdict.contains("watched"));
+    let allowed = Explanation::compose(whom(), Some("allowed by an operator".into()), None, None, entries, 1, outlook());
+    assert_eq!(allowed.verdict, "198.51.100.7 is never blocked: allowed by an operator.");
+}
+
+#[test]
+fn what_was_adopted_is_nobodys_order() {
+    let block = Block { because: Because::Adopted, ..a_block() };
+    let line = BlockLine::of(&block, State::Active, Time::from_secs(NOON + 2));
+    let explanation = Explanation::compose(whom(), None, Some(line), None, Vec::new(), 0, outlook());
+    assert!(
+        explanation.verdict.ends_with("left) (adopted: it stood in the kernel, and the ledger that knew why was lost)."),
+        "{}",
+        explanation.verdict
+    );
+}
+
+#[test]
 fn who_is_not_blocked_is_explained_too() {
     let watch = Decision::Watch { until: Time::from_secs(NOON + 60), why: WatchReason::Unproven };
     let weak = SuspectFigures { odds: Some(0.1), convicted: false, level: Some(1), trust: "handshake".into(), ..figures() };
@@ -257,7 +282,7 @@ fn the_status_is_shown() {
             counters: vec![("packets".to_owned(), 12_345), ("lost".to_owned(), 0)],
         }],
         counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7)],
-        blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1 },
+        blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1, adopted: 0 },
         exemptions: (0..22).map(|n| (format!("192.0.2.{n}"), "resolver".to_owned())).collect(),
         troubles: vec![TroubleLine {
             what: "the ledger can't be written".into(),

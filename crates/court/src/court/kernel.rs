@@ -1,6 +1,6 @@
 //! What the kernel answers, and what it really has: compared with the ledger, and what differs is put right.
 
-use super::{ADOPTED, Court, Failing, LISTED, TIMER_SLACK};
+use super::{Court, Failing, LISTED, TIMER_SLACK};
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::time::Time;
 use std::collections::VecDeque;
@@ -163,7 +163,7 @@ impl Court {
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
             // All of them are written down together, below: a judge that is killed over it begins again with an empty ledger, and takes over again.
-            let adopted = adopts.then(|| self.judge.block(scope.prefix(), expiry, ADOPTED.to_owned(), now)).and_then(Result::ok);
+            let adopted = adopts.then(|| self.judge.adopt(scope.prefix(), expiry, now)).and_then(Result::ok);
             match adopted {
                 Some(ruling) => self.absorb(ruling, now),
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
