@@ -7,7 +7,7 @@ use crate::escape;
 use crate::history::{self, HistoryLine};
 use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
-use crate::table::{WIDTH, count, wrap};
+use crate::table::{Room, WIDTH, count, wrap};
 use crate::time::Readable;
 use model::decision::WatchReason;
 use serde::{Deserialize, Serialize};
@@ -221,7 +221,7 @@ impl Explanation {
     }
 
     /// The text for people: sentences, then the latest charges as a table.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let paragraphs = [
             Some(self.verdict.clone()),
             self.say_deeds(),
@@ -242,7 +242,7 @@ impl Explanation {
         if hidden > 0 {
             text.push_str(&format!("{} before these.\n", count(hidden as u64, "earlier charge")));
         }
-        text.push_str(&history::text(&self.entries[hidden..]));
+        text.push_str(&history::text(&self.entries[hidden..], room));
         text
     }
 }

@@ -4,7 +4,7 @@ use crate::decision::{NOTE_CHARS, because};
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::{Stamp, Whom};
-use crate::table::{Side, Table, count};
+use crate::table::{Room, Side, Table, count};
 use crate::time::Readable;
 use model::block::{Because, Block, Expiry, State};
 use model::time::Time;
@@ -77,7 +77,7 @@ impl BlockLine {
 }
 
 /// The blocks in aligned columns, in the order given, and a line that counts them.
-pub fn text(blocks: &[BlockLine]) -> String {
+pub fn text(blocks: &[BlockLine], room: Room) -> String {
     if blocks.is_empty() {
         return "Nobody is blocked.\n".to_owned();
     }
@@ -92,5 +92,5 @@ pub fn text(blocks: &[BlockLine]) -> String {
             escape::text(&block.why, NOTE_CHARS),
         ]);
     }
-    format!("{}{}.\n", table.text(), count(blocks.len() as u64, "block"))
+    format!("{}{}.\n", table.text(room), count(blocks.len() as u64, "block"))
 }

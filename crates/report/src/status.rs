@@ -3,7 +3,7 @@
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::Stamp;
-use crate::table::{Side, Table, count, thousands};
+use crate::table::{Room, Side, Table, count, thousands};
 use crate::time::Readable;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -146,7 +146,7 @@ pub struct StormLine {
 
 impl StatusReport {
     /// The text for people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let mode = match self.mode {
             Mode::Blocking => "blocking",
             Mode::DryRun => "dry run: nobody is blocked",
@@ -181,14 +181,14 @@ impl StatusReport {
             let _ = writeln!(text, "riposte's own table {why}: it was made anew at {}.", Readable(repaired.at.0));
         }
         text.push('\n');
-        text.push_str(&self.processes_text());
-        text.push_str(&self.sensors_text());
-        text.push_str(&self.figures_text());
-        text.push_str(&self.exemptions_text());
+        text.push_str(&self.processes_text(room));
+        text.push_str(&self.sensors_text(room));
+        text.push_str(&self.figures_text(room));
+        text.push_str(&self.exemptions_text(room));
         text
     }
 
-    fn processes_text(&self) -> String {
+    fn processes_text(&self, room: Room) -> String {
         let mut table = Table::new([
             ("PROCESS", Side::Left),
             ("PID", Side::Right),
@@ -220,10 +220,10 @@ impl StatusReport {
                 escape::text(&capabilities, 400),
             ]);
         }
-        format!("{}{below}", table.text())
+        format!("{}{below}", table.text(room))
     }
 
-    fn sensors_text(&self) -> String {
+    fn sensors_text(&self, room: Room) -> String {
         let mut table = Table::new([("SENSOR", Side::Left), ("KIND", Side::Left), ("STATE", Side::Left), ("FIGURES", Side::Left)]);
         for sensor in &self.sensors {
             let figures: Vec<String> = sensor
@@ -239,16 +239,16 @@ impl StatusReport {
                 escape::text(&figures.join(", "), 400),
             ]);
         }
-        if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text()) }
+        if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text(room)) }
     }
 
-    fn figures_text(&self) -> String {
+    fn figures_text(&self, room: Room) -> String {
         let mut table = Table::new([("FIGURE", Side::Left), ("COUNT", Side::Right)]);
         let (zero, counted): (Vec<_>, Vec<_>) = self.counters.iter().partition(|(_, number)| *number == 0);
         for (name, number) in &counted {
             table.row([escape::text(name, WORD_CHARS), thousands(*number)]);
         }
-        let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text()) };
+        let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text(room)) };
         if zero.is_empty() {
             table
         } else {
@@ -256,7 +256,7 @@ impl StatusReport {
         }
     }
 
-    fn exemptions_text(&self) -> String {
+    fn exemptions_text(&self, room: Room) -> String {
         let mut table = Table::new([("EXEMPT", Side::Left), ("WHY", Side::Left)]);
         for (prefix, why) in self.exemptions.iter().take(EXEMPTIONS_SHOWN) {
             table.row([escape::text(prefix, WORD_CHARS), escape::text(why, WORD_CHARS)]);
@@ -265,6 +265,6 @@ impl StatusReport {
             0 => String::new(),
             more => format!("and {more} more (riposte status --json shows all)\n"),
         };
-        if self.exemptions.is_empty() { "\nNobody is exempt.\n".to_owned() } else { format!("\n{}{more}", table.text()) }
+        if self.exemptions.is_empty() { "\nNobody is exempt.\n".to_owned() } else { format!("\n{}{more}", table.text(room)) }
     }
 }

@@ -68,14 +68,14 @@ impl Daemon {
     }
 
     /// Its figures; one that has gone away since is looked for once more.
-    fn figures(&mut self) -> Result<StatusReport, String> {
+    fn figures(&mut self) -> Result<StatusReport, Failure> {
         if let Some(mut client) = self.client.take()
             && let Ok(report) = ask::figures(&mut client)
         {
             self.client = Some(client);
             return Ok(report);
         }
-        let report = ask::figures(self.connect()?);
+        let report = ask::figures(self.connect().map_err(fail)?);
         if report.is_err() {
             self.client = None;
         }
@@ -106,7 +106,7 @@ fn serve(mut stream: TcpStream, line: &str, daemon: &mut Daemon) -> io::Result<(
     let (status, body) = match line.split(' ').collect::<Vec<_>>().as_slice() {
         ["GET", "/metrics", "HTTP/1.0" | "HTTP/1.1"] => match daemon.figures() {
             Ok(report) => ("200 OK", report::metrics::text(&report)),
-            Err(why) => ("503 Service Unavailable", format!("{why}\n")),
+            Err(why) => ("503 Service Unavailable", format!("{}\n", why.join("\n"))),
         },
         ["GET", _, "HTTP/1.0" | "HTTP/1.1"] => ("404 Not Found", "riposte's figures are at /metrics\n".to_owned()),
         [_, _, "HTTP/1.0" | "HTTP/1.1"] => ("405 Method Not Allowed", "GET is all there is\n".to_owned()),

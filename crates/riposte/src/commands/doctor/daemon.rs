@@ -20,7 +20,7 @@ pub fn look(config: &Config, socket: Option<&Path>, findings: &mut Findings) {
     let socket = socket.unwrap_or(&config.control.socket);
     let answer = Client::connect(socket).and_then(|mut client| {
         client.wait_at_most(PATIENCE)?;
-        client.ask::<StatusReport>(&Request::Status)
+        client.ask::<StatusReport>(&Request::Status).map_err(|why| why.join("; "))
     });
     let mut report = match answer {
         Ok(report) => report,

@@ -400,7 +400,7 @@ fn reload(judge: &mut Judge) -> Reply {
     hear_until(judge, RELOAD_WAIT, |judge| judge.reloaded.is_some());
     match judge.reloaded.take() {
         Some((true, later)) => Reply::of(&Reloaded { later }),
-        Some((false, wrong)) => Reply::error(wrong.join("\n")),
+        Some((false, wrong)) => Reply::errors(wrong),
         None => Reply::error(format!("the warden has not answered within {} s: riposte's log will tell", RELOAD_WAIT.as_secs())),
     }
 }
