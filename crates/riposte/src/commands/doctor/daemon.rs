@@ -152,7 +152,7 @@ fn losses(report: &StatusReport, findings: &mut Findings) {
                 "riposte's log says why: a full or read-only disk?",
             );
         } else if LOSSES.iter().any(|word| name.contains(word)) {
-            findings.warn("figures", format!("{before}{name}: {value}"), "something was lost; see docs/manual.md");
+            findings.warn("figures", format!("{before}{name}: {value}"), "something was lost; see 'Counters' in riposte's manual.md");
             told = true;
         }
     }
