@@ -42,6 +42,7 @@ fn frame(bytes: &[u8]) {
         | Message::OpenPorts { .. }
         | Message::Reopen
         | Message::ReopenedFile
+        | Message::RotatedFile
         | Message::SensorLink { .. }
         | Message::Reload
         | Message::Config

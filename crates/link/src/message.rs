@@ -163,6 +163,9 @@ pub enum Message {
     },
     /// Warden → log sensor: the log's file (with its descriptor).
     ReopenedFile,
+    /// Warden → log sensor, before `Reopened`: what had the log's name before, as it seems (with its descriptor). An earlier sensor may not
+    /// have read it to its end.
+    RotatedFile,
     /// Warden → judge: a sensor's link (with a file descriptor).
     SensorLink {
         /// Its slot.
@@ -258,11 +261,13 @@ pub enum Tag {
     Position,
     /// See [`Message::Troubles`].
     Troubles,
+    /// See [`Message::RotatedFile`].
+    RotatedFile,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 24] = [
+    pub const ALL: [Tag; 25] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -287,6 +292,7 @@ impl Tag {
         Tag::Alive,
         Tag::Position,
         Tag::Troubles,
+        Tag::RotatedFile,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -307,6 +313,7 @@ impl Tag {
             | Tag::Reopened
             | Tag::SensorLink
             | Tag::ReopenedFile
+            | Tag::RotatedFile
             | Tag::Rebuilt
             | Tag::Reload
             | Tag::Reloaded
@@ -358,6 +365,7 @@ impl Message {
             Message::Reopen => Tag::Reopen,
             Message::Reopened { .. } => Tag::Reopened,
             Message::ReopenedFile => Tag::ReopenedFile,
+            Message::RotatedFile => Tag::RotatedFile,
             Message::SensorLink { .. } => Tag::SensorLink,
             Message::Processes(_) => Tag::Processes,
             Message::Rebuilt => Tag::Rebuilt,
@@ -434,6 +442,7 @@ impl Message {
             | Message::AskInstalled
             | Message::Reopen
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::Rebuilt
             | Message::Reload
             | Message::Config
@@ -474,6 +483,7 @@ impl Message {
                 Ok(Process { life, slot: r.u16()?, pid: r.u32()?, restarts: r.u32()?, sandbox: r.text(NAME_BYTES)? })
             })?),
             Tag::ReopenedFile => Message::ReopenedFile,
+            Tag::RotatedFile => Message::RotatedFile,
             Tag::Rebuilt => Message::Rebuilt,
             Tag::Reload => Message::Reload,
             Tag::Reloaded => Message::Reloaded { ok: r.flag("ok")?, lines: r.list(ANSWER_LINES, |r| r.text(ANSWER_BYTES))? },
@@ -560,6 +570,7 @@ mod tests {
             Message::Alive,
             Message::Position(Some(Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() })),
             Message::Troubles(vec![Trouble { since: Time::from_secs(9), what: "no list".into(), why: "ENOMEM".into() }]),
+            Message::RotatedFile,
         ]
     }
 

@@ -377,6 +377,7 @@ impl Judge {
             | Message::Reopen
             | Message::Reopened { .. }
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::Reload
             | Message::Position(_) => self.malformed += 1,
         }

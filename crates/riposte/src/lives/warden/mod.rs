@@ -440,6 +440,7 @@ impl Warden {
             | Message::Installed { .. }
             | Message::Reopened { .. }
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::SensorLink { .. }
             | Message::Processes(_)
             | Message::Repaired { .. }

@@ -328,7 +328,8 @@ impl Prepared {
     pub fn reopen(&self, slot: u16) -> Result<Vec<(Message, OwnedFd)>, String> {
         let opened = slots::reopen(self.log(slot)?)?;
         let names = opened.names.iter().filter_map(|name| name.to_str()).map(str::to_owned).collect();
-        let mut messages = vec![(Message::Reopened { names, file: opened.file.is_some() }, opened.watch)];
+        let mut messages: Vec<(Message, OwnedFd)> = opened.rotated.map(|file| (Message::RotatedFile, file)).into_iter().collect();
+        messages.push((Message::Reopened { names, file: opened.file.is_some() }, opened.watch));
         messages.extend(opened.file.map(|file| (Message::ReopenedFile, file)));
         Ok(messages)
     }

@@ -348,7 +348,7 @@ rusty_fork_test! {
                 Tag::Allowed => Message::Allowed(Vec::new()),
                 Tag::Alive => Message::Alive,
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
-                | Tag::ReopenedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles => panic!("the table accepts {:?}", rule.message),
+                | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();
