@@ -76,6 +76,8 @@ pub enum Because {
         /// Which offence of this offender it is, from 1: repeat offenders are blocked for longer.
         strike: u32,
     },
+    /// It stood in the kernel when the ledger knew nothing: taken over, so that it is seen and can be lifted. Why it was made is lost.
+    Adopted,
     /// An operator's order, with the operator's words (already escaped and cut).
     Operator {
         /// The reason given.
@@ -193,11 +195,14 @@ pub enum Fault {
     Unreachable,
     /// More than the privileged side allows in this time.
     TooMany,
+    /// The kernel had no memory for it just then.
+    Memory,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 6] = [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany];
+    pub const ALL: [Fault; 7] =
+        [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany, Fault::Memory];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -208,6 +213,7 @@ impl Fault {
             Fault::Refused => "refused",
             Fault::Unreachable => "unreachable",
             Fault::TooMany => "too many",
+            Fault::Memory => "out of memory",
         }
     }
 }

@@ -173,6 +173,10 @@ fn write(statement: &mut rusqlite::CachedStatement<'_>, id: i64, block: &Block) 
             let (charge, trust) = (*charge as u8, *trust as u8);
             statement.execute(params![id, whom, made, expiry, charge, level.number(), styles.bits(), trust, strike, None::<&str>])
         }
+        Because::Adopted => {
+            let none = None::<u8>;
+            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, None::<&str>])
+        }
         Because::Operator { note } => {
             let none = None::<u8>;
             statement.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note)])
@@ -223,7 +227,7 @@ fn block(row: &Columns<'_, '_>) -> Result<Block, Error> {
             trust: row.one_of(7, &TRUST)?,
             strike: row.number(8)?,
         },
-        None => Because::Operator { note: row.text(9)?.unwrap_or_default() },
+        None => row.text(9)?.map_or(Because::Adopted, |note| Because::Operator { note }),
     };
     Ok(Block {
         id: BlockId(row.number(0)?),
