@@ -243,3 +243,20 @@ fn a_restart_gives_no_new_budget() {
     scan(&mut after, "203.0.113.4", later);
     assert_eq!(after.judge.standing().count(), 3);
 }
+
+#[test]
+fn a_dry_run_keeps_nobody_blocked_whom_it_could_not_lift() {
+    let scope = Scope::Source(prefix("203.0.113.9"));
+    let item = Installed { scope, expiry: Expiry::Never };
+    let mut settings = Settings::default();
+    settings.policy.dry_run = true;
+    let mut court = Court::new(settings, Store::open_in_memory().unwrap(), Some("lost".into()), 1, at(0));
+    let removal = [Change::Remove { id: BlockId(0), scope }];
+    court.installed(&[item], true, at(0));
+    assert_eq!((court.judge.standing().count(), court.commit(at(0))), (0, removal.to_vec()));
+    // Nor does a rehearsal for the same address hide it.
+    scan(&mut court, "203.0.113.9", at(1));
+    assert_eq!((court.judge.standing().count(), court.commit(at(1))), (1, Vec::new()));
+    court.installed(&[item], true, at(2));
+    assert_eq!((court.judge.standing().count(), court.commit(at(2))), (1, removal.to_vec()));
+}

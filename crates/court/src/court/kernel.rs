@@ -100,11 +100,16 @@ impl Court {
         // What is over, or ends at another time since the clock was set, must not be set as it was.
         self.pass_time(now);
         let mut installed = std::mem::take(&mut self.installed);
-        let adopts = std::mem::take(&mut self.adopts);
+        // What a dry run takes over it could not lift again: nobody may stay blocked by what nobody can see in the ledger.
+        let adopts = std::mem::take(&mut self.adopts) && !self.config.policy.dry_run;
         let (mut missing, mut kept) = (0_usize, 0_usize);
         for block in self.judge.standing() {
-            // A dry run leaves the firewall as it is, but for what is lifted.
-            if self.config.policy.dry_run || self.judge.is_rehearsed(block.id) {
+            // If the kernel has it all the same, it is none of ours.
+            if self.judge.is_rehearsed(block.id) {
+                continue;
+            }
+            // A dry run leaves the firewall as it is, but for what is lifted or unknown.
+            if self.config.policy.dry_run {
                 installed.remove(&block.scope);
                 continue;
             }
