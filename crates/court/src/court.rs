@@ -313,6 +313,7 @@ impl Court {
     /// Takes a ruling's consequences in: they are written and sent by the next `commit`.
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
+        self.allowances.extend(ruling.lapsed.iter().map(|whom| (*whom, None)));
         if !ruling.dry_run {
             self.strikes.extend(ruling.strikes.into_iter().map(|change| (change.prefix(), change)));
         }

@@ -260,3 +260,30 @@ fn a_dry_run_keeps_nobody_blocked_whom_it_could_not_lift() {
     court.installed(&[item], true, at(2));
     assert_eq!((court.judge.standing().count(), court.commit(at(2))), (1, removal.to_vec()));
 }
+
+#[test]
+fn an_allowance_that_is_over_stays_over_when_the_clock_is_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let allowed = prefix("203.0.113.9");
+    let mut before = court(&path, at(0));
+    before.allow(allowed, Some(at(60)), at(0)).unwrap();
+    before.tick(at(60));
+    assert!(before.has_work() && before.settle(at(60)));
+    drop(before);
+    // Nothing has been tidied, and the clock was set back while nobody looked.
+    assert!(court(&path, at(10)).judge.allowed().is_empty());
+    // One that is over when a judge starts is over, too.
+    let mut before = court(&path, at(10));
+    before.allow(allowed, Some(at(60)), at(10)).unwrap();
+    drop(before);
+    assert!(court(&path, at(70)).settle(at(70)));
+    assert!(court(&path, at(20)).judge.allowed().is_empty());
+    // And one that is given again after it was over holds.
+    let mut before = court(&path, at(20));
+    before.allow(allowed, Some(at(60)), at(20)).unwrap();
+    before.allow(allowed, Some(at(90)), at(60)).unwrap();
+    assert!(before.settle(at(60)));
+    drop(before);
+    assert_eq!(court(&path, at(60)).judge.allowed(), [(allowed, Some(at(90)))]);
+}

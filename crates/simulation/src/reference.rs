@@ -50,7 +50,7 @@ pub struct Reference {
     pub(crate) settings: Settings,
     pub(crate) derived: Vec<Prefix>,
     pub(crate) allowed: BTreeMap<Prefix, Option<Time>>,
-    /// Allowances whose time was up once: a clock set back brings none of them back, but a judge that was not told may not know.
+    /// Allowances whose time is up and of which the ledger may not know that yet: a clock set back brings back none of the others.
     pub(crate) lapsed: BTreeSet<Prefix>,
     /// What stood when it was last looked at.
     pub(crate) known: BTreeMap<BlockId, Block>,
@@ -473,6 +473,7 @@ impl Reference {
         // A dry run leaves no trace.
         self.pause_is_told = !self.settings.policy.dry_run;
         self.unsettled.clear();
+        self.lapsed.clear();
     }
 
     /// A judge has come up: it counts offenders for a storm afresh.
