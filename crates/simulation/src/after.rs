@@ -71,6 +71,7 @@ impl Reference {
         } else {
             self.used = self.highest;
             self.doubtful = self.highest;
+            self.forget_made_before();
             self.pause = None;
         }
         if was_set {

@@ -81,6 +81,8 @@ pub struct Reference {
     calm_since: Time,
     pub(crate) suspects: BTreeSet<IpAddr>,
     pub(crate) passed: Time,
+    /// When, in passed time, the judge last learned of a clock that was set.
+    told: Time,
     pub(crate) wall: Time,
     pub(crate) truth: Time,
     pub(crate) slack: Duration,
@@ -121,6 +123,7 @@ impl Reference {
             calm_since: Time::EPOCH,
             suspects: BTreeSet::new(),
             passed: Time::EPOCH,
+            told: Time::EPOCH,
             wall,
             truth: Time::EPOCH,
             slack: Duration::ZERO,
@@ -167,6 +170,7 @@ impl Reference {
             }
         }
         self.unwritten.extend(self.known.keys());
+        self.told = self.passed;
         self.allowed.values_mut().flatten().for_each(|until| *until = moved(*until));
     }
 
@@ -424,7 +428,8 @@ impl Reference {
     /// No element outlives the sentence, in the kernel's own time, for longer than it takes to put right what was under way when
     /// somebody set the clock; and there is none that nobody ordered.
     pub fn look_at_kernel(&mut self, machine: &Machine) -> Kept {
-        let now = machine.clock.truth();
+        // Awake: nobody mends anything while the machine sleeps.
+        let now = machine.clock.kernel();
         if machine.kernel.faults != Faults::default() {
             self.late.clear();
         }
@@ -491,6 +496,11 @@ impl Reference {
     /// The clock was set while nobody looked: the minutes of the ledger tell nothing.
     pub(crate) fn forget_made(&mut self) {
         self.made.clear();
+    }
+
+    /// The ledger may have missed that the clock was set: its minutes tell nothing of what was made before.
+    pub(crate) fn forget_made_before(&mut self) {
+        self.made.retain(|(at, _, _, _)| *at > self.told);
     }
 }
 
