@@ -287,3 +287,21 @@ fn an_allowance_that_is_over_stays_over_when_the_clock_is_set_back() {
     drop(before);
     assert_eq!(court(&path, at(60)).judge.allowed(), [(allowed, Some(at(90)))]);
 }
+
+#[test]
+fn an_answer_to_a_dead_judges_removal_answers_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    scan(&mut before, "203.0.113.9", at(0));
+    let ids: Vec<BlockId> = before.commit(at(0)).iter().map(Change::id).collect();
+    drop(before);
+    // It had lifted the block, too, and could not write that down any more.
+    let mut after = court(&path, at(1));
+    after.outcomes(&[(ids[0], Outcome::Removed)], at(1));
+    after.installed(&[], true, at(1));
+    let changes = after.commit(at(1));
+    confirm(&mut after, &changes, at(1));
+    assert!(after.settle(at(1)));
+    assert_eq!(after.store().counts().in_state(State::Active), 1);
+}

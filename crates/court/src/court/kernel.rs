@@ -17,26 +17,26 @@ impl Court {
         // What is over has ended, whatever became of a change to it.
         self.pass_time(now);
         for (id, outcome) in outcomes {
-            let awaited = self.unanswered.remove(id);
             // Looked for only where it counts: a whole table set again has as many answers.
             let removed = |removing: &VecDeque<(BlockId, Scope)>| removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
-                    if awaited {
+                    if self.unanswered.remove(id) {
                         self.marks.push((*id, State::Active));
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
                     self.resync |= !self.judge.stands(*id) && removed(&self.removing).is_none();
                 }
+                // It may answer a judge before us: what we have set ourselves is still to be answered.
                 Outcome::Removed => {
                     removed(&self.removing).and_then(|at| self.removing.remove(at));
                 }
                 Outcome::Unsupported | Outcome::Failed(_) => {
                     self.owed.extend(removed(&self.removing).and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
                     if self.stays(*id, *outcome) {
-                        self.unanswered.extend(awaited.then_some(*id));
                         continue;
                     }
+                    self.unanswered.remove(id);
                     self.failed(*id, *outcome, now);
                 }
             }
