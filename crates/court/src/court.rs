@@ -208,8 +208,10 @@ impl Court {
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
         let count = live.len();
         for (block, refusal) in self.judge.restore(live, strikes, last_id) {
-            // It may still be set in the kernel: taking it out is harmless if it is not.
-            self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
+            // It may still be set in the kernel: taking it out is harmless if it is not, and if no younger one stands there.
+            if !self.stands(&block.scope) {
+                self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
+            }
             self.marks.push((block.id, State::Lifted));
             if matches!(refusal, Refusal::Exempt(_) | Refusal::ExemptInside(_)) {
                 self.entries.push(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn: Turn::LiftedAsExempt });

@@ -2,7 +2,7 @@
 
 use court::court::Court;
 use court::settings::Settings;
-use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::block::{Because, Block, BlockId, Change, Effect, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
 use model::net::{Prefix, Protocol};
@@ -304,4 +304,22 @@ fn an_answer_to_a_dead_judges_removal_answers_nothing_else() {
     confirm(&mut after, &changes, at(1));
     assert!(after.settle(at(1)));
     assert_eq!(after.store().counts().in_state(State::Active), 1);
+}
+
+#[test]
+fn a_block_whose_end_the_ledger_missed_takes_no_younger_ones_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let scope = Scope::Source(prefix("203.0.113.9"));
+    let block = |id, until| {
+        let because = Because::Operator { note: String::new() };
+        Block { id: BlockId(id), scope, effect: Effect::Drop, made: at(0), expiry: Expiry::At(at(until)), because }
+    };
+    // The disk was full when the first ended; then the clock was set back.
+    Store::open(&path).unwrap().want(&[block(1, 600), block(2, 300)]).unwrap();
+    let mut court = court(&path, at(100));
+    assert_eq!(court.judge.standing().collect::<Vec<_>>(), [block(2, 300)]);
+    assert_eq!(court.commit(at(100)), [], "what stands is not taken out");
+    assert!(court.settle(at(100)));
+    assert_eq!(court.store().live(at(100)).unwrap(), [block(2, 300)]);
 }
