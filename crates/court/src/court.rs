@@ -246,7 +246,7 @@ impl Court {
             Ok(found) => Some(found),
             Err(error) => {
                 self.tallies.store_errors += 1;
-                tracing::error!(%error, "the ledger can't be read: what the kernel has is kept");
+                tracing::error!(%error, "the ledger can't be read: what the kernel has is kept, unless this is a dry run");
                 self.store_trouble = Some(format!("can't be read: {error}"));
                 None
             }
