@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 /// Room for some dozens of inotify events (header and name up to 255 bytes).
-const EVENT_BYTES: usize = 8_192;
+pub(super) const EVENT_BYTES: usize = 8_192;
 
 // ---- the privileged side ---------------------------------------------------------------------------------------
 
@@ -120,18 +120,18 @@ pub enum Start {
 
 /// One file, and how far it has been read.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     file: File,
-    identity: (u64, u64),
-    offset: u64,
+    pub(super) identity: (u64, u64),
+    pub(super) offset: u64,
     mark: Vec<u8>,
     splitter: LineSplitter,
     /// It was deleted while we had it. Its folder may follow without a word, as the kernel keeps that alive for our sake.
-    deleted: bool,
+    pub(super) deleted: bool,
 }
 
 impl Reader {
-    fn new(file: OwnedFd, start: &Start) -> io::Result<Self> {
+    pub(super) fn new(file: OwnedFd, start: &Start) -> io::Result<Self> {
         let file = File::from(file);
         let found = file.metadata()?;
         let identity = (found.dev(), found.ino());
@@ -175,11 +175,17 @@ impl Reader {
     }
 
     /// Behind the last line that was handed on.
-    fn position(&self) -> io::Result<Position> {
+    pub(super) fn position(&self) -> io::Result<Position> {
         let (device, inode) = self.identity;
         let offset = self.offset.saturating_sub(self.splitter.unfinished_bytes());
         let mark = if offset == self.offset { self.mark.clone() } else { self.bytes_before(offset, MARK_BYTES)? };
         Ok(Position { device, inode, offset, mark })
+    }
+
+    /// Whether nothing has been read since this was its position.
+    pub(super) fn is_still_at(&self, position: &Position) -> bool {
+        let offset = self.offset.saturating_sub(self.splitter.unfinished_bytes());
+        (position.device, position.inode) == self.identity && position.offset == offset
     }
 
     /// Whether what has been read is no longer there: the file was cut short, or cut short and written again.
@@ -188,7 +194,7 @@ impl Reader {
     }
 
     /// Reads on to the end or for one turn; whether there may be more.
-    fn read(&mut self, buffer: &mut [u8], counters: &mut Counters, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
+    pub(super) fn read(&mut self, buffer: &mut [u8], counters: &mut Counters, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
         let found = self.file.metadata()?;
         self.deleted = found.nlink() == 0;
         if self.was_rewritten(found.len())? {
@@ -212,6 +218,14 @@ impl Reader {
             self.remember(bytes);
         }
         Ok(true)
+    }
+
+    /// Adds what it has counted; `for_good` if it will read no more.
+    pub(super) fn count(&mut self, counters: &mut Counters, for_good: bool) {
+        if for_good {
+            self.splitter.discard();
+        }
+        self.splitter.count(counters);
     }
 
     fn remember(&mut self, bytes: &[u8]) {
@@ -297,8 +311,7 @@ impl FollowedFile {
     }
 
     fn let_go(&mut self, mut reader: Reader) {
-        reader.splitter.discard();
-        reader.splitter.count(&mut self.counters);
+        reader.count(&mut self.counters, true);
     }
 
     /// Empties the queue of events; whether one of them means that the name now stands for something else.

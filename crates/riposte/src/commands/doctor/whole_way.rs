@@ -53,6 +53,7 @@ fn borrowed(config: &Config) -> String {
     let mut config = config.clone();
     config.nflog.enabled = true;
     config.logs.clear();
+    config.applications.enabled = false;
     // Names can't be resolved in there.
     config.exempt_names.clear();
     let mut keep = true;

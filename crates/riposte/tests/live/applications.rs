@@ -1,0 +1,260 @@
+//! Application logs end to end: a real sshd that is attacked with real tools, its log followed through rotation and restarts, and what
+//! somebody who chooses his own name can and cannot make of that.
+
+use crate::daemon::{Daemon, folder, network, signal, text, until, wait_until_in_kernel};
+use range::network::{Network, VICTIM, attacker_address};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+/// Guesses after which the rule for sshd wants a block.
+const GUESSES: usize = 5;
+
+fn config(more: &str) -> String {
+    format!(
+        "[applications]\nfiles = [\"{{}}/auth.log\", \"{{}}/sites/*/access.log\"]\njournal = \"never\"\n{more}\n[sense.nflog]\nenabled = false\n"
+    )
+}
+
+/// What sshd writes into auth.log when somebody guesses wrong; the number makes it another line.
+fn guess(from: &str, user: &str, n: usize) -> String {
+    format!("{} host sshd[{}]: Failed password for {user} from {from} port {} ssh2\n", jiff::Timestamp::now(), 1_000 + n, 40_000 + n)
+}
+
+fn guesses(from: &str, count: std::ops::Range<usize>) -> String {
+    count.map(|n| guess(from, "root", n)).collect()
+}
+
+fn lines(daemon: &Daemon) -> u64 {
+    daemon.sensor_figure("applications", "lines").unwrap_or(0)
+}
+
+/// Waits until the log is followed: what was written before that is past for it.
+fn wait_until_followed(daemon: &Daemon, files: u64) {
+    daemon.wait_until_figure("applications", "files followed", files);
+}
+
+fn start(network: &Network, more: &str) -> Daemon {
+    let folder = folder();
+    fs::write(folder.path().join("auth.log"), guesses("198.51.100.99", 0..9)).unwrap();
+    let daemon = Daemon::start_in(folder, &network.victim, &config(more), &[]);
+    wait_until_followed(&daemon, 1);
+    daemon
+}
+
+#[test]
+fn who_guesses_is_blocked_and_it_is_explained() {
+    let network = network("guess", 0);
+    let daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..GUESSES - 1));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    wait_until_in_kernel(&network.victim, "198.51.100.8");
+    // One guess less, and what was there before riposte began: nothing.
+    daemon.wait_until_figure("applications", "lines", 2 * GUESSES as u64 - 1);
+    assert_eq!(daemon.blocked(), ["198.51.100.8"]);
+    let explained = daemon.json_one(&["explain", "198.51.100.8"]);
+    assert_eq!((text(&explained["block"]["rule"]), text(&explained["block"]["trust"])), ("sshd".into(), "vouched".into()));
+    assert!(
+        text(&explained["quote"]["log"]).ends_with("/auth.log") && text(&explained["quote"]["line"]).contains("from 198.51.100.8 port")
+    );
+    assert_eq!((&explained["entries"][0]["packets"], text(&explained["entries"][0]["rule"])), (&GUESSES.into(), "sshd".into()));
+    let said = daemon.text(&["explain", "198.51.100.8"]);
+    assert!(said.contains("sshd") && said.contains("5 lines") && said.contains("Failed password for root"), "{said}");
+    assert!(daemon.text(&["list"]).contains("sshd"));
+}
+
+#[test]
+fn names_that_imitate_log_lines_block_nobody_else() {
+    let network = network("inject", 0);
+    let daemon = start(&network, "");
+    let names = [
+        "x from 10.0.0.1 port 22 ssh2",
+        "invalid user x from 10.0.0.1 port 22 ssh2",
+        "x\u{1b}[2J\u{7}from 10.0.0.1 port 22",
+        "root from 10.0.0.1 port 22 ssh2 2026-11-21T00:00:00Z host sshd[1]: Failed password for root from 10.0.0.1 port 22 ssh2",
+        "",
+    ];
+    for (n, name) in names.into_iter().enumerate() {
+        daemon.append("auth.log", &guess("198.51.100.7", &format!("invalid user {name}"), n));
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    // Another program may write what it likes, in its own name.
+    let forged = |n: usize| {
+        let said = format!("Failed password for root from 10.0.0.2 port {n} ssh2");
+        let now = jiff::Timestamp::now();
+        format!(
+            "{now} host cron[{n}]: {said}\n{now} host cron[{n}]: sshd[{n}]: {said}\n{now} host app: {now} host sshd[{n}]: {said}\n{now} {said}\n"
+        )
+    };
+    let before = lines(&daemon);
+    daemon.append("auth.log", &(0..GUESSES).map(forged).collect::<String>());
+    // A line without its end is no line, and one that is far too long is cut.
+    daemon.append("auth.log", &guess("10.0.0.3", &"x".repeat(20_000), 1).repeat(GUESSES));
+    daemon.wait_until_figure("applications", "lines", before + 5 * GUESSES as u64);
+    daemon.wait_until_figure("applications", "cut, too long", GUESSES as u64);
+    assert_eq!(daemon.blocked(), ["198.51.100.7"]);
+    let said = daemon.text(&["explain", "198.51.100.7"]);
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn rotation_and_restarts_in_mid_count_lose_no_line_and_read_none_twice() {
+    let network = network("rotate", 0);
+    let mut daemon = start(&network, "");
+    let (log, old) = (daemon.path("auth.log"), daemon.path("auth.log.1"));
+    // The writer goes on with the renamed file for a while; then there is a new one.
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    fs::rename(&log, &old).unwrap();
+    daemon.append("auth.log.1", &guesses("198.51.100.7", 2..4));
+    daemon.append("auth.log", &guesses("198.51.100.7", 4..5));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.wait_until_figure("applications", "lines", 5);
+    daemon.wait_until_figure("applications", "rotations", 1);
+
+    // Half a line, and the end of the daemon; what comes meanwhile is read by the next one, rotated or not.
+    let whole = guess("198.51.100.8", "root", 0);
+    let (head, tail) = whole.split_at(40);
+    daemon.append("auth.log", head);
+    assert!(daemon.end().success());
+    daemon.append("auth.log", tail);
+    daemon.append("auth.log", &guesses("198.51.100.8", 1..2));
+    fs::rename(&log, &old).unwrap();
+    daemon.append("auth.log", &guesses("198.51.100.8", 2..5));
+    daemon.start_again();
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", 5);
+
+    // The sensor dies; so does the judge.
+    daemon.append("auth.log", &guesses("198.51.100.9", 0..5));
+    daemon.wait_until_blocked("198.51.100.9");
+    for life in ["applications", "judge"] {
+        let pid = daemon.life(life).expect("it runs");
+        signal("KILL", pid as u32);
+        until("it is started again", || daemon.life(life).filter(|again| *again != pid));
+        until("its counters are there", || daemon.sensor_figure("applications", "files followed").filter(|files| *files == 1));
+    }
+    let before = lines(&daemon);
+    daemon.append("auth.log", &guesses("198.51.100.10", 0..5));
+    daemon.wait_until_blocked("198.51.100.10");
+    daemon.wait_until_figure("applications", "lines", before + 5);
+    assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10"]);
+}
+
+#[test]
+fn many_files_that_appear_later_are_followed_by_one_process() {
+    let network = network("sites", 0);
+    let daemon = start(&network, "");
+    for n in 0..300 {
+        fs::create_dir_all(daemon.path(&format!("sites/{n}"))).unwrap();
+        daemon.append(&format!("sites/{n}/access.log"), &guess("198.51.100.7", "root", n));
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    wait_until_followed(&daemon, 301);
+    daemon.wait_until_figure("applications", "lines", 300);
+    let sensors = daemon.json_one(&["status"])["sensors"].as_array().map(Vec::len);
+    assert_eq!(sensors, Some(1));
+}
+
+#[test]
+fn a_reload_follows_other_files_and_goes_on_where_it_was() {
+    let network = network("reapply", 0);
+    let daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.configure(&config("").replace("auth.log", "*.log"));
+    daemon.append("more.log", &guesses("198.51.100.9", 0..1));
+    daemon.hang_up();
+    wait_until_followed(&daemon, 2);
+    // What was read is not read again.
+    daemon.append("more.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.configure("[applications]\nenabled = false\n[sense.nflog]\nenabled = false\n");
+    daemon.hang_up();
+    until("nobody reads them any more", || daemon.life("applications").is_none().then_some(()));
+    assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8"]);
+}
+
+#[test]
+fn a_socket_and_a_pipe_are_read_beside_files() {
+    let network = network("streams", 0);
+    let daemon = start(&network, "syslog = \"{}/log.sock\"\npipe = \"{}/pipe\"");
+    let socket = UnixDatagram::unbound().unwrap();
+    for line in guesses("198.51.100.7", 0..GUESSES).lines() {
+        socket.send_to(format!("<38>{line}").as_bytes(), daemon.path("log.sock")).unwrap();
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    fs::write(daemon.path("pipe"), guesses("198.51.100.8", 0..GUESSES)).unwrap();
+    daemon.wait_until_blocked("198.51.100.8");
+}
+
+/// An sshd of its own in the victim's namespace, which logs into this file.
+fn sshd(network: &mut Network, place: &Path) {
+    let key = place.join("host_key");
+    range::namespace::run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()]).expect("ssh-keygen");
+    let text = format!(
+        "Port 22\nHostKey {}\nPidFile none\nUsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxAuthTries 3\nMaxStartups 100\nUseDNS no\nStrictModes no\n",
+        key.display()
+    );
+    fs::write(place.join("sshd_config"), text).unwrap();
+    fs::create_dir_all("/run/sshd").expect("sshd's own folder");
+    let (config, log) = (place.join("sshd_config").display().to_string(), place.join("auth.log").display().to_string());
+    network.victim.start("/usr/sbin/sshd", ["-D", "-f", &config, "-E", &log]).expect("sshd is installed: scripts/setup --test");
+    until("sshd listens", || network.victim.run("sh", ["-c", "ss -ltn | grep -q ':22 '"]).ok());
+}
+
+#[test]
+fn a_real_sshd_is_protected_from_a_real_guesser() {
+    let mut network = network("sshd", 3);
+    let folder = folder();
+    let place = folder.path().to_owned();
+    fs::write(place.join("auth.log"), "").unwrap();
+    sshd(&mut network, &place);
+    let exempt = attacker_address(2);
+    let config = config(&format!("[policy]\nexempt = [\"{exempt}\"]"));
+    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
+    wait_until_followed(&daemon, 1);
+    let words: String = (0..40).map(|n| format!("guess{n}\n")).collect();
+    fs::write(daemon.path("words"), words).unwrap();
+    let words = daemon.path("words").display().to_string();
+    let hydra = |n: usize| {
+        // It gives up when nobody answers any more: how it ends is no matter.
+        let _ = network.attackers[n]
+            .command("timeout")
+            .args(["20", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
+            .output();
+    };
+    // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.
+    let wrong = |n: usize| {
+        let ssh = [
+            "-p",
+            "wrong",
+            "ssh",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+        ];
+        let _ =
+            network.attackers[n].command("timeout").args(["10", "sshpass"]).args(ssh).arg(format!("root@{VICTIM}")).arg("true").output();
+    };
+    (0..GUESSES - 1).for_each(|_| wrong(1));
+    (0..GUESSES + 2).for_each(|_| wrong(2));
+    hydra(0);
+    let attacker = attacker_address(0);
+    daemon.wait_until_blocked(&attacker);
+    wait_until_in_kernel(&network.victim, &attacker);
+    let log = fs::read_to_string(daemon.path("auth.log")).unwrap();
+    let failed =
+        |who: &str| log.lines().filter(|line| line.starts_with("Failed password") && line.contains(&format!("from {who} port"))).count();
+    assert!(failed(&attacker) >= GUESSES && failed(&exempt) > GUESSES && failed(&attacker_address(1)) == GUESSES - 1, "{log}");
+    assert_eq!(daemon.blocked(), std::slice::from_ref(&attacker));
+    assert!(text(&daemon.json_one(&["explain", &exempt])["exempt"]).contains("exempt"));
+    // Who is blocked gets no answer, and the friend still does.
+    let reach = |n: usize| {
+        network.attackers[n].run("timeout", ["2", "bash", "-c", &format!("read -r line < /dev/tcp/{VICTIM}/22 && echo \"$line\"")])
+    };
+    assert!(reach(0).is_err() && reach(1).is_ok_and(|said| said.starts_with("SSH-2.0")));
+}
