@@ -300,9 +300,9 @@ impl Drop for Daemon {
 fn configure(folder: &Path, config: &str) {
     let place = folder.display().to_string();
     // The host's own logs are no test's business.
-    let applications = if config.contains("[applications]") { "" } else { "[applications]\nenabled = false\n" };
+    let applications = if config.contains("[applications]") { "" } else { "\n[applications]\nenabled = false\n" };
     let config = format!(
-        "[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{applications}{}",
+        "[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}{applications}",
         config.replace("{}", &place)
     );
     fs::write(folder.join("config.toml"), config).expect("writable");

@@ -53,14 +53,13 @@ fn borrowed(config: &Config) -> String {
     let mut config = config.clone();
     config.nflog.enabled = true;
     config.logs.clear();
-    config.applications.enabled = false;
     // Names can't be resolved in there.
     config.exempt_names.clear();
     let mut keep = true;
     let text = config.canonical();
     let kept = text.lines().filter(|line| {
         if line.starts_with('[') {
-            keep = !matches!(*line, "[store]" | "[control]" | "[log]");
+            keep = !matches!(*line, "[store]" | "[control]" | "[log]" | "[applications]");
         }
         keep
     });
