@@ -65,6 +65,7 @@ install:         ## Install the binary (make build comes first), units, manual p
 	@[ -x $(BINARY) ] || { echo "There is no $(BINARY) yet: run 'make build' first, as yourself." >&2; exit 1; }
 	install -D -m 0755 $(BINARY) $(DESTDIR)$(PREFIX)/sbin/riposte
 	for file in $(EXAMPLES); do install -D -m 0644 packaging/$$file $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
+	install -D -m 0644 docs/manual.md $(DESTDIR)$(SHARE)/doc/riposte/manual.md
 	[ -e $(DESTDIR)/etc/riposte/riposte.toml ] || install -D -m 0644 packaging/riposte.toml $(DESTDIR)/etc/riposte/riposte.toml
 	install -D -m 0644 packaging/riposte.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/riposte.conf
 	for unit in $(UNITS); do install -d $(DESTDIR)$${unit%/*} && sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} > $(DESTDIR)$$unit && chmod 0644 $(DESTDIR)$$unit || exit 1; done
@@ -74,13 +75,14 @@ install:         ## Install the binary (make build comes first), units, manual p
 	$(BINARY) completions zsh > $(DESTDIR)$(SHARE)/zsh/site-functions/_riposte
 	$(BINARY) completions fish > $(DESTDIR)$(SHARE)/fish/vendor_completions.d/riposte.fish
 	[ -n "$(DESTDIR)" ] || systemd-sysusers packaging/riposte.sysusers 2>/dev/null || id -u riposte >/dev/null 2>&1 || \
-	    useradd --system --home-dir /var/lib/riposte --shell /usr/sbin/nologin --groups adm riposte
+	    useradd --system --home-dir /var/lib/riposte --shell /usr/sbin/nologin \
+        --groups "$$(getent group adm systemd-journal | cut -d: -f1 | paste -sd,)" riposte
 	@echo "Installed. Next: sudo systemctl daemon-reload && sudo systemctl enable --now riposte && sudo riposte status"
 
 uninstall:       ## Remove what install put there; the configuration, the ledger and the user stay.
 	[ -n "$(DESTDIR)" ] || for unit in riposte-metrics riposte; do systemctl disable --now $$unit 2>/dev/null || true; done
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED)) $(DESTDIR)$(SHARE)/man/man8/riposte-*.8
-	for file in $(EXAMPLES); do rm -f $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
+	for file in $(EXAMPLES) manual.md; do rm -f $(DESTDIR)$(SHARE)/doc/riposte/$$file; done
 	[ ! -d $(DESTDIR)$(SHARE)/doc/riposte ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SHARE)/doc/riposte
 
 clean:           ## Remove what was built.

@@ -28,8 +28,6 @@ use store::memory::{Allowance, Quote};
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
-/// The note on a block that the kernel had and the ledger did not know.
-const ADOPTED: &str = "found in the kernel when the ledger was lost";
 /// Events whose sources are looked up together.
 const WARM: usize = 32;
 /// The kernel's timer and ours may differ by this much before a block is set again.
@@ -95,6 +93,8 @@ pub struct Court {
     pub store_trouble: Option<String>,
     /// Why and since when the ledger is behind, if it is.
     pub failing: Option<Failing>,
+    /// Since when the kernel does not take every change, if it does not.
+    pub refusing: Option<Failing>,
     /// The operators' allowances could be read at last: whoever else holds a list of them is to be told.
     pub allowed_again: bool,
     /// Whether what the kernel has beyond the ledger is taken over, the first time that it tells: the ledger is new, or was lost.
@@ -150,6 +150,7 @@ impl Court {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
             failing: why.map(|why| Failing { since: now, why, told: true }),
+            refusing: None,
             adopts: store.is_new(),
             seed,
             allowed_again: false,
@@ -378,8 +379,14 @@ impl Court {
             return;
         }
         for block in ruling.made {
-            if let Because::Operator { .. } = block.because {
-                self.note(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn: Turn::SetByOperator });
+            let turn = match block.because {
+                // The charge is its entry.
+                Because::Offence { .. } => None,
+                Because::Operator { .. } => Some(Turn::SetByOperator),
+                Because::Adopted => Some(Turn::Adopted),
+            };
+            if let Some(turn) = turn {
+                self.note(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn });
             }
             self.unanswered.insert(block.id);
             self.wanted.push(block);
@@ -446,6 +453,9 @@ impl Court {
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
         let changed = ruling.made.len() + ruling.extended.len();
+        for block in ruling.extended.iter().filter(|_| !ruling.dry_run) {
+            self.note(Entry::Turned { at: now, whom: prefix, id: block.id, turn: Turn::ChangedByOperator });
+        }
         let secs = match expiry {
             Expiry::At(end) => Some(end.since(now).as_secs()),
             Expiry::Never => None,

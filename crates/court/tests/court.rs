@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 use store::Store;
+use store::entry::{Entry, Turn};
 
 fn at(secs: u64) -> Time {
     Time::from_secs(1_700_000_000 + secs)
@@ -163,6 +164,37 @@ fn what_failed_to_be_set_again_stays_and_is_tried_again() {
 }
 
 #[test]
+fn a_kernel_without_memory_gets_the_new_block_again_and_that_is_told_until_it_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut court = court(&path, at(0));
+    court.installed(&[], true, at(0));
+    scan(&mut court, "203.0.113.9", at(0));
+    let mut changes = court.commit(at(0));
+    for secs in [1, 31, 61] {
+        court.outcomes(&[(changes[0].id(), Outcome::Failed(Fault::Memory))], at(secs));
+        assert_eq!(court.judge.standing().count(), 1);
+        let refusing = court.refusing.as_ref().unwrap();
+        assert_eq!((refusing.since, refusing.why.as_str()), (at(1), "the kernel is out of memory"));
+        assert!(court.wants_resync());
+        court.resync_begins();
+        court.installed(&[], true, at(secs + 1));
+        changes = court.commit(at(secs + 1));
+        assert!(matches!(changes[..], [Change::Add { id: BlockId(1), .. }]), "{changes:?}");
+    }
+    confirm(&mut court, &changes, at(62));
+    assert!(court.refusing.is_none() && !court.wants_resync() && court.settle(at(62)));
+    let mut states = Vec::new();
+    court.store().for_each_live(at(62), |_, state| states.push(state)).unwrap();
+    assert_eq!(states, [State::Active]);
+    // One that is refused for another reason is given up, as before.
+    scan(&mut court, "203.0.113.10", at(63));
+    let changes = court.commit(at(63));
+    court.outcomes(&[(changes[0].id(), Outcome::Failed(Fault::Full))], at(63));
+    assert_eq!((court.judge.standing().count(), court.refusing.is_some()), (1, true));
+}
+
+#[test]
 fn a_removal_that_failed_is_owed_until_it_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let mut court = one_blocked(&folder.path().join("riposte.db"), at(0));
@@ -203,7 +235,14 @@ fn a_lost_ledger_takes_over_what_stands_once_and_never_what_an_operator_has_lift
     let store = Store::open_in_memory().unwrap();
     let mut court = Court::new(Settings::default(), store, Some("lost".into()), 1, at(0));
     court.installed(&[item], true, at(0));
-    assert_eq!(court.judge.standing().count(), 1);
+    let adopted: Vec<_> = court.judge.standing().collect();
+    assert_eq!(adopted.iter().map(|block| &block.because).collect::<Vec<_>>(), [&Because::Adopted], "nobody's order");
+    court.commit(at(0));
+    assert!(court.settle(at(0)));
+    // The ledger says the same, and the history how it came.
+    assert_eq!(court.store().live(at(0)).unwrap(), adopted);
+    let story = court.store().story("203.0.113.9".parse().unwrap(), at(0), 9).unwrap();
+    assert!(matches!(story.entries[..], [Entry::Turned { turn: Turn::Adopted, .. }]), "{story:?}");
     court.unblock(prefix("203.0.113.9"), at(1));
     court.want_resync();
     court.resync_begins();

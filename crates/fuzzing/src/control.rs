@@ -8,6 +8,7 @@ use report::explain::Explanation;
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::status::StatusReport;
+use report::table::Room;
 use riposte::control::protocol::{AllowedLine, Done, REQUEST_BYTES, Reply, Request, Requests};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,10 +86,10 @@ fn understood(request: &Request) {
 
 /// Every command reads the answer as its own.
 fn asker(line: &str) {
-    shown::<StatusReport>(line, StatusReport::text);
-    shown::<Vec<BlockLine>>(line, |lines| report::list::text(lines));
-    shown::<Explanation>(line, Explanation::text);
-    shown::<Vec<HistoryLine>>(line, |lines| report::history::text(lines));
+    shown::<StatusReport>(line, |report| report.text(Room::Endless));
+    shown::<Vec<BlockLine>>(line, |lines| report::list::text(lines, Room::Endless));
+    shown::<Explanation>(line, |explanation| explanation.text(Room::Endless));
+    shown::<Vec<HistoryLine>>(line, |lines| report::history::text(lines, Room::Endless));
     shown::<Done>(line, |done| report::escape::text(&done.said, 2_000));
     shown::<Vec<AllowedLine>>(line, |_| String::new());
 }
@@ -100,7 +101,10 @@ fn shown<T: DeserializeOwned + Serialize>(line: &str, text: impl Fn(&T) -> Strin
             assert!(one_line(json.as_bytes()));
             text(&answer)
         }
-        Err(why) => why,
+        Err(why) => {
+            assert!(why.iter().all(|line| !line.contains('\n')), "{why:?}");
+            why.concat()
+        }
     };
     let bad = said.chars().find(|c| c.is_control() && *c != '\n');
     assert!(bad.is_none(), "a control character reaches the terminal: {said:?}");

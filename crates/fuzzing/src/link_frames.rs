@@ -33,6 +33,7 @@ fn frame(bytes: &[u8]) {
         Message::Installed { items, .. } => items.len(),
         Message::Counters(list) => list.len(),
         Message::Processes(list) => list.len(),
+        Message::Troubles(list) => list.len(),
         Message::Reopened { names, .. } => names.len(),
         Message::Reloaded { lines, .. } => lines.len(),
         Message::Rules(list) => list.len(),
@@ -43,6 +44,7 @@ fn frame(bytes: &[u8]) {
         | Message::OpenPorts { .. }
         | Message::Reopen
         | Message::ReopenedFile
+        | Message::RotatedFile
         | Message::SensorLink { .. }
         | Message::Reload
         | Message::Config

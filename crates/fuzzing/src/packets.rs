@@ -1,8 +1,12 @@
 //! Packets. The promises: our reading agrees with etherparse's where both understand a packet, a packet that was cut says nothing that the whole
 //! one doesn't, what we forge reads back as it was meant, and a packet is evidence of at most a handshake.
 
+#[path = "../../wire/tests/alike/mod.rs"]
+mod alike;
+
 use crate::choice;
-use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use alike::{WALKED_BY_US_ALONE, same_transport};
+use etherparse::{LaxNetSlice, LaxSlicedPacket};
 use model::event::{TcpFlags, Trust};
 use model::net::Protocol;
 use model::time::Time;
@@ -13,8 +17,6 @@ use wire::build::{Ip, Tcp};
 use wire::packet::{Packet, Transport, parse};
 use wire::tcp::{Kinds, options_in};
 
-/// Extension headers that we walk and etherparse does not: mobility, HIP, Shim6.
-const WALKED_BY_US_ALONE: [u8; 3] = [135, 139, 140];
 /// All that we walk over: hop-by-hop, routing, fragment, AH, destination options, and those above.
 const EXTENSIONS: [u8; 8] = [0, 43, 44, 51, 60, 135, 139, 140];
 /// Where captures are cut.
@@ -138,25 +140,6 @@ fn same_as_etherparse(ours: &Packet<'_>, bytes: &[u8]) {
     }
     if let Some(theirs) = theirs.transport.as_ref().filter(|_| !payload.fragmented) {
         same_transport(ours, theirs);
-    }
-}
-
-fn same_transport(ours: &Packet<'_>, theirs: &TransportSlice<'_>) {
-    match (ours.transport, theirs) {
-        (Transport::Tcp(tcp), TransportSlice::Tcp(other)) => {
-            let rest = tcp.rest.expect("etherparse found a whole header");
-            assert_eq!((tcp.source_port, tcp.port), (other.source_port(), other.destination_port()));
-            assert_eq!((tcp.sequence, rest.acknowledgment), (Some(other.sequence_number()), other.acknowledgment_number()));
-            assert_eq!((rest.flags.0, rest.window), (other.slice()[13], other.window_size()));
-            assert_eq!((rest.options, rest.data), (Some(other.options()), other.payload()));
-        }
-        (Transport::Ports(udp), TransportSlice::Udp(other)) => {
-            assert_eq!((udp.source_port, udp.port), (other.source_port(), other.destination_port()));
-        }
-        (Transport::Icmp(icmp), TransportSlice::Icmpv4(other)) => assert_eq!((icmp.kind, icmp.code), (other.type_u8(), other.code_u8())),
-        (Transport::Icmp(icmp), TransportSlice::Icmpv6(other)) => assert_eq!((icmp.kind, icmp.code), (other.type_u8(), other.code_u8())),
-        (Transport::Other(_), TransportSlice::Igmp(_)) => (),
-        (ours, theirs) => panic!("{ours:?} is not {theirs:?}"),
     }
 }
 

@@ -6,6 +6,7 @@ use model::decision::Exemption;
 use model::event::{Event, RuleId};
 use model::limits;
 use model::net::Prefix;
+use model::time::Time;
 
 /// A life: what one of riposte's processes is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,17 @@ pub struct Counter {
     pub name: String,
     /// Its value.
     pub value: u64,
+}
+
+/// Something that the warden can't do for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// Since when, by the wall clock.
+    pub since: Time,
+    /// What, in words.
+    pub what: String,
+    /// Why, in the words of whoever refused.
+    pub why: String,
 }
 
 /// The ports with listeners: 65,536 bits each, port n in bit n%8 of byte n/8.
@@ -155,6 +167,9 @@ pub enum Message {
     },
     /// Warden → log sensor: the log's file (with its descriptor).
     ReopenedFile,
+    /// Warden → log sensor, before `Reopened`: what had the log's name before, as it seems (with its descriptor). An earlier sensor may not
+    /// have read it to its end.
+    RotatedFile,
     /// Warden → judge: a sensor's link (with a file descriptor).
     SensorLink {
         /// Its slot.
@@ -179,6 +194,8 @@ pub enum Message {
     Config,
     /// Warden → judge, and judge → warden in answer: still at work?
     Alive,
+    /// Warden → judge: what it can't do for now, all of it.
+    Troubles(Vec<Trouble>),
     /// Log sensor → judge: so far it has told of everything in its log. Judge → log sensor, once, before it begins: so far this log is known.
     Position(Option<Position>),
     /// Application-log sensor → judge: its own numbers of log rules, and their names.
@@ -287,6 +304,10 @@ pub enum Tag {
     Alive,
     /// See [`Message::Position`].
     Position,
+    /// See [`Message::Troubles`].
+    Troubles,
+    /// See [`Message::RotatedFile`].
+    RotatedFile,
     /// See [`Message::Rules`].
     Rules,
     /// See [`Message::Reports`].
@@ -301,7 +322,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 28] = [
+    pub const ALL: [Tag; 30] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -325,12 +346,46 @@ impl Tag {
         Tag::Config,
         Tag::Alive,
         Tag::Position,
+        Tag::Troubles,
+        Tag::RotatedFile,
         Tag::Rules,
         Tag::Reports,
         Tag::FilePosition,
         Tag::Followed,
         Tag::Looked,
     ];
+
+    /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
+    pub const fn is_state(self) -> bool {
+        match self {
+            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles => true,
+            Tag::Ready
+            | Tag::Events
+            | Tag::Counters
+            | Tag::AskCounters
+            | Tag::Apply
+            | Tag::Outcomes
+            | Tag::AskInstalled
+            | Tag::Installed
+            | Tag::Repaired
+            | Tag::OpenPorts
+            | Tag::Reopen
+            | Tag::Reopened
+            | Tag::SensorLink
+            | Tag::ReopenedFile
+            | Tag::RotatedFile
+            | Tag::Rebuilt
+            | Tag::Reload
+            | Tag::Reloaded
+            | Tag::Alive
+            | Tag::Position
+            | Tag::Rules
+            | Tag::Reports
+            | Tag::FilePosition
+            | Tag::Followed
+            | Tag::Looked => false,
+        }
+    }
 
     /// The tag of a frame.
     pub fn of(frame: &[u8]) -> Result<Tag, Malformed> {
@@ -343,6 +398,8 @@ impl Tag {
 const COUNTERS: usize = 512;
 /// Processes in one message.
 const PROCESSES: usize = 256;
+/// Troubles in one message.
+const TROUBLES: usize = 16;
 /// Names that stand for one log: its own, and what links and missing folders on its way add.
 const NAMES: usize = 64;
 /// Bytes of a name.
@@ -375,6 +432,7 @@ impl Message {
             Message::Reopen => Tag::Reopen,
             Message::Reopened { .. } => Tag::Reopened,
             Message::ReopenedFile => Tag::ReopenedFile,
+            Message::RotatedFile => Tag::RotatedFile,
             Message::SensorLink { .. } => Tag::SensorLink,
             Message::Processes(_) => Tag::Processes,
             Message::Rebuilt => Tag::Rebuilt,
@@ -383,6 +441,7 @@ impl Message {
             Message::Config => Tag::Config,
             Message::Alive => Tag::Alive,
             Message::Position(_) => Tag::Position,
+            Message::Troubles(_) => Tag::Troubles,
             Message::Rules(_) => Tag::Rules,
             Message::Reports(_) => Tag::Reports,
             Message::FilePosition { .. } => Tag::FilePosition,
@@ -440,6 +499,11 @@ impl Message {
                 out.u8(u8::from(*ok));
                 out.list(lines, |w, line| w.text(line));
             }
+            Message::Troubles(troubles) => out.list(troubles, |w, trouble| {
+                w.time(trouble.since);
+                w.text(&trouble.what);
+                w.text(&trouble.why);
+            }),
             Message::Position(position) => out.option(position.as_ref(), write_position),
             Message::Rules(rules) => out.list(rules, |w, (rule, name)| {
                 w.u16(rule.0);
@@ -468,6 +532,7 @@ impl Message {
             | Message::AskInstalled
             | Message::Reopen
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::Rebuilt
             | Message::Reload
             | Message::Config
@@ -508,11 +573,16 @@ impl Message {
                 Ok(Process { life, slot: r.u16()?, pid: r.u32()?, restarts: r.u32()?, sandbox: r.text(NAME_BYTES)? })
             })?),
             Tag::ReopenedFile => Message::ReopenedFile,
+            Tag::RotatedFile => Message::RotatedFile,
             Tag::Rebuilt => Message::Rebuilt,
             Tag::Reload => Message::Reload,
             Tag::Reloaded => Message::Reloaded { ok: r.flag("ok")?, lines: r.list(ANSWER_LINES, |r| r.text(ANSWER_BYTES))? },
             Tag::Config => Message::Config,
             Tag::Alive => Message::Alive,
+            Tag::Troubles => {
+                let trouble = |r: &mut Reader<'_>| Ok(Trouble { since: r.time()?, what: r.text(NAME_BYTES)?, why: r.text(NAME_BYTES)? });
+                Message::Troubles(r.list(TROUBLES, trouble)?)
+            }
             Tag::Position => Message::Position(r.option(read_position)?),
             Tag::Rules => Message::Rules(r.list(RULES, |r| Ok((RuleId(r.u16()?), r.text(limits::RULE_BYTES)?)))?),
             Tag::Reports => Message::Reports(r.list(limits::BATCH_REPORTS, |r| {
@@ -550,7 +620,6 @@ mod tests {
     use model::level::DangerLevel;
     use model::net::Protocol;
     use model::style::Style;
-    use model::time::Time;
     use proptest::prelude::*;
     use std::time::Duration;
 
@@ -613,6 +682,8 @@ mod tests {
             Message::Config,
             Message::Alive,
             Message::Position(Some(position.clone())),
+            Message::Troubles(vec![Trouble { since: Time::from_secs(9), what: "no list".into(), why: "ENOMEM".into() }]),
+            Message::RotatedFile,
             Message::Rules(vec![(RuleId(7), "sshd".into())]),
             Message::Reports(vec![Reported {
                 event: reported,

@@ -78,6 +78,8 @@ pub enum Because {
         /// The log rule that was broken, if it was one.
         rule: Option<RuleId>,
     },
+    /// It stood in the kernel when the ledger knew nothing: taken over, so that it is seen and can be lifted. Why it was made is lost.
+    Adopted,
     /// An operator's order, with the operator's words (already escaped and cut).
     Operator {
         /// The reason given.
@@ -195,11 +197,14 @@ pub enum Fault {
     Unreachable,
     /// More than the privileged side allows in this time.
     TooMany,
+    /// The kernel had no memory for it just then.
+    Memory,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 6] = [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany];
+    pub const ALL: [Fault; 7] =
+        [Fault::Exempt, Fault::Full, Fault::Gone, Fault::Refused, Fault::Unreachable, Fault::TooMany, Fault::Memory];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -210,6 +215,7 @@ impl Fault {
             Fault::Refused => "refused",
             Fault::Unreachable => "unreachable",
             Fault::TooMany => "too many",
+            Fault::Memory => "out of memory",
         }
     }
 }

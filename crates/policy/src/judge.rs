@@ -145,8 +145,8 @@ impl Judge {
     fn earned(&self, record: &Record, offence: &Offence, now: Time) -> Option<(Expiry, Because, u32)> {
         let (level, charge, styles, trust, strike, rule) = match record.because {
             Because::Offence { level, charge, styles, trust, strike, rule } => (level, charge, styles, trust, strike, rule),
-            // The end of an operator's block is the operator's word.
-            Because::Operator { .. } => return None,
+            // The end of an operator's block is the operator's word; that of an adopted one may have been.
+            Because::Adopted | Because::Operator { .. } => return None,
         };
         if record.rehearsed != self.config.dry_run || self.is_petty(offence) {
             return None;
@@ -268,7 +268,7 @@ impl Judge {
     pub(crate) fn withdraw_strike(&mut self, prefix: &Prefix, record: &Record, ruling: &mut Ruling) {
         match record.because {
             Because::Offence { .. } => self.strikes.withdraw(prefix, &mut ruling.strikes),
-            Because::Operator { .. } => {}
+            Because::Adopted | Because::Operator { .. } => {}
         }
     }
 

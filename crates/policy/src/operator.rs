@@ -79,6 +79,17 @@ impl Judge {
     /// Blocks a prefix by an operator's order. A block that stands for just this prefix becomes the operator's, with the end given
     /// here, be it earlier or later. `note` is stored as it is.
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<Ruling, Refusal> {
+        let ruling = self.set(prefix, expiry, Because::Operator { note }, now)?;
+        self.counters.ordered += 1;
+        Ok(ruling)
+    }
+
+    /// Takes over a block that the firewall has and the ledger does not know. The exempt list stands above that, too.
+    pub fn adopt(&mut self, prefix: Prefix, expiry: Expiry, now: Time) -> Result<Ruling, Refusal> {
+        self.set(prefix, expiry, Because::Adopted, now)
+    }
+
+    fn set(&mut self, prefix: Prefix, expiry: Expiry, because: Because, now: Time) -> Result<Ruling, Refusal> {
         self.exempt.expire(now);
         if let Some(refusal) = self.protection(&prefix) {
             return Err(refusal);
@@ -94,7 +105,6 @@ impl Judge {
             return Err(Refusal::Full);
         }
         let mut ruling = self.open(now);
-        let because = Because::Operator { note };
         match old {
             Some((id, _)) => {
                 ruling.extended.extend(self.standing.amend(&prefix, expiry, because));
@@ -105,7 +115,6 @@ impl Judge {
                 self.make(prefix, expiry, because, now, &mut ruling);
             }
         }
-        self.counters.ordered += 1;
         self.close();
         Ok(ruling)
     }
@@ -213,7 +222,7 @@ impl Judge {
             let age = now.since(record.made);
             match record.because {
                 Because::Offence { .. } if age < MINUTE.max(config.window) => recent.push((record.id, age, record.is_forgeable())),
-                Because::Offence { .. } | Because::Operator { .. } => {}
+                Because::Offence { .. } | Because::Adopted | Because::Operator { .. } => {}
             }
         }
         recent.sort_unstable_by_key(|(id, ..)| *id);

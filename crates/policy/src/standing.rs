@@ -37,7 +37,7 @@ impl Record {
     pub(crate) fn is_forgeable(&self) -> bool {
         match self.because {
             Because::Offence { trust, .. } => trust == Trust::Spoofable,
-            Because::Operator { .. } => false,
+            Because::Adopted | Because::Operator { .. } => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What one step of the demonstration came to, and how it is shown. Never decides whether it is good: the step says so.
 
-use report::table::{Side, Table, count, wrap};
+use report::table::{Room, Side, Table, count, wrap};
 use serde::{Deserialize, Serialize};
 
 /// The width that everything keeps to.
@@ -168,7 +168,7 @@ pub fn tables(findings: &[Finding]) -> String {
         }
     }
     let legend = "PROBES: packets up to the charge. BLOCKED AFTER: from reading the first of them to the decision. DROPPED: packets that died in the kernel afterwards.\n";
-    let scans = if any { format!("{}\n{}", scans.text(), indent(legend, 0)) } else { String::new() };
+    let scans = if any { format!("{}\n{}", scans.text(Room::Terminal), indent(legend, 0)) } else { String::new() };
     format!("{scans}{failures}{checks}")
 }
 

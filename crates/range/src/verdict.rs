@@ -1,6 +1,6 @@
 //! What a long trial came to, line by line: what was wanted, what was, and whether that will do. Measures nothing.
 
-use report::table::{Side, Table};
+use report::table::{Room, Side, Table};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -46,7 +46,7 @@ pub fn table(verdicts: &[Verdict]) -> String {
         let kept = if verdict.kept { "yes" } else { "NO" };
         table.row([kept.to_owned(), verdict.what.clone(), verdict.measured.clone(), verdict.wanted.clone()]);
     }
-    let mut text = table.text();
+    let mut text = table.text(Room::Terminal);
     for verdict in verdicts.iter().filter(|verdict| !verdict.note.is_empty()) {
         let _ = writeln!(text, "\n{}: {}", verdict.what, verdict.note);
     }

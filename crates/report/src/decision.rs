@@ -87,6 +87,7 @@ pub fn because(because: &Because) -> String {
         Because::Offence { charge, level, styles, trust, strike, rule: None } => {
             format!("{charge} at level {level} ({styles}), {trust} evidence, strike {strike}")
         }
+        Because::Adopted => "adopted: it stood in the kernel, and the ledger that knew why was lost".to_owned(),
         Because::Operator { note } if note.is_empty() => "an operator's order".to_owned(),
         Because::Operator { note } => format!("an operator's order: {}", escape::text(note, NOTE_CHARS)),
     }
@@ -141,6 +142,7 @@ mod tests {
             assert_eq!(serde_json::from_str::<Verdict>(text).unwrap(), verdict);
             assert!(text.contains(&format!("\"{}\"", verdict.action.word())));
         }
+        assert!(because(&Because::Adopted).starts_with("adopted"));
         assert_eq!(because(&Because::Operator { note: "spam\u{1b}".into() }), "an operator's order: spam\\u{1b}");
     }
 }

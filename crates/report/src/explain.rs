@@ -7,7 +7,7 @@ use crate::escape;
 use crate::history::{self, HistoryLine};
 use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
-use crate::table::{WIDTH, count, wrap};
+use crate::table::{Room, WIDTH, count, wrap};
 use crate::time::Readable;
 use model::decision::WatchReason;
 use serde::{Deserialize, Serialize};
@@ -124,6 +124,7 @@ impl Explanation {
                     format!("by the log rule {} at level {level}", block.rule.as_deref().unwrap_or_default())
                 }
                 (Some(charge), Some(level)) => format!("for a {charge} at level {level}"),
+                (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
                 (_, _) => format!("by {}", block.why),
             };
             return match block.until {
@@ -133,9 +134,12 @@ impl Explanation {
         }
         match (&self.exempt, charged) {
             (Some(reason), _) => format!("{who} is never blocked: {reason}."),
+            // It was blocked then.
+            (None, Some(entry)) if entry.decision == "block" || entry.why == WatchReason::Standing.word() => {
+                format!("{who} is not blocked any more.")
+            }
             (None, Some(entry)) if entry.decision == "watch" => format!("{who} is not blocked, only watched: {}.", entry.why),
             (None, Some(entry)) if entry.decision == "refuse" => format!("{who} is not blocked: {}.", entry.why),
-            (None, Some(entry)) if entry.decision == "block" => format!("{who} is not blocked any more."),
             (None, Some(entry)) => format!("{who} is not blocked: {}.", entry.why),
             (None, None) if self.suspect.is_some() => format!("{who} is not blocked: it is charged with nothing."),
             (None, None) => format!("{who} is not blocked: nothing is known of it."),
@@ -258,7 +262,7 @@ impl Explanation {
     }
 
     /// The text for people: sentences, then the latest charges as a table.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let paragraphs = [
             Some(self.verdict.clone()),
             self.say_deeds(),
@@ -280,7 +284,7 @@ impl Explanation {
         if hidden > 0 {
             text.push_str(&format!("{} before these.\n", count(hidden as u64, "earlier charge")));
         }
-        text.push_str(&history::text(&self.entries[hidden..]));
+        text.push_str(&history::text(&self.entries[hidden..], room));
         text
     }
 }

@@ -4,7 +4,7 @@ use crate::decision::{Action, NOTE_CHARS, Verdict};
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::{Stamp, Whom};
-use crate::table::{Side, Table};
+use crate::table::{Room, Side, Table};
 use crate::time::Readable;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -107,7 +107,7 @@ impl HistoryLine {
 }
 
 /// The charges in aligned columns, in the order given.
-pub fn text(lines: &[HistoryLine]) -> String {
+pub fn text(lines: &[HistoryLine], room: Room) -> String {
     if lines.is_empty() {
         return "Nobody was charged with anything.\n".to_owned();
     }
@@ -133,5 +133,5 @@ pub fn text(lines: &[HistoryLine]) -> String {
             escape::text(&line.why, NOTE_CHARS),
         ]);
     }
-    table.text()
+    table.text(room)
 }

@@ -4,13 +4,13 @@ use crate::decision::{NOTE_CHARS, because};
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::{Stamp, Whom};
-use crate::table::{Side, Table, count};
+use crate::table::{Room, Side, Table, count};
 use crate::time::Readable;
 use model::block::{Because, Block, Expiry, State};
 use model::time::Time;
 use serde::{Deserialize, Serialize};
 
-/// One block. What an operator ordered has no charge, level, styles, trust and strike.
+/// One block. What an operator ordered or was adopted has no charge, level, styles, trust and strike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockLine {
     /// Whom.
@@ -62,7 +62,7 @@ impl BlockLine {
             state: state.word().to_owned(),
         };
         match &block.because {
-            Because::Operator { note: _ } => bare,
+            Because::Adopted | Because::Operator { note: _ } => bare,
             Because::Offence { charge, level, styles, trust, strike, rule: _ } => BlockLine {
                 level: Some(level.number()),
                 charge: Some(charge.word().to_owned()),
@@ -87,7 +87,7 @@ impl BlockLine {
 }
 
 /// The blocks in aligned columns, in the order given, and a line that counts them.
-pub fn text(blocks: &[BlockLine]) -> String {
+pub fn text(blocks: &[BlockLine], room: Room) -> String {
     if blocks.is_empty() {
         return "Nobody is blocked.\n".to_owned();
     }
@@ -102,5 +102,5 @@ pub fn text(blocks: &[BlockLine]) -> String {
             escape::text(&block.why, NOTE_CHARS),
         ]);
     }
-    format!("{}{}.\n", table.text(), count(blocks.len() as u64, "block"))
+    format!("{}{}.\n", table.text(room), count(blocks.len() as u64, "block"))
 }

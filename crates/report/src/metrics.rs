@@ -78,7 +78,8 @@ pub fn text(report: &StatusReport) -> String {
     page.sample("info", "version and mode.", true, &[("version", &report.version), ("mode", mode)], 1);
     page.sample("uptime_seconds", "seconds since the judge began.", true, &[], report.uptime_secs);
     let blocks = &report.blocks;
-    for (evidence, count) in [("forgeable", blocks.spoofable), ("proven", blocks.proven), ("operator", blocks.operator)] {
+    let kinds = [("forgeable", blocks.spoofable), ("proven", blocks.proven), ("operator", blocks.operator), ("adopted", blocks.adopted)];
+    for (evidence, count) in kinds {
         page.sample("blocks", "blocks that stand, by what they rest on.", true, &[("evidence", evidence)], count);
     }
     page.sample("exemptions", "addresses and prefixes that are never blocked.", true, &[], report.exemptions.len() as u64);
@@ -165,7 +166,7 @@ mod tests {
                 ("refused: too many".into(), 6),
                 ("blocks-made".into(), 1),
             ],
-            blocks: BlockCounts { active: 3, spoofable: 2, proven: 1, operator: 0 },
+            blocks: BlockCounts { active: 3, spoofable: 2, proven: 1, operator: 0, adopted: 0 },
             exemptions: vec![("192.0.2.1".into(), "own".into())],
             storm: None,
             repaired: None,

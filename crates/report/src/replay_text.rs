@@ -5,7 +5,7 @@ use crate::duration::Human;
 use crate::escape;
 use crate::replay::{OffenderLine, SummaryLine};
 use crate::replay_csv::ports;
-use crate::table::{Side, Table, count, cut, thousands};
+use crate::table::{Room, Side, Table, count, cut, thousands};
 
 /// Characters of the ports' column with one protocol, and of each part with two.
 const PORTS_CHARS: usize = 24;
@@ -38,7 +38,7 @@ pub fn offender_table(offenders: &[OffenderLine]) -> String {
             decision(&line.decision),
         ]);
     }
-    table.text()
+    table.text(Room::Terminal)
 }
 
 /// `tcp 22,80-443 +7 udp 53`: as many ranges as there is place for, and how many more there are.

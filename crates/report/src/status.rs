@@ -3,7 +3,7 @@
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::Stamp;
-use crate::table::{Side, Table, count, thousands};
+use crate::table::{Room, Side, Table, count, thousands};
 use crate::time::Readable;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -126,6 +126,9 @@ pub struct BlockCounts {
     pub proven: u64,
     /// By an operator's order.
     pub operator: u64,
+    /// Found in the kernel when the ledger was lost.
+    #[serde(default)]
+    pub adopted: u64,
 }
 
 /// A storm that was rolled back.
@@ -143,7 +146,7 @@ pub struct StormLine {
 
 impl StatusReport {
     /// The text for people.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let mode = match self.mode {
             Mode::Blocking => "blocking",
             Mode::DryRun => "dry run: nobody is blocked",
@@ -152,11 +155,12 @@ impl StatusReport {
         let blocks = &self.blocks;
         let _ = writeln!(
             text,
-            "{}: {} on proven evidence, {} on forgeable evidence, {} by order.",
+            "{}: {} on proven evidence, {} on forgeable evidence, {} by order{}.",
             count(blocks.active, "block"),
             thousands(blocks.proven),
             thousands(blocks.spoofable),
-            thousands(blocks.operator)
+            thousands(blocks.operator),
+            if blocks.adopted > 0 { format!(", {} adopted from the kernel", thousands(blocks.adopted)) } else { String::new() }
         );
         for trouble in &self.troubles {
             let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
@@ -177,14 +181,14 @@ impl StatusReport {
             let _ = writeln!(text, "riposte's own table {why}: it was made anew at {}.", Readable(repaired.at.0));
         }
         text.push('\n');
-        text.push_str(&self.processes_text());
-        text.push_str(&self.sensors_text());
-        text.push_str(&self.figures_text());
-        text.push_str(&self.exemptions_text());
+        text.push_str(&self.processes_text(room));
+        text.push_str(&self.sensors_text(room));
+        text.push_str(&self.figures_text(room));
+        text.push_str(&self.exemptions_text(room));
         text
     }
 
-    fn processes_text(&self) -> String {
+    fn processes_text(&self, room: Room) -> String {
         let mut table = Table::new([
             ("PROCESS", Side::Left),
             ("PID", Side::Right),
@@ -216,10 +220,10 @@ impl StatusReport {
                 escape::text(&capabilities, 400),
             ]);
         }
-        format!("{}{below}", table.text())
+        format!("{}{below}", table.text(room))
     }
 
-    fn sensors_text(&self) -> String {
+    fn sensors_text(&self, room: Room) -> String {
         let mut table = Table::new([("SENSOR", Side::Left), ("KIND", Side::Left), ("STATE", Side::Left), ("FIGURES", Side::Left)]);
         for sensor in &self.sensors {
             let figures: Vec<String> = sensor
@@ -235,16 +239,16 @@ impl StatusReport {
                 escape::text(&figures.join(", "), 400),
             ]);
         }
-        if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text()) }
+        if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text(room)) }
     }
 
-    fn figures_text(&self) -> String {
+    fn figures_text(&self, room: Room) -> String {
         let mut table = Table::new([("FIGURE", Side::Left), ("COUNT", Side::Right)]);
         let (zero, counted): (Vec<_>, Vec<_>) = self.counters.iter().partition(|(_, number)| *number == 0);
         for (name, number) in &counted {
             table.row([escape::text(name, WORD_CHARS), thousands(*number)]);
         }
-        let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text()) };
+        let table = if counted.is_empty() { String::new() } else { format!("\n{}", table.text(room)) };
         if zero.is_empty() {
             table
         } else {
@@ -252,7 +256,7 @@ impl StatusReport {
         }
     }
 
-    fn exemptions_text(&self) -> String {
+    fn exemptions_text(&self, room: Room) -> String {
         let mut table = Table::new([("EXEMPT", Side::Left), ("WHY", Side::Left)]);
         for (prefix, why) in self.exemptions.iter().take(EXEMPTIONS_SHOWN) {
             table.row([escape::text(prefix, WORD_CHARS), escape::text(why, WORD_CHARS)]);
@@ -261,6 +265,6 @@ impl StatusReport {
             0 => String::new(),
             more => format!("and {more} more (riposte status --json shows all)\n"),
         };
-        if self.exemptions.is_empty() { "\nNobody is exempt.\n".to_owned() } else { format!("\n{}{more}", table.text()) }
+        if self.exemptions.is_empty() { "\nNobody is exempt.\n".to_owned() } else { format!("\n{}{more}", table.text(room)) }
     }
 }

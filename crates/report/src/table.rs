@@ -1,9 +1,18 @@
-//! Rows in aligned columns. Never wider than it must be; only the last column is cut.
+//! Rows in aligned columns. Never wider than it must be; only the last column is cut, and that only for a terminal.
 
 /// The width that reports keep to where they can.
 pub const WIDTH: usize = 100;
 /// What the last column keeps even if the others leave less.
 const LAST_MIN: usize = 20;
+
+/// Whether a line may be longer than [`WIDTH`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// A terminal would break it: the last column is cut.
+    Terminal,
+    /// A pipe or a file takes all of it, and whoever reads it there wants all of it.
+    Endless,
+}
 
 /// Which side a column's cells stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +42,13 @@ impl Table {
     }
 
     /// The table's text: a line of titles, then the rows, two spaces between columns, none at a line's end.
-    pub fn text(&self) -> String {
+    pub fn text(&self, room: Room) -> String {
         let widths: Vec<usize> = (0..self.columns.len()).map(|n| self.width(n)).collect();
         let before_last: usize = widths.iter().rev().skip(1).map(|width| width + 2).sum();
-        let last_max = WIDTH.saturating_sub(before_last).max(LAST_MIN);
+        let last_max = match room {
+            Room::Terminal => WIDTH.saturating_sub(before_last).max(LAST_MIN),
+            Room::Endless => usize::MAX,
+        };
         let mut text = String::new();
         let titles: Vec<String> = self.columns.iter().map(|(title, _)| (*title).to_owned()).collect();
         for cells in std::iter::once(&titles).chain(&self.rows) {
@@ -117,8 +129,9 @@ mod tests {
         table.row(["é".to_owned(), "12".to_owned(), "x".repeat(200)]);
         table.row(["long name".to_owned(), "1".to_owned()]);
         let long = format!("{}…", "x".repeat(84));
-        assert_eq!(table.text(), format!("NAME        N  WHY\né          12  {long}\nlong name   1\n"));
-        assert_eq!(table.text().lines().map(|line| line.chars().count()).max(), Some(WIDTH));
+        assert_eq!(table.text(Room::Terminal), format!("NAME        N  WHY\né          12  {long}\nlong name   1\n"));
+        assert!(table.text(Room::Endless).contains(&"x".repeat(200)));
+        assert_eq!(table.text(Room::Terminal).lines().map(|line| line.chars().count()).max(), Some(WIDTH));
     }
 
     #[test]

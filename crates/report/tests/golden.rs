@@ -13,6 +13,7 @@ use report::history::{self, HistoryLine};
 use report::list::{self, BlockLine};
 use report::serial::{Stamp, Whom};
 use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
+use report::table::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -108,7 +109,7 @@ fn blocks_are_listed() {
     let lines = [BlockLine::of(&a_block(), State::Active, now), BlockLine::of(&an_order(), State::Wanted, now)];
     lines.iter().for_each(travels);
     assert_eq!(
-        list::text(&lines),
+        list::text(&lines, Room::Terminal),
         "\
 ADDRESS            SINCE                     LEFT  STATE   WHY
 198.51.100.7       2026-03-01 12:00:00Z    9m 58s  active  port scan at level 2 (syn), spoofable ev…
@@ -116,7 +117,7 @@ ADDRESS            SINCE                     LEFT  STATE   WHY
 2 blocks.
 "
     );
-    assert_eq!(list::text(&[]), "Nobody is blocked.\n");
+    assert_eq!(list::text(&[], Room::Terminal), "Nobody is blocked.\n");
 }
 
 #[test]
@@ -124,7 +125,7 @@ fn charges_are_listed() {
     let lines = [entry(&Decision::Block(a_block())), entry(&Decision::Refuse(Cap::StormPause))];
     lines.iter().for_each(travels);
     assert_eq!(
-        history::text(&lines),
+        history::text(&lines, Room::Terminal),
         "\
 TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION   WHY
 2026-03-01 12:00:00Z  198.51.100.7  port scan      2       27        1  block 10m  port scan at level …
@@ -141,7 +142,7 @@ fn a_blocked_scanner_is_explained() {
     let explanation = Explanation::compose(whom(), None, Some(block), Some(figures()), entries, 1, outlook());
     travels(&explanation);
     assert_eq!(
-        explanation.text(),
+        explanation.text(Room::Terminal),
         "\
 198.51.100.7 is blocked until 2026-03-01 12:10:00Z (9m 58s left) for a port scan at level 2.
 It was first seen at 2026-03-01 11:59:57Z and last at 2026-03-01 12:00:00Z: 1,027 packets to 1
@@ -161,12 +162,37 @@ TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION
 }
 
 #[test]
+fn who_was_let_go_is_explained_as_free() {
+    let now = Time::from_secs(NOON + 9);
+    let standing = Decision::Watch { until: now, why: WatchReason::Standing };
+    let let_go = HistoryLine::event(now, whom().0, "block 7".into(), "lifted: the address is exempt now".into());
+    let entries = vec![entry(&Decision::Block(a_block())), entry(&standing), let_go];
+    let freed = Explanation::compose(whom(), None, None, Some(figures()), entries.clone(), 1, outlook());
+    assert_eq!(freed.verdict, "198.51.100.7 is not blocked any more.");
+    assert!(!freed.verdict.contains("watched"));
+    let allowed = Explanation::compose(whom(), Some("allowed by an operator".into()), None, None, entries, 1, outlook());
+    assert_eq!(allowed.verdict, "198.51.100.7 is never blocked: allowed by an operator.");
+}
+
+#[test]
+fn what_was_adopted_is_nobodys_order() {
+    let block = Block { because: Because::Adopted, ..a_block() };
+    let line = BlockLine::of(&block, State::Active, Time::from_secs(NOON + 2));
+    let explanation = Explanation::compose(whom(), None, Some(line), None, Vec::new(), 0, outlook());
+    assert!(
+        explanation.verdict.ends_with("left) (adopted: it stood in the kernel, and the ledger that knew why was lost)."),
+        "{}",
+        explanation.verdict
+    );
+}
+
+#[test]
 fn who_is_not_blocked_is_explained_too() {
     let watch = Decision::Watch { until: Time::from_secs(NOON + 60), why: WatchReason::Unproven };
     let weak = SuspectFigures { odds: Some(0.1), convicted: false, level: Some(1), trust: "handshake".into(), ..figures() };
     let watched = Explanation::compose(whom(), None, None, Some(weak), vec![entry(&watch)], 0, outlook());
     assert_eq!(
-        watched.text(),
+        watched.text(Room::Terminal),
         "\
 198.51.100.7 is not blocked, only watched: counts alone: a benign host could do this.
 It was first seen at 2026-03-01 11:59:57Z and last at 2026-03-01 12:00:00Z: 1,027 packets to 1
@@ -183,7 +209,7 @@ TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION
     );
     let refused = Explanation::compose(whom(), None, None, None, vec![entry(&Decision::Refuse(Cap::SpoofableBudget)); 12], 3, outlook());
     assert_eq!(
-        refused.text().lines().take(5).collect::<Vec<_>>().join("\n"),
+        refused.text(Room::Terminal).lines().take(5).collect::<Vec<_>>().join("\n"),
         "\
 198.51.100.7 is not blocked: forgeable evidence has used up its new blocks for this minute.
 At 2026-03-01 12:00:00Z it was charged with a port scan at level 2 and was not blocked: forgeable
@@ -191,7 +217,7 @@ evidence has used up its new blocks for this minute. 3 offences are remembered a
 Its next offence would earn a block of 20m.
 "
     );
-    assert_eq!(refused.text().lines().count(), 17);
+    assert_eq!(refused.text(Room::Terminal).lines().count(), 17);
     let verdict = |exempt: Option<&str>, block, suspect, outlook| {
         let explanation = Explanation::compose(whom(), exempt.map(str::to_owned), block, suspect, Vec::new(), 0, outlook);
         travels(&explanation);
@@ -227,7 +253,7 @@ fn hostile_words_stay_harmless() {
     line.why = "\u{1b}[2J\u{202e}x\n".to_owned();
     line.charge = "\u{7}".to_owned();
     let explanation = Explanation::compose(whom(), Some("\u{9b}1m".into()), None, Some(figures()), vec![line], 0, outlook());
-    assert!(!explanation.text().chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')));
+    assert!(!explanation.text(Room::Terminal).chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')));
 }
 
 #[test]
@@ -260,7 +286,7 @@ fn the_status_is_shown() {
             counters: vec![("packets".to_owned(), 12_345), ("lost".to_owned(), 0)],
         }],
         counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7)],
-        blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1 },
+        blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1, adopted: 0 },
         exemptions: (0..22).map(|n| (format!("192.0.2.{n}"), "resolver".to_owned())).collect(),
         troubles: vec![TroubleLine {
             what: "the ledger can't be written".into(),
@@ -276,7 +302,7 @@ fn the_status_is_shown() {
         repaired: Some(RepairLine { at: Stamp(Time::from_secs(NOON + 60)), why: "was deleted by 'nft' (process 123)".into() }),
     };
     travels(&report);
-    let text = report.text();
+    let text = report.text(Room::Terminal);
     let shown: Vec<&str> = text.lines().filter(|line| !line.starts_with("192.0.2.") || line.starts_with("192.0.2.0")).collect();
     assert_eq!(
         shown.join("\n"),
@@ -316,6 +342,8 @@ and 2 more (riposte status --json shows all)"
         repaired: None,
         ..report
     };
-    assert!(quiet.text().contains("No sensor: nothing is seen.\n") && quiet.text().contains("Nobody is exempt.\n"));
+    assert!(
+        quiet.text(Room::Terminal).contains("No sensor: nothing is seen.\n") && quiet.text(Room::Terminal).contains("Nobody is exempt.\n")
+    );
     assert!(serde_json::to_string(&StatusReport { mode: Mode::DryRun, ..quiet }).unwrap().contains("\"mode\":\"dry_run\""));
 }

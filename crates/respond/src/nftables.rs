@@ -383,7 +383,11 @@ fn explain(error: NftError, labels: &[String]) -> OpenError {
 
 fn fault(error: &NftError) -> Fault {
     match error {
-        NftError::Io(_) => Fault::Unreachable,
+        // What the socket says when the kernel has no memory for the question or for its answer.
+        NftError::Io(error) => match error.raw_os_error().map(fault_of) {
+            Some(Fault::Memory) => Fault::Memory,
+            Some(_) | None => Fault::Unreachable,
+        },
         NftError::Refused(refusals) => refusals.first().map_or(Fault::Refused, |refusal| fault_of(refusal.errno)),
     }
 }
@@ -393,6 +397,7 @@ fn fault_of(errno: i32) -> Fault {
         libc::ENOENT => Fault::Gone,
         libc::ENFILE | libc::ENOSPC => Fault::Full,
         libc::E2BIG => Fault::TooMany,
+        libc::ENOMEM | libc::ENOBUFS => Fault::Memory,
         _ => Fault::Refused,
     }
 }
@@ -458,6 +463,17 @@ mod tests {
         assert!(text(None, libc::EOPNOTSUPP).contains("CONFIG_NF_TABLES"));
         assert!(text(Some(1), libc::ENOENT).contains("logging (module nft_log)"));
         assert!(text(None, libc::ENOMEM).contains("could not be set up"));
+    }
+
+    #[test]
+    fn a_kernel_without_memory_is_told_from_one_that_refuses() {
+        let refused = |errno| fault(&NftError::Refused(vec![sys::nft::Refusal { step: None, errno, message: String::new() }]));
+        let failed = |errno| fault(&NftError::Io(std::io::Error::from_raw_os_error(errno)));
+        for errno in [libc::ENOMEM, libc::ENOBUFS] {
+            assert_eq!([refused(errno), failed(errno)], [Fault::Memory; 2]);
+        }
+        assert_eq!([libc::ENOSPC, libc::ENFILE].map(refused), [Fault::Full; 2]);
+        assert_eq!([refused(libc::EINVAL), failed(libc::EAGAIN)], [Fault::Refused, Fault::Unreachable]);
     }
 
     #[test]

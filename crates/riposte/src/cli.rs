@@ -20,19 +20,19 @@ pub enum Command {
     Run(Run),
     /// Read the configuration and print what it means, every key included; with --host, say what the host's firewall does.
     #[command(
-        after_help = "Examples: riposte check --config ./riposte.toml && echo fine\n          sudo riposte check --host\n          nft list ruleset | riposte check --host -\n          riposte check --host rules.v4 rules.v6    (exit code 0: fine, 1: something should be done, 2: can't be read)"
+        after_help = "Examples: riposte check --config ./riposte.toml && echo fine\n          sudo riposte check --host\n          sudo nft list ruleset | riposte check --host -\n          riposte check --host rules.v4 rules.v6    (exit code 0: fine, 1: something should be done, 2: can't be read)"
     )]
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
-        after_help = "Examples: riposte status --json | jq .blocks\n          riposte status --prometheus > /var/lib/prometheus/node-exporter/riposte.prom\n          sudo riposte status --sandbox"
+        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox"
     )]
     Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
     #[command(after_help = "Example: sudo riposte reload && echo in force")]
     Reload(Ask),
     /// List the blocks that stand.
-    #[command(after_help = "Example: riposte list --json | jq -r .address")]
+    #[command(after_help = "Example: sudo riposte list --json | jq -r .address")]
     List(Ask),
     /// Block an address or prefix by hand.
     #[command(after_help = "Example: sudo riposte block 203.0.113.9 --for 2h --note 'abuse report 4711'")]
@@ -44,14 +44,14 @@ pub enum Command {
     #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
     Allow(Allow),
     /// Say why an address is blocked, or why not.
-    #[command(after_help = "Example: riposte explain 203.0.113.9")]
+    #[command(after_help = "Example: sudo riposte explain 203.0.113.9")]
     Explain(Explain),
     /// Show past offences and decisions.
-    #[command(after_help = "Example: riposte history 203.0.113.0/24 --since 7d --json")]
+    #[command(after_help = "Example: sudo riposte history 203.0.113.0/24 --since 7d --json")]
     History(History),
     /// Analyse old logs with the same sensors and detectors; never blocks.
     #[command(
-        after_help = "Examples: riposte replay /var/log/kern.log\n          zcat /var/log/kern.log.2.gz | riposte replay --json -\n          riposte replay --what-if strict.toml /var/log/kern.log"
+        after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log"
     )]
     Replay(Replay),
     /// Test the whole way with a harmless probe from private network namespaces, and say what is broken and what to do.
@@ -239,7 +239,7 @@ pub struct History {
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// At most so many entries, the newest.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     pub limit: usize,
     /// How to reach the daemon.
     #[command(flatten)]

@@ -54,6 +54,7 @@ fn what_is_installed_is_uninstalled_and_nothing_else() {
     has("usr/local/lib/sysusers.d/riposte.conf");
     has("usr/local/share/man/man8/riposte-explain.8");
     has("usr/local/share/man/man5/riposte.toml.5");
+    has("usr/local/share/doc/riposte/manual.md");
     has("usr/local/share/zsh/site-functions/_riposte");
     let unit = fs::read_to_string(folder.path().join("etc/systemd/system/riposte.service")).expect("the unit");
     assert!(unit.contains("ExecStart=/usr/local/sbin/riposte run") && !unit.contains("@PREFIX@"), "{unit}");

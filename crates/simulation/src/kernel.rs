@@ -168,6 +168,10 @@ impl Driver {
     fn apply_hosts(&mut self, kernel: &mut Kernel, batch: &[Change], mine: &[usize], outcomes: &mut [Outcome], at: &mut Moment<'_>) {
         let luck = kernel.luck(at.dice);
         if let Luck::Refused = luck {
+            // Without memory as often as for other reasons.
+            if batch.len() % 2 == 1 {
+                mine.iter().for_each(|n| outcomes[*n] = Outcome::Failed(Fault::Memory));
+            }
             return;
         }
         if !kernel.table && mine.iter().any(|n| matches!(batch[*n], Change::Add { .. })) {

@@ -273,8 +273,11 @@ impl Reference {
         self.highest = block.id;
         hold(!self.is_exempt(&prefix), "nobody exempt is blocked", || format!("{} {prefix} by {cause:?}", block.id))?;
         match block.because {
+            Because::Adopted => {
+                hold(matches!(cause, Cause::Adopted), "only a lost ledger adopts", || format!("{} {prefix} by {cause:?}", block.id))?
+            }
             Because::Operator { .. } => {
-                let explained = matches!(cause, Cause::Block(order) if order == prefix) || matches!(cause, Cause::Adopted);
+                let explained = matches!(cause, Cause::Block(order) if order == prefix);
                 hold(explained, "only an operator makes an operator's block", || format!("{} {prefix} by {cause:?}", block.id))?;
             }
             Because::Offence { level, trust, strike, .. } => {

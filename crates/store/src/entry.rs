@@ -64,7 +64,7 @@ impl From<&Decision> for Verdict {
 fn strike(because: &Because) -> u32 {
     match because {
         Because::Offence { strike, .. } => *strike,
-        Because::Operator { .. } => 0,
+        Because::Adopted | Because::Operator { .. } => 0,
     }
 }
 
@@ -85,13 +85,26 @@ pub enum Turn {
     SetAgain,
     /// The responder can't do such a thing.
     Unsupported,
+    /// It stood in the kernel when the ledger was lost, and was taken over.
+    Adopted,
+    /// An operator gave it another end.
+    ChangedByOperator,
     /// The responder could not do it.
     Failed(Fault),
 }
 
 /// The turns without a fault, by their number in the file. A fault follows, counted from [`FAULTS_FROM`].
-const TURNS: [Turn; 7] =
-    [Turn::SetByOperator, Turn::LiftedByOperator, Turn::LiftedAsExempt, Turn::RolledBack, Turn::Expired, Turn::SetAgain, Turn::Unsupported];
+const TURNS: [Turn; 9] = [
+    Turn::SetByOperator,
+    Turn::LiftedByOperator,
+    Turn::LiftedAsExempt,
+    Turn::RolledBack,
+    Turn::Expired,
+    Turn::SetAgain,
+    Turn::Unsupported,
+    Turn::Adopted,
+    Turn::ChangedByOperator,
+];
 const FAULTS_FROM: u8 = 32;
 
 impl Turn {
@@ -104,6 +117,8 @@ impl Turn {
             Turn::RolledBack => "rolled back in a storm",
             Turn::Expired => "its time ran out",
             Turn::SetAgain => "was missing in the kernel and set again",
+            Turn::Adopted => "adopted: found in the kernel when the ledger was lost",
+            Turn::ChangedByOperator => "given another end by an operator",
             Turn::Unsupported => "not supported by the responder",
             Turn::Failed(Fault::Exempt) => "failed: the privileged side holds the address exempt",
             Turn::Failed(Fault::Full) => "failed: the set is full",
@@ -111,6 +126,7 @@ impl Turn {
             Turn::Failed(Fault::Refused) => "failed: refused",
             Turn::Failed(Fault::Unreachable) => "failed: unreachable",
             Turn::Failed(Fault::TooMany) => "failed: too many at once",
+            Turn::Failed(Fault::Memory) => "failed: the kernel is out of memory",
         }
     }
 
@@ -123,6 +139,8 @@ impl Turn {
             Turn::Expired => 4,
             Turn::SetAgain => 5,
             Turn::Unsupported => 6,
+            Turn::Adopted => 7,
+            Turn::ChangedByOperator => 8,
             Turn::Failed(fault) => FAULTS_FROM + fault as u8,
         }
     }

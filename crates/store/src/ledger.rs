@@ -176,6 +176,10 @@ fn write(statement: &mut rusqlite::CachedStatement<'_>, id: i64, block: &Block) 
             let (note, rule) = (None::<&str>, rule.map(|rule| rule.0));
             statement.execute(params![id, whom, made, expiry, charge, level.number(), styles.bits(), trust, strike, note, rule])
         }
+        Because::Adopted => {
+            let none = None::<u8>;
+            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, None::<&str>, none])
+        }
         Because::Operator { note } => {
             let none = None::<u8>;
             statement.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note), none])
@@ -227,7 +231,7 @@ fn block(row: &Columns<'_, '_>) -> Result<Block, Error> {
             strike: row.number(8)?,
             rule: row.maybe(10)?.map(RuleId),
         },
-        None => Because::Operator { note: row.text(9)?.unwrap_or_default() },
+        None => row.text(9)?.map_or(Because::Adopted, |note| Because::Operator { note }),
     };
     Ok(Block {
         id: BlockId(row.number(0)?),

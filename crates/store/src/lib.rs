@@ -20,7 +20,8 @@
 //! block (id, state, whom, made, expiry,            -- expiry NULL: never
 //!        ordered, active, ended,                   -- when it reached that state; NULL: not yet
 //!        charge, level, styles, trust, strike, rule, -- why, if it was an offence
-//!        note)                                     -- why, if it was an operator: cut to 200 characters, no control characters
+//!        note)                                     -- why, if it was an operator: cut to 200 characters, no control characters;
+//!                                                  -- neither: adopted from the kernel
 //! entry (id, at, whom, kind, reason, block, until, strike,
 //!        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted, rule, wished)
 //! strike (whom, count, last)                       -- past offences of an offender

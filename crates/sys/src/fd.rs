@@ -22,7 +22,7 @@ pub(crate) fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
 }
 
 /// Takes over a descriptor that a system call has just made.
-fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
+pub(crate) fn owned(fd: libc::c_int) -> io::Result<OwnedFd> {
     let fd = checked(fd)?;
     // SAFETY: the kernel has just returned `fd` and nothing else knows of it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

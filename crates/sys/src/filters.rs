@@ -188,6 +188,11 @@ mod tests {
         assert_eq!(of(Life::Sensor, libc::SYS_execve), Answer::Killed);
         assert_eq!(of(Life::Warden, libc::SYS_execve), Answer::Allowed);
         assert_eq!(of(Life::Warden, libc::SYS_socket), Answer::ByArguments);
+        // It may connect again, and to nothing but unix sockets.
+        assert_eq!(of(Life::Client, libc::SYS_connect), Answer::Allowed);
+        assert_eq!(of(Life::Client, libc::SYS_socket), Answer::ByArguments);
+        assert_eq!(of(Life::Client, libc::SYS_unlinkat), Answer::Refused);
+        assert_eq!(of(Life::Client, libc::SYS_execve), Answer::Killed);
         assert_eq!(together(&[], 0), Answer::Allowed);
     }
 

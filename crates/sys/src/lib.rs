@@ -6,6 +6,7 @@ pub mod conntrack;
 pub mod diag;
 pub mod fd;
 pub mod filters;
+pub mod hold;
 pub mod identity;
 pub mod inherit;
 pub mod namespace;

@@ -382,12 +382,18 @@ fn set_capabilities(keep: &CapsHashSet) -> Result<(), SandboxError> {
 
 /// A set of rules with what the profile leaves open. Files must be enforced; what came later is taken where the kernel has it.
 fn ruleset(profile: &Profile) -> Result<landlock::RulesetCreated, SandboxError> {
+    // Who connects again must reach a socket whose folder may not be there yet: its permissions decide.
+    let reaches = match profile.life {
+        Life::Client => BitFlags::from(AccessFs::ResolveUnix),
+        Life::Sensor | Life::Judge | Life::Warden | Life::Lookup => BitFlags::EMPTY,
+    };
+    let handled = AccessFs::from_all(NEWEST_LANDLOCK) & !reaches;
     let created = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V1))
         .map_err(|_| SandboxError::NoLandlock)?
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(NEWEST_LANDLOCK))?
+        .handle_access(handled)?
         .handle_access(AccessNet::from_all(NEWEST_LANDLOCK))?
         .scope(Scope::from_all(NEWEST_LANDLOCK))?
         .create()?;

@@ -1,6 +1,6 @@
 //! What the kernel answers, and what it really has: compared with the ledger, and what differs is put right.
 
-use super::{ADOPTED, Court, LISTED, TIMER_SLACK};
+use super::{Court, Failing, LISTED, TIMER_SLACK};
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::time::Time;
 use std::collections::VecDeque;
@@ -16,6 +16,7 @@ impl Court {
     pub fn outcomes(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
         // What is over has ended, whatever became of a change to it.
         self.pass_time(now);
+        self.look_for_refusals(outcomes, now);
         for (id, outcome) in outcomes {
             let awaited = self.unanswered.remove(id);
             // Looked for only where it counts: a whole table set again has as many answers.
@@ -45,13 +46,45 @@ impl Court {
         }
     }
 
+    /// Says when the kernel begins to refuse and when it takes everything again.
+    fn look_for_refusals(&mut self, outcomes: &[(BlockId, Outcome)], now: Time) {
+        let refusal = outcomes.iter().find_map(|(_, outcome)| match outcome {
+            Outcome::Failed(fault) if *fault != Fault::Exempt => Some(*fault),
+            Outcome::Failed(_) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => None,
+        });
+        match refusal {
+            Some(fault) => {
+                let why = Turn::Failed(fault).word().trim_start_matches("failed: ").to_owned();
+                match &mut self.refusing {
+                    Some(refusing) => refusing.why = why,
+                    None => {
+                        tracing::warn!(
+                            why,
+                            "the kernel does not take every change: it is asked what it has, and what is missing is set again"
+                        );
+                        self.refusing = Some(Failing { since: now, why, told: true });
+                    }
+                }
+            }
+            None if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Added) => self.refuses_no_longer(now),
+            None => {}
+        }
+    }
+
+    fn refuses_no_longer(&mut self, now: Time) {
+        if let Some(refusing) = self.refusing.take() {
+            tracing::info!(secs = now.since(refusing.since).as_secs(), "the kernel takes every change again");
+        }
+    }
+
     /// Whether a failure takes nothing back: a block that stood already was to be set again or to end later, and it can be tried again.
+    /// A kernel without memory has it again soon: its attackers must not go free for that moment.
     fn stays(&mut self, id: BlockId, outcome: Outcome) -> bool {
         let passing = match outcome {
-            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany) => true,
+            Outcome::Failed(Fault::Full | Fault::Gone | Fault::Refused | Fault::Unreachable | Fault::TooMany | Fault::Memory) => true,
             Outcome::Failed(Fault::Exempt) | Outcome::Unsupported | Outcome::Added | Outcome::Removed => false,
         };
-        let stays = passing && self.judge.stands(id) && self.judge.is_confirmed(id);
+        let stays = passing && self.judge.stands(id) && (self.judge.is_confirmed(id) || outcome == Outcome::Failed(Fault::Memory));
         if stays {
             self.tallies.failed += 1;
             self.resync = true;
@@ -62,7 +95,7 @@ impl Court {
     fn failed(&mut self, id: BlockId, outcome: Outcome, now: Time) {
         self.tallies.failed += 1;
         // An answer may have been lost, and the kernel may have done what it seems to have refused.
-        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone));
+        self.resync |= matches!(outcome, Outcome::Failed(Fault::Refused | Fault::Unreachable | Fault::Gone | Fault::Memory));
         let Some(block) = self.judge.block_of(id) else {
             // It was to be lifted, and may still stand in the kernel.
             self.resync = true;
@@ -130,12 +163,15 @@ impl Court {
         for (scope, expiry) in installed {
             // A ledger that was lost doesn't know what it forgot: then what the kernel still has is taken over, so that it is seen and can be lifted.
             // All of them are written down together, below: a judge that is killed over it begins again with an empty ledger, and takes over again.
-            let adopted = adopts.then(|| self.judge.block(scope.prefix(), expiry, ADOPTED.to_owned(), now)).and_then(Result::ok);
+            let adopted = adopts.then(|| self.judge.adopt(scope.prefix(), expiry, now)).and_then(Result::ok);
             match adopted {
                 Some(ruling) => self.absorb(ruling, now),
                 // Block numbers start at 1: 0 stands for what the ledger doesn't know.
                 None => self.outbox.push(Change::Remove { id: BlockId(0), scope }),
             }
+        }
+        if missing == 0 {
+            self.refuses_no_longer(now);
         }
         self.settle(now);
         let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };

@@ -30,7 +30,7 @@ fn holds(outer: Prefix, inner: Prefix) -> bool {
 fn trust_of(block: &Block) -> Option<Trust> {
     match block.because {
         Because::Offence { trust, .. } => Some(trust),
-        Because::Operator { .. } => None,
+        Because::Adopted | Because::Operator { .. } => None,
     }
 }
 

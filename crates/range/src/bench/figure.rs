@@ -1,6 +1,6 @@
 //! One measured figure beside what was promised and what the peers did in the same run; and the table of all. Measures nothing.
 
-use report::table::{Side, Table};
+use report::table::{Room, Side, Table};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -174,7 +174,7 @@ pub fn table(figures: &[Figure]) -> String {
         table.row([figure.what.clone(), figure.promise.clone(), figure.shown(), kept.to_owned(), first]);
         peers.for_each(|peer| table.row([String::new(), String::new(), String::new(), String::new(), peer]));
     }
-    let mut text = table.text();
+    let mut text = table.text(Room::Terminal);
     for figure in figures.iter().filter(|figure| !figure.note.is_empty()) {
         let _ = writeln!(text, "\n{} [load {:.1}]: {}", figure.what, figure.load, figure.note);
     }

@@ -2,10 +2,12 @@
 
 use super::yard::{Yard, signal};
 use crate::bench::arena::{VICTIM, attacker, syn};
+use crate::namespace::run;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::Duration;
 use sys::clock::monotonic;
@@ -21,6 +23,8 @@ const FLOOD_FIRST: u32 = 40_000;
 const FLOOD_SENDERS: u32 = 60_000;
 /// What the sensor needs to read what it has.
 const DRAINED: Duration = Duration::from_millis(500);
+/// What `statm` counts in.
+const PAGE_BYTES: u64 = 4_096;
 /// Requests of a client that never reads an answer.
 const REQUESTS: usize = 20_000;
 /// What a log line is cut into.
@@ -52,6 +56,10 @@ pub enum Fault {
     DeafClient,
     /// More packets come than the packet sensor's socket holds while it is stopped.
     PacketsLost,
+    /// Whatever the warden asks of nf_tables fails: the kernel has no memory for it. strace puts that in the place of the kernel's answer.
+    KernelMemory,
+    /// The judge gets no more memory while thousands of new sources fill its tables.
+    JudgeMemory,
 }
 
 /// What has to be taken back.
@@ -67,11 +75,13 @@ pub enum Held {
     Forbidden,
     /// The client goes.
     Client(UnixStream),
+    /// strace lets go.
+    Starved(Child),
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 16] = [
         Fault::Kill("judge"),
         Fault::Kill("packets"),
         Fault::Kill("log 1"),
@@ -86,6 +96,8 @@ impl Fault {
         Fault::LogRotated,
         Fault::DeafClient,
         Fault::PacketsLost,
+        Fault::KernelMemory,
+        Fault::JudgeMemory,
     ];
 
     /// Its name.
@@ -101,6 +113,8 @@ impl Fault {
             Fault::LogRotated => "log rotated in mid-line".into(),
             Fault::DeafClient => "control client that never reads".into(),
             Fault::PacketsLost => "NFLOG buffer overflows".into(),
+            Fault::KernelMemory => "nf_tables without memory for 5 s".into(),
+            Fault::JudgeMemory => "judge without memory".into(),
         }
     }
 
@@ -152,6 +166,12 @@ impl Fault {
                 sleep(DRAINED);
                 (0..10).for_each(send);
             }
+            Fault::KernelMemory => return starve(yard),
+            Fault::JudgeMemory => {
+                let pid = pid(yard, "judge")?;
+                confine(pid)?;
+                yard.append(strangers().as_bytes())?;
+            }
         }
         Ok(Held::Nothing)
     }
@@ -169,6 +189,8 @@ impl Fault {
         };
         match self {
             Fault::Kill(_) | Fault::KillWarden | Fault::Stop(_) | Fault::TableDeleted | Fault::SetFlushed | Fault::DeafClient => Ok(true),
+            Fault::KernelMemory => Ok(said(&["the kernel does not take every change", "is not up to date"])),
+            Fault::JudgeMemory => Ok(said(&["memory allocation of"])),
             Fault::DiskFull => Ok(said(&["not in the ledger", "not in the history", "can't be opened", "can't be tidied", "disk is full"])),
             Fault::ReadOnly => Ok(said(&["can't be opened"])),
             Fault::LogRotated => counted(yard, &["rotations"]),
@@ -198,7 +220,7 @@ impl Held {
     pub fn span(&self) -> Duration {
         match self {
             Held::Nothing => Duration::ZERO,
-            Held::Stopped(_) | Held::Filled | Held::Forbidden | Held::Client(_) => HELD,
+            Held::Stopped(_) | Held::Filled | Held::Forbidden | Held::Client(_) | Held::Starved(_) => HELD,
         }
     }
 
@@ -214,6 +236,10 @@ impl Held {
                 Ok(())
             }
             Held::Stopped(pid) => signal("CONT", pid),
+            Held::Starved(mut strace) => {
+                signal("TERM", strace.id())?;
+                strace.wait().map(drop)
+            }
             Held::Filled => fs::remove_file(yard.place.join("store/filler")),
             Held::Forbidden => permit(yard, 0o700, 0o600),
         }
@@ -252,6 +278,36 @@ fn permit(yard: &Yard, folder: u32, file: u32) -> io::Result<()> {
         fs::set_permissions(entry?.path(), Permissions::from_mode(file))?;
     }
     fs::set_permissions(&store, Permissions::from_mode(folder))
+}
+
+/// Lets no question to nf_tables through.
+fn starve(yard: &mut Yard) -> io::Result<Held> {
+    let warden = pid(yard, "warden")?.to_string();
+    let strace = ["-qq", "-e", "trace=sendto", "-e", "inject=sendto:error=ENOMEM", "-o", "/dev/null", "-p", &warden];
+    let strace = Command::new("strace").args(strace).spawn()?;
+    let (until, held) = (monotonic() + APPEAR_NANOS, format!("TracerPid:\t{}", strace.id()));
+    while monotonic() < until && !fs::read_to_string(format!("/proc/{warden}/status")).is_ok_and(|status| status.contains(&held)) {
+        sleep(Duration::from_millis(1));
+    }
+    Ok(Held::Starved(strace))
+}
+
+/// Lets a process map no more memory than it has now.
+fn confine(pid: u32) -> io::Result<()> {
+    let pages = fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages: u64 = pages.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    // As the process' own user, who may do it; root may not everywhere (CAP_SYS_RESOURCE).
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let id = |key: &str| status.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()).unwrap_or_default().to_owned();
+    let who = [format!("--reuid={}", id("Uid:")), format!("--regid={}", id("Gid:")), "--clear-groups".into()];
+    let what = ["prlimit".into(), format!("--pid={pid}"), format!("--as={}", pages * PAGE_BYTES)];
+    run("setpriv", who.into_iter().chain(what)).map(drop)
+}
+
+/// One line of each of many sources, none of which does more than knock once.
+fn strangers() -> String {
+    let line = |n: u32| HALVES.concat().replace("198.51.100.7 ", &format!("{} ", attacker(FLOOD_FIRST + n)));
+    (0..FLOOD_SENDERS).map(line).collect()
 }
 
 /// Asks until nothing more is taken. There may be nobody to ask yet.

@@ -11,9 +11,10 @@ use report::explain::Explanation;
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::status::{ProcessLine, StatusReport};
+use report::table::Room;
 use serde::Serialize;
-use std::io::Write;
-use std::path::Path;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use sys::identity::{ProcessReport, Seccomp};
 
 fn connect(ask: &Ask) -> Result<Client, Failure> {
@@ -25,15 +26,22 @@ fn connect(ask: &Ask) -> Result<Client, Failure> {
 /// # Errors
 /// One line that says what to do.
 pub fn reach(socket: Option<&Path>, named: Option<&Path>) -> Result<Client, Failure> {
-    let socket = match socket {
-        Some(socket) => socket.to_owned(),
+    Client::connect(&place(socket, named)?).map_err(fail)
+}
+
+/// Where the daemon is to be asked.
+///
+/// # Errors
+/// One line for each thing that is wrong with the configuration.
+pub fn place(socket: Option<&Path>, named: Option<&Path>) -> Result<PathBuf, Failure> {
+    match socket {
+        Some(socket) => Ok(socket.to_owned()),
         // An error in the file is no reason to leave a running daemon without orders: where it is to be asked may be right all the same.
         None => match config(named) {
-            Ok(config) => config.control.socket,
-            Err(wrong) => crate::config::socket_in(named).ok_or(wrong)?,
+            Ok(config) => Ok(config.control.socket),
+            Err(wrong) => crate::config::socket_in(named).ok_or(wrong),
         },
-    };
-    Client::connect(&socket).map_err(fail)
+    }
 }
 
 fn io(error: std::io::Error) -> Failure {
@@ -43,6 +51,11 @@ fn io(error: std::io::Error) -> Failure {
 fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
     let line = report::serial::to_json_line(value).map_err(|e| fail(e.to_string()))?;
     out.write_all(line.as_bytes()).map_err(io)
+}
+
+/// Standard output's width, which is where all of this goes.
+fn room() -> Room {
+    if std::io::stdout().is_terminal() { Room::Terminal } else { Room::Endless }
 }
 
 /// A prefix as typed, checked before the daemon is asked.
@@ -65,7 +78,7 @@ pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
         (true, false) => write!(out, "{}", super::sandbox::text(&super::sandbox::read(&report)?)).map_err(io),
         (false, true) => json_line(out, &report),
         (false, false) if args.prometheus => write!(out, "{}", report::metrics::text(&report)).map_err(io),
-        (false, false) => write!(out, "{}", report.text()).map_err(io),
+        (false, false) => write!(out, "{}", report.text(room())).map_err(io),
     }
 }
 
@@ -74,7 +87,7 @@ pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
 /// # Errors
 /// One line that says why there is no answer.
 pub fn figures(client: &mut Client) -> Result<StatusReport, Failure> {
-    let mut report: StatusReport = client.ask(&Request::Status).map_err(fail)?;
+    let mut report: StatusReport = client.ask(&Request::Status)?;
     report.processes.iter_mut().for_each(look);
     Ok(report)
 }
@@ -102,9 +115,7 @@ pub fn look(line: &mut ProcessLine) {
 /// # Errors
 /// One line for each thing that is wrong with the configuration, or why there is no answer.
 pub fn reload(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
-    let asked = connect(args)?.ask::<Reloaded>(&Request::Reload);
-    // The daemon's lines come as one answer, in which what ends a line is escaped as everything else is.
-    let reloaded = asked.map_err(|why| why.split("\\u{a}").map(str::to_owned).collect::<Failure>())?;
+    let reloaded: Reloaded = connect(args)?.ask(&Request::Reload)?;
     if args.json {
         return json_line(out, &reloaded);
     }
@@ -121,7 +132,7 @@ pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     let mut all: Vec<BlockLine> = Vec::new();
     let mut after = None;
     loop {
-        let page: Vec<BlockLine> = client.ask(&Request::List { after }).map_err(fail)?;
+        let page: Vec<BlockLine> = client.ask(&Request::List { after })?;
         after = page.last().map(|line| line.address.to_string());
         let whole = page.len() == PAGE;
         if args.json {
@@ -136,11 +147,11 @@ pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     if args.json {
         return Ok(());
     }
-    write!(out, "{}", report::list::text(&all)).map_err(io)
+    write!(out, "{}", report::list::text(&all, room())).map_err(io)
 }
 
 fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
-    let done: Done = connect(ask)?.ask(request).map_err(fail)?;
+    let done: Done = connect(ask)?.ask(request)?;
     if ask.json {
         return json_line(out, &done);
     }
@@ -176,7 +187,7 @@ pub fn unblock(args: &cli::Unblock, out: &mut impl Write) -> Result<(), Failure>
 /// One line that says why not.
 pub fn allow(args: &cli::Allow, out: &mut impl Write) -> Result<(), Failure> {
     let Some(text) = &args.prefix else {
-        let list: Vec<AllowedLine> = connect(&args.ask)?.ask(&Request::Allowed).map_err(fail)?;
+        let list: Vec<AllowedLine> = connect(&args.ask)?.ask(&Request::Allowed)?;
         if args.ask.json {
             return list.iter().try_for_each(|line| json_line(out, line));
         }
@@ -202,8 +213,8 @@ pub fn allow(args: &cli::Allow, out: &mut impl Write) -> Result<(), Failure> {
 /// # Errors
 /// One line that says why there is no answer.
 pub fn explain(args: &cli::Explain, out: &mut impl Write) -> Result<(), Failure> {
-    let explanation: Explanation = connect(&args.ask)?.ask(&Request::Explain { address: args.address.clone() }).map_err(fail)?;
-    if args.ask.json { json_line(out, &explanation) } else { write!(out, "{}", explanation.text()).map_err(io) }
+    let explanation: Explanation = connect(&args.ask)?.ask(&Request::Explain { address: args.address.clone() })?;
+    if args.ask.json { json_line(out, &explanation) } else { write!(out, "{}", explanation.text(room())).map_err(io) }
 }
 
 /// `riposte history`.
@@ -216,9 +227,9 @@ pub fn history(args: &cli::History, out: &mut impl Write) -> Result<(), Failure>
         since_secs: args.since.as_deref().map(seconds).transpose()?,
         limit: args.limit,
     };
-    let lines: Vec<HistoryLine> = connect(&args.ask)?.ask(&request).map_err(fail)?;
+    let lines: Vec<HistoryLine> = connect(&args.ask)?.ask(&request)?;
     if args.ask.json {
         return lines.iter().try_for_each(|line| json_line(out, line));
     }
-    write!(out, "{}", report::history::text(&lines)).map_err(io)
+    write!(out, "{}", report::history::text(&lines, room())).map_err(io)
 }

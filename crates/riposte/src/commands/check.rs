@@ -2,9 +2,12 @@
 
 use super::Failure;
 use crate::cli;
-use crate::config::Config;
+use crate::config::problems::Diagnostic;
+use crate::config::words::{did_you_mean, quoted};
+use crate::config::{Config, DEFAULT_PATH};
 use serde_json::json;
 use std::io::Write;
+use std::path::Path;
 
 /// Prints the canonical form; with `--json` also the errors as JSON.
 ///
@@ -16,6 +19,7 @@ pub fn run(args: &cli::Check, out: &mut impl Write) -> Result<(), Failure> {
         None => Config::load_default(),
     };
     let io = |e: std::io::Error| super::fail(e.to_string());
+    let loaded = loaded.and_then(|config| there(args.config.as_deref(), &config).map(|()| config));
     match loaded {
         Ok(config) if args.json => writeln!(out, "{}", json!({"ok": true, "config": config.canonical()})).map_err(io),
         Ok(config) => write!(out, "{}", config.canonical()).map_err(io),
@@ -29,5 +33,28 @@ pub fn run(args: &cli::Check, out: &mut impl Write) -> Result<(), Failure> {
             }
             Err(wrong.iter().map(ToString::to_string).collect())
         }
+    }
+}
+
+/// Whether the group and the user that are named are there, on this machine. riposte does not start without the group; without the user it
+/// does, and says what that costs.
+fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
+    let names = |path: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect::<Vec<String>>()
+    };
+    let hint = |name: &str, path: &str| did_you_mean(name, names(path).iter().map(String::as_str));
+    let user = &config.process.user;
+    if let Ok(None) = sys::identity::lookup_user(user) {
+        let hint = hint(user, "/etc/passwd");
+        eprintln!("riposte: process.user: there is no user {} on this machine: 'nobody' is used{hint}", quoted(user));
+    }
+    match &config.control.group {
+        Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {
+            let file = file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string();
+            let message = format!("control.group: there is no group {} on this machine{}", quoted(group), hint(group, "/etc/group"));
+            Err(vec![Diagnostic { file, at: None, message }])
+        }
+        Some(_) | None => Ok(()),
     }
 }

@@ -83,26 +83,33 @@ fn configuration(example: &str) -> String {
         env!("CARGO_PKG_VERSION")
     );
     let mut comment: Vec<&str> = Vec::new();
+    // What the latest key's words are, which stand behind all keys that they are about.
+    let mut about: Vec<&str> = Vec::new();
     for line in example.lines().map(str::trim) {
         let Some(rest) = line.strip_prefix('#') else {
+            paragraph(&mut text, &mut about);
             paragraph(&mut text, &mut comment);
             continue;
         };
         if rest.starts_with('[') && rest.contains(']') {
             // The words above a section are about it.
             let section = rest.split('#').next().unwrap_or(rest).trim();
+            paragraph(&mut text, &mut about);
             text.push_str(&format!(".SH \"{}\"\n", escape(section)));
             paragraph(&mut text, &mut comment);
         } else if let Some((key, value)) = rest.split_once(" = ").filter(|(key, _)| is_key(key)) {
-            text.push_str(&format!(".TP\n.B {}\n", escape(&format!("{key} = {value}"))));
-            match comment.is_empty() {
-                true => text.push_str("See above.\n"),
-                false => paragraph(&mut text, &mut comment),
+            // Keys without words of their own share those of the key before.
+            let tag = if comment.is_empty() && !about.is_empty() { ".TQ" } else { ".TP" };
+            if !comment.is_empty() {
+                paragraph(&mut text, &mut about);
+                about = std::mem::take(&mut comment);
             }
+            text.push_str(&format!("{tag}\n.B {}\n", escape(&format!("{key} = {value}"))));
         } else {
             comment.push(rest.strip_prefix(' ').unwrap_or(rest));
         }
     }
+    paragraph(&mut text, &mut about);
     paragraph(&mut text, &mut comment);
     text.push_str(".SH \"SEE ALSO\"\n.BR riposte (8),\n.BR riposte-check (8)\n");
     text
@@ -142,6 +149,12 @@ mod tests {
                 None => format!(".SH \"{line}\""),
             };
             assert!(page.contains(&wanted), "{wanted}\n{page}");
+        }
+        // Each key, or each group of them, has words behind it.
+        let lines: Vec<&str> = page.lines().collect();
+        for (n, key) in lines.iter().enumerate().filter(|(_, line)| line.starts_with(".B ")) {
+            let behind = lines[n + 1..].iter().find(|line| !line.starts_with(".TQ") && !line.starts_with(".B ")).unwrap();
+            assert!(!behind.starts_with(".TP") && !behind.starts_with(".SH"), "{key} has no words");
         }
     }
 

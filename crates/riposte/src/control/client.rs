@@ -42,8 +42,13 @@ impl Client {
     /// Asks and waits for the answer.
     ///
     /// # Errors
-    /// The daemon's own words, or why it couldn't be reached.
-    pub fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, String> {
+    /// The daemon's own words, a line for each reason, or why it couldn't be reached.
+    pub fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, Vec<String>> {
+        Reply::read(&self.exchange(request).map_err(|why| vec![why])?)
+    }
+
+    /// A request and its answer's line.
+    fn exchange(&mut self, request: &Request) -> Result<String, String> {
         let mut line = serde_json::to_vec(request).map_err(|e| e.to_string())?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line).map_err(|e| format!("the daemon went away: {e}"))?;
@@ -52,6 +57,6 @@ impl Client {
         if len == 0 {
             return Err("the daemon closed the connection".into());
         }
-        Reply::read(&answer)
+        Ok(answer)
     }
 }

@@ -123,20 +123,29 @@ pub struct Reply {
     /// Why it did not work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Further reasons, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<String>,
 }
 
 impl Reply {
     /// An answer that worked.
     pub fn of(result: &impl Serialize) -> Reply {
         match serde_json::to_value(result) {
-            Ok(value) => Reply { ok: true, result: Some(value), error: None },
+            Ok(value) => Reply { ok: true, result: Some(value), error: None, further: Vec::new() },
             Err(error) => Reply::error(format!("the answer can't be written: {error}")),
         }
     }
 
     /// An answer that did not.
     pub fn error(why: impl Into<String>) -> Reply {
-        Reply { ok: false, result: None, error: Some(why.into()) }
+        Reply { ok: false, result: None, error: Some(why.into()), further: Vec::new() }
+    }
+
+    /// An answer that did not, for all these reasons.
+    pub fn errors(lines: Vec<String>) -> Reply {
+        let mut lines = lines.into_iter();
+        Reply { ok: false, result: None, error: lines.next(), further: lines.collect() }
     }
 
     /// The answer as it travels: one line.
@@ -149,15 +158,18 @@ impl Reply {
     /// What the line of an answer says.
     ///
     /// # Errors
-    /// The daemon's own words, or why the line can't be read.
-    pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, String> {
+    /// The daemon's own words, a line for each reason, or why the answer can't be read.
+    pub fn read<T: DeserializeOwned>(line: &str) -> Result<T, Vec<String>> {
         // The judge's own words; but it reads what attackers cause, so it is not trusted with the operator's terminal.
         let safe = |why: &str| report::escape::text(why, ERROR_CHARS);
-        let unreadable = |error: serde_json::Error| safe(&format!("the answer can't be read: {error}"));
+        let unreadable = |error: serde_json::Error| vec![safe(&format!("the answer can't be read: {error}"))];
         let reply: Reply = serde_json::from_str(line).map_err(unreadable)?;
         match (reply.ok, reply.result, reply.error) {
             (true, Some(result), _) => serde_json::from_value(result).map_err(unreadable),
-            (_, _, why) => Err(safe(why.as_deref().unwrap_or("refused without a reason"))),
+            (_, _, why) => {
+                let first = safe(why.as_deref().unwrap_or("refused without a reason"));
+                Err(std::iter::once(first).chain(reply.further.iter().map(|line| safe(line))).collect())
+            }
         }
     }
 }
@@ -211,9 +223,13 @@ mod tests {
     #[test]
     fn a_refusal_brings_no_control_character_to_the_terminal() {
         let said = Reply::read::<Done>(r#"{"ok":false,"error":"\u001b[2Jgone\u0007"}"#).unwrap_err();
-        assert_eq!(said, "\\u{1b}[2Jgone\\u{7}");
+        assert_eq!(said, ["\\u{1b}[2Jgone\\u{7}"]);
         let bad = Reply::read::<Done>(r#"{"ok":true,"result":{"said":"x","changed":"1\u001b"}}"#).unwrap_err();
-        assert!(bad.contains("1\\u{1b}"), "{bad}");
+        assert!(bad.len() == 1 && bad[0].contains("1\\u{1b}"), "{bad:?}");
+        // Each reason is a line, and none can make two of itself.
+        let lines = ["a.toml:1:1: x", "a.toml:2:1: y\nz"].map(str::to_owned).to_vec();
+        let line = String::from_utf8(Reply::errors(lines).to_line()).unwrap();
+        assert_eq!(Reply::read::<Done>(&line).unwrap_err(), ["a.toml:1:1: x", "a.toml:2:1: y\\u{a}z"]);
     }
 
     #[test]

@@ -66,7 +66,15 @@ impl Channel {
             }
         }
         let bytes = self.writer.as_bytes();
-        if self.waiting.len() >= WAITING || self.waiting_bytes + bytes.len() > WAITING_BYTES {
+        let is_full = self.waiting.len() >= WAITING || self.waiting_bytes + bytes.len() > WAITING_BYTES;
+        let is_state = message.tag().is_state();
+        if is_full && is_state {
+            // It takes the place of the one before, which is out of date: so the bound is passed by one of each kind at most.
+            let same = |(frame, _): &(Vec<u8>, _)| frame.first() == bytes.first();
+            let old = self.waiting.iter().position(same).and_then(|at| self.waiting.remove(at));
+            self.waiting_bytes -= old.map_or(0, |(frame, _)| frame.len());
+        }
+        if is_full && !is_state {
             self.dropped += 1;
         } else {
             self.waiting_bytes += bytes.len();
@@ -161,5 +169,41 @@ impl Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use link::message::Counter;
+
+    #[test]
+    fn a_state_is_never_dropped_and_the_latest_is_what_arrives() {
+        let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
+        let (mut here, there) = (Channel::new(ours), Channel::new(theirs));
+        let answer = |n| Message::Counters(vec![Counter { name: "x".repeat(200), value: n }]);
+        // The other side stands still until nothing more is taken.
+        (0..).take_while(|n| here.send(&answer(*n)).is_ok() && here.dropped() == 0).count();
+        let (before, bytes) = (here.waiting.len(), here.waiting_bytes());
+        let text = |n: u32| sys::fd::sealed_text(n.to_string().as_bytes()).unwrap();
+        for n in 0..100 {
+            here.send_with(&Message::Config, Some(text(n))).unwrap();
+            here.send(&Message::Derived(Vec::new())).unwrap();
+        }
+        assert_eq!((here.waiting.len(), here.dropped()), (before + 2, 1), "one of each kind, however often it changes");
+        assert!(here.waiting_bytes() <= bytes + 64);
+        let (mut heard, mut buffer) = (Vec::new(), frame_buffer());
+        while heard.last().is_none_or(|(message, _)| !matches!(message, Message::Derived(_))) {
+            here.flush().unwrap();
+            while let Some(frame) = there.receive(&mut buffer).unwrap() {
+                heard.push((Message::decode(frame.bytes).unwrap(), frame.fd));
+            }
+        }
+        assert_eq!(here.waiting_bytes(), 0);
+        let configs: Vec<&OwnedFd> =
+            heard.iter().filter(|(message, _)| *message == Message::Config).filter_map(|(_, fd)| fd.as_ref()).collect();
+        assert_eq!(configs.len(), 1);
+        let latest = std::io::read_to_string(std::fs::File::from(configs[0].try_clone().unwrap())).unwrap();
+        assert_eq!(latest, "99");
     }
 }

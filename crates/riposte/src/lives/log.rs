@@ -12,7 +12,7 @@ use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, Provenance};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
 use sys::sandbox::Profile;
@@ -39,6 +39,8 @@ struct Log {
     slot: u16,
     /// A slot whose inotify descriptor has come and whose file has not.
     half_open: Option<FileSlot>,
+    /// What has come before that slot: the file that had the name before.
+    rotated: Option<OwnedFd>,
     events: Vec<Event>,
     events_dropped: u64,
     /// When the warden was last asked to open the log (monotonic), while it has not done so. The gate may have turned the question away,
@@ -72,6 +74,7 @@ pub fn run(start: Start) -> Result<(), String> {
         firewall: FirewallLog::new(slot, provenance, clock, ephemeral),
         slot,
         half_open: None,
+        rotated: None,
         events: Vec::new(),
         events_dropped: 0,
         asked: None,
@@ -256,9 +259,15 @@ impl Log {
             let message = Message::decode(received.bytes).map_err(io::Error::other)?;
             match (message, received.fd) {
                 (Message::Reopened { names, file }, Some(watch)) => {
-                    let slot = FileSlot { watch, file: None, names: names.into_iter().map(OsString::from).collect() };
+                    let slot = FileSlot {
+                        watch,
+                        file: None,
+                        rotated: self.rotated.take(),
+                        names: names.into_iter().map(OsString::from).collect(),
+                    };
                     if file { self.half_open = Some(slot) } else { self.opened(slot)? }
                 }
+                (Message::RotatedFile, Some(fd)) => self.rotated = Some(fd),
                 (Message::ReopenedFile, Some(fd)) => {
                     if let Some(slot) = self.half_open.take() {
                         self.opened(FileSlot { file: Some(fd), ..slot })?;

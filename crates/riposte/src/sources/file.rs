@@ -10,9 +10,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+/// Names in a log's folder that are looked at for the file that had its name before.
+const BESIDE: usize = 4_096;
+/// Endings of what nobody can read on in.
+const COMPRESSED: [&[u8]; 4] = [b".gz", b".xz", b".bz2", b".zst"];
 /// Room for some dozens of inotify events (header and name up to 255 bytes).
 pub(super) const EVENT_BYTES: usize = 8_192;
 
@@ -25,6 +30,8 @@ pub struct FileSlot {
     pub watch: OwnedFd,
     /// The file, if there is one now.
     pub file: Option<OwnedFd>,
+    /// The file that had the name before, as it seems, if there is one.
+    pub rotated: Option<OwnedFd>,
     /// The names whose appearing means that the slot should be opened again.
     pub names: Vec<OsString>,
 }
@@ -46,10 +53,26 @@ pub fn open_slot(path: &Path) -> io::Result<FileSlot> {
     if path.exists() {
         let slot = open_within(path, Reach::Folder)?;
         if slot.file.is_some() {
-            return Ok(slot);
+            return Ok(FileSlot { rotated: rotated(path), ..slot });
         }
     }
-    open_within(path, Reach::Way)
+    let slot = open_within(path, Reach::Way)?;
+    Ok(FileSlot { rotated: rotated(path), ..slot })
+}
+
+/// The newest file beside this one whose name goes on with a suffix (`kern.log.1`, `kern.log-20261121`). No link is followed, and in what
+/// is compressed nobody can read on.
+pub fn rotated(path: &Path) -> Option<OwnedFd> {
+    let (folder, name) = (path.parent()?, path.file_name()?.as_bytes());
+    let is_older = |other: &[u8]| {
+        let suffix = other.strip_prefix(name).unwrap_or_default();
+        suffix.len() > 1 && matches!(suffix.first(), Some(b'.' | b'-')) && !COMPRESSED.iter().any(|ending| suffix.ends_with(ending))
+    };
+    let beside = fs::read_dir(folder).ok()?.take(BESIDE).flatten().filter(|entry| is_older(entry.file_name().as_bytes()));
+    let files = beside.filter_map(|entry| Some((entry.metadata().ok().filter(fs::Metadata::is_file)?.modified().ok()?, entry.path())));
+    let (_, newest) = files.max()?;
+    let file = File::options().read(true).custom_flags(sys::fd::NO_FOLLOW | sys::fd::NO_WAIT).open(newest).ok()?;
+    file.metadata().is_ok_and(|found| found.is_file()).then(|| file.into())
 }
 
 fn open_within(path: &Path, reach: Reach) -> io::Result<FileSlot> {
@@ -64,7 +87,7 @@ fn open_within(path: &Path, reach: Reach) -> io::Result<FileSlot> {
     let file = match sys::fd::open_nonblocking(path, false) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(FileSlot { watch: watch.into(), file: None, names });
+            return Ok(FileSlot { watch: watch.into(), file: None, rotated: None, names });
         }
         Err(error) => return Err(error),
     };
@@ -74,7 +97,7 @@ fn open_within(path: &Path, reach: Reach) -> io::Result<FileSlot> {
     // By descriptor: the name may stand for another file by now.
     let this = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     watch.watches().add(this, WatchMask::MODIFY | WatchMask::ATTRIB | WatchMask::MOVE_SELF | WatchMask::DELETE_SELF)?;
-    Ok(FileSlot { watch: watch.into(), file: Some(file.into()), names })
+    Ok(FileSlot { watch: watch.into(), file: Some(file.into()), rotated: None, names })
 }
 
 /// Watches the folders on the way to a file for the next step and for their own going. From the root down, each before the next is
@@ -114,7 +137,8 @@ pub enum Start {
     End,
     /// At the first line.
     Beginning,
-    /// Where an earlier run has left off. If the name stands for another file by now, or it was written anew: at the first line.
+    /// Where an earlier run has left off. If the name stands for another file by now, or it was written anew: at the first line, and before
+    /// that what is left in the file of then, if it is still beside it.
     At(Position),
 }
 
@@ -147,6 +171,26 @@ impl Reader {
             }
         }
         Ok(reader)
+    }
+
+    /// Hands on what was read before this reader began, as far as it lies within so many bytes.
+    pub(super) fn look_back(&self, bytes: usize, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<()> {
+        let count = usize::try_from(self.offset).unwrap_or(usize::MAX).min(bytes);
+        let mut past = vec![0; count];
+        let from = self.offset - count as u64;
+        let mut have = 0;
+        while let Some(room) = past.get_mut(have..).filter(|room| !room.is_empty()) {
+            match self.file.read_at(room, from + have as u64)? {
+                0 => break,
+                len => have += len,
+            }
+        }
+        let mut splitter = LineSplitter::default();
+        if from > 0 {
+            splitter.skip_first();
+        }
+        splitter.push(past.get(..have).unwrap_or_default(), lines);
+        Ok(())
     }
 
     /// Goes to an offset; if that is in the middle of a line, the rest of it will be dropped.
@@ -243,6 +287,8 @@ pub struct FollowedFile {
     watch: Inotify,
     names: Vec<OsString>,
     current: Option<Reader>,
+    /// What an earlier run has left unread in a file that has lost its name since. Nobody writes to it any more.
+    rest: Option<Reader>,
     /// The file that had the name before: its writer may go on with it for a while.
     previous: Option<(Inotify, Reader)>,
     buffer: Vec<u8>,
@@ -256,11 +302,19 @@ impl FollowedFile {
     /// Begins to follow.
     pub fn new(slot: FileSlot, start: &Start) -> io::Result<Self> {
         let current = slot.file.map(|file| Reader::new(file, start)).transpose()?;
+        let rotated = slot.rotated.map(|file| Reader::new(file, start)).transpose()?;
+        let rest = rotated.filter(|reader| {
+            let Start::At(position) = start else { return false };
+            let is_left = (position.device, position.inode) == reader.identity && position.offset == reader.offset;
+            // A link beside the file may be the same file.
+            is_left && current.as_ref().is_none_or(|current| current.identity != reader.identity)
+        });
         let watch = Inotify::from(slot.watch);
         Ok(FollowedFile {
             watch,
             names: slot.names,
             current,
+            rest,
             previous: None,
             appeared: 0,
             buffer: vec![0; CHUNK_BYTES],
@@ -270,7 +324,7 @@ impl FollowedFile {
 
     /// How far it has been read: where another may go on one day. A file that has lost its name counts while no other has it.
     pub fn position(&self) -> io::Result<Option<Position>> {
-        let reader = self.current.as_ref().or(self.previous.as_ref().map(|(_, reader)| reader));
+        let reader = self.rest.as_ref().or(self.current.as_ref()).or(self.previous.as_ref().map(|(_, reader)| reader));
         reader.map(Reader::position).transpose()
     }
 
@@ -359,6 +413,14 @@ impl Source for FollowedFile {
 
     fn ready(&mut self, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<Progress> {
         let mut reopen_wanted = self.names_changed()?;
+        if let Some(mut rest) = self.rest.take() {
+            if rest.read(&mut self.buffer, &mut self.counters, lines)? {
+                self.rest = Some(rest);
+                return Ok(Progress { more: true, reopen_wanted, ended: false });
+            }
+            self.let_go(rest);
+            self.counters.rotations += 1;
+        }
         // Old lines before new ones: the previous file is read to its end first.
         let mut more = self.read_previous(lines)?;
         if let (false, Some(reader)) = (more, &mut self.current) {
@@ -371,7 +433,7 @@ impl Source for FollowedFile {
 
     fn counters(&self) -> Counters {
         let mut counters = self.counters;
-        for reader in self.current.iter().chain(self.previous.iter().map(|(_, reader)| reader)) {
+        for reader in self.rest.iter().chain(&self.current).chain(self.previous.iter().map(|(_, reader)| reader)) {
             reader.splitter.count(&mut counters);
         }
         counters
@@ -434,6 +496,36 @@ mod tests {
 
     fn append(path: &Path, text: &str) {
         OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_was_left_unread_in_a_file_that_was_rotated_meanwhile_is_read_first() {
+        for (old, zipped) in [("kern.log.1", "kern.log.2.gz"), ("kern.log-20261121", "kern.log-20261120.gz")] {
+            let (place, path) = folder();
+            append(&path, "known\n");
+            let mut follow = Follow::new(&path, &Start::Beginning);
+            assert_eq!(follow.lines(), ["known"]);
+            append(&path, "half of ");
+            assert_eq!(follow.lines(), [""; 0]);
+            let position = follow.source.position().unwrap().unwrap();
+            drop(follow);
+            // Nobody is there now.
+            append(&path, "a line\nunread\n");
+            fs::rename(&path, place.path().join(old)).unwrap();
+            append(&place.path().join(zipped), "not this one\n");
+            append(&place.path().join("kern.logs"), "nor that\n");
+            std::os::unix::fs::symlink("/etc/passwd", place.path().join("kern.log.0")).unwrap();
+            append(&path, "new\n");
+            let mut follow = Follow::new(&path, &Start::At(position.clone()));
+            assert_eq!(follow.lines(), ["half of a line", "unread", "new"], "{old}");
+            assert_eq!(follow.source.counters().rotations, 1);
+            let after = follow.source.position().unwrap().unwrap();
+            assert_ne!(after.inode, position.inode);
+            assert_eq!(Follow::new(&path, &Start::At(after)).lines(), [""; 0], "nothing twice");
+            // A file that was written anew under the old one's number is not what was left.
+            fs::write(place.path().join(old), "something else that is longer than all that was read\n").unwrap();
+            assert_eq!(Follow::new(&path, &Start::At(position)).lines(), ["new"]);
+        }
     }
 
     #[test]

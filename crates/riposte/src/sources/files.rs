@@ -12,6 +12,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+/// What an earlier run has read last is looked at once more, so that its counts go on: so many bytes of each file, and of all together.
+const BACK_BYTES: usize = 64 << 10;
+const BACK_ALL: usize = 16 << 20;
 /// Files read in one turn.
 const TURN_FILES: usize = 64;
 
@@ -52,6 +55,8 @@ pub struct FollowedFiles {
     dirty: BTreeSet<u16>,
     /// Where the next turn begins.
     next: u16,
+    /// Lines read by an earlier run that are looked at once more, in bytes before the place where that left off.
+    back: usize,
     /// How far files were read by an earlier run; each is taken once.
     known: BTreeMap<String, Position>,
     /// Where files begin that are there at the start and that no earlier run has read. Later ones are read from their first line.
@@ -72,6 +77,7 @@ impl FollowedFiles {
             by_watch: HashMap::new(),
             dirty: BTreeSet::new(),
             next: 0,
+            back: BACK_ALL,
             known: BTreeMap::new(),
             start,
             buffer: vec![0; CHUNK_BYTES],
@@ -100,8 +106,9 @@ impl FollowedFiles {
         self.watch.as_fd()
     }
 
-    /// Takes a file over. What is still unread of one that has to go is handed on.
-    pub fn take(&mut self, handed: Handed, lines: &mut dyn FnMut(&str, Line<'_>)) -> io::Result<()> {
+    /// Takes a file over. What is still unread of one that has to go is handed on; so are the last lines that an earlier run has read, marked as
+    /// past.
+    pub fn take(&mut self, handed: Handed, lines: &mut dyn FnMut(&str, Line<'_>, bool)) -> io::Result<()> {
         let Handed { slot, watch, rotated, log, file } = handed;
         if self.files.get(&slot).is_some_and(|known| *known.log != *log)
             && let Some(old) = self.files.remove(&slot)
@@ -116,14 +123,19 @@ impl FollowedFiles {
             if (position.device, position.inode) != reader.identity || self.files.contains_key(&slot) {
                 return Ok(());
             }
+            self.back(&reader, |line| lines(&log, line, true))?;
             let followed = Followed { log: log.into(), current: None, previous: Some(reader), drained: false, told: None };
             self.files.insert(slot, followed);
             self.by_watch.insert(watch, slot);
             self.dirty.insert(slot);
             return Ok(());
         }
-        let start = self.known.remove(&log).map_or(self.start.clone(), Start::At);
-        let reader = Reader::new(file, &start)?;
+        let known = self.known.remove(&log);
+        let was_known = known.is_some();
+        let reader = Reader::new(file, &known.map_or(self.start.clone(), Start::At))?;
+        if was_known {
+            self.back(&reader, |line| lines(&log, line, true))?;
+        }
         self.by_watch.insert(watch, slot);
         self.dirty.insert(slot);
         let followed = self.files.entry(slot).or_insert_with(|| Followed {
@@ -140,7 +152,7 @@ impl FollowedFiles {
                 let back = followed.previous.take_if(|previous| previous.identity == reader.identity);
                 if let Some(mut oldest) = followed.previous.take() {
                     let log = &followed.log;
-                    while oldest.read(&mut self.buffer, &mut self.counters, &mut |line| lines(log, line))? {}
+                    while oldest.read(&mut self.buffer, &mut self.counters, &mut |line| lines(log, line, false))? {}
                     oldest.count(&mut self.counters, true);
                 }
                 followed.previous = followed.current.replace(back.unwrap_or(reader));
@@ -153,6 +165,12 @@ impl FollowedFiles {
             }
         }
         Ok(())
+    }
+
+    fn back(&mut self, reader: &Reader, mut past: impl FnMut(Line<'_>)) -> io::Result<()> {
+        let bytes = BACK_BYTES.min(self.back);
+        self.back -= bytes.min(usize::try_from(reader.offset).unwrap_or(bytes));
+        reader.look_back(bytes, &mut past)
     }
 
     /// Reads what is there, a turn's worth. `reopen_wanted`: the privileged side is to look again.

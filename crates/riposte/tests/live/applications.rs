@@ -142,6 +142,28 @@ fn rotation_and_restarts_in_mid_count_lose_no_line_and_read_none_twice() {
 }
 
 #[test]
+fn counts_go_on_over_restarts() {
+    let network = network("goon", 0);
+    let mut daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    let pid = daemon.life("applications").expect("it runs");
+    signal("KILL", pid as u32);
+    until("it is started again", || daemon.life("applications").filter(|again| *again != pid));
+    daemon.append("auth.log", &guesses("198.51.100.7", 2..4));
+    daemon.wait_until_figure("applications", "lines", 2);
+    assert!(daemon.end().success());
+    daemon.start_again();
+    daemon.append("auth.log", &guesses("198.51.100.7", 4..5));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.wait_until_figure("applications", "lines", 1);
+    // What an earlier run has made of its lines is past: nobody was blocked a second time for it.
+    let entries = daemon.json(&["history", "198.51.100.8"]);
+    assert_eq!(entries.iter().filter(|entry| entry["decision"] == "block").count(), 1, "{entries:?}");
+}
+
+#[test]
 fn many_files_that_appear_later_are_followed_by_one_process() {
     let network = network("sites", 0);
     let daemon = start(&network, "");

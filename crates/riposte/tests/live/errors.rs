@@ -55,6 +55,22 @@ fn what_prevents_the_start_is_told_in_one_line() {
     complains(host, folder.path(), &["cannot be read: "]);
 }
 
+#[test]
+fn a_check_misses_the_group_and_warns_of_the_user() {
+    let folder = folder();
+    let config = folder.path().join("names.toml");
+    let check = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let output = command(&["check", "--config", &config.display().to_string()]);
+        (output.status.success(), said(&output))
+    };
+    let (ok, text) = check("[control]\ngroup = \"nogruop\"\n");
+    assert!(!ok && text.contains("names.toml: control.group: there is no group 'nogruop'"), "{text}");
+    assert!(check("[control]\ngroup = \"root\"\n").0);
+    let (ok, text) = check("[process]\nuser = \"no-such-user\"\n");
+    assert!(ok && text.contains("there is no user 'no-such-user' on this machine: 'nobody' is used"), "{text}");
+}
+
 fn complains(host: &Namespace, config: &Path, parts: &[&str]) {
     let pids = || range::namespace::run("ip", ["netns", "pids", host.name()]).unwrap();
     let running = pids();

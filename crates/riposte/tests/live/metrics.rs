@@ -84,7 +84,14 @@ fn figures_are_served_without_any_privilege() {
     order.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&riposte).args(["block", "192.0.2.1", "--socket"]).arg(&socket);
     assert!(said(&order.output().expect("setpriv")).contains("only root may give orders"));
 
+    // A daemon that ends is missed, and one that is there again is asked again.
     assert!(daemon.end().success());
-    let _ = send(&network.victim, get);
-    until("it ends without a daemon", || server.0.try_wait().expect("our child"));
+    let answer = send(&network.victim, get);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("no riposte is running here"), "{answer}");
+    assert!(send(&network.victim, "GET / HTTP/1.1\\r\\n\\r\\n").starts_with("HTTP/1.1 404"));
+    daemon.start_again();
+    std::os::unix::fs::chown(&socket, Some(65_534), None).expect("root");
+    let answer = send(&network.victim, get);
+    assert!(answer.starts_with("HTTP/1.1 200 ") && complaints(answer.split_once("\r\n\r\n").expect("a body").1).is_empty(), "{answer}");
+    assert!(server.0.try_wait().expect("our child").is_none(), "it still runs");
 }

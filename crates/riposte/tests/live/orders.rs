@@ -1,6 +1,6 @@
 //! An operator's orders, and who may give them.
 
-use crate::daemon::{Daemon, copy_for_everybody, is_in_set, network, said, set, until};
+use crate::daemon::{Daemon, copy_for_everybody, is_in_set, network, said, set, text, until};
 use std::process::{Command, Output};
 
 /// User and group `nobody`, `nogroup` on Debian.
@@ -28,6 +28,17 @@ fn operators_block_and_unblock_addresses_and_prefixes() {
     let line = &daemon.json(&["list"])[0];
     assert_eq!((&line["why"], &line["charge"]), (&"an operator's order: abuse report 4711".into(), &serde_json::Value::Null));
     assert!(daemon.text(&["explain", "198.51.100.200"]).starts_with("198.51.100.200 is blocked with 198.51.100.0/24 until "));
+
+    // Ordered once more, it ends at another time, which is told and remembered.
+    for (span, how) in [("3h", "extended"), ("1h", "shortened"), ("never", "extended"), ("2h", "shortened")] {
+        let done = daemon.json_one(&["block", "192.0.2.7", "--for", span]);
+        let said = text(&done["said"]);
+        assert!(said.starts_with(&format!("192.0.2.7 was blocked already: {how} from ")) && said.contains(" to "), "{span}: {said}");
+        assert_eq!(said.contains("no end"), span == "never" || span == "2h", "{said}");
+    }
+    let changed =
+        |daemon: &Daemon| daemon.json(&["history", "192.0.2.7"]).iter().filter(|line| text(&line["why"]).contains("another end")).count();
+    until("the history has it", || (changed(&daemon) == 4).then_some(()));
 
     // Lifted alone, it is blocked with the range still.
     daemon.text(&["block", "198.51.100.7"]);

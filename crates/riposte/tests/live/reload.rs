@@ -214,6 +214,23 @@ fn a_killed_sensor_or_judge_reads_on_where_it_was() {
 }
 
 #[test]
+fn a_log_that_is_rotated_while_nobody_is_there_is_read_to_its_end() {
+    let network = network("tail", 0);
+    let mut daemon = start(&network.victim, "");
+    daemon.append("kern.log", &scan_lines("192.0.2.99", VICTIM, 80..81));
+    daemon.wait_until_figure("kern.log", "packets", 1);
+    assert!(daemon.end().success());
+    daemon.append("kern.log", &scan_lines("192.0.2.1", VICTIM, 1_000..1_006));
+    std::fs::rename(daemon.path("kern.log"), daemon.path("kern.log.1")).unwrap();
+    daemon.append("kern.log", &scan_lines("192.0.2.2", VICTIM, 1_000..1_006));
+    daemon.start_again();
+    daemon.wait_until_blocked("192.0.2.1");
+    daemon.wait_until_blocked("192.0.2.2");
+    assert_eq!(daemon.sensor_figure("kern.log", "packets"), Some(12), "none twice");
+    assert_eq!(daemon.sensor_figure("kern.log", "rotations"), Some(1));
+}
+
+#[test]
 fn a_killed_judge_does_not_end_a_storms_pause() {
     let network = network("pause", 0);
     let daemon = start(&network.victim, "[policy.storm]\noffenders = 5\n");

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use tempfile::TempDir;
 
 const LOG: &str = "[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
@@ -145,6 +146,59 @@ fn a_ledger_that_is_deleted_is_made_again_and_without_its_folder_blocking_goes_o
     blocks(&daemon, host, 4..7);
     wait_until_in_trouble(&daemon, "can't be");
     assert_eq!(daemon.blocked().len(), 6);
+}
+
+/// While it lives, whatever riposte asks of nf_tables fails with this error: strace puts it in the place of the kernel's answer.
+struct Starved(Child);
+
+impl Starved {
+    fn new(daemon: &Daemon, error: &str) -> Starved {
+        let warden = daemon.life("warden").expect("it runs").to_string();
+        let inject = format!("inject=sendto:error={error}");
+        let strace = Command::new("strace").args(["-qq", "-e", "trace=sendto", "-e", &inject, "-o", "/dev/null", "-p", &warden]).spawn();
+        let starved = Starved(strace.expect("strace is installed"));
+        until("strace holds the warden", || {
+            let status = fs::read_to_string(format!("/proc/{warden}/status")).unwrap_or_default();
+            status.contains(&format!("TracerPid:\t{}", starved.0.id())).then_some(())
+        });
+        starved
+    }
+}
+
+impl Drop for Starved {
+    fn drop(&mut self) {
+        signal("TERM", self.0.id());
+        self.0.wait().expect("our child");
+    }
+}
+
+#[test]
+fn a_kernel_without_memory_loses_no_block_and_no_exemption() {
+    let network = network("memory", 0);
+    let host = &network.victim;
+    let daemon = Daemon::start(host, LOG);
+    daemon.wait_until_followed("kern.log");
+    blocks(&daemon, host, 1..3);
+    for (n, error) in [(10, "ENOMEM"), (20, "ENOBUFS")] {
+        let starved = Starved::new(&daemon, error);
+        // A scanner, an operator's order, an exemption.
+        daemon.append("kern.log", &scan_lines(&offender(n), VICTIM, 1_000..1_006));
+        daemon.text(&["block", &offender(n + 1), "--for", "1h"]);
+        daemon.text(&["allow", &offender(n + 2)]);
+        wait_until_in_trouble(&daemon, "the kernel does not take every change");
+        wait_until_in_trouble(&daemon, "the kernel's exempt list is not up to date");
+        drop(starved);
+        until("the trouble is over", || (troubles(&daemon) == "[]").then_some(()));
+        for n in [n, n + 1] {
+            until("it is in the kernel", || is_in_set(host, "blocked4", &offender(n)).then_some(()));
+            assert!(daemon.blocked().contains(&offender(n)), "{n}");
+        }
+        assert!(is_in_set(host, "exempt4", &offender(n + 2)));
+        assert!(daemon.log().contains("the kernel takes every change again"));
+    }
+    assert!(daemon.figure("exempt lists that the kernel refused") >= 2);
+    assert!([1, 2].iter().all(|n| is_in_set(host, "blocked4", &offender(*n))), "who was blocked before stayed so");
+    the_ledger_knows_all(&daemon);
 }
 
 #[test]

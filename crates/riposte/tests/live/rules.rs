@@ -286,4 +286,15 @@ fn saved_rules_need_no_privilege_and_errors_have_their_place() {
     std::fs::write(&path, "*filter\n:INPUT DROP [0:0]\n-A INPT -j ACCEPT\nCOMMIT\n").expect("writable");
     let (code, text) = run(&[name]);
     assert!(code == Some(2) && text.contains("rules.v6:3: ") && text.contains("did you mean INPUT?"), "{text}");
+    // An interface that no rule names, where rules name some.
+    std::fs::write(&path, "*filter\n:INPUT DROP [0:0]\n-A INPUT -i wan0 -j ACCEPT\nCOMMIT\n").expect("writable");
+    let (code, text) = run(&[name, "--outside", "wan1"]);
+    assert!(
+        code == Some(2) && text.contains("--outside 'wan1': there is no such interface") && text.contains("did you mean 'wan0'?"),
+        "{text}"
+    );
+    assert_eq!(run(&[name, "--outside", "wan0"]).0, Some(1));
+    std::fs::write(&path, "\n").expect("writable");
+    let (code, text) = run(&[name]);
+    assert!(code == Some(2) && text.contains("rules.v6: is empty"), "{text}");
 }

@@ -15,6 +15,8 @@ pub enum Life {
     Warden,
     /// Resolves names once and ends.
     Lookup,
+    /// Serves others what it asks over a unix socket, which it may connect again.
+    Client,
 }
 
 /// What every life needs: inherited descriptors, memory, time, its own end.
@@ -217,6 +219,9 @@ const GOVERN: &[c_long] = &[
 const RESOLVE: &[c_long] =
     &[libc::SYS_connect, libc::SYS_bind, libc::SYS_sendmmsg, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_setsockopt];
 
+/// What takes connections in and makes one to the control socket.
+const SERVE: &[c_long] = &[libc::SYS_connect, libc::SYS_accept4, libc::SYS_setsockopt, libc::SYS_shutdown];
+
 /// Nobody but a program that has been broken into makes these: the process is killed at the first.
 const NEVER: &[c_long] = &[
     libc::SYS_ptrace,
@@ -273,7 +278,7 @@ pub(super) fn filters(life: Life) -> Result<[seccompiler::BpfProgram; 2], seccom
     let mut deadly: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     match life {
         Life::Warden => {}
-        Life::Sensor | Life::Judge | Life::Lookup => drop(deadly.insert(libc::SYS_execve, Vec::new())),
+        Life::Sensor | Life::Judge | Life::Lookup | Life::Client => drop(deadly.insert(libc::SYS_execve, Vec::new())),
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     Ok([
@@ -295,6 +300,7 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
         Life::Judge => &[COMMON, READ_FILES, KEEP_STORE],
         Life::Warden => &[COMMON, READ_FILES, KEEP_STORE, GOVERN],
         Life::Lookup => &[COMMON, READ_FILES, RESOLVE],
+        Life::Client => &[COMMON, READ_FILES, SERVE],
     };
     let mut rules: Rules = lists.iter().flat_map(|list| list.iter()).map(|call| (*call, Vec::new())).collect();
     // Signals only to itself (abort), but for the warden, whose children's filters lie on top of this one.
@@ -319,7 +325,10 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
             rules.insert(libc::SYS_ioctl, one_of(1, [libc::FIONBIO, libc::FIONREAD])?);
             rules.insert(libc::SYS_tgkill, one_of(0, [own])?);
         }
-        Life::Sensor | Life::Judge => {
+        Life::Sensor | Life::Judge | Life::Client => {
+            if life == Life::Client {
+                rules.insert(libc::SYS_socket, one_of(0, [libc::AF_UNIX as u64])?);
+            }
             rules.insert(libc::SYS_mmap, vec![not_executable()?]);
             rules.insert(libc::SYS_mprotect, vec![not_executable()?]);
             rules.insert(libc::SYS_ioctl, one_of(1, [libc::FIONBIO, libc::FIONREAD])?);

@@ -20,7 +20,7 @@ pub fn look(config: &Config, socket: Option<&Path>, findings: &mut Findings) {
     let socket = socket.unwrap_or(&config.control.socket);
     let answer = Client::connect(socket).and_then(|mut client| {
         client.wait_at_most(PATIENCE)?;
-        client.ask::<StatusReport>(&Request::Status)
+        client.ask::<StatusReport>(&Request::Status).map_err(|why| why.join("; "))
     });
     let mut report = match answer {
         Ok(report) => report,
@@ -153,7 +153,7 @@ fn losses(report: &StatusReport, findings: &mut Findings) {
                 "riposte's log says why: a full or read-only disk?",
             );
         } else if LOSSES.iter().any(|word| name.contains(word)) {
-            findings.warn("figures", format!("{before}{name}: {value}"), "something was lost; see docs/manual.md");
+            findings.warn("figures", format!("{before}{name}: {value}"), "something was lost; see 'Counters' in riposte's manual.md");
             told = true;
         }
     }

@@ -115,6 +115,14 @@ fn log(source: &LogSource, findings: &mut Findings) {
             let what = format!("log {}", path.display());
             let look = fs::File::open(path).and_then(|file| file.metadata());
             match look {
+                // The daemon watches its folder and follows it from its first line on.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    findings.warn(
+                        &what,
+                        "is not there yet; it is followed as soon as it is",
+                        "is the name right, and does your logging daemon write it?",
+                    );
+                }
                 Err(error) => {
                     findings.fail(&what, error, "does your logging daemon write it? Is it readable for the groups of riposte's user?")
                 }

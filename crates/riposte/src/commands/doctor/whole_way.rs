@@ -9,6 +9,7 @@ use range::guard::{Guard, kernel_blocks};
 use range::namespace::{Namespace, run};
 use range::network::{Network, VICTIM, attacker_address};
 use report::explain::Explanation;
+use report::table::Room;
 use std::fs::{self, DirBuilder};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
@@ -146,7 +147,8 @@ fn undecided(config: &Config, guard: &Guard, scanner: &str, seen: u64, findings:
         );
         return Ok(());
     }
-    let why = guard.explain(scanner).map(|explanation: Explanation| explanation.text()).unwrap_or_else(|error| error.to_string());
+    let why =
+        guard.explain(scanner).map(|explanation: Explanation| explanation.text(Room::Endless)).unwrap_or_else(|error| error.to_string());
     Err((
         "judge",
         format!("{seen} packets were seen and nobody was blocked. {}", why.lines().next().unwrap_or_default()),
@@ -226,7 +228,7 @@ fn try_live(config: &Config) -> Result<String, Broken> {
     let said = result?;
     match (lifted, config.policy.dry_run) {
         (Ok(_), _) | (Err(_), true) => Ok(said),
-        (Err(error), false) => Err(("unblock", error, "riposte unblock 192.0.2.2")),
+        (Err(error), false) => Err(("unblock", error.join("; "), "riposte unblock 192.0.2.2")),
     }
 }
 
@@ -237,7 +239,7 @@ fn knock(client: &mut Client, config: &Config, far: &Namespace) -> Result<String
     match wait(|| ask(client).ok().filter(|explanation| explanation.block.is_some())) {
         Some(_) => Ok(format!("the running riposte has blocked {FAR} at the other end of a cable, and unblocked it")),
         None => {
-            let why = ask(client).map(|explanation| explanation.text()).unwrap_or_else(|error| error);
+            let why = ask(client).map(|explanation| explanation.text(Room::Endless)).unwrap_or_else(|error| error.join("; "));
             Err((
                 "judge",
                 format!("nobody was blocked. {}", why.lines().next().unwrap_or_default()),

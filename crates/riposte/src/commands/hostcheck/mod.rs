@@ -4,12 +4,14 @@ mod live;
 mod text;
 
 use crate::cli;
+use crate::config::words::{did_you_mean, quoted};
 use crate::config::{Config, LogSource};
 use ruleset::advice::{Advice, Circumstances, advice};
 use ruleset::survey::{Host, Survey, survey};
 use ruleset::tools::{Tool, tools};
 use ruleset::{Ruleset, TEXT_BYTES, Version, json, read};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -71,8 +73,23 @@ fn find(args: &cli::Check) -> Result<Found, Vec<String>> {
     for version in Version::BOTH.iter().filter(|version| !versions.contains(version)) {
         notes.push(format!("{version}: these files say nothing about it."));
     }
+    named(&args.outside, &surveys)?;
     let advice = advice(&rules, &surveys, &circumstances);
     Ok(Found { tools: tools(&rules), rules, surveys, circumstances, advice, notes })
+}
+
+/// Whether each interface that was named is one of the host's, or of those that saved rules name. Rules that name none treat all alike.
+fn named(wanted: &[String], surveys: &[Survey]) -> Result<(), Vec<String>> {
+    let there: BTreeSet<&str> = surveys.iter().flat_map(|survey| &survey.sides).filter_map(|side| side.interface.as_deref()).collect();
+    let unknown = wanted.iter().filter(|name| !there.is_empty() && !there.contains(name.as_str()));
+    let wrong: Vec<String> = unknown
+        .map(|name| {
+            let all: Vec<&str> = there.iter().copied().collect();
+            let hint = did_you_mean(name, all.iter().copied());
+            format!("--outside {}: there is no such interface (there are {}){hint}", quoted(name), all.join(", "))
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 /// What of riposte's configuration counts here. Without a configuration the defaults do.
@@ -109,6 +126,9 @@ fn saved(files: &[std::path::PathBuf], family: Option<u8>) -> Result<(Ruleset, V
             None => None,
         };
         match text_of(path) {
+            Ok(text) if text.trim().is_empty() => {
+                errors.push(format!("{name}: is empty: no rules were saved here (nft -j list ruleset, iptables-save)"))
+            }
             Ok(text) => match read(&text, version.or_else(|| by_name(&text, &name))) {
                 Ok(rules) => all.join(rules),
                 Err(wrong) => errors.push(format!("{name}:{wrong}")),

@@ -10,13 +10,17 @@ use model::event::{Act, Event, Origin, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::limits;
 use model::time::Time;
+use sense::firewall::timestamp::Stamps;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Lines remembered to tell whether another log has just had the same. Two that fall on one place forget each other.
 const TWINS: usize = 8_192;
+/// How far back the counts of an earlier run are taken up.
+const PAST: Duration = Duration::from_secs(86_400);
 /// What an active response may be called that blocks the address: ours, and OSSEC's stock ones.
 const BLOCKS: [&str; 3] = ["block", "firewall-drop", "host-deny"];
 
@@ -33,6 +37,7 @@ pub struct Findings {
     /// By place: a line's hash, and in which log it was.
     twins: Vec<(u64, u64)>,
     lines: u64,
+    past: u64,
     findings: u64,
     wishes: u64,
     /// Wishes that can't be followed: no address, or another response than a block.
@@ -55,6 +60,7 @@ impl Findings {
             hasher: RandomState::new(),
             twins: vec![(0, 0); TWINS],
             lines: 0,
+            past: 0,
             findings: 0,
             wishes: 0,
             without_address: 0,
@@ -74,6 +80,19 @@ impl Findings {
         }
         rules.line(&line::Line::new(line.text, at, log), &mut self.found);
         self.take(line.text, log, Trust::Vouched);
+    }
+
+    /// A line that an earlier run has read: its counts go on, and what it made of the line is past. One that does not say when it was written
+    /// is passed over, or all of a quiet year's would count as now's.
+    pub fn past(&mut self, rules: &mut dyn Rules, line: Line<'_>, stamps: &mut Stamps, now: Time, log: &str) {
+        let after_priority = line.text.iter().position(|byte| *byte == b'>').filter(|end| *end <= 4 && line.text.starts_with(b"<"));
+        let stamped = line.text.get(after_priority.map_or(0, |end| end + 1)..).unwrap_or_default();
+        let Some((at, _)) = stamps.split(stamped, now).filter(|(at, _)| *at <= now && now.since(*at) <= PAST) else { return };
+        if !self.is_twin(line.text, log) {
+            rules.line(&line::Line::new(line.text, at, log), &mut self.found);
+            self.found.clear();
+            self.past += 1;
+        }
     }
 
     /// An entry of the journal.
@@ -162,6 +181,7 @@ impl Findings {
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         vec![
             ("lines", self.lines),
+            ("lines looked at once more", self.past),
             ("findings", self.findings),
             ("wishes", self.wishes),
             ("wishes without an address", self.without_address),

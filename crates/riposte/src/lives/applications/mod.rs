@@ -13,6 +13,7 @@ use findings::Findings;
 use link::message::{Counter, Message};
 use logrules::Rules;
 use model::time::Time;
+use sense::firewall::timestamp::{LogClock, Stamps};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -45,6 +46,8 @@ struct Applications {
     files: FollowedFiles,
     others: Vec<Other>,
     findings: Findings,
+    /// Reads the time of lines that an earlier run has read.
+    stamps: Stamps,
     /// Whether the judge has told how far files are known: before that none is asked for.
     begun: bool,
     /// When the warden was asked to look again and has not finished its answer (monotonic).
@@ -77,6 +80,9 @@ pub fn run(start: Start) -> Result<(), String> {
     let others = others(applications)?;
     // Rules are files: they are read now.
     let rules = engine::engine(applications)?;
+    // So is zone data.
+    let offset = super::log::utc_offset(applications.timezone.clone());
+    let stamps = Stamps::new(LogClock { utc_offset: offset, reference: now(), boot: None });
     enter(&Profile::applications(unprivileged_user(&config.process.user)?), &mut warden)?;
     let mut applications = Applications {
         warden,
@@ -85,6 +91,7 @@ pub fn run(start: Start) -> Result<(), String> {
         files,
         others,
         findings: Findings::new(slot),
+        stamps,
         begun: false,
         asked: None,
         ask: None,
@@ -261,10 +268,14 @@ impl Applications {
             };
             match (Message::decode(received.bytes).map_err(io::Error::other)?, received.fd) {
                 (Message::Followed { slot, watch, rotated, log }, Some(file)) => {
-                    let (rules, findings, at) = (self.rules.as_mut(), &mut self.findings, now());
+                    let (rules, findings, stamps, at) = (self.rules.as_mut(), &mut self.findings, &mut self.stamps, now());
+                    let mut take = |log: &str, line: Line<'_>, past: bool| match past {
+                        true => findings.past(rules, line, stamps, at, log),
+                        false => findings.line(rules, line, at, log),
+                    };
                     let handed = Handed { slot, watch, rotated, log, file };
                     // A file that can't be read is counted with the others that can't.
-                    if self.files.take(handed, &mut |log, line: Line<'_>| findings.line(rules, line, at, log)).is_err() {
+                    if self.files.take(handed, &mut take).is_err() {
                         self.files.failed += 1;
                     }
                 }

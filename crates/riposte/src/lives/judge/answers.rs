@@ -17,6 +17,7 @@ use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
 use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
+use report::time::Readable;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -44,8 +45,9 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         Request::List { after } => list(judge, after.as_deref(), now),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
+            let before = judge.court.judge.block_for(&prefix).map(|block| block.expiry).filter(|expiry| !expiry.is_over(now));
             match judge.court.block(prefix, expiry, note, now) {
-                Ok(changed) => done(format!("{prefix} is blocked"), changed),
+                Ok(changed) => done(before.map_or_else(|| format!("{prefix} is blocked"), |old| moved(prefix, old, expiry)), changed),
                 Err(refusal) => Reply::error(format!("{prefix} is not blocked: {refusal}")),
             }
         }),
@@ -103,6 +105,21 @@ fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
     }
 }
 
+/// What an order did to a block that stood already.
+fn moved(prefix: Prefix, old: Expiry, new: Expiry) -> String {
+    let word = |expiry| match expiry {
+        Expiry::At(at) => Readable(at).to_string(),
+        Expiry::Never => "no end".to_owned(),
+    };
+    let how = match (old, new) {
+        (Expiry::At(old), Expiry::At(new)) if new < old => "shortened",
+        (Expiry::Never, Expiry::At(_)) => "shortened",
+        (Expiry::At(_), Expiry::At(_) | Expiry::Never) => "extended",
+        (Expiry::Never, Expiry::Never) => return format!("{prefix} stays blocked without an end"),
+    };
+    format!("{prefix} was blocked already: {how} from {} to {}", word(old), word(new))
+}
+
 fn done(said: String, changed: usize) -> Reply {
     Reply::of(&Done { said, changed })
 }
@@ -120,7 +137,7 @@ fn list(judge: &Judge, after: Option<&str>, now: Time) -> Reply {
 fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
     let rule = match &block.because {
         Because::Offence { rule, .. } => rule.and_then(|rule| judge.court.rule_name(rule)),
-        Because::Operator { .. } => None,
+        Because::Adopted | Because::Operator { .. } => None,
     };
     let mut line = BlockLine::of(block, State::Active, now).of_rule(rule);
     if judge.court.judge.is_rehearsed(block.id) {
@@ -231,7 +248,14 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
     ask_counters(judge);
     let court = &judge.court;
     let policy = court.judge.counters();
-    let operator = court.judge.standing().filter(|block| matches!(block.because, Because::Operator { .. })).count();
+    let (mut operator, mut adopted) = (0, 0);
+    for block in court.judge.standing() {
+        match block.because {
+            Because::Offence { .. } => {}
+            Because::Operator { .. } => operator += 1,
+            Because::Adopted => adopted += 1,
+        }
+    }
     let report = StatusReport {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime_secs: now.since(judge.began).as_secs(),
@@ -242,8 +266,9 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
         blocks: BlockCounts {
             active: policy.standing as u64,
             spoofable: policy.standing_forgeable as u64,
-            proven: policy.standing.saturating_sub(policy.standing_forgeable + operator) as u64,
+            proven: policy.standing.saturating_sub(policy.standing_forgeable + operator + adopted) as u64,
             operator: operator as u64,
+            adopted: adopted as u64,
         },
         exemptions: court.judge.exemptions().iter().map(|e| (e.prefix.to_string(), e.reason.word().to_owned())).collect(),
         storm: court.judge.storm().map(|storm| StormLine {
@@ -253,14 +278,20 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             rolled_back: storm.rolled_back as u64,
         }),
         repaired: judge.repaired.as_ref().map(|(at, why)| RepairLine { at: Stamp(*at), why: why.clone() }),
-        troubles: court.failing.iter().map(trouble).collect(),
+        troubles: troubles(judge),
     };
     Reply::of(&report)
 }
 
-fn trouble(failing: &Failing) -> TroubleLine {
-    let what = "the ledger can't be written; blocks are set and remembered, and written down later".to_owned();
-    TroubleLine { what, since: Stamp(failing.since), why: failing.why.clone() }
+fn troubles(judge: &Judge) -> Vec<TroubleLine> {
+    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let court = &judge.court;
+    let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
+    let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
+    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
+    ledger.chain(kernel).chain(wardens).collect()
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
@@ -377,7 +408,7 @@ fn reload(judge: &mut Judge) -> Reply {
     hear_until(judge, RELOAD_WAIT, |judge| judge.reloaded.is_some());
     match judge.reloaded.take() {
         Some((true, later)) => Reply::of(&Reloaded { later }),
-        Some((false, wrong)) => Reply::error(wrong.join("\n")),
+        Some((false, wrong)) => Reply::errors(wrong),
         None => Reply::error(format!("the warden has not answered within {} s: riposte's log will tell", RELOAD_WAIT.as_secs())),
     }
 }

@@ -12,7 +12,7 @@ use crate::control::server::Server;
 use clocks::{Clocks, Turn};
 use court::court::Court;
 use link::gate::Gate;
-use link::message::{Counter, Life, Message, Process};
+use link::message::{Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
@@ -42,8 +42,9 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The first and the longest wait after the store has failed.
 const SETTLE_FIRST: Duration = Duration::from_secs(1);
 const SETTLE_LAST: Duration = Duration::from_secs(10);
-/// The kernel is asked what it has at most this often.
-const RESYNC_EVERY: Duration = Duration::from_secs(30);
+/// The first and the longest wait before the kernel is asked once more what it has. A long list is dear.
+const RESYNC_FIRST: Duration = Duration::from_secs(1);
+const RESYNC_LAST: Duration = Duration::from_secs(30);
 /// While work goes on, it is tidied at least this often.
 const BUSY: Duration = Duration::from_secs(10);
 /// Between two steps of a tidying that is not done, work or no work: a store that gets fuller faster than it is tidied has no bound.
@@ -85,6 +86,8 @@ struct Judge {
     warden_counters: Vec<Counter>,
     /// When the firewall's table was last made anew, and what had happened to it.
     repaired: Option<(Time, String)>,
+    /// What the warden can't do for now.
+    warden_troubles: Vec<Trouble>,
     /// Changes that wait for the warden to keep up.
     pending: VecDeque<Change>,
     tidy_at: Option<Time>,
@@ -94,6 +97,7 @@ struct Judge {
     settle_from: Time,
     settle_wait: Duration,
     resync_from: Time,
+    resync_wait: Duration,
     began: Time,
     malformed: u64,
     turned_away: u64,
@@ -132,6 +136,7 @@ pub fn run(start: Start) -> Result<(), String> {
         processes: Vec::new(),
         warden_counters: Vec::new(),
         repaired: None,
+        warden_troubles: Vec::new(),
         pending: VecDeque::new(),
         tidy_at: Some(monotonic()),
         tidied: monotonic(),
@@ -139,6 +144,7 @@ pub fn run(start: Start) -> Result<(), String> {
         settle_from: Time::EPOCH,
         settle_wait: SETTLE_FIRST,
         resync_from: Time::EPOCH,
+        resync_wait: RESYNC_FIRST,
         began: now(),
         malformed: 0,
         turned_away: 0,
@@ -296,7 +302,10 @@ impl Judge {
     fn resync(&mut self) -> io::Result<()> {
         let at = monotonic();
         if self.court.wants_resync() && at >= self.resync_from {
-            self.resync_from = at.after(RESYNC_EVERY);
+            // After a calm it is quick again.
+            let calm = at.since(self.resync_from) >= RESYNC_LAST;
+            self.resync_wait = if calm { RESYNC_FIRST } else { (self.resync_wait * 2).min(RESYNC_LAST) };
+            self.resync_from = at.after(self.resync_wait);
             self.court.resync_begins();
             self.warden.send(&Message::AskInstalled)?;
         }
@@ -349,6 +358,7 @@ impl Judge {
             Message::Derived(list) => self.court.derived(list, now),
             Message::Processes(list) => self.processes = list,
             Message::Counters(list) => self.warden_counters = list,
+            Message::Troubles(list) => self.warden_troubles = list,
             Message::Repaired { why } => self.repaired = Some((now, why)),
             Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
@@ -381,6 +391,7 @@ impl Judge {
             | Message::Reopen
             | Message::Reopened { .. }
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::Reload
             | Message::Rules(_)
             | Message::Reports(_)

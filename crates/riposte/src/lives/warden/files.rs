@@ -1,12 +1,13 @@
 //! The files that application logs' patterns stand for: found, opened and watched on behalf of a sensor that may do none of it. Never takes
 //! a path from the sensor: it asks to look again, and is handed what is new.
 
+use crate::sources::file;
 use glob::{MatchOptions, Pattern};
 use inotify::{Inotify, WatchMask};
 use link::message::Message;
 use model::limits;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -135,8 +136,8 @@ impl Files {
             None => self.free_slot().ok_or(io::ErrorKind::StorageFull)?,
         };
         // What had this name before riposte was stopped may not have been read to its end.
-        let before = known.is_none().then(|| self.open(&suffixed(path), path, slot, true).ok()).flatten();
-        let (message, file, identity) = self.open(path, path, slot, false)?;
+        let before = known.is_none().then(|| file::rotated(path)).flatten().and_then(|file| self.offer(file.into(), path, slot, true).ok());
+        let (message, file, identity) = self.offer(sys::fd::open_nonblocking(path, false)?, path, slot, false)?;
         answer.extend(before.map(|(message, file, _)| (message, Some(file))));
         answer.push((message, Some(file)));
         if let Some((old, _)) = self.handed.insert(slot, (path.to_owned(), Some(identity))) {
@@ -146,8 +147,7 @@ impl Files {
         Ok(true)
     }
 
-    fn open(&self, path: &Path, named: &Path, slot: u16, rotated: bool) -> io::Result<(Message, OwnedFd, (u64, u64))> {
-        let file = sys::fd::open_nonblocking(path, false)?;
+    fn offer(&self, file: File, path: &Path, slot: u16, rotated: bool) -> io::Result<(Message, OwnedFd, (u64, u64))> {
         let found = file.metadata()?;
         if !found.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
@@ -156,7 +156,7 @@ impl Files {
         let this = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let mask = WatchMask::MODIFY | WatchMask::ATTRIB | WatchMask::MOVE_SELF | WatchMask::DELETE_SELF;
         let watch = self.watch.watches().add(this, mask)?.get_watch_descriptor_id().cast_unsigned();
-        let log = named.to_string_lossy();
+        let log = path.to_string_lossy();
         let log = log[..log.floor_char_boundary(limits::PLACE_BYTES)].to_owned();
         Ok((Message::Followed { slot, watch, rotated, log }, file.into(), (found.dev(), found.ino())))
     }
@@ -173,13 +173,6 @@ impl Files {
         self.slots.remove(&path);
         Some(gone)
     }
-}
-
-/// As logrotate names the file that had the name before.
-fn suffixed(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".1");
-    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -138,20 +138,24 @@ impl Firewall {
     }
 
     /// The kernel's own exempt list.
-    pub fn set_exempt(&mut self, list: &[Prefix]) {
-        if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_exempt(list, monotonic())
-        {
-            tracing::warn!(%error, "the kernel's exempt list could not be set");
+    ///
+    /// # Errors
+    /// The kernel's words. It is to be tried again; a table that is made anew meanwhile has the new list.
+    pub fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), String> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.set_exempt(list, monotonic()).map_err(|error| error.to_string()),
+            Firewall::Null(_) => Ok(()),
         }
     }
 
     /// The ports with listeners.
-    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) {
-        if let Firewall::Kernel(nftables) = self
-            && let Err(error) = nftables.set_open_ports(tcp, udp, monotonic())
-        {
-            tracing::warn!(%error, "the kernel's list of open ports could not be set");
+    ///
+    /// # Errors
+    /// The kernel's words. It is to be tried again.
+    pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) -> Result<(), String> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.set_open_ports(tcp, udp, monotonic()).map_err(|error| error.to_string()),
+            Firewall::Null(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! When the firewall's table is made anew after somebody else has changed it: soon, but no endless war. However often somebody deletes the
 //! table, mending it takes no more than a small share of the warden's time, and no gap is longer than the longest pause.
 
+use super::troubles::Matter;
 use super::{Message, Warden, monotonic, now};
 use model::block::Expiry;
 use model::net::Prefix;
@@ -85,14 +86,11 @@ impl Warden {
         if self.mending.due().is_some_and(|due| due <= began) {
             let result = self.firewall.repair();
             let ended = monotonic();
-            if let Err(error) = &result
-                && self.mending.refused.is_power_of_two()
-            {
-                tracing::error!(%error, "riposte's own table can't be made anew for now");
-            }
             self.mending.ended(result.is_ok(), began, ended);
+            self.tried(Matter::Table, result);
             self.tell_rebuilt();
         }
+        self.try_again();
         if self.allowances.expire(monotonic()) {
             self.spread_allowances();
         }
@@ -122,7 +120,7 @@ impl Warden {
 
     fn spread_allowances(&mut self) {
         self.shield.allow(self.allowances.prefixes());
-        self.firewall.set_exempt(&self.shield.prefixes());
+        self.set_exempt();
         self.tell_rebuilt();
     }
 }

@@ -12,6 +12,7 @@ pub mod reload;
 mod siege;
 mod slots;
 mod stored;
+mod troubles;
 mod ward;
 
 use super::channel::{self, Frame};
@@ -36,6 +37,7 @@ use std::time::Duration;
 use stored::Stored;
 use sys::fd::{Interest, Poller, Ready, Signal, Signals};
 use sys::process::{Ended, Order};
+use troubles::{Matter, Troubles};
 use ward::{After, Ward};
 
 const SIGNALS: u64 = 1;
@@ -62,6 +64,9 @@ struct Warden {
     shield: Shield,
     allowances: Allowances,
     mending: Mending,
+    troubles: Troubles,
+    /// TCP and UDP ports with listeners, as last told.
+    open_ports: [Vec<u16>; 2],
     prepared: Prepared,
     wards: Vec<Ward>,
     poller: Poller,
@@ -116,6 +121,8 @@ impl Warden {
             shield: Shield::new(&config.court()),
             allowances: Allowances::default(),
             mending: Mending::default(),
+            troubles: Troubles::default(),
+            open_ports: [Vec::new(), Vec::new()],
             firewall,
             wards: prepared.wards(&config, monotonic()),
             prepared,
@@ -142,7 +149,7 @@ impl Warden {
         if let Some(alarm) = self.firewall.alarm_fd() {
             self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
         }
-        self.firewall.set_exempt(&self.shield.prefixes());
+        self.set_exempt();
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
         let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
@@ -181,7 +188,12 @@ impl Warden {
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
-        let due = startable.filter_map(|ward| ward.due).chain(sever).chain(self.notify.due()).chain(self.mending.due());
+        let due = startable
+            .filter_map(|ward| ward.due)
+            .chain(sever)
+            .chain(self.notify.due())
+            .chain(self.mending.due())
+            .chain(self.troubles.due());
         due.chain(self.allowances.next_end()).min().map(|at| at.since(now))
     }
 
@@ -233,6 +245,7 @@ impl Warden {
         if life == Life::Judge {
             let derived = self.shield.derived();
             self.send_judge(&Message::Derived(derived), None);
+            self.send_judge(&Message::Troubles(self.troubles.list()), None);
         }
         Ok(())
     }
@@ -410,7 +423,8 @@ impl Warden {
             }
             Message::OpenPorts { tcp, udp } => {
                 let list = |map: &link::message::PortMap| map.ports().collect::<Vec<u16>>();
-                self.firewall.set_open_ports(&list(&tcp), &list(&udp));
+                self.open_ports = [list(&tcp), list(&udp)];
+                self.set_open_ports();
                 self.tell_rebuilt();
             }
             Message::Reopen => self.reopen(index),
@@ -427,12 +441,14 @@ impl Warden {
             | Message::Installed { .. }
             | Message::Reopened { .. }
             | Message::ReopenedFile
+            | Message::RotatedFile
             | Message::SensorLink { .. }
             | Message::Processes(_)
             | Message::Repaired { .. }
             | Message::Rebuilt
             | Message::Reloaded { .. }
             | Message::Config
+            | Message::Troubles(_)
             | Message::Position(_)
             | Message::Rules(_)
             | Message::Reports(_)
@@ -444,7 +460,7 @@ impl Warden {
 
     /// Kernel and judge hear of the derived exemptions, as they are now.
     fn spread_exemptions(&mut self) {
-        self.firewall.set_exempt(&self.shield.prefixes());
+        self.set_exempt();
         let derived = self.shield.derived();
         self.send_judge(&Message::Derived(derived), None);
         self.tell_rebuilt();
@@ -540,6 +556,8 @@ impl Warden {
             ("allowances too wide or too many for the kernel", self.allowances.refused),
             ("table repaired", self.mending.repairs),
             ("table repairs that the kernel refused", self.mending.refused),
+            ("exempt lists that the kernel refused", self.troubles.refused.get(&Matter::Exempt).copied().unwrap_or(0)),
+            ("lists of open ports that the kernel refused", self.troubles.refused.get(&Matter::OpenPorts).copied().unwrap_or(0)),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));

@@ -15,6 +15,7 @@ use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -22,6 +23,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
+use sys::hold::Held;
 use sys::nflog::{Nflog, NflogSettings};
 use sys::process::{Child, spawn_life};
 use sys::route::Routes;
@@ -118,15 +120,7 @@ impl Prepared {
         let store = &config.store.path;
         make_folder(store, 0o700)?;
         if let Some(user) = user {
-            chown(store, user.uid, user.gid)?;
-            // A ledger that another user's riposte left behind must be readable again. Only its own files, and none with a second name:
-            // whoever may write to this folder could have linked somebody else's file into it.
-            for suffix in ["", "-wal", "-journal"] {
-                let file = store.join(format!("riposte.db{suffix}"));
-                if fs::symlink_metadata(&file).is_ok_and(|meta| meta.is_file() && meta.nlink() == 1 && meta.uid() != user.uid) {
-                    chown(&file, user.uid, user.gid)?;
-                }
-            }
+            give_store(store, user.uid, user.gid).map_err(|e| format!("can't give {} to its user: {e}", store.display()))?;
         }
         let listener = listen(config)?;
         let nflog = config.nflog.enabled.then(|| {
@@ -400,7 +394,8 @@ impl Prepared {
     pub fn reopen(&self, slot: u16) -> Result<Vec<(Message, OwnedFd)>, String> {
         let opened = slots::reopen(self.log(slot)?)?;
         let names = opened.names.iter().filter_map(|name| name.to_str()).map(str::to_owned).collect();
-        let mut messages = vec![(Message::Reopened { names, file: opened.file.is_some() }, opened.watch)];
+        let mut messages: Vec<(Message, OwnedFd)> = opened.rotated.map(|file| (Message::RotatedFile, file)).into_iter().collect();
+        messages.push((Message::Reopened { names, file: opened.file.is_some() }, opened.watch));
         messages.extend(opened.file.map(|file| (Message::ReopenedFile, file)));
         Ok(messages)
     }
@@ -454,12 +449,29 @@ fn make_folder(path: &Path, mode: u32) -> Result<(), String> {
     made.map_err(|e| format!("can't make {}: {e}", path.display()))
 }
 
-fn chown(path: &Path, uid: u32, gid: u32) -> Result<(), String> {
-    match std::os::unix::fs::lchown(path, Some(uid), Some(gid)) {
-        // The judge says what it makes of a store that it can't write, and goes on.
-        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => Ok(()),
-        changed => changed.map_err(|e| format!("can't give {} to its user: {e}", path.display())),
+/// Gives the ledger to its user. One that another user's riposte left behind must be readable again, but only its own files, and none with a
+/// second name: whoever may write to this folder could have linked somebody else's file into it. All by descriptors: nor can he swap one
+/// between the look and the change.
+fn give_store(store: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    // The judge says what it makes of a store that it can't write, and goes on.
+    let give = |held: &Held| match held.give(uid, gid) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        given => given,
+    };
+    let folder = match Held::folder(store) {
+        // A link to elsewhere: whoever made it gives away what is behind it, and the judge says if that's missing.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(()),
+        held => held?,
+    };
+    give(&folder)?;
+    for suffix in ["", "-wal", "-journal"] {
+        let Ok(file) = folder.inside(OsStr::new(&format!("riposte.db{suffix}"))) else { continue };
+        let meta = file.metadata()?;
+        if meta.is_file() && meta.nlink() == 1 && meta.uid() != uid {
+            give(&file)?;
+        }
     }
+    Ok(())
 }
 
 /// The control socket. One that an ended riposte left behind is replaced; one that is answered is not.

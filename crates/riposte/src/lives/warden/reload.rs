@@ -143,7 +143,7 @@ impl Warden {
         // From here on nothing can fail.
         let old = std::mem::replace(&mut self.config, new);
         self.shield.reconfigure(&self.config.court());
-        self.firewall.set_exempt(&self.shield.prefixes());
+        self.set_exempt();
         self.send_judge(&Message::Config, Some(text));
         let gone: Vec<u16> = changes.gone.iter().copied().collect();
         gone.iter().for_each(|slot| self.notify.forget(&self.prepared.log_name(*slot)));

@@ -351,7 +351,7 @@ rusty_fork_test! {
                 Tag::Allowed => Message::Allowed(Vec::new()),
                 Tag::Alive => Message::Alive,
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
-                | Tag::ReopenedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position
+                | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
                 | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
@@ -412,8 +412,9 @@ rusty_fork_test! {
             siege.attend(host);
         }
         let link = siege.warden.wards[judge].link.as_ref().unwrap();
-        assert!(link.is_congested() && link.waiting_bytes() <= 32 << 20, "{}", link.waiting_bytes());
-        assert!(refused_to_read > 0 && link.dropped() > 0, "{refused_to_read} {}", link.dropped());
+        // One of each kind of message that must not get lost may be beyond that; of 2,500 lists only the latest is left then.
+        assert!(link.is_congested() && link.waiting_bytes() <= (32 << 20) + limits::FRAME_BYTES, "{}", link.waiting_bytes());
+        assert!(refused_to_read > 0);
         assert_eq!(siege.warden.to_sever.len(), SEVER_WAITING);
         assert!(siege.warden.sever_dropped > 0);
         siege.check();
