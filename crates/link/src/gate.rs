@@ -41,7 +41,7 @@ pub const WARDEN_ACCEPTS: [Rule; 17] = [
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
     Rule { message: Tag::Ready, from: Life::Applications, max_len: 300, rate: 1, burst: 1 },
-    // Each answer is up to 64 files: a start with 4,096 of them takes 65 questions.
+    // Each answer is up to 64 files: a start with 3,072 of them takes 48 questions.
     Rule { message: Tag::Reopen, from: Life::Applications, max_len: 1, rate: 2, burst: 100 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },

@@ -33,7 +33,7 @@ pub const QUOTE_BYTES: usize = 200;
 /// Offenders of whom the line that decided is kept. At the bound the oldest gives way.
 pub const QUOTES: usize = 16_384;
 /// Files that the application-log sensor follows at one time. At the bound further ones are not followed, and counted.
-pub const FOLLOWED_FILES: usize = 4_096;
+pub const FOLLOWED_FILES: usize = 3_072;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
 /// Changes in one transaction with the kernel.

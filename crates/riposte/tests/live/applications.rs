@@ -210,6 +210,74 @@ fn a_socket_and_a_pipe_are_read_beside_files() {
     daemon.wait_until_blocked("198.51.100.8");
 }
 
+#[test]
+fn without_a_word_of_configuration_the_usual_logs_are_followed() {
+    let network = network("usual", 0);
+    let folder = folder();
+    let own = folder.path().join("logs");
+    fs::create_dir_all(own.join("nginx")).unwrap();
+    fs::write(own.join("auth.log"), "").unwrap();
+    fs::write(own.join("nginx/access.log"), "").unwrap();
+    fs::write(own.join("other.log"), "").unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let daemon = Daemon::start_in(folder, &network.victim, "[applications]\n", &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    wait_until_followed(&daemon, 2);
+    // A syslog daemon writes mail's lines into two of them.
+    let text = guesses("198.51.100.7", 0..GUESSES - 1);
+    daemon.append("logs/auth.log", &text);
+    daemon.append("logs/syslog", &text);
+    wait_until_followed(&daemon, 3);
+    daemon.wait_until_figure("applications", "in two logs", GUESSES as u64 - 1);
+    assert_eq!(daemon.blocked(), Vec::<String>::new());
+    daemon.append("logs/auth.log", &guesses("198.51.100.7", GUESSES - 1..GUESSES));
+    daemon.wait_until_blocked("198.51.100.7");
+}
+
+#[test]
+fn in_the_journal_a_name_alone_proves_nothing() {
+    let network = network("proof", 0);
+    let folder = folder();
+    let machine = fs::read_to_string("/etc/machine-id").unwrap().trim().to_owned();
+    let own = folder.path().join("journal");
+    fs::create_dir_all(own.join("journal").join(&machine)).unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let config = "[applications]\nfiles = []\njournal = \"always\"\n[sense.nflog]\nenabled = false\n";
+    let daemon = Daemon::start_in(folder, &network.victim, config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let journal = daemon.path("journal/journal").join(&machine).join("system.journal");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "");
+    let mut serial = 0;
+    let mut write = |fields: &str, from: &str| {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let entry = |n: i64| {
+            format!(
+                "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={n}\n_BOOT_ID={boot}\n{fields}MESSAGE=Failed password for root from {from} port {n} ssh2\n\n",
+                now + n
+            )
+        };
+        let text: String = (0..GUESSES as i64).map(|n| entry(serial + n + 1)).collect();
+        serial += GUESSES as i64;
+        fs::write(daemon.path("export"), text).unwrap();
+        let remote = ["-o".as_ref(), journal.as_os_str(), daemon.path("export").as_os_str()].map(std::ffi::OsStr::to_owned);
+        range::namespace::run("/lib/systemd/systemd-journal-remote", remote).unwrap();
+        range::namespace::run("chmod", ["644".as_ref(), journal.as_os_str()]).unwrap();
+    };
+    let sshd = "_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=sshd\n_COMM=sshd\n";
+    // What was there when it began is past: whether it has begun shows in what is read.
+    until("the journal is followed", || {
+        write(&format!("{sshd}_UID=0\n"), "198.51.100.99");
+        (lines(&daemon) > 0).then_some(())
+    });
+    let before = lines(&daemon);
+    write(&format!("{sshd}_UID=1000\n"), "198.51.100.7");
+    write("_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=sshd\n_UID=0\n", "198.51.100.7");
+    write("_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=logger\n_UID=0\n", "198.51.100.7");
+    write(&format!("{sshd}_UID=0\n"), "198.51.100.8");
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", before + 4 * GUESSES as u64);
+    daemon.wait_until_figure("applications", "forged", 2 * GUESSES as u64);
+    assert!(!daemon.blocked().contains(&"198.51.100.7".to_owned()));
+}
+
 /// An sshd of its own in the victim's namespace, which logs into this file.
 fn sshd(network: &mut Network, place: &Path) {
     let key = place.join("host_key");
