@@ -238,7 +238,7 @@ mod tests {
         assert_eq!((reported.event.actor.to_string().as_str(), reported.event.origin.sensor), ("192.0.2.7", 9));
         assert!(matches!(reported.event.act, Act::Reported(Report { rule: RuleId(0), lines: 5, .. })), "{reported:?}");
         assert!(reported.line.len() <= limits::QUOTE_BYTES && reported.line.contains("invalid user x\u{e9}"));
-        assert_eq!(findings.unnamed, [(RuleId(0), "sshd".to_owned())]);
+        assert!(matches!(&findings.unnamed[..], [(RuleId(0), name)] if name.starts_with("sshd")), "{:?}", findings.unnamed);
         let count = |name: &str| findings.counters().into_iter().find(|(known, _)| *known == name).map(|(_, count)| count);
         assert_eq!((count("lines"), count("findings"), count("wishes"), count("in two logs")), (Some(5), Some(5), Some(1), Some(0)));
     }
