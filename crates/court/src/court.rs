@@ -3,13 +3,15 @@
 
 mod kernel;
 mod ledger;
+mod rules;
 
 use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption};
-use model::event::Event;
+use model::event::{Event, RuleId};
+use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
@@ -17,11 +19,12 @@ use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
 use policy::storm::StormReport;
+use rules::Rules;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
-use store::memory::Allowance;
+use store::memory::{Allowance, Quote};
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
@@ -61,6 +64,8 @@ pub struct Tallies {
     pub store_errors: u64,
     /// History entries dropped while the store refused.
     pub entries_dropped: u64,
+    /// Reports of rules for whose names there was no room.
+    pub rules_unnamed: u64,
     /// How often the wall clock was set.
     pub clock_set: u64,
 }
@@ -106,6 +111,10 @@ pub struct Court {
     entries: Vec<Entry>,
     /// By offender, so that only the latest word is written.
     strikes: BTreeMap<Prefix, StrikeChange>,
+    /// The log rules by their numbers, for good.
+    rules: Rules,
+    /// Lines that decided and that the store has not taken yet.
+    quotes: BTreeMap<Prefix, Quote>,
     /// Allowances given (or, without one, taken back) that the store has not taken yet.
     allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
@@ -158,6 +167,8 @@ impl Court {
             marks: Vec::new(),
             entries: Vec::new(),
             strikes: BTreeMap::new(),
+            rules: Rules::default(),
+            quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
             spoken: Vec::new(),
             unanswered: HashSet::new(),
@@ -198,6 +209,8 @@ impl Court {
 
     fn restore(&mut self, now: Time) {
         self.take_allowances(now);
+        let names = self.read(|store, _| store.load_rules(), now).unwrap_or_default();
+        self.rules.restore(names, self.store.is_on_disk());
         let live = self.read(live_with_state, now).unwrap_or_default();
         self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
         let mut live: Vec<Block> = live.into_iter().map(|(block, _)| block).collect();
@@ -261,19 +274,46 @@ impl Court {
             if n % WARM == 0 {
                 self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
             }
-            self.tallies.events += 1;
-            if self.judge.ignores(event) {
-                self.tallies.ignored += 1;
-                continue;
-            }
-            let mut event = *event;
-            if event.at > now.after(AHEAD) {
-                self.tallies.ahead += 1;
-                event.at = now;
-            }
-            self.detectors.observe(&event, &mut self.offences);
-            self.sentence(now);
+            self.take(event, now);
         }
+    }
+
+    /// Takes in what a log rule reports, with the name of the log and the line that it rests on.
+    pub fn reported(&mut self, event: &Event, log: &str, line: &str, now: Time) {
+        self.latest = now;
+        let charged = self.tallies.offences;
+        self.take(event, now);
+        if self.tallies.offences > charged && (self.quotes.len() < limits::QUOTES || self.failing.is_none()) {
+            let whom = Prefix::host(event.actor);
+            self.quotes.insert(whom, Quote { whom, at: event.at, log: log.to_owned(), line: line.to_owned() });
+        }
+    }
+
+    /// The number of a log rule, for good.
+    pub fn rule(&mut self, name: &str) -> RuleId {
+        let rule = self.rules.number(name);
+        self.tallies.rules_unnamed += u64::from(rule == rules::FURTHER);
+        rule
+    }
+
+    /// The name of a log rule.
+    pub fn rule_name(&self, rule: RuleId) -> Option<&str> {
+        self.rules.name(rule)
+    }
+
+    fn take(&mut self, event: &Event, now: Time) {
+        self.tallies.events += 1;
+        if self.judge.ignores(event) {
+            self.tallies.ignored += 1;
+            return;
+        }
+        let mut event = *event;
+        if event.at > now.after(AHEAD) {
+            self.tallies.ahead += 1;
+            event.at = now;
+        }
+        self.detectors.observe(&event, &mut self.offences);
+        self.sentence(now);
     }
 
     /// Lets the detectors and the judge do what is due.
@@ -294,7 +334,7 @@ impl Court {
         }
         for offence in std::mem::take(&mut self.offences) {
             self.tallies.offences += 1;
-            if now.since(offence.at) > self.config.policy.block_for[offence.level.index()] {
+            if now.since(offence.at) > self.config.policy.first_block(&offence) {
                 self.tallies.stale += 1;
                 continue;
             }
@@ -369,7 +409,8 @@ impl Court {
 
     /// Tells the log of what was decided. To be called once it is on its way.
     pub fn speak(&mut self) {
-        self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, &decision));
+        let rules = &self.rules;
+        self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, offence.rule.and_then(|rule| rules.name(rule)), &decision));
     }
 
     /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after
@@ -473,8 +514,8 @@ fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, stor
     Ok(live)
 }
 
-fn announce(offence: &Offence, decision: &Decision) {
-    let Offence { offender, charge, level, styles, trust, evidence, at } = offence;
+fn announce(offence: &Offence, rule: Option<&str>, decision: &Decision) {
+    let Offence { offender, charge, level, styles, trust, evidence, at, .. } = offence;
     match decision {
         Decision::Block(block) => {
             let secs = match block.expiry {
@@ -482,7 +523,7 @@ fn announce(offence: &Offence, decision: &Decision) {
                 Expiry::Never => 0,
             };
             tracing::info!(
-                address = %offender, id = %block.id, secs, %charge, %level, %styles, %trust,
+                address = %offender, id = %block.id, secs, %charge, %level, %styles, %trust, rule,
                 packets = evidence.packets, targets = evidence.targets, "block"
             );
         }
@@ -491,10 +532,10 @@ fn announce(offence: &Offence, decision: &Decision) {
                 Expiry::At(end) => end.since(*at).as_secs(),
                 Expiry::Never => 0,
             };
-            tracing::info!(address = %offender, %id, secs, strike, %charge, %level, %styles, %trust, "block extended");
+            tracing::info!(address = %offender, %id, secs, strike, %charge, %level, %styles, %trust, rule, "block extended");
         }
         Decision::Watch { why, .. } => tracing::debug!(address = %offender, %charge, %level, %why, "watched"),
-        Decision::Exempt(why) => tracing::info!(address = %offender, %charge, %level, %why, "exempt"),
-        Decision::Refuse(cap) => tracing::info!(address = %offender, %charge, %level, why = %cap, "not blocked"),
+        Decision::Exempt(why) => tracing::info!(address = %offender, %charge, %level, rule, %why, "exempt"),
+        Decision::Refuse(cap) => tracing::info!(address = %offender, %charge, %level, rule, why = %cap, "not blocked"),
     }
 }

@@ -4,8 +4,10 @@ use court::court::Court;
 use court::settings::Settings;
 use model::block::{Because, Block, BlockId, Change, Effect, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
+use model::event::{Act, Event, Origin, Probe, Report, RuleId, TcpFlags, Trust};
+use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
+use model::offence::Charge;
 use model::time::Time;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -361,4 +363,50 @@ fn a_block_whose_end_the_ledger_missed_takes_no_younger_ones_place() {
     assert_eq!(court.commit(at(100)), [], "what stands is not taken out");
     assert!(court.settle(at(100)));
     assert_eq!(court.store().live(at(100)).unwrap(), [block(2, 300)]);
+}
+
+#[test]
+fn a_rules_name_and_the_line_that_decided_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    before.installed(&[], true, at(0));
+    let rule = before.rule("sshd");
+    let actor: IpAddr = "203.0.113.9".parse().unwrap();
+    let report = Report { rule, level: DangerLevel::MIN, lines: 5, wished: Some(Duration::from_secs(900)) };
+    let act = Act::Reported(report);
+    let event = Event { at: at(0), origin: Origin::default(), actor, target: None, act, trust: Trust::Vouched, times: 1 };
+    let line = "Failed password for x\u{1b}[2J from 203.0.113.9 port 22 ssh2";
+    before.reported(&event, "/var/log/auth.log", line, at(0));
+    let changes = before.commit(at(0));
+    assert_eq!(changes, [Change::Add { id: BlockId(1), scope: Scope::Source(prefix("203.0.113.9")), expiry: Expiry::At(at(900)) }]);
+    assert!(before.settle(at(0)));
+    // The same again is no news, and leaves the line that decided.
+    before.reported(&event, "/var/log/other.log", "another line", at(1));
+    assert!(!before.has_work());
+    drop(before);
+
+    let mut after = court(&path, at(2));
+    assert_eq!((after.rule_name(rule), after.store().load_rules().unwrap().len()), (Some("sshd"), 1));
+    assert_eq!((after.rule("sshd"), after.rule("nginx") == rule), (rule, false));
+    let block = after.judge.block_of(BlockId(1)).unwrap();
+    assert!(matches!(block.because, Because::Offence { charge: Charge::Rule, rule: Some(kept), .. } if kept == rule));
+    let story = after.store().story(actor, at(2), 10).unwrap();
+    let quote = story.quote.unwrap();
+    assert_eq!((quote.log.as_str(), quote.at), ("/var/log/auth.log", at(0)));
+    assert_eq!(quote.line, "Failed password for x\u{fffd}[2J from 203.0.113.9 port 22 ssh2");
+    let [store::entry::Entry::Judged { offence, .. }] = story.entries[..] else { panic!("{:?}", story.entries) };
+    assert_eq!((offence.rule, offence.wished, offence.evidence.packets), (Some(rule), Some(Duration::from_secs(900)), 5));
+}
+
+#[test]
+fn a_report_about_somebody_exempt_blocks_nobody() {
+    let mut court = Court::new(Settings::default(), Store::open_in_memory().unwrap(), None, 1, at(0));
+    court.derived(vec![Exemption { prefix: prefix("203.0.113.0/24"), reason: ExemptReason::Configured }], at(0));
+    let report = Report { rule: RuleId(1), level: DangerLevel::MAX, lines: 99, wished: None };
+    let actor = "203.0.113.9".parse().unwrap();
+    let act = Act::Reported(report);
+    let event = Event { at: at(0), origin: Origin::default(), actor, target: None, act, trust: Trust::Vouched, times: 1 };
+    court.reported(&event, "auth.log", "line", at(0));
+    assert_eq!((court.commit(at(0)), court.judge.standing().count()), (Vec::new(), 0));
 }

@@ -3,10 +3,11 @@
 use crate::Detector;
 use crate::config::ScanConfig;
 use crate::distributed::{Distributed, Share};
+use crate::reports::Reports;
 use crate::scans::Scans;
 use crate::suspect::{Counters, Suspect};
 use crate::walk::Walk;
-use model::event::Event;
+use model::event::{Act, Event};
 use model::offence::Offence;
 use model::time::Time;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 pub struct Detectors {
     scans: Scans,
     distributed: Distributed,
+    reports: Reports,
     named: Vec<Share>,
     config: ScanConfig,
     seed: u64,
@@ -25,7 +27,7 @@ impl Detectors {
     /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
-        Detectors { scans, distributed, named: Vec::new(), config: config.clone(), seed }
+        Detectors { scans, distributed, reports: Reports::new(seed), named: Vec::new(), config: config.clone(), seed }
     }
 
     /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or
@@ -59,7 +61,7 @@ impl Detectors {
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let (targets_tracked, targets_evicted, shares_refused) = self.distributed.counts();
-        Counters { targets_tracked, targets_evicted, shares_refused, ..self.scans.counters() }
+        Counters { targets_tracked, targets_evicted, shares_refused, reports_repeated: self.reports.repeated(), ..self.scans.counters() }
     }
 
     /// Makes a batch of events cheaper that is about to be observed; some dozens are best. Changes nothing else.
@@ -74,12 +76,12 @@ impl Detectors {
 
     /// Bytes that all tables together may take, from the configuration alone (without the allocator's own overhead).
     pub fn memory_bound(&self) -> usize {
-        self.scans.memory_bound() + self.distributed.memory_bound()
+        self.scans.memory_bound() + self.distributed.memory_bound() + self.reports.memory_bound()
     }
 
     /// Bytes that all tables together take now.
     pub fn memory_used(&self) -> usize {
-        self.scans.memory_used() + self.distributed.memory_used()
+        self.scans.memory_used() + self.distributed.memory_used() + self.reports.memory_used()
     }
 
     /// Panics if any table contradicts itself or its bound. For tests: it looks at everything.
@@ -91,6 +93,9 @@ impl Detectors {
 
 impl Detector for Detectors {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
+        if let Act::Reported(_) = event.act {
+            return self.reports.observe(event, out);
+        }
         let is_charged = self.scans.take(event, out);
         if is_charged {
             return;

@@ -72,6 +72,8 @@ impl Share {
                 protocols: 1,
                 convicted: false,
             },
+            rule: None,
+            wished: None,
         }
     }
 }

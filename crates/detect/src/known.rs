@@ -43,6 +43,8 @@ impl Known<'_> {
                 protocols: self.protocols(),
                 convicted: self.flat.convicted,
             },
+            rule: None,
+            wished: None,
         })
     }
 

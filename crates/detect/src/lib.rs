@@ -14,6 +14,7 @@ mod hash;
 mod known;
 mod ports;
 mod reached;
+pub mod reports;
 mod rules;
 pub mod scans;
 mod sketch;
@@ -47,4 +48,4 @@ pub struct Kind {
 }
 
 /// All kinds of detectors.
-pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND];
+pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND, reports::KIND];

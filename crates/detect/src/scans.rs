@@ -153,6 +153,8 @@ impl Scans {
                 self.reach(event, *protocol, *port, key, hash);
                 true
             }
+            // Somebody else's: see `reports`.
+            Act::Reported(_) => true,
         }
     }
 

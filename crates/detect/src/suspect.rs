@@ -66,4 +66,6 @@ pub struct Counters {
     pub targets_evicted: u64,
     /// Probes that found no room in a target's list of sources or ports.
     pub shares_refused: u64,
+    /// Reports of log rules that said again what had just been said.
+    pub reports_repeated: u64,
 }

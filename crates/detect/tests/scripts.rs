@@ -462,6 +462,11 @@ fn kinds_build_what_they_say() {
         for event in common::script(&text) {
             detector.observe(&event, &mut offences);
         }
+        // What log rules report is past as soon as it is told.
+        if kind.name == "reports" {
+            assert!(offences.is_empty() && detector.next_tick().is_none() && !kind.example.is_empty());
+            continue;
+        }
         assert!(!offences.is_empty(), "{}: {}", kind.name, kind.summary);
         assert!(detector.next_tick().is_some() && !kind.example.is_empty());
     }

@@ -36,6 +36,8 @@ fn frame(bytes: &[u8]) {
         Message::Troubles(list) => list.len(),
         Message::Reopened { names, .. } => names.len(),
         Message::Reloaded { lines, .. } => lines.len(),
+        Message::Rules(list) => list.len(),
+        Message::Reports(list) => list.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled
@@ -48,6 +50,9 @@ fn frame(bytes: &[u8]) {
         | Message::Config
         | Message::Alive
         | Message::Position(_)
+        | Message::FilePosition { .. }
+        | Message::Followed { .. }
+        | Message::Looked { .. }
         | Message::Repaired { .. }
         | Message::Rebuilt => 0,
     };

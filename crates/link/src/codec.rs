@@ -2,11 +2,13 @@
 
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, TcpFlags, Trust};
+use model::event::{Act, Event, Origin, Probe, Report, RuleId, TcpFlags, Trust};
+use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::style::Style;
 use model::time::Time;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// Why bytes are no message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -196,6 +198,7 @@ impl<'a> Reader<'a> {
         let act = match self.u8()? {
             0 => Act::Probe(self.probe()?),
             1 => Act::Reached { protocol: Protocol(self.u8()?), port: self.option(Reader::u16)? },
+            2 => Act::Reported(self.report()?),
             _ => return Err(Malformed::Value("act")),
         };
         let trust = self.one_of(&[Trust::Spoofable, Trust::Handshake, Trust::Vouched], "trust")?;
@@ -204,6 +207,15 @@ impl<'a> Reader<'a> {
             n => n,
         };
         Ok(Event { at, origin, actor, target, act, trust, times })
+    }
+
+    fn report(&mut self) -> Result<Report, Malformed> {
+        Ok(Report {
+            rule: RuleId(self.u16()?),
+            level: DangerLevel::new(self.u8()?).ok_or(Malformed::Value("level"))?,
+            lines: self.u32()?,
+            wished: self.option(Reader::u32)?.map(|secs| Duration::from_secs(secs.into())),
+        })
     }
 
     fn probe(&mut self) -> Result<Probe, Malformed> {
@@ -401,6 +413,13 @@ impl Writer {
                 self.u8(1);
                 self.u8(protocol.0);
                 self.option(port, Writer::u16);
+            }
+            Act::Reported(Report { rule, level, lines, wished }) => {
+                self.u8(2);
+                self.u16(rule.0);
+                self.u8(level.number());
+                self.u32(lines);
+                self.option(wished, |w, span| w.u32(u32::try_from(span.as_secs()).unwrap_or(u32::MAX)));
             }
         }
         self.u8(event.trust as u8);

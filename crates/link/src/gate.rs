@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 15] = [
+pub const WARDEN_ACCEPTS: [Rule; 17] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -40,6 +40,9 @@ pub const WARDEN_ACCEPTS: [Rule; 15] = [
     Rule { message: Tag::Allowed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
+    Rule { message: Tag::Ready, from: Life::Applications, max_len: 300, rate: 1, burst: 1 },
+    // Each answer is up to 64 files: a start with 3,072 of them takes 48 questions.
+    Rule { message: Tag::Reopen, from: Life::Applications, max_len: 1, rate: 2, burst: 100 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
@@ -138,9 +141,18 @@ mod tests {
     #[test]
     fn nobody_may_send_the_warden_its_own_answers() {
         for life in Life::ALL {
-            for tag in
-                [Tag::Outcomes, Tag::Installed, Tag::Events, Tag::Reopened, Tag::SensorLink, Tag::Processes, Tag::Reloaded, Tag::Config]
-            {
+            for tag in [
+                Tag::Outcomes,
+                Tag::Installed,
+                Tag::Events,
+                Tag::Reopened,
+                Tag::SensorLink,
+                Tag::Processes,
+                Tag::Reloaded,
+                Tag::Config,
+                Tag::Reports,
+                Tag::Followed,
+            ] {
                 assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
             }
         }

@@ -3,7 +3,7 @@
 use crate::codec::{Malformed, Reader, Writer};
 use model::block::{BlockId, Change, Expiry, Installed, Outcome};
 use model::decision::Exemption;
-use model::event::Event;
+use model::event::{Event, RuleId};
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
@@ -24,11 +24,13 @@ pub enum Life {
     Host,
     /// Resolves the configuration's names once, then ends.
     Lookup,
+    /// Reads application logs by their rules.
+    Applications,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 6] = [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup];
+    pub const ALL: [Life; 7] = [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications];
 
     /// The word for it, as in `--life` and the process table.
     pub const fn word(self) -> &'static str {
@@ -39,6 +41,7 @@ impl Life {
             Life::Log => "log",
             Life::Host => "host",
             Life::Lookup => "lookup",
+            Life::Applications => "applications",
         }
     }
 
@@ -152,7 +155,8 @@ pub enum Message {
         /// UDP.
         udp: PortMap,
     },
-    /// Log sensor → warden: open its log again. The log is the sensor's own slot.
+    /// Log sensor → warden: open its log again. The log is the sensor's own slot. Application-log sensor → warden: look again which files there
+    /// are to follow; its patterns are the warden's own knowledge.
     Reopen,
     /// Warden → log sensor: the log's inotify descriptor (with it), or the log can't be opened (without one).
     Reopened {
@@ -194,6 +198,47 @@ pub enum Message {
     Troubles(Vec<Trouble>),
     /// Log sensor → judge: so far it has told of everything in its log. Judge → log sensor, once, before it begins: so far this log is known.
     Position(Option<Position>),
+    /// Application-log sensor → judge: its own numbers of log rules, and their names.
+    Rules(Vec<(RuleId, String)>),
+    /// Application-log sensor → judge: what rules want done, each with the line that decided.
+    Reports(Vec<Reported>),
+    /// Application-log sensor → judge: so far it has told of everything in this file. Judge → application-log sensor, for each file before it
+    /// begins: so far it is known. A `Position` ends the list.
+    FilePosition {
+        /// The file's name.
+        log: String,
+        /// How far.
+        position: Position,
+    },
+    /// Warden → application-log sensor: a file to follow (with its descriptor).
+    Followed {
+        /// Its number. One that is known stands for another file from now on.
+        slot: u16,
+        /// Its number among the inotify descriptor's watches.
+        watch: u32,
+        /// What became of the file that had the name before (rotated): only what is left of it is wanted.
+        rotated: bool,
+        /// Its name.
+        log: String,
+    },
+    /// Warden → application-log sensor: that is all, for now.
+    Looked {
+        /// There are more files: ask again at once.
+        more: bool,
+        /// Files that there is no room for.
+        surplus: u32,
+    },
+}
+
+/// What a log rule reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Who, when, which rule.
+    pub event: Event,
+    /// The log that the line stands in; at most [`limits::PLACE_BYTES`].
+    pub log: String,
+    /// The line, as text, at most [`limits::QUOTE_BYTES`]. Hostile: to be escaped wherever it is shown.
+    pub line: String,
 }
 
 /// How far a followed file has been read.
@@ -263,11 +308,21 @@ pub enum Tag {
     Troubles,
     /// See [`Message::RotatedFile`].
     RotatedFile,
+    /// See [`Message::Rules`].
+    Rules,
+    /// See [`Message::Reports`].
+    Reports,
+    /// See [`Message::FilePosition`].
+    FilePosition,
+    /// See [`Message::Followed`].
+    Followed,
+    /// See [`Message::Looked`].
+    Looked,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 25] = [
+    pub const ALL: [Tag; 30] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -293,6 +348,11 @@ impl Tag {
         Tag::Position,
         Tag::Troubles,
         Tag::RotatedFile,
+        Tag::Rules,
+        Tag::Reports,
+        Tag::FilePosition,
+        Tag::Followed,
+        Tag::Looked,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -318,7 +378,12 @@ impl Tag {
             | Tag::Reload
             | Tag::Reloaded
             | Tag::Alive
-            | Tag::Position => false,
+            | Tag::Position
+            | Tag::Rules
+            | Tag::Reports
+            | Tag::FilePosition
+            | Tag::Followed
+            | Tag::Looked => false,
         }
     }
 
@@ -339,6 +404,8 @@ const TROUBLES: usize = 16;
 const NAMES: usize = 64;
 /// Bytes of a name.
 const NAME_BYTES: usize = 256;
+/// Rules named in one message.
+pub const RULES: usize = 256;
 /// Lines in an answer to `Reload`, and bytes of each. Who sends more must cut.
 pub const ANSWER_LINES: usize = 48;
 /// See [`ANSWER_LINES`].
@@ -375,6 +442,11 @@ impl Message {
             Message::Alive => Tag::Alive,
             Message::Position(_) => Tag::Position,
             Message::Troubles(_) => Tag::Troubles,
+            Message::Rules(_) => Tag::Rules,
+            Message::Reports(_) => Tag::Reports,
+            Message::FilePosition { .. } => Tag::FilePosition,
+            Message::Followed { .. } => Tag::Followed,
+            Message::Looked { .. } => Tag::Looked,
         }
     }
 
@@ -432,12 +504,30 @@ impl Message {
                 w.text(&trouble.what);
                 w.text(&trouble.why);
             }),
-            Message::Position(position) => out.option(position.as_ref(), |w, p| {
-                w.u64(p.device);
-                w.u64(p.inode);
-                w.u64(p.offset);
-                w.list(&p.mark, |w, byte| w.u8(*byte));
+            Message::Position(position) => out.option(position.as_ref(), write_position),
+            Message::Rules(rules) => out.list(rules, |w, (rule, name)| {
+                w.u16(rule.0);
+                w.text(name);
             }),
+            Message::Reports(reports) => out.list(reports, |w, reported| {
+                w.event(&reported.event);
+                w.text(&reported.log);
+                w.text(&reported.line);
+            }),
+            Message::FilePosition { log, position } => {
+                out.text(log);
+                write_position(out, position);
+            }
+            Message::Followed { slot, watch, rotated, log } => {
+                out.u16(*slot);
+                out.u32(*watch);
+                out.u8(u8::from(*rotated));
+                out.text(log);
+            }
+            Message::Looked { more, surplus } => {
+                out.u8(u8::from(*more));
+                out.u32(*surplus);
+            }
             Message::AskCounters
             | Message::AskInstalled
             | Message::Reopen
@@ -493,14 +583,32 @@ impl Message {
                 let trouble = |r: &mut Reader<'_>| Ok(Trouble { since: r.time()?, what: r.text(NAME_BYTES)?, why: r.text(NAME_BYTES)? });
                 Message::Troubles(r.list(TROUBLES, trouble)?)
             }
-            Tag::Position => Message::Position(r.option(|r| {
-                let (device, inode, offset) = (r.u64()?, r.u64()?, r.u64()?);
-                Ok(Position { device, inode, offset, mark: r.list(MARK_BYTES, Reader::u8)? })
+            Tag::Position => Message::Position(r.option(read_position)?),
+            Tag::Rules => Message::Rules(r.list(RULES, |r| Ok((RuleId(r.u16()?), r.text(limits::RULE_BYTES)?)))?),
+            Tag::Reports => Message::Reports(r.list(limits::BATCH_REPORTS, |r| {
+                Ok(Reported { event: r.event()?, log: r.text(limits::PLACE_BYTES)?, line: r.text(limits::QUOTE_BYTES)? })
             })?),
+            Tag::FilePosition => Message::FilePosition { log: r.text(limits::PLACE_BYTES)?, position: read_position(&mut r)? },
+            Tag::Followed => {
+                Message::Followed { slot: r.u16()?, watch: r.u32()?, rotated: r.flag("rotated")?, log: r.text(limits::PLACE_BYTES)? }
+            }
+            Tag::Looked => Message::Looked { more: r.flag("more")?, surplus: r.u32()? },
         };
         r.end()?;
         Ok(message)
     }
+}
+
+fn write_position(out: &mut Writer, position: &Position) {
+    out.u64(position.device);
+    out.u64(position.inode);
+    out.u64(position.offset);
+    out.list(&position.mark, |w, byte| w.u8(*byte));
+}
+
+fn read_position(r: &mut Reader<'_>) -> Result<Position, Malformed> {
+    let (device, inode, offset) = (r.u64()?, r.u64()?, r.u64()?);
+    Ok(Position { device, inode, offset, mark: r.list(MARK_BYTES, Reader::u8)? })
 }
 
 #[cfg(test)]
@@ -508,10 +616,12 @@ mod tests {
     use super::*;
     use model::block::{Fault, Scope};
     use model::decision::ExemptReason;
-    use model::event::{Act, Origin, Probe, TcpFlags, Trust};
+    use model::event::{Act, Origin, Probe, Report, TcpFlags, Trust};
+    use model::level::DangerLevel;
     use model::net::Protocol;
     use model::style::Style;
     use proptest::prelude::*;
+    use std::time::Duration;
 
     fn samples() -> Vec<Message> {
         let v4: Scope = Scope::Source("192.0.2.7".parse().unwrap());
@@ -533,6 +643,9 @@ mod tests {
             times: 2,
         };
         let reached = Event { target: None, act: Act::Reached { protocol: Protocol::UDP, port: None }, trust: Trust::Vouched, ..event };
+        let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+        let reported = Event { act: Act::Reported(report), ..event };
+        let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
         vec![
             Message::Ready { sandbox: "Landlock 7, seccomp".into() },
             Message::Events(vec![event, reached]),
@@ -568,9 +681,18 @@ mod tests {
             Message::Reloaded { ok: false, lines: vec!["riposte.toml:3:1: there is no key 'polcy'".into()] },
             Message::Config,
             Message::Alive,
-            Message::Position(Some(Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() })),
+            Message::Position(Some(position.clone())),
             Message::Troubles(vec![Trouble { since: Time::from_secs(9), what: "no list".into(), why: "ENOMEM".into() }]),
             Message::RotatedFile,
+            Message::Rules(vec![(RuleId(7), "sshd".into())]),
+            Message::Reports(vec![Reported {
+                event: reported,
+                log: "auth.log".into(),
+                line: "Failed password for root from 192.0.2.7".into(),
+            }]),
+            Message::FilePosition { log: "/var/log/auth.log".into(), position },
+            Message::Followed { slot: 7, watch: 8, rotated: true, log: "/var/log/auth.log".into() },
+            Message::Looked { more: true, surplus: 9 },
         ]
     }
 
@@ -603,6 +725,13 @@ mod tests {
         let worst = Event { target: Some(events[0].actor), ..events[0] };
         Message::Events(vec![worst; limits::BATCH_EVENTS]).encode(&mut out);
         assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
+        let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+        let event = Event { act: Act::Reported(report), ..worst };
+        let reported = Reported { event, log: "x".repeat(limits::PLACE_BYTES), line: "x".repeat(limits::QUOTE_BYTES) };
+        Message::Reports(vec![reported; limits::BATCH_REPORTS]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
+        Message::Rules(vec![(RuleId(7), "x".repeat(limits::RULE_BYTES)); RULES]).encode(&mut out);
+        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
         let exemption = Exemption { prefix: "2001:db8::1".parse().unwrap(), reason: ExemptReason::Own };
         Message::Derived(vec![exemption; limits::DERIVED]).encode(&mut out);
         assert!(out.as_bytes().len() <= limits::FRAME_BYTES);

@@ -1,6 +1,6 @@
 //! A block, the changes that set and lift it, and what became of them.
 
-use crate::event::Trust;
+use crate::event::{RuleId, Trust};
 use crate::level::DangerLevel;
 use crate::net::Prefix;
 use crate::offence::Charge;
@@ -75,6 +75,8 @@ pub enum Because {
         trust: Trust,
         /// Which offence of this offender it is, from 1: repeat offenders are blocked for longer.
         strike: u32,
+        /// The log rule that was broken, if it was one.
+        rule: Option<RuleId>,
     },
     /// It stood in the kernel when the ledger knew nothing: taken over, so that it is seen and can be lifted. Why it was made is lost.
     Adopted,

@@ -1,10 +1,12 @@
 //! What a sensor saw: one observation about one actor. Never a packet or a log line.
 
+use crate::level::DangerLevel;
 use crate::net::Protocol;
 use crate::style::Style;
 use crate::time::Time;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Could the source address of this evidence be forged?
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +143,31 @@ pub enum Act {
         /// The destination port.
         port: Option<u16>,
     },
+    /// Did what a rule for log lines wants something done about.
+    Reported(Report),
+}
+
+/// A log rule's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub u16);
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {}", self.0)
+    }
+}
+
+/// What a log rule says of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Report {
+    /// Which rule.
+    pub rule: RuleId,
+    /// How dangerous it finds that.
+    pub level: DangerLevel,
+    /// How many lines it had counted.
+    pub lines: u32,
+    /// For how long it wants the actor blocked, in whole seconds when it travels; `None` leaves it to the policy.
+    pub wished: Option<Duration>,
 }
 
 /// One observation about one actor.

@@ -22,12 +22,26 @@ pub const NETS: usize = 4_096;
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.
 pub const LINE_BYTES: usize = 8_192;
+/// Names of log rules that the judge knows, and that one sensor may tell it. At the bound further rules share the last number, and are counted.
+pub const RULES: usize = 4_096;
+/// Bytes of a rule's name, of a log's name and of a line as they travel and are kept. The rest is cut.
+pub const RULE_BYTES: usize = 128;
+/// See [`RULE_BYTES`].
+pub const PLACE_BYTES: usize = 200;
+/// See [`RULE_BYTES`].
+pub const QUOTE_BYTES: usize = 200;
+/// Offenders of whom the line that decided is kept. At the bound the oldest gives way.
+pub const QUOTES: usize = 16_384;
+/// Files that the application-log sensor follows at one time. At the bound further ones are not followed, and counted.
+pub const FOLLOWED_FILES: usize = 3_072;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
 /// Changes in one transaction with the kernel.
 pub const BATCH_CHANGES: usize = 1_000;
 /// Events in one frame from a sensor to the judge.
 pub const BATCH_EVENTS: usize = 512;
+/// Reports with their lines in one frame from a sensor to the judge.
+pub const BATCH_REPORTS: usize = 64;
 /// Clients of the control socket at one time. Above, a connection is closed at once and counted.
 pub const CONTROL_CLIENTS: usize = 16;
 /// Offenders that a storm of forgeable evidence counts, and that it remembers while its pause lasts. A higher threshold acts as this one.

@@ -1,11 +1,12 @@
 //! What a detector charges somebody with. It says what was done, never what to do about it.
 
-use crate::event::Trust;
+use crate::event::{RuleId, Trust};
 use crate::level::DangerLevel;
 use crate::net::Prefix;
 use crate::style::StyleSet;
 use crate::time::Time;
 use std::fmt;
+use std::time::Duration;
 
 /// What somebody is charged with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,11 +22,14 @@ pub enum Charge {
     SlowScan,
     /// A share in a scan that many sources made together.
     DistributedScan,
+    /// What a rule for log lines counts: guessed passwords, probed web applications.
+    Rule,
 }
 
 impl Charge {
     /// Every charge.
-    pub const ALL: [Charge; 5] = [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan];
+    pub const ALL: [Charge; 6] =
+        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan, Charge::Rule];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {
@@ -35,6 +39,7 @@ impl Charge {
             Charge::ProtocolScan => "protocol scan",
             Charge::SlowScan => "slow scan",
             Charge::DistributedScan => "distributed scan",
+            Charge::Rule => "rule match",
         }
     }
 }
@@ -48,11 +53,11 @@ impl fmt::Display for Charge {
 /// What the charge rests on: figures for one offender since it was first seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Evidence {
-    /// Its first packet.
+    /// Its first packet, or the line by which a rule decided.
     pub first: Time,
     /// Its latest packet.
     pub last: Time,
-    /// How many packets.
+    /// How many packets; of a rule, how many lines.
     pub packets: u64,
     /// How many different targets (exact to the table's bound, estimated above).
     pub targets: u32,
@@ -83,4 +88,8 @@ pub struct Offence {
     pub trust: Trust,
     /// What it rests on.
     pub evidence: Evidence,
+    /// The log rule that it broke.
+    pub rule: Option<RuleId>,
+    /// For how long that rule wants it blocked; `None` leaves it to the policy.
+    pub wished: Option<Duration>,
 }

@@ -2,6 +2,7 @@
 
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
+use model::offence::Offence;
 use std::time::Duration;
 
 /// Everything about who is blocked, for how long, and what stands in the way.
@@ -64,6 +65,13 @@ pub struct Ignore {
     pub protocol: Protocol,
     /// The destination ports, both ends included; `None` is all of the protocol.
     pub ports: Option<(u16, u16)>,
+}
+
+impl PolicyConfig {
+    /// How long a first offence like this one is blocked for: as a log rule wishes, else by its level.
+    pub fn first_block(&self, offence: &Offence) -> Duration {
+        offence.wished.unwrap_or(self.block_for[offence.level.index()])
+    }
 }
 
 impl Default for PolicyConfig {

@@ -17,7 +17,6 @@ use crate::storm::{Storm, StormReport, Weather};
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope};
 use model::decision::{Cap, Decision, ExemptReason, Exemption, WatchReason};
 use model::event::{Event, Trust};
-use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -79,11 +78,11 @@ impl Judge {
             let end = record.expiry;
             return self.goes_on(offence, now, end, ruling);
         }
-        if self.is_petty(offence.level) {
+        if self.is_petty(offence) {
             return Decision::Refuse(Cap::Level);
         }
         let strike = self.strikes.next(&offender, now, self.config.strikes_forget);
-        let span = self.span(offence.level, strike, offence.trust);
+        let span = self.span(offence, strike);
         let forgeable = offence.trust == Trust::Spoofable;
         if forgeable {
             if let Some(why) = self.weakness(offence) {
@@ -101,8 +100,8 @@ impl Judge {
         if let Some(cap) = self.cap_in_the_way(forgeable) {
             return Decision::Refuse(cap);
         }
-        let Offence { charge, level, styles, trust, .. } = *offence;
-        let because = Because::Offence { charge, level, styles, trust, strike };
+        let Offence { charge, level, styles, trust, rule, .. } = *offence;
+        let because = Because::Offence { charge, level, styles, trust, strike, rule };
         let block = self.make(offender, Expiry::At(now.after(span)), because, now, ruling);
         self.strikes.set(Strike { prefix: offender, count: strike, last: now }, &mut ruling.strikes);
         let passed = self.clock.passed();
@@ -144,15 +143,15 @@ impl Judge {
     /// Proof counts from now on and makes a block on forgeable evidence a proven one. Forgeable evidence lengthens only blocks of its
     /// own kind, not in a storm's pause, and never beyond the longest that it can earn, counted from when the block was made.
     fn earned(&self, record: &Record, offence: &Offence, now: Time) -> Option<(Expiry, Because, u32)> {
-        let (level, charge, styles, trust, strike) = match record.because {
-            Because::Offence { level, charge, styles, trust, strike } => (level, charge, styles, trust, strike),
+        let (level, charge, styles, trust, strike, rule) = match record.because {
+            Because::Offence { level, charge, styles, trust, strike, rule } => (level, charge, styles, trust, strike, rule),
             // The end of an operator's block is the operator's word; that of an adopted one may have been.
             Because::Adopted | Because::Operator { .. } => return None,
         };
-        if record.rehearsed != self.config.dry_run || self.is_petty(offence.level) {
+        if record.rehearsed != self.config.dry_run || self.is_petty(offence) {
             return None;
         }
-        let mut end = now.after(self.span(offence.level, strike, offence.trust));
+        let mut end = now.after(self.span(offence, strike));
         let proven = offence.trust != Trust::Spoofable;
         if !proven {
             if !record.is_forgeable() || self.storm.is_paused() || self.weakness(offence).is_some() {
@@ -170,6 +169,7 @@ impl Judge {
         all_styles.extend(offence.styles);
         let because = Because::Offence {
             charge: if offence.level >= level { offence.charge } else { charge },
+            rule: if offence.level >= level { offence.rule } else { rule },
             level: level.max(offence.level),
             styles: all_styles,
             trust: trust.max(offence.trust),
@@ -178,9 +178,9 @@ impl Judge {
         Some((expiry, because, strike))
     }
 
-    /// Whether offences of this level earn no block at all.
-    fn is_petty(&self, level: DangerLevel) -> bool {
-        level < self.config.block_level || self.config.block_for[level.index()].min(self.config.block_max).is_zero()
+    /// Whether such an offence earns no block at all.
+    fn is_petty(&self, offence: &Offence) -> bool {
+        offence.level < self.config.block_level || self.config.first_block(offence).min(self.config.block_max).is_zero()
     }
 
     /// Why this forgeable evidence earns no more than a watch, if so.
@@ -192,10 +192,9 @@ impl Judge {
         (!may_block).then_some(WatchReason::Forgeable)
     }
 
-    fn span(&self, level: DangerLevel, strike: u32, trust: Trust) -> Duration {
-        let base = self.config.block_for[level.index()];
-        let full = escalated(base, self.config.escalation, strike, self.config.block_max);
-        match trust {
+    fn span(&self, offence: &Offence, strike: u32) -> Duration {
+        let full = escalated(self.config.first_block(offence), self.config.escalation, strike, self.config.block_max);
+        match offence.trust {
             Trust::Spoofable => full.min(self.config.spoofable.block_max),
             Trust::Handshake | Trust::Vouched => full,
         }

@@ -47,8 +47,15 @@ impl Guard {
     pub fn start_with(binary: &Path, folder: &Path, victim: &Namespace, more: &str) -> io::Result<Guard> {
         let config = folder.join("riposte.toml");
         let place = |name: &str| folder.join(name).display().to_string();
-        // Only where its files are, so that it can run beside another one: every threshold is the default.
-        fs::write(&config, format!("[store]\npath = {:?}\n\n[control]\nsocket = {:?}\n{more}", place("store"), place("control")))?;
+        // Only where its files are, so that it can run beside another one: every threshold is the default. The host's own logs are none of its business.
+        fs::write(
+            &config,
+            format!(
+                "[store]\npath = {:?}\n\n[applications]\nenabled = false\n\n[control]\nsocket = {:?}\n{more}",
+                place("store"),
+                place("control")
+            ),
+        )?;
         let log = folder.join("log");
         let program = binary.to_str().ok_or_else(|| io::Error::other("riposte's own path is no text"))?;
         let mut command = victim.command(program);

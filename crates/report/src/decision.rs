@@ -81,7 +81,10 @@ fn seconds_until(expiry: Expiry, now: Time) -> Option<u64> {
 /// Why a block was made, in one line.
 pub fn because(because: &Because) -> String {
     match because {
-        Because::Offence { charge, level, styles, trust, strike } => {
+        Because::Offence { charge, level, trust, strike, rule: Some(_), .. } => {
+            format!("{charge} at level {level}, {trust} evidence, strike {strike}")
+        }
+        Because::Offence { charge, level, styles, trust, strike, rule: None } => {
             format!("{charge} at level {level} ({styles}), {trust} evidence, strike {strike}")
         }
         Because::Adopted => "adopted: it stood in the kernel, and the ledger that knew why was lost".to_owned(),
@@ -115,6 +118,7 @@ mod tests {
                 styles: [Style::Syn].into_iter().collect(),
                 trust: Trust::Handshake,
                 strike: 2,
+                rule: None,
             },
         };
         for (decision, text) in [

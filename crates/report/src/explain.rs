@@ -40,6 +40,17 @@ pub struct SuspectFigures {
     pub trust: String,
 }
 
+/// The log line that decided last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotedLine {
+    /// When.
+    pub at: Stamp,
+    /// Which log it stands in.
+    pub log: String,
+    /// The line, cut. Whoever was blocked wrote part of it.
+    pub line: String,
+}
+
 /// What else has to be known to say what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
@@ -64,6 +75,9 @@ pub struct Explanation {
     pub suspect: Option<SuspectFigures>,
     /// What it was charged with, the oldest first.
     pub entries: Vec<HistoryLine>,
+    /// The log line that decided last, if a log rule did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<QuotedLine>,
     /// Offences that are remembered against it.
     pub strikes: u32,
     /// What comes next, in words.
@@ -81,8 +95,23 @@ impl Explanation {
         strikes: u32,
         outlook: Outlook,
     ) -> Explanation {
-        let bare = Explanation { address, verdict: String::new(), exempt, block, suspect, entries, strikes, what_next: String::new() };
+        let bare = Explanation {
+            address,
+            verdict: String::new(),
+            exempt,
+            block,
+            suspect,
+            entries,
+            quote: None,
+            strikes,
+            what_next: String::new(),
+        };
         Explanation { verdict: bare.say_verdict(), what_next: bare.say_what_next(outlook), ..bare }
+    }
+
+    /// With the log line that decided last.
+    pub fn quoting(self, quote: Option<QuotedLine>) -> Explanation {
+        Explanation { quote, ..self }
     }
 
     fn say_verdict(&self) -> String {
@@ -91,6 +120,9 @@ impl Explanation {
         if let Some(block) = &self.block {
             let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
             let why = match (&block.charge, block.level) {
+                (Some(_), Some(level)) if block.rule.is_some() => {
+                    format!("by the log rule {} at level {level}", block.rule.as_deref().unwrap_or_default())
+                }
                 (Some(charge), Some(level)) => format!("for a {charge} at level {level}"),
                 (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
                 (_, _) => format!("by {}", block.why),
@@ -166,6 +198,15 @@ impl Explanation {
         Some(format!("At {}, {}: {}.", Readable(entry.at.0), entry.charge, entry.why))
     }
 
+    /// Which rule, how many lines, which log, and the last of them.
+    fn say_quote(&self) -> Option<String> {
+        let quote = self.quote.as_ref()?;
+        let entry = self.entries.iter().rev().find(|entry| entry.is_charge() && entry.rule.is_some())?;
+        let rule = entry.rule.as_deref().unwrap_or_default();
+        let (lines, log) = (count(entry.packets, "line"), escape::text(&quote.log, NOTE_CHARS));
+        Some(format!("The log rule {rule} counted {lines} in {log}, at last at {}: {}", Readable(quote.at.0), quote.line))
+    }
+
     /// Why that is believed, and how far.
     fn say_belief(&self) -> Option<String> {
         let suspect = self.suspect.as_ref()?;
@@ -225,6 +266,7 @@ impl Explanation {
         let paragraphs = [
             Some(self.verdict.clone()),
             self.say_deeds(),
+            self.say_quote(),
             self.say_belief(),
             self.say_decision(),
             self.say_turn(),

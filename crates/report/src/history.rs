@@ -20,6 +20,9 @@ pub struct HistoryLine {
     pub address: Whom,
     /// What the charge was.
     pub charge: String,
+    /// The log rule that was broken; then `packets` counts lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// How dangerous, 1 to 5; 0 if this is no charge but a turn in a block's life.
     pub level: u8,
     /// How it was done, all styles up to then.
@@ -46,6 +49,7 @@ impl HistoryLine {
             at: Stamp(offence.at),
             address: Whom(offence.offender),
             charge: offence.charge.word().to_owned(),
+            rule: None,
             level: offence.level.number(),
             styles: offence.styles.iter().map(|style| style.word().to_owned()).collect(),
             trust: offence.trust.word().to_owned(),
@@ -57,12 +61,23 @@ impl HistoryLine {
         }
     }
 
+    /// With the name of the log rule that was broken.
+    pub fn of_rule(self, rule: Option<&str>) -> HistoryLine {
+        HistoryLine { rule: rule.map(str::to_owned), ..self }
+    }
+
+    /// What the charge was, by the rule's name if there is one.
+    pub fn charged_with(&self) -> &str {
+        self.rule.as_deref().unwrap_or(&self.charge)
+    }
+
     /// Something that happened to a block or an allowance, without a new charge: `charge` then names what it happened to.
     pub fn event(at: Time, whom: Prefix, what: String, why: String) -> HistoryLine {
         HistoryLine {
             at: Stamp(at),
             address: Whom(whom),
             charge: what,
+            rule: None,
             level: 0,
             styles: Vec::new(),
             trust: String::new(),
@@ -110,7 +125,7 @@ pub fn text(lines: &[HistoryLine], room: Room) -> String {
         table.row([
             Readable(line.at.0).to_string(),
             line.address.to_string(),
-            escape::text(&line.charge, 40),
+            escape::text(line.charged_with(), 40),
             line.figure(u64::from(line.level)),
             line.figure(line.packets),
             line.figure(u64::from(line.targets)),

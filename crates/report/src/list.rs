@@ -27,6 +27,9 @@ pub struct BlockLine {
     pub level: Option<u8>,
     /// What the charge is.
     pub charge: Option<String>,
+    /// The log rule that was broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// How it was done.
     pub styles: Vec<String>,
     /// Could the address be forged?
@@ -52,6 +55,7 @@ impl BlockLine {
             why: because(&block.because),
             level: None,
             charge: None,
+            rule: None,
             styles: Vec::new(),
             trust: None,
             strike: None,
@@ -59,7 +63,7 @@ impl BlockLine {
         };
         match &block.because {
             Because::Adopted | Because::Operator { note: _ } => bare,
-            Because::Offence { charge, level, styles, trust, strike } => BlockLine {
+            Because::Offence { charge, level, styles, trust, strike, rule: _ } => BlockLine {
                 level: Some(level.number()),
                 charge: Some(charge.word().to_owned()),
                 styles: styles.iter().map(|style| style.word().to_owned()).collect(),
@@ -68,6 +72,12 @@ impl BlockLine {
                 ..bare
             },
         }
+    }
+
+    /// With the name of the log rule that was broken.
+    pub fn of_rule(self, rule: Option<&str>) -> BlockLine {
+        let why = rule.map_or_else(|| self.why.clone(), |rule| format!("{rule}: {}", self.why));
+        BlockLine { why, rule: rule.map(str::to_owned), ..self }
     }
 
     /// How long it still lasts, for people.

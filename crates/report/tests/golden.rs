@@ -34,6 +34,7 @@ fn a_block() -> Block {
         made: Time::from_secs(NOON),
         expiry: Expiry::At(Time::from_secs(NOON + 600)),
         because: Because::Offence {
+            rule: None,
             charge: Charge::PortScan,
             level: DangerLevel::new(2).unwrap(),
             styles: [Style::Syn].into_iter().collect(),
@@ -55,6 +56,8 @@ fn an_order() -> Block {
 
 fn an_offence(level: u8) -> Offence {
     Offence {
+        rule: None,
+        wished: None,
         at: Time::from_secs(NOON),
         offender: "198.51.100.7".parse().unwrap(),
         charge: Charge::PortScan,

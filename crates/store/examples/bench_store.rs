@@ -32,13 +32,22 @@ fn block(id: u64) -> Block {
         effect: Effect::Drop,
         made: NOW,
         expiry: Expiry::At(NOW.after(Duration::from_secs(86_400))),
-        because: Because::Offence { charge: Charge::PortScan, level: DangerLevel::MIN, styles, trust: Trust::Spoofable, strike: 1 },
+        because: Because::Offence {
+            charge: Charge::PortScan,
+            level: DangerLevel::MIN,
+            styles,
+            trust: Trust::Spoofable,
+            strike: 1,
+            rule: None,
+        },
     }
 }
 
 fn entry(id: u64) -> Entry {
     let evidence = Evidence { first: NOW, last: NOW, packets: 20, targets: 1, endpoints: 12, protocols: 1, convicted: true };
     let offence = Offence {
+        rule: None,
+        wished: None,
         at: NOW,
         offender: attacker(id),
         charge: Charge::PortScan,

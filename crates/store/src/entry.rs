@@ -1,17 +1,19 @@
 //! An entry of the history: a charge and its judgement, a turn in a block's life, an operator's word.
-//! Never holds text: all of it is numbers, so nothing that an attacker wrote can be in it.
+//! Never holds text: all of it is numbers, so nothing that an attacker wrote can be in it. (A quoted line has a table of its own.)
 
 use crate::error::Error;
 use crate::key::{Columns, Key, TRUST, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use model::block::{Because, BlockId, Expiry, Fault};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
+use model::event::RuleId;
 use model::level::DangerLevel;
 use model::net::Prefix;
 use model::offence::{Charge, Evidence, Offence};
 use model::style::StyleSet;
 use model::time::Time;
 use rusqlite::{CachedStatement, params};
+use std::time::Duration;
 
 /// What the history keeps of a [`Decision`]: the block itself is in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -224,12 +226,12 @@ const ALLOWED: u8 = 11;
 const DISALLOWED: u8 = 12;
 
 pub(crate) const INSERT: &str = "INSERT INTO entry (at, whom, kind, reason, block, until, strike,
-        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted, rule, wished)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
 
 /// The columns of an entry, in the order in which [`read`] reads them.
 pub(crate) const COLUMNS: &str = "at, whom, kind, reason, block, until, strike,
-    charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted";
+    charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted, rule, wished";
 
 /// The columns that say what was decided or happened.
 #[derive(Default)]
@@ -270,7 +272,7 @@ pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(
     let (at, whom) = (nanos(entry.at()), Key::of(entry.whom()));
     match entry {
         Entry::Judged { offence, .. } => {
-            let Offence { at: _, offender: _, charge, level, styles, trust, evidence } = offence;
+            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished } = offence;
             let Evidence { first, last, packets, targets, endpoints, protocols, convicted } = evidence;
             insert.execute(params![
                 at,
@@ -290,13 +292,15 @@ pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(
                 targets,
                 endpoints,
                 protocols,
-                convicted
+                convicted,
+                rule.map(|rule| rule.0),
+                wished.map(|span| whole(span.as_secs()))
             ])?;
         }
         Entry::Turned { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => {
             let none = None::<u8>;
             insert.execute(params![
-                at, whom, kind, reason, block, until, strike, none, none, none, none, none, none, none, none, none, none, none
+                at, whom, kind, reason, block, until, strike, none, none, none, none, none, none, none, none, none, none, none, none, none
             ])?;
         }
     }
@@ -336,6 +340,8 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
         styles: StyleSet::from_bits(row.number(9)?),
         trust: row.one_of(10, &TRUST)?,
         evidence,
+        rule: row.maybe(18)?.map(RuleId),
+        wished: row.maybe(19)?.map(Duration::from_secs),
     };
     Ok(Entry::Judged { offence, verdict })
 }

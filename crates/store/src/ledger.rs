@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::key::{Columns, Key, TRUST, clean_note, nanos};
 use crate::{Counts, Store, Tally, take};
 use model::block::{Because, Block, BlockId, Effect, Expiry, Scope, State};
+use model::event::RuleId;
 use model::level::DangerLevel;
 use model::offence::Charge;
 use model::style::StyleSet;
@@ -49,10 +50,11 @@ pub const fn is_legal(from: State, to: State) -> bool {
 }
 
 /// The columns of a block, in the order in which [`block`] reads them.
-pub(crate) const BLOCK_COLUMNS: &str = "id, whom, made, expiry, charge, level, styles, trust, strike, note, state, ordered, active, ended";
+pub(crate) const BLOCK_COLUMNS: &str =
+    "id, whom, made, expiry, charge, level, styles, trust, strike, note, rule, state, ordered, active, ended";
 
-const INSERT: &str = "INSERT INTO block (id, state, whom, made, expiry, charge, level, styles, trust, strike, note)
-    VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const INSERT: &str = "INSERT INTO block (id, state, whom, made, expiry, charge, level, styles, trust, strike, note, rule)
+    VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 impl Store {
     /// Writes new blocks down as [`State::Wanted`], in one transaction. Call it before anything is done about them.
@@ -113,13 +115,13 @@ impl Store {
     /// The same as [`Store::live`], one at a time and with the state, for who can't hold them all.
     pub fn for_each_live(&self, now: Time, mut tell: impl FnMut(Block, State)) -> Result<(), Error> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT id, whom, made, expiry, charge, level, styles, trust, strike, note, state FROM block
+            "SELECT id, whom, made, expiry, charge, level, styles, trust, strike, note, rule, state FROM block
              WHERE state <= 2 AND (expiry IS NULL OR expiry > ?1) ORDER BY id",
         )?;
         let mut rows = statement.query([nanos(now)])?;
         while let Some(row) = rows.next()? {
             let row = Columns(row);
-            tell(block(&row)?, row.one_of(10, &State::ALL)?);
+            tell(block(&row)?, row.one_of(11, &State::ALL)?);
         }
         Ok(())
     }
@@ -134,7 +136,7 @@ pub(crate) fn want(connection: &Connection, tally: &mut Tally, blocks: &[Block])
 /// Gives live blocks a new end and new grounds.
 pub(crate) fn extend(connection: &Connection, tally: &mut Tally, blocks: &[Block], marked: &mut Marked) -> Result<(), Error> {
     let mut update = connection.prepare_cached(
-        "UPDATE block SET whom = ?2, made = ?3, expiry = ?4, charge = ?5, level = ?6, styles = ?7, trust = ?8, strike = ?9, note = ?10
+        "UPDATE block SET whom = ?2, made = ?3, expiry = ?4, charge = ?5, level = ?6, styles = ?7, trust = ?8, strike = ?9, note = ?10, rule = ?11
          WHERE id = ?1 AND state <= 2",
     )?;
     for block in blocks {
@@ -169,17 +171,18 @@ fn write(statement: &mut rusqlite::CachedStatement<'_>, id: i64, block: &Block) 
     let Effect::Drop = block.effect;
     let (whom, made, expiry) = (Key::of(whom), nanos(block.made), expiry_column(block.expiry));
     match &block.because {
-        Because::Offence { charge, level, styles, trust, strike } => {
+        Because::Offence { charge, level, styles, trust, strike, rule } => {
             let (charge, trust) = (*charge as u8, *trust as u8);
-            statement.execute(params![id, whom, made, expiry, charge, level.number(), styles.bits(), trust, strike, None::<&str>])
+            let (note, rule) = (None::<&str>, rule.map(|rule| rule.0));
+            statement.execute(params![id, whom, made, expiry, charge, level.number(), styles.bits(), trust, strike, note, rule])
         }
         Because::Adopted => {
             let none = None::<u8>;
-            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, None::<&str>])
+            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, None::<&str>, none])
         }
         Because::Operator { note } => {
             let none = None::<u8>;
-            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note)])
+            statement.execute(params![id, whom, made, expiry, none, none, none, none, none, clean_note(note), none])
         }
     }
 }
@@ -217,7 +220,7 @@ pub(crate) fn expiry_of(column: Option<Time>) -> Expiry {
     column.map_or(Expiry::Never, Expiry::At)
 }
 
-/// Reads the first ten of [`BLOCK_COLUMNS`].
+/// Reads the first eleven of [`BLOCK_COLUMNS`].
 fn block(row: &Columns<'_, '_>) -> Result<Block, Error> {
     let because = match row.maybe::<usize>(4)? {
         Some(_) => Because::Offence {
@@ -226,6 +229,7 @@ fn block(row: &Columns<'_, '_>) -> Result<Block, Error> {
             styles: StyleSet::from_bits(row.number(6)?),
             trust: row.one_of(7, &TRUST)?,
             strike: row.number(8)?,
+            rule: row.maybe(10)?.map(RuleId),
         },
         None => row.text(9)?.map_or(Because::Adopted, |note| Because::Operator { note }),
     };
@@ -243,10 +247,10 @@ fn block(row: &Columns<'_, '_>) -> Result<Block, Error> {
 pub(crate) fn record(row: &Columns<'_, '_>, now: Time) -> Result<Record, Error> {
     let mut record = Record {
         block: block(row)?,
-        state: row.one_of(10, &State::ALL)?,
-        ordered: row.maybe_time(11)?,
-        active: row.maybe_time(12)?,
-        ended: row.maybe_time(13)?,
+        state: row.one_of(11, &State::ALL)?,
+        ordered: row.maybe_time(12)?,
+        active: row.maybe_time(13)?,
+        ended: row.maybe_time(14)?,
     };
     if let (true, Expiry::At(at)) = (record.state.is_live(), record.block.expiry)
         && at <= now

@@ -12,20 +12,23 @@
 //! checkpoint ([`Store::tidy`]); a power cut can lose what came since then, but never leaves half a transaction. The
 //! hot path never waits for the disk, unless the log reaches 64 MiB between two calls of `tidy`.
 //!
-//! # Schema, version 2
+//! # Schema, version 3
 //! Times are nanoseconds since the Unix epoch, cut to the year 2262; enums are their index in `model`'s `ALL` arrays.
 //! `whom` is an address range as a blob that sorts like the addresses: family (4 or 6), the first address' bytes, the
 //! length in bits.
 //! ```sql
 //! block (id, state, whom, made, expiry,            -- expiry NULL: never
 //!        ordered, active, ended,                   -- when it reached that state; NULL: not yet
-//!        charge, level, styles, trust, strike,     -- why, if it was an offence
+//!        charge, level, styles, trust, strike, rule, -- why, if it was an offence
 //!        note)                                     -- why, if it was an operator: cut to 200 characters, no control characters;
 //!                                                  -- neither: adopted from the kernel
 //! entry (id, at, whom, kind, reason, block, until, strike,
-//!        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted)
+//!        charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted, rule, wished)
 //! strike (whom, count, last)                       -- past offences of an offender
 //! allow (whom, made, until, note)                  -- the operator's allow list
+//! rule (id, name)                                  -- log rules by the numbers in `rule`; since version 3, as the columns `rule` and `wished`
+//! quote (whom, at, log, line)                      -- the log line that decided about an offender last: cut to 200 characters, no control
+//!                                                  -- characters; since version 3
 //! storm (id, since, until, rolled_back)             -- the latest storm's pause, in one row; since version 2
 //! position (log, device, inode, offset, mark)      -- how far a followed log has been read; since version 2
 //! ```
@@ -283,7 +286,7 @@ mod tests {
         let store = Store::open(&path).unwrap();
         store.connection.pragma_update(None, "user_version", 9).unwrap();
         store.close().unwrap();
-        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 2 })));
+        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 3 })));
 
         let other = folder.path().join("other.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE mail (id INTEGER)").unwrap();

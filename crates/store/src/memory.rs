@@ -6,6 +6,7 @@ use crate::key::{Columns, Key, clean_note, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use crate::{Store, Tally, take};
 use model::block::Expiry;
+use model::event::RuleId;
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
@@ -50,6 +51,19 @@ pub struct LogPosition {
     pub mark: Vec<u8>,
 }
 
+/// The log line that decided about an offender last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// Whom.
+    pub whom: Prefix,
+    /// When it was decided.
+    pub at: Time,
+    /// Which log it stands in.
+    pub log: String,
+    /// The line, cut to 200 characters without control characters.
+    pub line: String,
+}
+
 /// The pause after the latest storm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StormPause {
@@ -62,7 +76,7 @@ pub struct StormPause {
 }
 
 /// Positions that are kept. At the bound the one that was not written for longest gives way.
-pub const POSITIONS: usize = 256;
+pub const POSITIONS: usize = 256 + limits::FOLLOWED_FILES;
 
 impl Store {
     /// Writes down how far logs have been read, in place of what was known of the same logs.
@@ -116,6 +130,61 @@ impl Store {
             positions.push(LogPosition { log, device: number(1)?, inode: number(2)?, offset: number(3)?, mark: row.blob(4)? });
         }
         Ok(positions)
+    }
+
+    /// Writes down log rules' names by their numbers.
+    pub fn save_rules(&mut self, rules: &[(RuleId, String)]) -> Result<(), Error> {
+        if rules.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection, tally| {
+            let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO rule (id, name) VALUES (?1, ?2)")?;
+            for (id, name) in rules {
+                insert.execute(params![id.0, clean_note(name)])?;
+                tally.unsaved += 1;
+            }
+            Ok(())
+        })
+    }
+
+    /// The log rules' names, by number.
+    pub fn load_rules(&self) -> Result<Vec<(RuleId, String)>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT id, name FROM rule ORDER BY id")?;
+        let mut rows = statement.query([])?;
+        let mut rules = Vec::new();
+        while let Some(row) = rows.next()? {
+            let row = Columns(row);
+            rules.push((row.number(0).map(RuleId)?, row.text(1)?.unwrap_or_default()));
+        }
+        Ok(rules)
+    }
+
+    /// Writes down the lines that decided about these offenders, in place of the ones before. At [`limits::QUOTES`] the oldest give way.
+    pub fn save_quotes(&mut self, quotes: &[Quote]) -> Result<(), Error> {
+        if quotes.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection, tally| {
+            let mut insert = connection.prepare_cached("INSERT OR REPLACE INTO quote (whom, at, log, line) VALUES (?1, ?2, ?3, ?4)")?;
+            for Quote { whom, at, log, line } in quotes {
+                insert.execute(params![Key::of(*whom), nanos(*at), clean_note(log), clean_note(line)])?;
+                tally.unsaved += 1;
+            }
+            // A replaced row is a new one: the lowest number is the oldest.
+            let mut forget = connection.prepare_cached("DELETE FROM quote WHERE rowid <= (SELECT max(rowid) FROM quote) - ?1")?;
+            forget.execute([limits::QUOTES as i64])?;
+            Ok(())
+        })
+    }
+
+    /// The line that decided about exactly this range last.
+    pub fn quote(&self, whom: Prefix) -> Result<Option<Quote>, Error> {
+        let mut statement = self.connection.prepare_cached("SELECT whom, at, log, line FROM quote WHERE whom = ?1")?;
+        let quote = |row: &Columns<'_, '_>| {
+            let text = |column| Ok::<_, Error>(row.text(column)?.unwrap_or_default());
+            Ok(Quote { whom: row.prefix(0)?, at: row.time(1)?, log: text(2)?, line: text(3)? })
+        };
+        statement.query_row([Key::of(whom)], |row| Ok(quote(&Columns(row)))).optional()?.transpose()
     }
 
     /// Writes down strikes, in place of what was known of the same offenders. The table is brought back to

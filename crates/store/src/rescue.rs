@@ -11,8 +11,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The tables, and whether their rows are numbered anew.
-const TABLES: [(&str, bool); 6] =
-    [("block", false), ("entry", true), ("strike", false), ("allow", false), ("position", false), ("storm", false)];
+const TABLES: [(&str, bool); 8] = [
+    ("block", false),
+    ("entry", true),
+    ("strike", false),
+    ("allow", false),
+    ("position", false),
+    ("storm", false),
+    ("rule", false),
+    ("quote", false),
+];
 
 impl Store {
     /// Whether its file is still there under its name. One in memory always is.

@@ -12,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x5269_7074;
 
 /// One step for each version of the schema; the file's version is the number of steps it has taken.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE block (
         id INTEGER PRIMARY KEY,
@@ -79,6 +79,21 @@ const STEPS: [&str; 2] = [
         since INTEGER NOT NULL,
         until INTEGER NOT NULL,
         rolled_back INTEGER NOT NULL
+    ) STRICT;
+",
+    "
+    ALTER TABLE block ADD COLUMN rule INTEGER;
+    ALTER TABLE entry ADD COLUMN rule INTEGER;
+    ALTER TABLE entry ADD COLUMN wished INTEGER;
+    CREATE TABLE rule (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE quote (
+        whom BLOB PRIMARY KEY,
+        at INTEGER NOT NULL,
+        log TEXT NOT NULL,
+        line TEXT NOT NULL
     ) STRICT;
 ",
 ];

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::history::{HistoryQuery, Table, touching};
 use crate::key::{Columns, wider};
 use crate::ledger::{BLOCK_COLUMNS, Record, record};
-use crate::memory::{Allowance, Strike, allowance_for, strike_for};
+use crate::memory::{Allowance, Quote, Strike, allowance_for, strike_for};
 use crate::{ANSWER_MAX, Store};
 use model::net::Prefix;
 use model::time::Time;
@@ -22,6 +22,8 @@ pub struct Story {
     pub strikes: Vec<Strike>,
     /// Allowances that hold at the time, the widest first.
     pub allowances: Vec<Allowance>,
+    /// The log line that decided about exactly this address last.
+    pub quote: Option<Quote>,
 }
 
 impl Store {
@@ -37,7 +39,7 @@ impl Store {
         for id in touching(&self.connection, Table::Block, whom, ever, true, limit)?.into_iter().rev() {
             blocks.push(one.query_row([id], |row| Ok(record(&Columns(row), now)))??);
         }
-        let mut story = Story { entries, blocks, ..Story::default() };
+        let mut story = Story { entries, blocks, quote: self.quote(whom)?, ..Story::default() };
         for range in wider(whom).chain([whom]) {
             story.strikes.extend(strike_for(&self.connection, range)?);
             story.allowances.extend(allowance_for(&self.connection, range)?.filter(|allowance| !allowance.until.is_over(now)));

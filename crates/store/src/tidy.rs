@@ -77,7 +77,11 @@ impl Store {
         if sweep.at.is_none() && (sweep.next <= now || sweep.next > now.after(WALK_EVERY)) {
             sweep = Sweep { at: Some(-1), next: now.after(WALK_EVERY) };
         }
+        let walk_begins = sweep.at == Some(-1);
         self.write(|connection, tally| {
+            if walk_begins {
+                connection.prepare_cached("DELETE FROM quote WHERE at < ?1")?.execute([nanos(cutoff)])?;
+            }
             tidy_entries(connection, tally, &mut done, cutoff, retention.entries_max)?;
             tidy_strikes(connection, tally, &mut done)?;
             done.allowances = connection.prepare_cached("DELETE FROM allow WHERE until <= ?1")?.execute([nanos(now)])? as u64;

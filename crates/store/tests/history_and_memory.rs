@@ -277,7 +277,12 @@ fn a_ledger_of_the_first_version_is_brought_up_to_date() {
     store.want(&[block(1, "192.0.2.9", at(0), Expiry::Never)]).unwrap();
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch("DROP TABLE position; DROP TABLE storm; PRAGMA user_version = 1;").unwrap();
+    old.execute_batch(
+        "DROP TABLE position; DROP TABLE storm; DROP TABLE rule; DROP TABLE quote;
+             ALTER TABLE block DROP COLUMN rule; ALTER TABLE entry DROP COLUMN rule; ALTER TABLE entry DROP COLUMN wished;
+             PRAGMA user_version = 1;",
+    )
+    .unwrap();
     drop(old);
     let mut store = Store::open(&path).unwrap();
     assert_eq!(store.live(at(1)).unwrap().len(), 1);

@@ -1,7 +1,7 @@
 //! The ledger against a naive one: any order of calls must leave both telling the same.
 
 use model::block::{Because, Block, BlockId, Effect, Expiry, Scope, State};
-use model::event::Trust;
+use model::event::{RuleId, Trust};
 use model::level::DangerLevel;
 use model::offence::Charge;
 use model::style::StyleSet;
@@ -69,6 +69,7 @@ impl Naive {
                         styles: StyleSet::from_bits(u16::from(*host)),
                         trust: Trust::Spoofable,
                         strike: u32::from(*len),
+                        rule: (len % 3 == 0).then_some(RuleId(u16::from(*len))),
                     },
                 };
                 Block {

@@ -77,6 +77,11 @@ impl Profile {
         }
     }
 
+    /// For following thousands of files: the same, with a descriptor or two for each.
+    pub fn applications(user: Option<User>) -> Self {
+        Profile { limits: Limits { open_files: 8_500, ..Self::sensor(None).limits }, ..Self::sensor(user) }
+    }
+
     /// For the judge: it writes below the store's folder and nowhere else.
     pub fn judge(user: Option<User>, store: &Path) -> Self {
         Profile {
@@ -107,7 +112,8 @@ impl Profile {
             read: paths(&["/"]),
             write: paths(&["/dev/null"]).into_iter().chain(write.iter().cloned()).collect(),
             execute: loaders.into_iter().chain(programs.iter().cloned()).collect(),
-            limits: Limits { open_files: 4096, processes: None, memory_bytes: None },
+            // Its children can have no more: one of them follows thousands of files.
+            limits: Limits { open_files: 8_600, processes: None, memory_bytes: None },
             connect_tcp: vec![53],
             dies_with_parent: false,
             ..Self::sensor(None)

@@ -84,6 +84,7 @@ impl Court {
     /// Whether there is anything to commit or settle.
     pub fn has_work(&self) -> bool {
         let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || !self.allowances.is_empty() || self.failing.is_some();
+        let unwritten = unwritten || !self.quotes.is_empty() || !self.rules.unsaved.is_empty();
         unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
@@ -114,6 +115,7 @@ impl Court {
         }
         self.keep_pause();
         self.write_allowances();
+        self.write_quotes();
         self.bound();
         let done = self.tallies.store_errors == errors;
         if let Some(failing) = self.failing.take_if(|_| done) {
@@ -223,7 +225,7 @@ impl Court {
         }
     }
 
-    fn store_failed(&mut self, what: &str, error: &store::error::Error) {
+    pub(super) fn store_failed(&mut self, what: &str, error: &store::error::Error) {
         self.tallies.store_errors += 1;
         let now = self.latest;
         let failing = self.failing.get_or_insert_with(|| Failing { since: now, why: String::new(), told: false });

@@ -387,3 +387,23 @@ fn a_clock_that_is_set_by_a_day_either_way_moves_every_end_by_as_much() {
         assert!(judge.is_exempt(&prefix("198.51.100.7")).is_none());
     }
 }
+
+#[test]
+fn a_log_rules_wish_stands_in_for_the_levels_length_within_the_same_limits() {
+    let mut judge = Judge::new(PolicyConfig { block_max: secs(5_000), ..PolicyConfig::default() });
+    let wish = |who: &str, trust, wished: u64, now: u64| {
+        let charge = model::offence::Charge::Rule;
+        model::offence::Offence { charge, wished: Some(secs(wished)), ..offence(prefix(who), 3, trust, at(now)) }
+    };
+    let mut say = |offence: &model::offence::Offence, now: u64| words(&judge.judge(offence, at(now)).0, at(now));
+    assert_eq!(say(&wish("192.0.2.1", Vouched, 700, 0), 0), "block 700");
+    // Escalated as any other, to the same longest.
+    assert_eq!(say(&wish("192.0.2.1", Vouched, 700, 1_000), 1_000), "block 1400");
+    assert_eq!(say(&wish("192.0.2.1", Vouched, 700, 3_000), 3_000), "block 2800");
+    assert_eq!(say(&wish("192.0.2.1", Vouched, 700, 9_000), 9_000), "block 5000");
+    assert_eq!(say(&wish("192.0.2.2", Vouched, u64::MAX, 0), 9_000), "block 5000");
+    // What could be forged earns no more for it.
+    assert_eq!(say(&wish("192.0.2.3", Spoofable, 4_000, 0), 9_000), "block 600");
+    // A rule that wants no block at all gets none.
+    assert_eq!(say(&wish("192.0.2.4", Vouched, 0, 0), 9_000), "refuse level");
+}

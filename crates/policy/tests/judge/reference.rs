@@ -131,8 +131,8 @@ impl Naive {
         self.made.push((now, id, forgeable));
         self.strikes.retain(|known| known.prefix != who);
         self.strikes.push(Strike { prefix: who, count: strike, last: now });
-        let Offence { charge, level, styles, trust, .. } = *charge;
-        let because = Because::Offence { charge, level, styles, trust, strike };
+        let Offence { charge, level, styles, trust, rule, .. } = *charge;
+        let because = Because::Offence { charge, level, styles, trust, strike, rule };
         let block = Block { id, scope: Scope::Source(who), effect: Effect::Drop, made: now, expiry, because };
         self.blocks.push(block.clone());
         Decision::Block(block)

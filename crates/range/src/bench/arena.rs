@@ -114,7 +114,10 @@ impl Daemon {
     /// Starts it with its store in `folder`; returns at once.
     pub fn launch(arena: &Arena, context: &Context, folder: &Path, settings: &str) -> io::Result<Self> {
         let (config, log) = (folder.join("riposte.toml"), folder.join("riposte.log"));
-        let text = format!("store.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}", folder.display());
+        let text = format!(
+            "applications.enabled = false\nstore.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}",
+            folder.display()
+        );
         fs::write(&config, text)?;
         let binary = context.riposte.to_str().ok_or_else(|| io::Error::other("the binary's path is no UTF-8"))?;
         let mut command = arena.victim.command(binary);

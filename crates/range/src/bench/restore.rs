@@ -89,7 +89,14 @@ fn fill(folder: &Path) -> io::Result<()> {
         effect: Effect::Drop,
         made,
         expiry: Expiry::At(made.after(DAY)),
-        because: Because::Offence { charge: Charge::PortScan, level: DangerLevel::MIN, styles, trust: Trust::Handshake, strike: 1 },
+        because: Because::Offence {
+            charge: Charge::PortScan,
+            level: DangerLevel::MIN,
+            styles,
+            trust: Trust::Handshake,
+            strike: 1,
+            rule: None,
+        },
     };
     for from in (1..=BLOCKS).step_by(1_000) {
         let ids = from..(from + 1_000).min(BLOCKS + 1);

@@ -368,7 +368,14 @@ fn fill(yard: &Yard) -> io::Result<()> {
         effect: Effect::Drop,
         made,
         expiry: Expiry::At(made.after(Duration::from_secs(3_600))),
-        because: Because::Offence { charge: Charge::PortScan, level: DangerLevel::MIN, styles, trust: Trust::Spoofable, strike: 1 },
+        because: Because::Offence {
+            charge: Charge::PortScan,
+            level: DangerLevel::MIN,
+            styles,
+            trust: Trust::Spoofable,
+            strike: 1,
+            rule: None,
+        },
     };
     store.want(&(0..RESTORED).map(block).collect::<Vec<_>>()).map_err(io::Error::other)?;
     let marks: Vec<_> = (0..RESTORED).map(|n| (BlockId(u64::from(n) + 1), State::Active)).collect();

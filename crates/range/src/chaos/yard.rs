@@ -48,7 +48,7 @@ impl Yard {
         let arena = Arena::new(&format!("{}{tag}", context.tag))?;
         let place = context.bench.folder(&format!("{}{tag}", context.tag))?;
         let text = format!(
-            "store.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}\n[[sense.log]]\nkind = \"file\"\npath = \"{0}/kern.log\"\n",
+            "applications.enabled = false\nstore.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}\n[[sense.log]]\nkind = \"file\"\npath = \"{0}/kern.log\"\n",
             place.display()
         );
         fs::create_dir_all(place.join("store"))?;

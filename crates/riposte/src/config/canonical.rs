@@ -11,6 +11,7 @@ pub fn text(config: &Config) -> String {
     let mut page = Page { text: String::new() };
     page.store_and_processes(config);
     page.sensors(config);
+    page.applications(config);
     page.scan(config);
     page.policy(config);
     page.section("[respond]");
@@ -125,6 +126,23 @@ impl Page {
                 self.zone(timezone);
             }
         }
+    }
+
+    fn applications(&mut self, config: &Config) {
+        let applications = &config.applications;
+        self.section("[applications]");
+        self.key("enabled", applications.enabled);
+        self.list("files", applications.files.iter().map(|pattern| quote(pattern)));
+        self.key("journal", quote(applications.journal.word()));
+        for (key, place) in [("syslog", &applications.syslog), ("pipe", &applications.pipe)] {
+            match place {
+                Some(place) => self.key(key, path(place)),
+                None => self.absent(key, "none"),
+            }
+        }
+        self.list("rules", applications.rules.iter().map(|place| path(place)));
+        self.key("from", quote(applications.from.word()));
+        self.zone(&applications.timezone);
     }
 
     fn zone(&mut self, zone: &Zone) {

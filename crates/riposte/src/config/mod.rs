@@ -41,6 +41,8 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
+    /// Application logs.
+    pub applications: ApplicationsConfig,
     /// The scan detectors.
     pub scan: ScanConfig,
     /// The judge.
@@ -161,6 +163,39 @@ pub enum LogSource {
     },
 }
 
+/// Logs of services, and the rules for them. All of them are read by one process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplicationsConfig {
+    /// Whether they are read at all.
+    pub enabled: bool,
+    /// Full paths of files; `*`, `?` and `[…]` in a name stand for what they do in a shell. What isn't there may appear later.
+    pub files: Vec<String>,
+    /// Whether the journal is read.
+    pub journal: JournalUse,
+    /// A syslog socket that riposte makes.
+    pub syslog: Option<PathBuf>,
+    /// A named pipe.
+    pub pipe: Option<PathBuf>,
+    /// Files and folders with rules, beside riposte's own.
+    pub rules: Vec<PathBuf>,
+    /// Where a file is read from that riposte has never read and that is there at its start.
+    pub from: StartAt,
+    /// Of timestamps without one.
+    pub timezone: Zone,
+}
+
+/// When the journal is read for application logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JournalUse {
+    /// If there is no file into which a syslog daemon writes what sshd says.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// Which exemptions are derived from the system, at start and when it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeriveConfig {
@@ -265,6 +300,7 @@ macro_rules! word {
     };
 }
 
+word!(JournalUse: Auto = "auto", Always = "always", Never = "never");
 word!(StartAt: End = "end", Start = "start");
 word!(Responder: Nftables = "nftables", Null = "null");
 word!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
@@ -307,6 +343,43 @@ impl Default for NflogConfig {
             per_source_rate: 100,
             per_source_burst: 400,
             ssh_ports: vec![22],
+        }
+    }
+}
+
+/// What services log into on the usual distributions.
+const APPLICATION_LOGS: [&str; 18] = [
+    "/var/log/auth.log",
+    "/var/log/secure",
+    "/var/log/messages",
+    "/var/log/syslog",
+    "/var/log/mail.log",
+    "/var/log/maillog",
+    "/var/log/nginx/*.log",
+    "/var/log/apache2/*.log",
+    "/var/log/httpd/*_log",
+    "/var/log/exim4/*log",
+    "/var/log/dovecot*.log",
+    "/var/log/vsftpd.log",
+    "/var/log/proftpd/*.log",
+    "/var/log/mysql/error.log",
+    "/var/log/mariadb/*.log",
+    "/var/log/postgresql/*.log",
+    "/var/log/asterisk/messages",
+    "/var/log/xrdp-sesman.log",
+];
+
+impl Default for ApplicationsConfig {
+    fn default() -> Self {
+        ApplicationsConfig {
+            enabled: true,
+            files: APPLICATION_LOGS.map(str::to_owned).to_vec(),
+            journal: JournalUse::Auto,
+            syslog: None,
+            pipe: None,
+            rules: Vec::new(),
+            from: StartAt::End,
+            timezone: None,
         }
     }
 }

@@ -198,6 +198,7 @@ sections! {
         control: RawControl,
         process: RawProcess,
         sense: RawSense,
+        applications: RawApplications,
         scan: RawScan,
         policy: RawPolicy,
         respond: RawRespond,
@@ -238,6 +239,17 @@ sections! {
         kind: Given<String>,
         path: Given<String>,
         listen: Given<String>,
+        from: Given<String>,
+        timezone: Given<String>,
+    }
+    /// Application logs.
+    RawApplications "[applications]" {
+        enabled: Given<bool>,
+        files: GivenList<String>,
+        journal: Given<String>,
+        syslog: Given<String>,
+        pipe: Given<String>,
+        rules: GivenList<String>,
         from: Given<String>,
         timezone: Given<String>,
     }

@@ -1,12 +1,12 @@
 //! What the typed values mean, and which of them are impossible. Never opens anything but the system's time zones.
 
 use super::problems::Problems;
-use super::raw::{Given, GivenList, RawConfig, RawNflog, RawSource};
+use super::raw::{Given, GivenList, RawApplications, RawConfig, RawNflog, RawSource};
 use super::read_policy::{derive, policy};
 use super::words::{Period, Word, did_you_mean, is_account_name, quoted};
 use super::{
-    Config, ControlConfig, LogKind, LogSource, LogTarget, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig, SyslogSocket, TargetKind,
-    Zone,
+    ApplicationsConfig, Config, ControlConfig, LogKind, LogSource, LogTarget, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig,
+    SyslogSocket, TargetKind, Zone,
 };
 use detect::config::{DistributedConfig, ScanConfig, SequentialConfig};
 use jiff::tz::{Offset, TimeZone};
@@ -22,6 +22,9 @@ const LOGS_MAX: usize = 32;
 /// Where systemd-journald listens, and where riposte's own log is kept if nobody says otherwise.
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const LOG_FILE: &str = "/var/log/riposte/riposte.log";
+/// Patterns of application logs, and places of rules.
+const PATTERNS_MAX: usize = 512;
+const RULES_MAX: usize = 64;
 /// The most sources that may be followed at one time.
 const TRACKED_MAX: i64 = 16 << 20;
 
@@ -53,6 +56,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
         nflog: meaning.nflog(sense.nflog.unwrap_or_default()),
         logs: meaning.logs(sense.log.unwrap_or_default()),
+        applications: meaning.applications(raw.applications.unwrap_or_default()),
         scan: meaning.scan(raw.scan.unwrap_or_default()),
         policy,
         exempt_names,
@@ -303,6 +307,47 @@ impl Meaning<'_> {
                 None
             }
         }
+    }
+
+    fn applications(&mut self, raw: RawApplications) -> ApplicationsConfig {
+        let default = ApplicationsConfig::default();
+        ApplicationsConfig {
+            enabled: raw.enabled.map_or(default.enabled, |given| given.value),
+            files: raw.files.map_or(default.files, |files| self.patterns(files)),
+            journal: self.word(raw.journal).unwrap_or_default(),
+            syslog: raw.syslog.map(|path| self.socket_path(Some(path), PathBuf::new())),
+            pipe: raw.pipe.map(|path| self.path(Some(path), PathBuf::new())),
+            rules: raw
+                .rules
+                .map_or(default.rules, |rules| self.few(rules, RULES_MAX).map(|path| self.path(Some(path), PathBuf::new())).collect()),
+            from: self.word(raw.from).unwrap_or_default(),
+            timezone: self.zone(raw.timezone),
+        }
+    }
+
+    /// A list that is not too long.
+    fn few(&mut self, given: GivenList<String>, most: usize) -> std::vec::IntoIter<Given<String>> {
+        if given.value.len() > most {
+            self.wrong(&given, format!("at most {most}, not {}", given.value.len()));
+        }
+        given.value.into_iter()
+    }
+
+    fn patterns(&mut self, given: GivenList<String>) -> Vec<String> {
+        let mut patterns: Vec<String> = Vec::new();
+        for entry in self.few(given, PATTERNS_MAX) {
+            let steps = entry.value.split('/').skip(1);
+            if let Some(error) = steps.filter_map(|step| glob::Pattern::new(step).err()).next() {
+                self.wrong(&entry, format!("{} is no pattern: {}", quoted(&entry.value), error.msg));
+            } else if entry.value.split('/').any(|step| matches!(step, ".." | "**")) {
+                self.wrong(&entry, format!("{}: '..' and '**' stand for too much: name the folders", quoted(&entry.value)));
+            } else if patterns.contains(&entry.value) {
+                self.wrong(&entry, format!("{} stands there twice", quoted(&entry.value)));
+            } else {
+                patterns.push(self.path(Some(entry), PathBuf::new()).to_string_lossy().into_owned());
+            }
+        }
+        patterns
     }
 
     /// `UTC`, an offset like `+02:00`, or a name that the system's time zones have.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::net::IpAddr;
 use std::time::Duration;
 
-const EXAMPLE: &str = include_str!("../../../../packaging/riposte.toml");
+static EXAMPLE: &str = include_str!("../../../../packaging/riposte.toml");
 
 fn errors(text: &str) -> Vec<String> {
     match Config::parse(text, "r.toml") {
@@ -43,11 +43,12 @@ fn the_example_shows_the_defaults() {
     let kept: Vec<&str> = EXAMPLE
         .lines()
         .filter(|line| {
-            in_log = (in_log || line.starts_with("#[[")) && !line.starts_with("#[scan]");
+            in_log = (in_log || line.starts_with("#[[")) && !line.starts_with("#[applications]");
             !in_log && !line.contains("# default: none")
         })
         .collect();
-    let text = uncommented(|line| kept.contains(&line));
+    // By place: a key may stand in several sections.
+    let text = uncommented(|line| kept.iter().any(|kept| std::ptr::eq(*kept, line)));
     assert!(text.contains("\n[scan]\npackets") || text.contains("\n[scan]\n#"), "{text}");
     assert_eq!(Config::parse(&text, "x"), Ok(Config::default()), "{text}");
 }
@@ -86,7 +87,8 @@ fn the_example_has_every_key() {
 #[test]
 fn the_canonical_form_has_every_key() {
     let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
-    let text = Config::parse(&format!("[control]\ngroup='adm'\n{logs}"), "x").unwrap().canonical();
+    let services = "[applications]\nsyslog='/a'\npipe='/b'\n";
+    let text = Config::parse(&format!("[control]\ngroup='adm'\n{services}{logs}"), "x").unwrap().canonical();
     for (name, keys) in SECTIONS {
         for key in *keys {
             let is_section =
@@ -299,6 +301,28 @@ fn what_is_no_toml_is_one_line_with_its_place() {
 }
 
 #[test]
+fn application_logs_are_patterns_with_full_paths() {
+    let files = |list: &str| format!("[applications]\nfiles = [{list}]");
+    refused(
+        &files("'auth.log'"),
+        "r.toml:2:10: [applications] files: 'auth.log' must start with '/': the daemon's own folder is not where you typed this",
+    );
+    refused(&files("'/var/log/[a.log'"), "r.toml:2:10: [applications] files: '/var/log/[a.log' is no pattern: invalid range pattern");
+    refused(
+        &files("'/x/**/a.log'"),
+        "r.toml:2:10: [applications] files: '/x/**/a.log': '..' and '**' stand for too much: name the folders",
+    );
+    refused(&files("'/a', '/a'"), "r.toml:2:16: [applications] files: '/a' stands there twice");
+    refused(
+        "[applications]\njournal = 'allways'",
+        "r.toml:2:11: [applications] journal: 'allways' is none of auto, always, never; did you mean 'always'?",
+    );
+    refused("[applications]\nfile = []", "r.toml:2:1: unknown key 'file' in [applications]; did you mean 'files'?");
+    let config = Config::parse(&files("'/var/log/*/a?.log'"), "x").unwrap();
+    assert_eq!(config.applications.files, ["/var/log/*/a?.log"]);
+}
+
+#[test]
 fn files_that_cannot_be_read_say_so_in_one_line() {
     let lines = |path: &Path| Config::load(path).unwrap_err().iter().map(Diagnostic::to_string).collect::<Vec<_>>();
     assert_eq!(lines(Path::new("/nowhere/r.toml")), ["/nowhere/r.toml: cannot be read: No such file or directory"]);
@@ -339,6 +363,24 @@ fn a_source() -> impl Strategy<Value = LogSource> {
             timezone
         }),
     ]
+}
+
+fn an_application_part() -> impl Strategy<Value = ApplicationsConfig> {
+    let path = || "/[a-zA-Z0-9 ._'\"\\\\/é-]{0,30}".prop_map(PathBuf::from);
+    let pattern = "/[a-z0-9 _'\"é-]{1,9}(/[a-z]{1,9}[*?]?){0,3}";
+    let places = (prop::option::of(path()), prop::option::of(path()), prop::collection::vec(path(), 0..3));
+    (any::<bool>(), prop::collection::btree_set(pattern, 0..4), 0_usize..3, places, any::<bool>()).prop_map(
+        |(enabled, files, journal, places, start)| ApplicationsConfig {
+            enabled,
+            files: files.into_iter().collect(),
+            journal: JournalUse::ALL[journal],
+            syslog: places.0,
+            pipe: places.1,
+            rules: places.2,
+            from: if start { StartAt::Start } else { StartAt::End },
+            timezone: None,
+        },
+    )
 }
 
 fn a_scan() -> impl Strategy<Value = ScanConfig> {
@@ -411,6 +453,7 @@ proptest! {
     fn the_canonical_form_reads_again_as_the_same(
         logs in prop::collection::vec(a_source(), 0..4),
         scan in a_scan(),
+        applications in an_application_part(),
         policy in a_policy(),
         flags in any::<[bool; 6]>(),
         names in prop::collection::btree_set("[a-z]{1,9}\\.[a-z]{2,3}", 0..4),
@@ -427,6 +470,7 @@ proptest! {
                 per_source_burst: 1, ssh_ports: numbers.4.into_iter().collect(),
             },
             logs,
+            applications,
             scan,
             policy,
             exempt_names: names.into_iter().collect(),

@@ -1,6 +1,7 @@
 //! The lives: what each of riposte's processes does. Every life but the warden enters its sandbox before it reads a single
 //! byte from outside; a step that fails ends it.
 
+pub mod applications;
 pub mod channel;
 pub mod host;
 pub mod judge;
@@ -28,6 +29,8 @@ pub const WARDEN_FD: RawFd = 3;
 pub const CONFIG_FD: RawFd = 4;
 /// The packet sensor's slot. Logs follow from 1, in the configuration's order.
 pub const PACKETS_SLOT: u16 = 0;
+/// The application-log sensor's slot, and those of what it reads beside files.
+pub const APPLICATIONS_SLOT: u16 = u16::MAX;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 
@@ -65,6 +68,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Judge => judge::run(start),
         Life::Packets => packets::run(start),
         Life::Log => log::run(start),
+        Life::Applications => applications::run(start),
         Life::Host => host::run(start),
         Life::Lookup => lookup::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),

@@ -19,7 +19,7 @@ const BESIDE: usize = 4_096;
 /// Endings of what nobody can read on in.
 const COMPRESSED: [&[u8]; 4] = [b".gz", b".xz", b".bz2", b".zst"];
 /// Room for some dozens of inotify events (header and name up to 255 bytes).
-const EVENT_BYTES: usize = 8_192;
+pub(super) const EVENT_BYTES: usize = 8_192;
 
 // ---- the privileged side ---------------------------------------------------------------------------------------
 
@@ -62,7 +62,7 @@ pub fn open_slot(path: &Path) -> io::Result<FileSlot> {
 
 /// The newest file beside this one whose name goes on with a suffix (`kern.log.1`, `kern.log-20261121`). No link is followed, and in what
 /// is compressed nobody can read on.
-fn rotated(path: &Path) -> Option<OwnedFd> {
+pub fn rotated(path: &Path) -> Option<OwnedFd> {
     let (folder, name) = (path.parent()?, path.file_name()?.as_bytes());
     let is_older = |other: &[u8]| {
         let suffix = other.strip_prefix(name).unwrap_or_default();
@@ -144,18 +144,18 @@ pub enum Start {
 
 /// One file, and how far it has been read.
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     file: File,
-    identity: (u64, u64),
-    offset: u64,
+    pub(super) identity: (u64, u64),
+    pub(super) offset: u64,
     mark: Vec<u8>,
     splitter: LineSplitter,
     /// It was deleted while we had it. Its folder may follow without a word, as the kernel keeps that alive for our sake.
-    deleted: bool,
+    pub(super) deleted: bool,
 }
 
 impl Reader {
-    fn new(file: OwnedFd, start: &Start) -> io::Result<Self> {
+    pub(super) fn new(file: OwnedFd, start: &Start) -> io::Result<Self> {
         let file = File::from(file);
         let found = file.metadata()?;
         let identity = (found.dev(), found.ino());
@@ -171,6 +171,26 @@ impl Reader {
             }
         }
         Ok(reader)
+    }
+
+    /// Hands on what was read before this reader began, as far as it lies within so many bytes.
+    pub(super) fn look_back(&self, bytes: usize, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<()> {
+        let count = usize::try_from(self.offset).unwrap_or(usize::MAX).min(bytes);
+        let mut past = vec![0; count];
+        let from = self.offset - count as u64;
+        let mut have = 0;
+        while let Some(room) = past.get_mut(have..).filter(|room| !room.is_empty()) {
+            match self.file.read_at(room, from + have as u64)? {
+                0 => break,
+                len => have += len,
+            }
+        }
+        let mut splitter = LineSplitter::default();
+        if from > 0 {
+            splitter.skip_first();
+        }
+        splitter.push(past.get(..have).unwrap_or_default(), lines);
+        Ok(())
     }
 
     /// Goes to an offset; if that is in the middle of a line, the rest of it will be dropped.
@@ -199,11 +219,17 @@ impl Reader {
     }
 
     /// Behind the last line that was handed on.
-    fn position(&self) -> io::Result<Position> {
+    pub(super) fn position(&self) -> io::Result<Position> {
         let (device, inode) = self.identity;
         let offset = self.offset.saturating_sub(self.splitter.unfinished_bytes());
         let mark = if offset == self.offset { self.mark.clone() } else { self.bytes_before(offset, MARK_BYTES)? };
         Ok(Position { device, inode, offset, mark })
+    }
+
+    /// Whether nothing has been read since this was its position.
+    pub(super) fn is_still_at(&self, position: &Position) -> bool {
+        let offset = self.offset.saturating_sub(self.splitter.unfinished_bytes());
+        (position.device, position.inode) == self.identity && position.offset == offset
     }
 
     /// Whether what has been read is no longer there: the file was cut short, or cut short and written again.
@@ -212,7 +238,7 @@ impl Reader {
     }
 
     /// Reads on to the end or for one turn; whether there may be more.
-    fn read(&mut self, buffer: &mut [u8], counters: &mut Counters, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
+    pub(super) fn read(&mut self, buffer: &mut [u8], counters: &mut Counters, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<bool> {
         let found = self.file.metadata()?;
         self.deleted = found.nlink() == 0;
         if self.was_rewritten(found.len())? {
@@ -236,6 +262,14 @@ impl Reader {
             self.remember(bytes);
         }
         Ok(true)
+    }
+
+    /// Adds what it has counted; `for_good` if it will read no more.
+    pub(super) fn count(&mut self, counters: &mut Counters, for_good: bool) {
+        if for_good {
+            self.splitter.discard();
+        }
+        self.splitter.count(counters);
     }
 
     fn remember(&mut self, bytes: &[u8]) {
@@ -331,8 +365,7 @@ impl FollowedFile {
     }
 
     fn let_go(&mut self, mut reader: Reader) {
-        reader.splitter.discard();
-        reader.splitter.count(&mut self.counters);
+        reader.count(&mut self.counters, true);
     }
 
     /// Empties the queue of events; whether one of them means that the name now stands for something else.

@@ -1,5 +1,5 @@
-//! The systemd journal, as `journalctl -o export` writes it. Never hands on an entry that did not come from the kernel, whatever its
-//! text says.
+//! The systemd journal, as `journalctl -o export` writes it. For firewall logs it never hands on an entry that did not come from the kernel,
+//! whatever its text says; for application logs it hands on every entry with what the journal itself knows of its sender.
 
 use super::{CHUNK_BYTES, Counters, Line, Progress, Source, TURN_BYTES, read_once};
 use model::limits::LINE_BYTES;
@@ -11,11 +11,28 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub const PROGRAM: &str = "/usr/bin/journalctl";
 /// Its arguments: from now on, entries of the kernel's transport only.
 pub const ARGUMENTS: [&str; 6] = ["-f", "-n", "0", "-o", "export", "_TRANSPORT=kernel"];
+/// The same for application logs: all entries, with the fields that tell whose they are.
+pub const SERVICES: [&str; 6] = [
+    "-f",
+    "-n",
+    "0",
+    "-o",
+    "export",
+    "--output-fields=MESSAGE,PRIORITY,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,_COMM,_EXE,_PID,_SYSTEMD_UNIT,_TRANSPORT,_UID",
+];
+/// Those fields by name.
+const FIELDS: [&str; 9] =
+    ["PRIORITY", "SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "_COMM", "_EXE", "_PID", "_SYSTEMD_UNIT", "_TRANSPORT", "_UID"];
 /// The group whose members may read the system's journal.
 pub const GROUP: &str = "systemd-journal";
 
 /// Bytes kept of one field: the longest value that counts and its name.
 const FIELD_BYTES: usize = LINE_BYTES + 64;
+
+/// The journal's fields of an entry, by name.
+pub type Fields<'a> = &'a [(&'a str, &'a [u8])];
+/// Who takes entries.
+type Take<'t> = &'t mut dyn FnMut(Line<'_>, Fields<'_>);
 
 /// Reads journalctl's output until its end.
 #[derive(Debug)]
@@ -33,24 +50,45 @@ impl JournalSource {
     }
 }
 
-impl Source for JournalSource {
-    fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        if self.ended { Vec::new() } else { vec![self.pipe.as_fd()] }
+impl JournalSource {
+    /// Reads what journalctl wrote with [`SERVICES`].
+    pub fn of_services(pipe: OwnedFd) -> Self {
+        let mut source = JournalSource::new(pipe);
+        source.parser.keeps = true;
+        source
     }
 
-    fn ready(&mut self, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<Progress> {
+    /// The same as `ready`, with the journal's fields of each entry.
+    ///
+    /// # Errors
+    /// If the pipe can't be read.
+    pub fn entries(&mut self, take: Take<'_>) -> io::Result<Progress> {
+        self.turn(&mut |parser, bytes| parser.push_entries(bytes, take))
+    }
+
+    fn turn(&mut self, push: &mut dyn FnMut(&mut Parser, &[u8])) -> io::Result<Progress> {
         let mut taken = 0;
         while taken < TURN_BYTES && !self.ended {
             match read_once(&mut self.pipe, &mut self.buffer)? {
                 None => return Ok(Progress::default()),
                 Some(0) => self.ended = true,
                 Some(len) => {
-                    self.parser.push(self.buffer.get(..len).unwrap_or_default(), lines);
+                    push(&mut self.parser, self.buffer.get(..len).unwrap_or_default());
                     taken += len;
                 }
             }
         }
         Ok(Progress { more: !self.ended, ended: self.ended, ..Progress::default() })
+    }
+}
+
+impl Source for JournalSource {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        if self.ended { Vec::new() } else { vec![self.pipe.as_fd()] }
+    }
+
+    fn ready(&mut self, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<Progress> {
+        self.turn(&mut |parser, bytes| parser.push(bytes, lines))
     }
 
     fn counters(&self) -> Counters {
@@ -67,6 +105,8 @@ pub struct Parser {
     field: Vec<u8>,
     field_cut: bool,
     entry: Entry,
+    /// Whether the fields are kept that tell whose an entry is.
+    keeps: bool,
     counters: Counters,
 }
 
@@ -90,6 +130,8 @@ enum Field {
     Time,
     Transport,
     Facility,
+    /// One of `FIELDS`, by its place there.
+    Kept(usize),
     Other,
 }
 
@@ -100,7 +142,7 @@ impl Field {
             b"__REALTIME_TIMESTAMP" => Field::Time,
             b"_TRANSPORT" => Field::Transport,
             b"SYSLOG_FACILITY" => Field::Facility,
-            _ => Field::Other,
+            _ => FIELDS.iter().position(|known| known.as_bytes() == name).map_or(Field::Other, Field::Kept),
         }
     }
 }
@@ -115,6 +157,8 @@ struct Entry {
     kernel_transport: Option<bool>,
     /// The kernel's ring holds what programs wrote to /dev/kmsg too; their records have another facility than 0.
     kernel_facility: Option<bool>,
+    /// The first of each of `FIELDS` by its place there, if they are kept.
+    fields: Vec<(usize, Vec<u8>)>,
 }
 
 impl Parser {
@@ -124,10 +168,26 @@ impl Parser {
     }
 
     /// Takes the next bytes and hands on the message of each entry that they end, if the kernel wrote it.
-    pub fn push(&mut self, mut bytes: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
+    pub fn push(&mut self, bytes: &[u8], lines: &mut dyn FnMut(Line<'_>)) {
+        self.parse(bytes, &mut |counters, entry| {
+            // What is missing is not the kernel's: an entry must say both.
+            if entry.kernel_transport != Some(true) || entry.kernel_facility != Some(true) {
+                counters.foreign += 1;
+            } else {
+                entry.hand_on(counters, &mut |line, _| lines(line));
+            }
+        });
+    }
+
+    /// Takes the next bytes and hands on each entry that they end, with the fields that tell whose it is.
+    pub fn push_entries(&mut self, bytes: &[u8], take: Take<'_>) {
+        self.parse(bytes, &mut |counters, entry| entry.hand_on(counters, take));
+    }
+
+    fn parse(&mut self, mut bytes: &[u8], entries: &mut dyn FnMut(&mut Counters, Entry)) {
         while !bytes.is_empty() {
             bytes = match &mut self.state {
-                State::Text => self.text(bytes, lines),
+                State::Text => self.text(bytes, entries),
                 State::Length { name, bytes: length, have } => {
                     let (first, rest) = bytes.split_at(1);
                     if let (Some(place), Some(byte)) = (length.get_mut(*have), first.first()) {
@@ -165,7 +225,7 @@ impl Parser {
     }
 
     /// Takes bytes up to the line's end; returns those behind it.
-    fn text<'a>(&mut self, bytes: &'a [u8], lines: &mut dyn FnMut(Line<'_>)) -> &'a [u8] {
+    fn text<'a>(&mut self, bytes: &'a [u8], entries: &mut dyn FnMut(&mut Counters, Entry)) -> &'a [u8] {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.keep(bytes);
             return &[];
@@ -174,11 +234,11 @@ impl Parser {
         self.keep(head);
         let field = std::mem::take(&mut self.field);
         match memchr::memchr(b'=', &field) {
-            _ if field.is_empty() => self.end_entry(lines),
+            _ if field.is_empty() => self.end_entry(entries),
             Some(equals) => {
                 let (name, value) = field.split_at(equals);
                 let cut = self.field_cut;
-                self.entry.take(Field::named(name), value.get(1..).unwrap_or_default(), cut);
+                self.entry.take(Field::named(name), value.get(1..).unwrap_or_default(), cut, self.keeps);
             }
             None => self.state = State::Length { name: Field::named(&field), bytes: [0; 8], have: 0 },
         }
@@ -197,7 +257,7 @@ impl Parser {
 
     fn end_value(&mut self, name: Field) {
         let field = std::mem::take(&mut self.field);
-        self.entry.take(name, &field, self.field_cut);
+        self.entry.take(name, &field, self.field_cut, self.keeps);
         self.field = field;
         self.field.clear();
         self.field_cut = false;
@@ -210,32 +270,43 @@ impl Parser {
         self.field.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    fn end_entry(&mut self, lines: &mut dyn FnMut(Line<'_>)) {
+    fn end_entry(&mut self, entries: &mut dyn FnMut(&mut Counters, Entry)) {
         let entry = std::mem::take(&mut self.entry);
-        if !entry.any {
-            return;
+        if entry.any {
+            entries(&mut self.counters, entry);
         }
-        // What is missing is not the kernel's: an entry must say both.
-        if entry.kernel_transport != Some(true) || entry.kernel_facility != Some(true) {
-            self.counters.foreign += 1;
-            return;
-        }
-        let Some((message, message_cut)) = entry.message else {
-            self.counters.malformed += 1;
+    }
+}
+
+impl Entry {
+    /// Hands its message on, no further than its first line, so that one message can't pass for two.
+    fn hand_on(self, counters: &mut Counters, take: Take<'_>) {
+        let Some((message, message_cut)) = self.message else {
+            counters.malformed += 1;
             return;
         };
         let first = message.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let text = first.get(..LINE_BYTES).unwrap_or(first);
         let cut = message_cut || text.len() < message.len();
-        self.counters.lines += 1;
-        self.counters.cut += u64::from(cut);
-        lines(Line { text, cut, at: entry.at });
+        counters.lines += 1;
+        counters.cut += u64::from(cut);
+        let fields: Vec<(&str, &[u8])> =
+            self.fields.iter().filter_map(|(place, value)| Some((*FIELDS.get(*place)?, value.as_slice()))).collect();
+        take(Line { text, cut, at: self.at }, &fields);
     }
-}
 
-impl Entry {
-    fn take(&mut self, name: Field, value: &[u8], cut: bool) {
+    fn take(&mut self, name: Field, value: &[u8], cut: bool, keeps: bool) {
         self.any = true;
+        let place = match name {
+            Field::Kept(place) => Some(place),
+            Field::Transport => FIELDS.iter().position(|known| *known == "_TRANSPORT"),
+            Field::Facility => FIELDS.iter().position(|known| *known == "SYSLOG_FACILITY"),
+            Field::Message | Field::Time | Field::Other => None,
+        };
+        // A sender may give a field twice; the first counts. A long one is half of something: it stands for nothing.
+        if let Some(place) = place.filter(|place| keeps && !cut && !self.fields.iter().any(|(known, _)| known == place)) {
+            self.fields.push((place, value.to_vec()));
+        }
         // A second one that says otherwise counts against it.
         let agree = |before: Option<bool>, now: bool| Some(before.unwrap_or(true) && now);
         match name {
@@ -246,7 +317,7 @@ impl Entry {
             }
             Field::Transport => self.kernel_transport = agree(self.kernel_transport, value == b"kernel" && !cut),
             Field::Facility => self.kernel_facility = agree(self.kernel_facility, value == b"0" && !cut),
-            Field::Other => {}
+            Field::Kept(_) | Field::Other => {}
         }
     }
 }
@@ -312,6 +383,31 @@ mod tests {
         // A value with line ends in it can't begin an entry of its own.
         let inside = [&b"_TRANSPORT=syslog\n"[..], &binary("MESSAGE", format!("x\n\n{KERNEL}").as_bytes()), b"\n"].concat();
         assert_eq!(parse(&[&inside]).1, Counters { foreign: 1, ..Counters::default() });
+    }
+
+    #[test]
+    fn entries_of_services_come_with_what_tells_whose_they_are() {
+        let text = [
+            &b"_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=sshd\nSYSLOG_IDENTIFIER=other\n_UID=0\n_HOSTNAME=h\nMESSAGE=Failed password\n\n"[..],
+            b"_UID=1000\n",
+            &binary("MESSAGE", b"one\n_UID=0\n\nMESSAGE=two"),
+            b"\n",
+        ]
+        .concat();
+        for size in 1..=text.len() {
+            let mut parser = Parser { keeps: true, ..Parser::default() };
+            let mut found = Vec::new();
+            for chunk in text.chunks(size) {
+                parser.push_entries(chunk, &mut |line, fields| {
+                    let fields: Vec<String> =
+                        fields.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
+                    found.push((String::from_utf8_lossy(line.text).into_owned(), fields.join(" ")));
+                });
+            }
+            let first = ("Failed password".to_owned(), "_TRANSPORT=syslog SYSLOG_IDENTIFIER=sshd _UID=0".to_owned());
+            assert_eq!(found, [first, ("one".to_owned(), "_UID=1000".to_owned())], "chunks of {size}");
+            assert_eq!(parser.counters, Counters { lines: 2, cut: 1, ..Counters::default() });
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! anything, sets a timer or polls: it is woken by its descriptors, and an idle one costs nothing.
 
 pub mod file;
+pub mod files;
 pub mod journal;
 pub mod kmsg;
 pub mod pipe;

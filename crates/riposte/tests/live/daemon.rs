@@ -117,7 +117,8 @@ impl Daemon {
         let began = Instant::now();
         // Sensors start once the host's own exemptions are known; the one that resolves names ends when it has.
         let config = fs::read_to_string(self.folder.path().join("config.toml")).expect("readable");
-        let expected = config.matches("[[sense.log]]").count() + usize::from(!config.contains("enabled = false"));
+        let off = |section: &str| usize::from(config.contains(&format!("[{section}]\nenabled = false")));
+        let expected = config.matches("[[sense.log]]").count() + 2 - off("sense.nflog") - off("applications");
         loop {
             if let Some(status) = self.try_json(&["status"]).and_then(|lines| lines.into_iter().next()) {
                 let lives = names(&status["processes"], "life");
@@ -298,7 +299,12 @@ impl Drop for Daemon {
 
 fn configure(folder: &Path, config: &str) {
     let place = folder.display().to_string();
-    let config = format!("[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}", config.replace("{}", &place));
+    // The host's own logs are no test's business.
+    let applications = if config.contains("[applications]") { "" } else { "\n[applications]\nenabled = false\n" };
+    let config = format!(
+        "[store]\npath = \"{place}/var/store\"\n[control]\nsocket = \"{place}/sock\"\n{}{applications}",
+        config.replace("{}", &place)
+    );
     fs::write(folder.join("config.toml"), config).expect("writable");
 }
 

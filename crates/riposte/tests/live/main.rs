@@ -2,6 +2,7 @@
 //! Never touches the host's firewall, and never asserts how long something took: it waits until it is so.
 
 mod ancestors;
+mod applications;
 mod chaos;
 mod daemon;
 mod doctor;

@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-const CONFIG: &str = "# slow lookup\n[policy]\nexempt = [\"rp.example.org\"]\n[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
-const LIVES: [&str; 6] = ["warden", "judge", "packets", "log", "host", "lookup"];
+const CONFIG: &str = "# slow lookup\n[policy]\nexempt = [\"rp.example.org\"]\n[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n[applications]\nfiles = [\"{}/auth.log\"]\njournal = \"never\"\n";
+const LIVES: [&str; 7] = ["warden", "judge", "packets", "log", "applications", "host", "lookup"];
 
 /// What a trace shows of one life.
 #[derive(Debug, Default)]

@@ -435,7 +435,8 @@ fn an_interface_that_goes_and_comes_back_is_watched_as_before() {
 fn every_counter_stands_in_the_manual_and_nothing_else() {
     let network = network("counters", 0);
     let host = &network.victim;
-    let daemon = Daemon::start(host, LOG);
+    let services = "[applications]\nfiles = [\"{}/auth.log\"]\njournal = \"never\"\n";
+    let daemon = Daemon::start(host, &format!("{LOG}{services}"));
     daemon.wait_until_followed("kern.log");
     let manual = include_str!("../../../../docs/manual.md");
     let section = manual.split("\n## Counters\n").nth(1).expect("a section").split("\n## ").next().unwrap_or_default();

@@ -55,13 +55,14 @@ struct Minute {
 
 /// Reads stamps.
 #[derive(Debug)]
-pub(super) struct Stamps {
+pub struct Stamps {
     clock: LogClock,
     minute: Minute,
 }
 
 impl Stamps {
-    pub(super) fn new(clock: LogClock) -> Self {
+    /// By this clock.
+    pub fn new(clock: LogClock) -> Self {
         Stamps { clock, minute: Minute { key: [0; 24], length: 0, local: 0, offset: 0, zone_named: false } }
     }
 
@@ -76,7 +77,7 @@ impl Stamps {
 
     /// Splits a stamp off the front.
     #[inline]
-    pub(super) fn split<'l>(&mut self, text: &'l [u8], now: Time) -> Option<(Time, &'l [u8])> {
+    pub fn split<'l>(&mut self, text: &'l [u8], now: Time) -> Option<(Time, &'l [u8])> {
         let known = self.minute.key.get(..self.minute.length)?;
         if !known.is_empty()
             && let Some(rest) = text.strip_prefix(known)

@@ -1,12 +1,13 @@
 //! Blocks and offences to write down. Only what the tests share.
 
 use model::block::{Because, Block, BlockId, Effect, Expiry, Scope};
-use model::event::Trust;
+use model::event::{RuleId, Trust};
 use model::level::DangerLevel;
 use model::net::Prefix;
 use model::offence::{Charge, Evidence, Offence};
 use model::style::{Style, StyleSet};
 use model::time::Time;
+use std::time::Duration;
 
 /// So many seconds after the tests' beginning of time.
 pub fn at(secs: u64) -> Time {
@@ -24,6 +25,7 @@ pub fn block(id: u64, whom: &str, made: Time, expiry: Expiry) -> Block {
         styles: [Style::Syn, Style::Icmp].into_iter().collect(),
         trust: Trust::Handshake,
         strike: 1,
+        rule: Some(RuleId(7)),
     };
     Block { id: BlockId(id), scope: Scope::Source(prefix(whom)), effect: Effect::Drop, made, expiry, because }
 }
@@ -46,5 +48,7 @@ pub fn offence(whom: &str, when: Time) -> Offence {
             protocols: 3,
             convicted: true,
         },
+        rule: Some(RuleId(u16::MAX)),
+        wished: Some(Duration::from_secs(77)),
     }
 }

@@ -67,6 +67,7 @@ fn running() -> Vec<(String, String, String)> {
 fn processes(config: &Config, report: &StatusReport, findings: &mut Findings) {
     let mut wanted = vec!["warden".to_owned(), "judge".to_owned(), "host".to_owned()];
     wanted.extend(config.nflog.enabled.then(|| "packets".to_owned()));
+    wanted.extend(config.applications.enabled.then(|| "applications".to_owned()));
     // A reload gives them numbers that need not follow each other.
     let logs = report.processes.iter().filter(|process| process.life.starts_with("log ")).count();
     if logs < config.logs.len() {
@@ -118,7 +119,7 @@ fn processes(config: &Config, report: &StatusReport, findings: &mut Findings) {
 }
 
 fn sensors(config: &Config, report: &StatusReport, findings: &mut Findings) {
-    let expected = config.logs.len() + usize::from(config.nflog.enabled);
+    let expected = config.logs.len() + usize::from(config.nflog.enabled) + usize::from(config.applications.enabled);
     let running = report.sensors.iter().filter(|sensor| sensor.state == "running").count();
     match running >= expected {
         true => findings.ok("sensors", format!("{running} run")),

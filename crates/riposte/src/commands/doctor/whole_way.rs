@@ -60,7 +60,7 @@ fn borrowed(config: &Config) -> String {
     let text = config.canonical();
     let kept = text.lines().filter(|line| {
         if line.starts_with('[') {
-            keep = !matches!(*line, "[store]" | "[control]" | "[log]");
+            keep = !matches!(*line, "[store]" | "[control]" | "[log]" | "[applications]");
         }
         keep
     });

@@ -12,7 +12,7 @@ use model::event::Trust;
 use model::net::Prefix;
 use model::time::Time;
 use report::decision::Verdict;
-use report::explain::{Explanation, Outlook, SuspectFigures};
+use report::explain::{Explanation, Outlook, QuotedLine, SuspectFigures};
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
@@ -135,7 +135,11 @@ fn list(judge: &Judge, after: Option<&str>, now: Time) -> Reply {
 }
 
 fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
-    let mut line = BlockLine::of(block, State::Active, now);
+    let rule = match &block.because {
+        Because::Offence { rule, .. } => rule.and_then(|rule| judge.court.rule_name(rule)),
+        Because::Adopted | Because::Operator { .. } => None,
+    };
+    let mut line = BlockLine::of(block, State::Active, now).of_rule(rule);
     if judge.court.judge.is_rehearsed(block.id) {
         line.state = "dry run".into();
     }
@@ -170,11 +174,12 @@ fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
         court.judge.is_exempt(&whom).map(|reason| reason.word().to_owned()),
         court.judge.standing_for(addr).map(|block| line(judge, &block, now)),
         bare,
-        story.entries.iter().map(history_line).collect(),
+        story.entries.iter().map(|entry| history_line(judge, entry)).collect(),
         strikes,
         outlook,
     );
-    Reply::of(&explanation)
+    let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
+    Reply::of(&explanation.quoting(quote))
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
@@ -197,16 +202,16 @@ fn history(judge: &Judge, prefix: Option<&str>, since_secs: Option<u64>, limit: 
     let since = since_secs.map(|secs| now.before(Duration::from_secs(secs)));
     let query = HistoryQuery { whom, since, until: None, limit: limit.min(HISTORY_MAX), newest_first: true };
     match judge.court.store().history(&query) {
-        Ok(entries) => Reply::of(&entries.iter().rev().map(history_line).collect::<Vec<HistoryLine>>()),
+        Ok(entries) => Reply::of(&entries.iter().rev().map(|entry| history_line(judge, entry)).collect::<Vec<HistoryLine>>()),
         Err(error) => Reply::error(error.to_string()),
     }
 }
 
-fn history_line(entry: &Entry) -> HistoryLine {
+fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
     match entry {
         Entry::Judged { offence, verdict } => {
             let decision = decision(offence, verdict);
-            HistoryLine::of(offence, &Verdict::of(&decision, offence.at))
+            HistoryLine::of(offence, &Verdict::of(&decision, offence.at)).of_rule(offence.rule.and_then(|rule| judge.court.rule_name(rule)))
         }
         Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
         Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
@@ -229,6 +234,7 @@ fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict) 
                 styles: offence.styles,
                 trust: offence.trust,
                 strike,
+                rule: offence.rule,
             },
         }),
         store::entry::Verdict::Extend { id, expiry, strike } => Decision::Extend { id, expiry, strike },
@@ -293,7 +299,7 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup => process.life.word().into(),
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications => process.life.word().into(),
         },
         pid: process.pid,
         uid: u32::MAX,
@@ -345,6 +351,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("targets tracked", detect.targets_tracked),
         ("targets evicted", detect.targets_evicted),
         ("shares without room", detect.shares_refused),
+        ("reports of log rules that said nothing new", detect.reports_repeated),
+        ("reports of log rules without room for their names", t.rules_unnamed),
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),

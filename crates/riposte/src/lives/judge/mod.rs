@@ -6,7 +6,7 @@ mod clocks;
 mod positions;
 
 use super::channel::{self, Channel};
-use super::{PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
+use super::{APPLICATIONS_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
@@ -14,7 +14,7 @@ use court::court::Court;
 use link::gate::Gate;
 use link::message::{Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry};
-use model::event::{Event, Trust};
+use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::time::Time;
 use positions::Positions;
@@ -50,19 +50,28 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Between two steps of a tidying that is not done, work or no work: a store that gets fuller faster than it is tidied has no bound.
 const STEP: Duration = Duration::from_millis(50);
 
+/// What stands before an application log's name where its position is kept: it may be a firewall log's, too.
+const APPLICATION_LOG: &str = "applications: ";
+
 struct Sensor {
     slot: u16,
     name: String,
     link: Channel,
     counters: Vec<Counter>,
+    /// Its own numbers of log rules.
+    rules: BTreeMap<RuleId, RuleId>,
 }
 
 impl Sensor {
-    /// A sensor reads hostile bytes: it can't say for another one, nor vouch for more than its kind can see. A log line never proves an
-    /// address; a packet of an established connection does, and nothing that a packet sensor sees is a service's word.
+    /// A sensor reads hostile bytes: it can't say for another one, nor vouch for more than its kind can see. A service vouches for whom it
+    /// spoke with; a firewall's log line never proves an address; a packet of an established connection does, and nothing that a packet sensor sees is a service's word.
     fn vouch(&self, event: &mut Event) {
         event.origin.sensor = self.slot;
-        let most = if self.slot == PACKETS_SLOT { Trust::Handshake } else { Trust::Spoofable };
+        let most = match self.slot {
+            PACKETS_SLOT => Trust::Handshake,
+            APPLICATIONS_SLOT => Trust::Vouched,
+            _ => Trust::Spoofable,
+        };
         event.trust = event.trust.min(most);
     }
 }
@@ -359,11 +368,16 @@ impl Judge {
                 let Some(fd) = fd else { return Ok(()) };
                 self.sensors.retain(|_, sensor| sensor.slot != slot);
                 let mut link = Channel::new(fd);
-                if slot != PACKETS_SLOT {
+                if slot == APPLICATIONS_SLOT {
+                    for (log, position) in self.positions.below(APPLICATION_LOG) {
+                        link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
+                    }
+                    link.send(&Message::Position(None))?;
+                } else if slot != PACKETS_SLOT {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
-                self.sensors.insert(self.next_sensor, Sensor { slot, name, link, counters: Vec::new() });
+                self.sensors.insert(self.next_sensor, Sensor { slot, name, link, counters: Vec::new(), rules: BTreeMap::new() });
                 self.next_sensor += 1;
             }
             // The warden does not say these.
@@ -379,6 +393,11 @@ impl Judge {
             | Message::ReopenedFile
             | Message::RotatedFile
             | Message::Reload
+            | Message::Rules(_)
+            | Message::Reports(_)
+            | Message::FilePosition { .. }
+            | Message::Followed { .. }
+            | Message::Looked { .. }
             | Message::Position(_) => self.malformed += 1,
         }
         Ok(())
@@ -398,13 +417,46 @@ impl Judge {
             };
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
-                Some(Message::Events(mut events)) => {
+                Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {
+                    // Only who reads services' logs can tell of them.
+                    let told = events.len();
+                    events.retain(|event| !matches!(event.act, Act::Reported(_)));
+                    self.malformed += (told - events.len()) as u64;
                     events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
                     self.send_changes()?;
                 }
+                Some(Message::Rules(names)) if sensor.slot == APPLICATIONS_SLOT => {
+                    for (number, name) in names {
+                        if sensor.rules.len() < limits::RULES || sensor.rules.contains_key(&number) {
+                            sensor.rules.insert(number, self.court.rule(&name));
+                        }
+                    }
+                }
+                Some(Message::Reports(reports)) if sensor.slot == APPLICATIONS_SLOT => {
+                    let now = now();
+                    for mut reported in reports {
+                        sensor.vouch(&mut reported.event);
+                        let Act::Reported(report) = &mut reported.event.act else {
+                            self.malformed += 1;
+                            continue;
+                        };
+                        let Some(rule) = sensor.rules.get(&report.rule) else {
+                            self.malformed += 1;
+                            continue;
+                        };
+                        report.rule = *rule;
+                        self.court.reported(&reported.event, &reported.log, &reported.line, now);
+                    }
+                    self.send_changes()?;
+                }
+                Some(Message::FilePosition { log, position }) if sensor.slot == APPLICATIONS_SLOT => {
+                    self.positions.note(&format!("{APPLICATION_LOG}{log}"), position);
+                }
                 Some(Message::Counters(counters)) => sensor.counters = counters,
-                Some(Message::Position(Some(position))) if sensor.slot != PACKETS_SLOT => self.positions.note(&sensor.name, position),
+                Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT) => {
+                    self.positions.note(&sensor.name, position)
+                }
                 // A sensor parses hostile bytes: what it says may be anything, and is counted.
                 Some(_) | None => self.malformed += 1,
             }

@@ -43,6 +43,11 @@ impl Positions {
         self.known.get(log).cloned()
     }
 
+    /// How far the logs have been read whose name begins like this, by the rest of it.
+    pub fn below<'p>(&'p self, beginning: &'p str) -> impl Iterator<Item = (&'p str, &'p Position)> {
+        self.known.range(beginning.to_owned()..).map_while(move |(log, position)| Some((log.strip_prefix(beginning)?, position)))
+    }
+
     /// A sensor has told of everything up to here.
     pub fn note(&mut self, log: &str, position: Position) {
         if self.known.len() >= POSITIONS && !self.known.contains_key(log) {

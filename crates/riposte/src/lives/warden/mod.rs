@@ -2,6 +2,7 @@
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
 mod allowances;
+mod files;
 mod firewall;
 mod mending;
 mod notify;
@@ -221,7 +222,7 @@ impl Warden {
         match life {
             Life::Judge => true,
             Life::Host | Life::Lookup => self.judge().is_some(),
-            Life::Packets | Life::Log => self.judge().is_some() && self.shield.has_derived(Life::Host),
+            Life::Packets | Life::Log | Life::Applications => self.judge().is_some() && self.shield.has_derived(Life::Host),
             Life::Warden => false,
         }
     }
@@ -448,7 +449,12 @@ impl Warden {
             | Message::Reloaded { .. }
             | Message::Config
             | Message::Troubles(_)
-            | Message::Position(_) => self.malformed += 1,
+            | Message::Position(_)
+            | Message::Rules(_)
+            | Message::Reports(_)
+            | Message::FilePosition { .. }
+            | Message::Followed { .. }
+            | Message::Looked { .. } => self.malformed += 1,
         }
     }
 
@@ -518,6 +524,10 @@ impl Warden {
             self.reopen_refused += 1;
             return;
         }
+        if self.wards[index].life == Life::Applications {
+            let answer = self.prepared.look(&self.config.applications.files);
+            return answer.into_iter().for_each(|(message, fd)| self.send(index, &message, fd));
+        }
         match self.prepared.reopen(self.wards[index].slot) {
             Ok(messages) => messages.into_iter().for_each(|(message, fd)| self.send(index, &message, Some(fd))),
             Err(error) => {
@@ -537,6 +547,7 @@ impl Warden {
             ("connections of the blocked that were cut", self.severed),
             ("blocked whose connections were not cut, too many at once", self.sever_dropped),
             ("logs that could not be opened again", self.reopen_failed),
+            ("application logs that can't be followed", self.prepared.files_refused()),
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),

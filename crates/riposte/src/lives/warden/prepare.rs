@@ -1,12 +1,14 @@
 //! Everything that takes privilege and is done before the watch: folders, sockets, descriptors for the children; and starting them.
 
+use super::files::Files;
 use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
-use crate::config::{Config, LogSource};
+use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, SyslogSocket};
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
-use crate::lives::{CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
+use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
+use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
 use model::time::Time;
@@ -31,6 +33,11 @@ use sys::sandbox::Profile;
 const LOGS: usize = 64;
 /// The name of the lock: an abstract socket, which the kernel keeps apart by network namespace, as it does firewall tables.
 const LOCK: &[u8] = b"riposte/inet riposte";
+
+/// The application-log sensor's name, for people.
+pub const APPLICATIONS: &str = "applications";
+/// Where syslog daemons write what sshd says.
+const SYSTEM_LOGS: [&str; 4] = ["/var/log/auth.log", "/var/log/secure", "/var/log/messages", "/var/log/syslog"];
 
 /// Takes the lock on this network namespace's table `inet riposte`. `None` if somebody without privilege sits on its name:
 /// that is no riposte, and must not keep one from starting.
@@ -85,6 +92,9 @@ pub struct Prepared {
     /// By slot: what is opened once and for all, while there is every privilege; a sensor that is started again goes on with it.
     inputs: BTreeMap<u16, OwnedFd>,
     feeders: Vec<(u16, Child)>,
+    /// What the application-log sensor was handed; and what it reads beside files, opened once and for all, in the order in which it is passed.
+    files: Option<Files>,
+    streams: Vec<(LogSource, OwnedFd)>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
     /// The warden's own sandbox, in words.
@@ -133,6 +143,13 @@ impl Prepared {
             let opened = slots::open_for_good(source).map_err(|error| format!("{}: {error}", slots::name(source)))?;
             inputs.extend(opened.map(|fd| (slot, fd)));
         }
+        let streams = streams(&config.applications).into_iter().map(|source| {
+            let kept = stored.take(&slots::name(&source)).filter(|kept| slots::is_still(&source, kept));
+            let opened = kept.map_or_else(|| slots::open_for_good(&source), |kept| Ok(Some(kept)));
+            let opened = opened.map_err(|error| format!("[applications]: {}: {error}", slots::name(&source)))?;
+            opened.map(|fd| (source, fd)).ok_or_else(|| "no such stream".to_owned())
+        });
+        let streams = streams.collect::<Result<_, String>>()?;
         Ok(Prepared {
             listener: listener.into(),
             nflog,
@@ -141,6 +158,8 @@ impl Prepared {
             may_run_journal: !slots::programs(config).is_empty(),
             inputs,
             feeders: Vec::new(),
+            files: None,
+            streams,
             _lock: lock,
             sandbox: String::new(),
         })
@@ -154,6 +173,9 @@ impl Prepared {
         }
         if self.nflog.is_some() {
             wards.push(Ward::new(Life::Packets, PACKETS_SLOT, "packets".into(), now));
+        }
+        if config.applications.enabled {
+            wards.push(Ward::new(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), now));
         }
         let logs = (1..).zip(&config.logs);
         wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
@@ -175,7 +197,6 @@ impl Prepared {
     pub fn spawn(&mut self, life: Life, slot: u16, config: &Config) -> Result<(Child, Channel, Option<OwnedFd>), String> {
         let fail = |error: std::io::Error| error.to_string();
         let (ours, theirs) = seqpacket_pair().map_err(fail)?;
-        let text = self.text_for(life, slot, config).map_err(fail)?;
         let (judge_end, sensor_end) = seqpacket_pair().map_err(fail)?;
         let mut own: Vec<OwnedFd> = Vec::new();
         let mut is_sensor = false;
@@ -195,9 +216,15 @@ impl Prepared {
                 own.push(sensor_end);
                 own.extend(self.open_log(slot, config)?);
             }
+            Life::Applications => {
+                is_sensor = true;
+                own.push(sensor_end);
+                own.extend(self.begin_applications(config)?);
+            }
             Life::Lookup => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
+        let text = self.text_for(life, slot, config).map_err(fail)?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> = vec![(theirs.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
         fds.extend(own.iter().zip(OWN_FD..).map(|(fd, number)| (fd.as_fd(), number)));
         let slot = slot.to_string();
@@ -213,6 +240,12 @@ impl Prepared {
                 let own = Config { logs: self.logs.get(&slot).cloned().into_iter().collect(), ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
+            // It has the journal's descriptor or it has not.
+            Life::Applications => {
+                let journal = if self.feeders.iter().any(|(of, _)| *of == slot) { JournalUse::Always } else { JournalUse::Never };
+                let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
+                sealed_text(own.canonical().as_bytes())
+            }
             Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup => sealed_text(config.canonical().as_bytes()),
         }
     }
@@ -224,9 +257,41 @@ impl Prepared {
         let LogSource::Journal { .. } = self.log(slot)? else { return Ok(None) };
         // A feeder of an earlier life of this sensor has lost its pipe's reader; it must not be left behind.
         self.end_feeder(slot);
-        let (fd, feeder) = slots::start_journal(config).map_err(|e| e.to_string())?;
+        let (fd, feeder) = slots::start_journal(config, &journal::ARGUMENTS).map_err(|e| e.to_string())?;
         self.feeders.push((slot, feeder));
         Ok(Some(fd))
+    }
+
+    /// The descriptors of an application-log sensor that begins now, behind its link to the judge.
+    pub(super) fn begin_applications(&mut self, config: &Config) -> Result<Vec<OwnedFd>, String> {
+        let files = Files::new().map_err(|e| e.to_string())?;
+        let mut own = vec![files.watch().map_err(|e| e.to_string())?];
+        self.files = Some(files);
+        self.end_feeder(APPLICATIONS_SLOT);
+        if reads_journal(&config.applications) {
+            let (fd, feeder) = slots::start_journal(config, &journal::SERVICES).map_err(|e| format!("{}: {e}", journal::PROGRAM))?;
+            self.feeders.push((APPLICATIONS_SLOT, feeder));
+            own.push(fd);
+        }
+        for (_, fd) in &self.streams {
+            own.push(copy(fd)?);
+        }
+        Ok(own)
+    }
+
+    /// Looks for what the application-log sensor is to follow: messages for it, most with a descriptor.
+    pub fn look(&mut self, patterns: &[String]) -> Vec<(Message, Option<OwnedFd>)> {
+        self.files.as_mut().map(|files| files.look(patterns)).unwrap_or_default()
+    }
+
+    /// Files that the application-log sensor could not be handed.
+    pub fn files_refused(&self) -> u64 {
+        self.files.as_ref().map_or(0, |files| files.refused)
+    }
+
+    /// Whether application logs can be read although none were at the start: that takes rights which may have been given up.
+    pub fn may_read_applications(&self, config: &ApplicationsConfig) -> bool {
+        self.may_read_any && (self.may_run_journal || !reads_journal(config))
     }
 
     fn end_feeder(&mut self, slot: u16) {
@@ -313,7 +378,8 @@ impl Prepared {
     /// What the next run can go on with, by name.
     pub fn lasting(&self, config: &Config) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
         let nflog = self.nflog.iter().map(|fd| (nflog_name(config.nflog.group), fd.as_fd()));
-        nflog.chain(self.inputs.iter().map(|(slot, fd)| (self.log_name(*slot), fd.as_fd())))
+        let streams = self.streams.iter().map(|(source, fd)| (slots::name(source), fd.as_fd()));
+        nflog.chain(self.inputs.iter().map(|(slot, fd)| (self.log_name(*slot), fd.as_fd()))).chain(streams)
     }
 
     /// The name of the log in a slot, for people.
@@ -349,8 +415,27 @@ fn nflog_name(group: u16) -> String {
     format!("nflog {group} {snaplen} {threshold} {timeout_centis} {receive_buffer_bytes}")
 }
 
+/// The pipe and the socket of application logs, as they are passed on.
+fn streams(config: &ApplicationsConfig) -> Vec<LogSource> {
+    let timezone = config.timezone.clone();
+    let syslog = config.syslog.clone().map(|path| LogSource::Syslog { socket: SyslogSocket::Unix(path), timezone: timezone.clone() });
+    let pipe = config.pipe.clone().map(|path| LogSource::Pipe { path, timezone });
+    syslog.into_iter().chain(pipe).filter(|_| config.enabled).collect()
+}
+
+/// Whether application logs are read from the journal: `auto` if nobody writes what sshd says into a file.
+fn reads_journal(config: &ApplicationsConfig) -> bool {
+    let is_there = |path: &str| config.files.iter().any(|pattern| pattern == path) && Path::new(path).exists();
+    config.enabled
+        && match config.journal {
+            JournalUse::Always => true,
+            JournalUse::Never => false,
+            JournalUse::Auto => !SYSTEM_LOGS.iter().any(|path| is_there(path)) && Path::new(journal::PROGRAM).exists(),
+        }
+}
+
 fn has_files(config: &Config) -> bool {
-    config.logs.iter().any(|source| matches!(source, LogSource::File { .. }))
+    config.applications.enabled || config.logs.iter().any(|source| matches!(source, LogSource::File { .. }))
 }
 
 fn copy(fd: &OwnedFd) -> Result<OwnedFd, String> {

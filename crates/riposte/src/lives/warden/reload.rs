@@ -2,11 +2,12 @@
 //! sensor whose log and settings stay, and never leaves unsaid what has to wait for a restart.
 
 use super::Warden;
+use super::prepare::APPLICATIONS;
 use super::slots;
 use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
-use crate::config::{Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
-use crate::lives::monotonic;
+use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
+use crate::lives::{APPLICATIONS_SLOT, monotonic};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -62,7 +63,11 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     }
     let mut later = Vec::new();
     // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
-    let Config { store, control, process, nflog, logs: _, scan: _, policy: _, exempt_names: _, derive: _, respond, log } = &mut new;
+    let Config { store, control, process, nflog, logs: _, applications, scan: _, policy: _, exempt_names: _, derive: _, respond, log } =
+        &mut new;
+    let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
+    keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
+    keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
     let StoreConfig { path, history_days: _, history_max: _ } = store;
     keep("store.path", &old.store.path, path, &mut later);
     let ControlConfig { socket, group } = control;
@@ -125,6 +130,13 @@ impl Warden {
             let name = slots::name(source);
             said.push(format!("sense.log ({name}) takes effect at the next restart: it takes a right that riposte gave up at its start"));
         }
+        if new.applications != self.config.applications
+            && new.applications.enabled
+            && !self.prepared.may_read_applications(&new.applications)
+        {
+            new.applications.clone_from(&self.config.applications);
+            said.push("[applications] takes effect at the next restart: it takes a right that riposte gave up at its start".to_owned());
+        }
         new.logs.retain(|source| !changes.later.contains(source));
         let text = sealed_text(new.canonical().as_bytes()).map_err(|error| vec![format!("out of resources: {error}")])?;
 
@@ -147,9 +159,23 @@ impl Warden {
             }
         }
         begun.into_iter().for_each(|slot| self.hire(Ward::late(Life::Log, slot, self.prepared.log_name(slot), monotonic())));
+        self.renew_applications(&old);
         self.renew_exemptions(&old);
         self.tell_rebuilt();
         Ok(said)
+    }
+
+    /// Who reads application logs begins again if anything about them has changed: it goes on where it has left off.
+    fn renew_applications(&mut self, old: &Config) {
+        if old.applications == self.config.applications {
+            return;
+        }
+        let is_needed = self.config.applications.enabled;
+        match self.wards.iter().position(|ward| ward.life == Life::Applications && ward.after != After::Nothing) {
+            Some(index) => self.dismiss(index, if is_needed { After::Renewal } else { After::Nothing }),
+            None if is_needed => self.hire(Ward::late(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), monotonic())),
+            None => {}
+        }
     }
 
     /// Those who find out whom to exempt begin again if what they look for has changed.

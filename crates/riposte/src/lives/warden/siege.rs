@@ -57,7 +57,8 @@ impl Siege {
         let exempt = EXEMPT.map(|prefix| format!("{prefix:?}")).join(", ");
         let mut text = format!(
             "[store]\npath = \"{place}/store\"\n[control]\nsocket = \"{place}/socket\"\n[respond]\nkind = \"null\"\n\
-             [policy]\nexempt = [{exempt}]\n[sense.nflog]\nenabled = false\n"
+             [policy]\nexempt = [{exempt}]\n[sense.nflog]\nenabled = false\n\
+             [applications]\nfiles = [\"{place}/*.log\"]\njournal = \"never\"\n"
         );
         for n in 1..=2 {
             fs::write(folder.path().join(format!("{n}.log")), "").unwrap();
@@ -67,7 +68,8 @@ impl Siege {
         // A judge may ask to have the operator's file read again; it says the same.
         let file = folder.path().join("riposte.toml");
         fs::write(&file, &text).unwrap();
-        let prepared = Prepared::new(&config, None, &mut Stored::default()).unwrap();
+        let mut prepared = Prepared::new(&config, None, &mut Stored::default()).unwrap();
+        drop(prepared.begin_applications(&config).unwrap());
         let origin = Origin::new(Some(&file), false).unwrap();
         let firewall = Firewall::open(&config).unwrap();
         let mut warden = Warden::new(config, origin, prepared, firewall, Notify::default(), Signals::block().unwrap()).unwrap();
@@ -294,7 +296,8 @@ rusty_fork_test! {
                     // The judge hears the configuration when he has it read again: sealed text, and no file.
                     let is_text = || life == Life::Judge && heard.message == Message::Config && name_of(fd).to_string_lossy().starts_with("/memfd:");
                     let is_log = || life == Life::Log && is_of_slot(fd, slot, siege.folder.path());
-                    assert!(is_log() || is_text(), "{life:?} got {:?}", heard.message);
+                    let is_followed = || life == Life::Applications && (1..=2).any(|n| name_of(fd) == siege.folder.path().join(format!("{n}.log")));
+                    assert!(is_log() || is_text() || is_followed(), "{life:?} got {:?}", heard.message);
                     handed += 1;
                 }
             }
@@ -348,7 +351,8 @@ rusty_fork_test! {
                 Tag::Allowed => Message::Allowed(Vec::new()),
                 Tag::Alive => Message::Alive,
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
-                | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles => panic!("the table accepts {:?}", rule.message),
+                | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
+                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();

@@ -1,6 +1,6 @@
 //! The logs that sensors read, opened by the side that may. A sensor asks by its slot's number; paths never leave this file.
 
-use crate::config::{Config, LogSource, SyslogSocket, Zone};
+use crate::config::{Config, JournalUse, LogSource, SyslogSocket, Zone};
 use crate::sources::{file, journal, kmsg, pipe, syslog};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -98,13 +98,13 @@ pub fn reopen(source: &LogSource) -> Result<file::FileSlot, String> {
 ///
 /// # Errors
 /// Why it can't be started.
-pub fn start_journal(config: &Config) -> io::Result<(OwnedFd, Child)> {
+pub fn start_journal(config: &Config, arguments: &[&str]) -> io::Result<(OwnedFd, Child)> {
     let (ours, theirs) = sys::process::output_pipe()?;
     sys::fd::set_nonblocking(ours.as_fd(), true)?;
     let user = super::super::unprivileged_user(&config.process.user).map_err(io::Error::other)?;
     let group = sys::identity::lookup_group(journal::GROUP)?;
     let identity = user.map(|user| Identity { uid: user.uid, gid: user.gid, groups: group.into_iter().collect() });
-    let args: Vec<&OsStr> = journal::ARGUMENTS.iter().map(OsStr::new).collect();
+    let args: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
     let child = sys::process::spawn(&Launch {
         program: Path::new(journal::PROGRAM),
         title: journal::PROGRAM,
@@ -118,7 +118,8 @@ pub fn start_journal(config: &Config) -> io::Result<(OwnedFd, Child)> {
 
 /// Programs that these logs need.
 pub fn programs(config: &Config) -> Vec<PathBuf> {
-    let journal = config.logs.iter().any(|source| matches!(source, LogSource::Journal { .. }));
+    let services = config.applications.enabled && config.applications.journal != JournalUse::Never && Path::new(journal::PROGRAM).exists();
+    let journal = services || config.logs.iter().any(|source| matches!(source, LogSource::Journal { .. }));
     journal.then(|| PathBuf::from(journal::PROGRAM)).into_iter().collect()
 }
 
@@ -131,5 +132,6 @@ pub fn folders(config: &Config) -> Vec<PathBuf> {
         | LogSource::Kmsg { .. }
         | LogSource::Journal { .. } => None,
     });
-    made.map(Path::to_owned).collect()
+    let services = [&config.applications.syslog, &config.applications.pipe].into_iter().filter_map(|place| place.as_deref()?.parent());
+    made.chain(services.filter(|_| config.applications.enabled)).map(Path::to_owned).collect()
 }

@@ -1,0 +1,352 @@
+//! Application logs end to end: a real sshd that is attacked with real tools, its log followed through rotation and restarts, and what
+//! somebody who chooses his own name can and cannot make of that.
+
+use crate::daemon::{Daemon, folder, network, signal, text, until, wait_until_in_kernel};
+use range::network::{Network, VICTIM, attacker_address};
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+
+/// Guesses after which the rule for sshd wants a block.
+const GUESSES: usize = 5;
+
+fn config(more: &str) -> String {
+    format!(
+        "[applications]\nfiles = [\"{{}}/auth.log\", \"{{}}/sites/*/access.log\"]\njournal = \"never\"\n{more}\n[sense.nflog]\nenabled = false\n"
+    )
+}
+
+/// What sshd writes into auth.log when somebody guesses wrong; the number makes it another line.
+fn guess(from: &str, user: &str, n: usize) -> String {
+    format!("{} host sshd[{}]: Failed password for {user} from {from} port {} ssh2\n", jiff::Timestamp::now(), 1_000 + n, 40_000 + n)
+}
+
+fn guesses(from: &str, count: std::ops::Range<usize>) -> String {
+    count.map(|n| guess(from, "root", n)).collect()
+}
+
+fn lines(daemon: &Daemon) -> u64 {
+    daemon.sensor_figure("applications", "lines").unwrap_or(0)
+}
+
+/// Waits until the log is followed: what was written before that is past for it.
+fn wait_until_followed(daemon: &Daemon, files: u64) {
+    daemon.wait_until_figure("applications", "files followed", files);
+}
+
+fn start(network: &Network, more: &str) -> Daemon {
+    let folder = folder();
+    fs::write(folder.path().join("auth.log"), guesses("198.51.100.99", 0..9)).unwrap();
+    let daemon = Daemon::start_in(folder, &network.victim, &config(more), &[]);
+    wait_until_followed(&daemon, 1);
+    daemon
+}
+
+#[test]
+fn who_guesses_is_blocked_and_it_is_explained() {
+    let network = network("guess", 0);
+    let daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..GUESSES - 1));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    wait_until_in_kernel(&network.victim, "198.51.100.8");
+    // One guess less, and what was there before riposte began: nothing.
+    daemon.wait_until_figure("applications", "lines", 2 * GUESSES as u64 - 1);
+    assert_eq!(daemon.blocked(), ["198.51.100.8"]);
+    let explained = daemon.json_one(&["explain", "198.51.100.8"]);
+    let rule = text(&explained["block"]["rule"]);
+    assert!(rule.starts_with("sshd") && text(&explained["block"]["trust"]) == "vouched", "{explained}");
+    assert!(
+        text(&explained["quote"]["log"]).ends_with("/auth.log") && text(&explained["quote"]["line"]).contains("from 198.51.100.8 port")
+    );
+    assert_eq!((&explained["entries"][0]["packets"], text(&explained["entries"][0]["rule"])), (&GUESSES.into(), rule));
+    let said = daemon.text(&["explain", "198.51.100.8"]);
+    assert!(said.contains("sshd") && said.contains("5 lines") && said.contains("Failed password for root"), "{said}");
+    assert!(daemon.text(&["list"]).contains("sshd"));
+}
+
+#[test]
+fn names_that_imitate_log_lines_block_nobody_else() {
+    let network = network("inject", 0);
+    let daemon = start(&network, "");
+    let names = [
+        "x from 10.0.0.1 port 22 ssh2",
+        "invalid user x from 10.0.0.1 port 22 ssh2",
+        "x\u{1b}[2J\u{7}from 10.0.0.1 port 22",
+        "root from 10.0.0.1 port 22 ssh2 2026-11-21T00:00:00Z host sshd[1]: Failed password for root from 10.0.0.1 port 22 ssh2",
+        "",
+    ];
+    for (n, name) in names.into_iter().enumerate() {
+        daemon.append("auth.log", &guess("198.51.100.7", &format!("invalid user {name}"), n));
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    // Another program may write what it likes, in its own name.
+    let forged = |n: usize| {
+        let said = format!("Failed password for root from 10.0.0.2 port {n} ssh2");
+        let now = jiff::Timestamp::now();
+        format!(
+            "{now} host cron[{n}]: {said}\n{now} host cron[{n}]: sshd[{n}]: {said}\n{now} host app: {now} host sshd[{n}]: {said}\n{now} {said}\n"
+        )
+    };
+    let before = lines(&daemon);
+    daemon.append("auth.log", &(0..GUESSES).map(forged).collect::<String>());
+    // A line without its end is no line, and one that is far too long is cut.
+    daemon.append("auth.log", &guess("10.0.0.3", &"x".repeat(20_000), 1).repeat(GUESSES));
+    daemon.wait_until_figure("applications", "lines", before + 5 * GUESSES as u64);
+    daemon.wait_until_figure("applications", "cut, too long", GUESSES as u64);
+    assert_eq!(daemon.blocked(), ["198.51.100.7"]);
+    let said = daemon.text(&["explain", "198.51.100.7"]);
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+#[test]
+fn rotation_and_restarts_in_mid_count_lose_no_line_and_read_none_twice() {
+    let network = network("rotate", 0);
+    let mut daemon = start(&network, "");
+    let (log, old) = (daemon.path("auth.log"), daemon.path("auth.log.1"));
+    // The writer goes on with the renamed file for a while; then there is a new one.
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    fs::rename(&log, &old).unwrap();
+    daemon.append("auth.log.1", &guesses("198.51.100.7", 2..4));
+    daemon.append("auth.log", &guesses("198.51.100.7", 4..5));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.wait_until_figure("applications", "lines", 5);
+    daemon.wait_until_figure("applications", "rotations", 1);
+
+    // Half a line, and the end of the daemon; what comes meanwhile is read by the next one, rotated or not.
+    let whole = guess("198.51.100.8", "root", 0);
+    let (head, tail) = whole.split_at(40);
+    daemon.append("auth.log", head);
+    assert!(daemon.end().success());
+    daemon.append("auth.log", tail);
+    daemon.append("auth.log", &guesses("198.51.100.8", 1..2));
+    fs::rename(&log, &old).unwrap();
+    daemon.append("auth.log", &guesses("198.51.100.8", 2..5));
+    daemon.start_again();
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", 5);
+
+    // The sensor dies; so does the judge.
+    daemon.append("auth.log", &guesses("198.51.100.9", 0..5));
+    daemon.wait_until_blocked("198.51.100.9");
+    for life in ["applications", "judge"] {
+        let pid = daemon.life(life).expect("it runs");
+        signal("KILL", pid as u32);
+        until("it is started again", || daemon.life(life).filter(|again| *again != pid));
+        until("its counters are there", || daemon.sensor_figure("applications", "files followed").filter(|files| *files == 1));
+    }
+    let before = lines(&daemon);
+    daemon.append("auth.log", &guesses("198.51.100.10", 0..5));
+    daemon.wait_until_blocked("198.51.100.10");
+    daemon.wait_until_figure("applications", "lines", before + 5);
+    assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10"]);
+}
+
+#[test]
+fn counts_go_on_over_restarts() {
+    let network = network("goon", 0);
+    let mut daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    let pid = daemon.life("applications").expect("it runs");
+    signal("KILL", pid as u32);
+    until("it is started again", || daemon.life("applications").filter(|again| *again != pid));
+    daemon.append("auth.log", &guesses("198.51.100.7", 2..4));
+    daemon.wait_until_figure("applications", "lines", 2);
+    assert!(daemon.end().success());
+    daemon.start_again();
+    daemon.append("auth.log", &guesses("198.51.100.7", 4..5));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.wait_until_figure("applications", "lines", 1);
+    // What an earlier run has made of its lines is past: nobody was blocked a second time for it.
+    let entries = daemon.json(&["history", "198.51.100.8"]);
+    assert_eq!(entries.iter().filter(|entry| entry["decision"] == "block").count(), 1, "{entries:?}");
+}
+
+#[test]
+fn many_files_that_appear_later_are_followed_by_one_process() {
+    let network = network("sites", 0);
+    let daemon = start(&network, "");
+    for n in 0..300 {
+        fs::create_dir_all(daemon.path(&format!("sites/{n}"))).unwrap();
+        daemon.append(&format!("sites/{n}/access.log"), &guess("198.51.100.7", "root", n));
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    wait_until_followed(&daemon, 301);
+    daemon.wait_until_figure("applications", "lines", 300);
+    let sensors = daemon.json_one(&["status"])["sensors"].as_array().map(Vec::len);
+    assert_eq!(sensors, Some(1));
+}
+
+#[test]
+fn a_reload_follows_other_files_and_goes_on_where_it_was() {
+    let network = network("reapply", 0);
+    let daemon = start(&network, "");
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.configure(&config("").replace("auth.log", "*.log"));
+    daemon.append("more.log", &guesses("198.51.100.9", 0..1));
+    daemon.hang_up();
+    wait_until_followed(&daemon, 2);
+    // What was read is not read again.
+    daemon.append("more.log", &guesses("198.51.100.8", 0..GUESSES));
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.configure("[applications]\nenabled = false\n[sense.nflog]\nenabled = false\n");
+    daemon.hang_up();
+    until("nobody reads them any more", || daemon.life("applications").is_none().then_some(()));
+    assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8"]);
+}
+
+#[test]
+fn a_socket_and_a_pipe_are_read_beside_files() {
+    let network = network("streams", 0);
+    let daemon = start(&network, "syslog = \"{}/log.sock\"\npipe = \"{}/pipe\"");
+    let socket = UnixDatagram::unbound().unwrap();
+    for line in guesses("198.51.100.7", 0..GUESSES).lines() {
+        socket.send_to(format!("<38>{line}").as_bytes(), daemon.path("log.sock")).unwrap();
+    }
+    daemon.wait_until_blocked("198.51.100.7");
+    fs::write(daemon.path("pipe"), guesses("198.51.100.8", 0..GUESSES)).unwrap();
+    daemon.wait_until_blocked("198.51.100.8");
+}
+
+#[test]
+fn without_a_word_of_configuration_the_usual_logs_are_followed() {
+    let network = network("usual", 0);
+    let folder = folder();
+    let own = folder.path().join("logs");
+    fs::create_dir_all(own.join("nginx")).unwrap();
+    fs::write(own.join("auth.log"), "").unwrap();
+    fs::write(own.join("nginx/access.log"), "").unwrap();
+    fs::write(own.join("other.log"), "").unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let daemon = Daemon::start_in(folder, &network.victim, "[applications]\n", &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    wait_until_followed(&daemon, 2);
+    // A syslog daemon writes mail's lines into two of them.
+    let text = guesses("198.51.100.7", 0..GUESSES - 1);
+    daemon.append("logs/auth.log", &text);
+    daemon.append("logs/syslog", &text);
+    wait_until_followed(&daemon, 3);
+    daemon.wait_until_figure("applications", "in two logs", GUESSES as u64 - 1);
+    assert_eq!(daemon.blocked(), Vec::<String>::new());
+    daemon.append("logs/auth.log", &guesses("198.51.100.7", GUESSES - 1..GUESSES));
+    daemon.wait_until_blocked("198.51.100.7");
+}
+
+#[test]
+fn in_the_journal_a_name_alone_proves_nothing() {
+    let network = network("proof", 0);
+    let folder = folder();
+    let machine = fs::read_to_string("/etc/machine-id").unwrap().trim().to_owned();
+    let own = folder.path().join("journal");
+    fs::create_dir_all(own.join("journal").join(&machine)).unwrap();
+    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+    let config = "[applications]\nfiles = []\njournal = \"always\"\n[sense.nflog]\nenabled = false\n";
+    let daemon = Daemon::start_in(folder, &network.victim, config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let journal = daemon.path("journal/journal").join(&machine).join("system.journal");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "");
+    let mut serial = 0;
+    let mut write = |fields: &str, from: &str| {
+        let now = jiff::Timestamp::now().as_microsecond();
+        let entry = |n: i64| {
+            format!(
+                "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={n}\n_BOOT_ID={boot}\n{fields}MESSAGE=Failed password for root from {from} port {n} ssh2\n\n",
+                now + n
+            )
+        };
+        let text: String = (0..GUESSES as i64).map(|n| entry(serial + n + 1)).collect();
+        serial += GUESSES as i64;
+        fs::write(daemon.path("export"), text).unwrap();
+        let remote = ["-o".as_ref(), journal.as_os_str(), daemon.path("export").as_os_str()].map(std::ffi::OsStr::to_owned);
+        range::namespace::run("/lib/systemd/systemd-journal-remote", remote).unwrap();
+        range::namespace::run("chmod", ["644".as_ref(), journal.as_os_str()]).unwrap();
+    };
+    let sshd = "_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=sshd\n_COMM=sshd\n";
+    // What was there when it began is past: whether it has begun shows in what is read.
+    until("the journal is followed", || {
+        write(&format!("{sshd}_UID=0\n"), "198.51.100.99");
+        (lines(&daemon) > 0).then_some(())
+    });
+    let before = lines(&daemon);
+    write(&format!("{sshd}_UID=1000\n"), "198.51.100.7");
+    write("_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=sshd\n_UID=0\n", "198.51.100.7");
+    write("_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=logger\n_UID=0\n", "198.51.100.7");
+    write(&format!("{sshd}_UID=0\n"), "198.51.100.8");
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", before + 4 * GUESSES as u64);
+    daemon.wait_until_figure("applications", "forged", 2 * GUESSES as u64);
+    assert!(!daemon.blocked().contains(&"198.51.100.7".to_owned()));
+}
+
+/// An sshd of its own in the victim's namespace. What it says is written down as a syslog daemon does it.
+fn sshd(network: &mut Network, place: &Path) {
+    let key = place.join("host_key");
+    range::namespace::run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()]).expect("ssh-keygen");
+    let text = format!(
+        "Port 22\nHostKey {}\nPidFile none\nUsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxAuthTries 3\nMaxStartups 100\nUseDNS no\nStrictModes no\n",
+        key.display()
+    );
+    fs::write(place.join("sshd_config"), text).unwrap();
+    fs::create_dir_all("/run/sshd").expect("sshd's own folder");
+    let (config, log) = (place.join("sshd_config").display().to_string(), place.join("auth.log").display().to_string());
+    // It is sshd itself that we have started, so that it ends with us.
+    let script = r#"exec /usr/sbin/sshd -D -e -f "$1" 2> >(while IFS= read -r line; do echo "$(date -Is) box sshd[7]: ${line%$'\r'}" >> "$2"; done)"#;
+    network.victim.start("bash", ["-c", script, "bash", &config, &log]).expect("bash can be started");
+    until("sshd listens", || network.victim.run("sh", ["-c", "ss -ltn | grep -q ':22 '"]).ok());
+}
+
+#[test]
+fn a_real_sshd_is_protected_from_a_real_guesser() {
+    let mut network = network("sshd", 3);
+    let folder = folder();
+    let place = folder.path().to_owned();
+    fs::write(place.join("auth.log"), "").unwrap();
+    sshd(&mut network, &place);
+    let exempt = attacker_address(2);
+    let config = config(&format!("[policy]\nexempt = [\"{exempt}\"]"));
+    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
+    wait_until_followed(&daemon, 1);
+    let words: String = (0..40).map(|n| format!("guess{n}\n")).collect();
+    fs::write(daemon.path("words"), words).unwrap();
+    let words = daemon.path("words").display().to_string();
+    let hydra = |n: usize| {
+        // It gives up when nobody answers any more: how it ends is no matter.
+        let _ = network.attackers[n]
+            .command("timeout")
+            .args(["10", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
+            .output();
+    };
+    // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.
+    let wrong = |n: usize| {
+        let ssh = [
+            "-p",
+            "wrong",
+            "ssh",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "NumberOfPasswordPrompts=1",
+        ];
+        let _ =
+            network.attackers[n].command("timeout").args(["10", "sshpass"]).args(ssh).arg(format!("root@{VICTIM}")).arg("true").output();
+    };
+    (0..GUESSES - 1).for_each(|_| wrong(1));
+    (0..GUESSES + 2).for_each(|_| wrong(2));
+    hydra(0);
+    let attacker = attacker_address(0);
+    daemon.wait_until_blocked(&attacker);
+    wait_until_in_kernel(&network.victim, &attacker);
+    let log = fs::read_to_string(daemon.path("auth.log")).unwrap();
+    let failed = |who: &str| log.lines().filter(|line| line.contains(&format!("Failed password for root from {who} port"))).count();
+    assert!(failed(&attacker) >= GUESSES && failed(&exempt) > GUESSES && failed(&attacker_address(1)) == GUESSES - 1, "{log}");
+    assert_eq!(daemon.blocked(), std::slice::from_ref(&attacker));
+    assert!(text(&daemon.json_one(&["explain", &exempt])["exempt"]).contains("exempt"));
+    // Who is blocked gets no answer, and the friend still does.
+    let reach = |n: usize| {
+        network.attackers[n].run("timeout", ["2", "bash", "-c", &format!("read -r line < /dev/tcp/{VICTIM}/22 && echo \"$line\"")])
+    };
+    assert!(reach(0).is_err() && reach(1).is_ok_and(|said| said.starts_with("SSH-2.0")));
+}
