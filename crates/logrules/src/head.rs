@@ -60,7 +60,7 @@ impl<'a> Head<'a> {
 
     /// The message of this line.
     pub fn message<'l>(&self, line: &'l [u8]) -> &'l [u8] {
-        line.get(self.message..).unwrap_or_default().trim_ascii_end()
+        line.get(self.message..).unwrap_or_default().trim_ascii()
     }
 
     /// The stamp's time if it is complete (year and zone), no minute ahead of `now` and no year old. A stamp without year or zone says too
@@ -218,7 +218,8 @@ fn last_part(name: &[u8]) -> &[u8] {
 fn iso<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
     let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b'_', ..] = text else { return None };
     let (stamp, rest) = word(text)?;
-    if !is_clock(stamp.get(11..19)?) {
+    // What ends in a colon is an application's: `2026-11-21T03:04:05Z: Failed Login: …`.
+    if !is_clock(stamp.get(11..19)?) || !stamp.last().is_some_and(|last| last.is_ascii_digit() || *last == b'Z') {
         return None;
     }
     if stamp.get(10) == Some(&b'_') {
@@ -360,6 +361,7 @@ mod tests {
         // No heads.
         ("192.0.2.1 - - [21/Nov/2026:03:04:05 +0000] \"GET /\"", "", "", "", "192.0.2.1 - - [21/Nov/2026:03:04:05 +0000] \"GET /\""),
         ("2026-11-21T03:04:05.123456Z 12 [Note] Access denied", "", "", "", "2026-11-21T03:04:05.123456Z 12 [Note] Access denied"),
+        ("2026-11-21T03:04:05Z: Failed Login: a", "", "", "", "2026-11-21T03:04:05Z: Failed Login: a"),
         ("2026-11-21 03:04:05 box sshd[7]: a", "", "", "", "2026-11-21 03:04:05 box sshd[7]: a"),
         ("Sat Nov 21 03:04:05 2026 [pid 3] CONNECT", "", "", "", "Sat Nov 21 03:04:05 2026 [pid 3] CONNECT"),
         ("Failed password for Nov 21 03:04:05 box sshd[7]: a", "", "", "", "Failed password for Nov 21 03:04:05 box sshd[7]: a"),

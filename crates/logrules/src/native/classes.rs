@@ -43,7 +43,7 @@ fn once<'t>(text: &'t str, own: &BTreeMap<String, String>) -> Result<Cow<'t, str
         out.push_str(before);
         let name = behind.get(1..).and_then(|behind| behind.split_once('>')).map(|(name, _)| name);
         let is_name = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte == b'_');
-        let group = out.ends_with("(?P") || out.ends_with("(?") || out.ends_with('\\') || out.ends_with('[');
+        let group = out.ends_with("(?P") || out.ends_with("(?") || out.ends_with('\\');
         match name.filter(is_name).filter(|_| !group) {
             Some(name) => {
                 let class = own.get(name).map(String::as_str);

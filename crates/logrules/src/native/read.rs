@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn places_count_characters() {
-        assert_eq!(position("a\nöb", 4), (2, 3));
+        assert_eq!(position("a\nöb", 4), (2, 2));
         assert_eq!(position("", 9), (1, 1));
     }
 }

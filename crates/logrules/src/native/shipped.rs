@@ -7,7 +7,21 @@ macro_rules! files {
     };
 }
 
-files!["sshd.toml"];
+files![
+    "apps.toml",
+    "databases.toml",
+    "datagrams.toml",
+    "dovecot.toml",
+    "dropbear.toml",
+    "exim.toml",
+    "ftp.toml",
+    "logins.toml",
+    "mail.toml",
+    "postfix.toml",
+    "sshd.toml",
+    "web-errors.toml",
+    "web.toml"
+];
 
 #[cfg(test)]
 mod tests {
