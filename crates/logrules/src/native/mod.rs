@@ -48,8 +48,8 @@ pub struct Book {
     services: Vec<Service>,
     rules: Arc<Vec<Rule>>,
     /// By rule: those that count it, and those that wait for it.
-    watchers: Vec<Vec<usize>>,
-    waiting: Vec<Vec<usize>>,
+    watchers: Vec<Arc<[usize]>>,
+    waiting: Vec<Arc<[usize]>>,
     groups: Vec<Group>,
     /// A line's program, unit or place, and its group.
     programs: HashMap<Box<[u8]>, usize>,
@@ -163,7 +163,7 @@ impl Book {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let (mut watchers, mut waiting) = (vec![Vec::new(); rules.len()], vec![Vec::new(); rules.len()]);
+        let (mut watchers, mut waiting) = (vec![Vec::<usize>::new(); rules.len()], vec![Vec::<usize>::new(); rules.len()]);
         for (number, rule) in rules.iter().enumerate() {
             for of in &rule.of {
                 watchers.get_mut(*of).into_iter().for_each(|list| list.push(number));
@@ -175,8 +175,8 @@ impl Book {
         Ok(Book {
             services,
             rules: Arc::new(rules),
-            watchers,
-            waiting,
+            watchers: watchers.into_iter().map(Arc::from).collect(),
+            waiting: waiting.into_iter().map(Arc::from).collect(),
             groups: Vec::new(),
             programs: HashMap::new(),
             units: HashMap::new(),
@@ -373,7 +373,7 @@ impl Book {
             && wish.is_none()
             && let Some(limit) = service.and_then(|service| service.limit.clone())
         {
-            let by: Arc<str> = if limit.network { "network".into() } else { "address".into() };
+            let by = if limit.network { "network" } else { "address" };
             if self.key_of(u32::MAX - rule.service as u32, &[by], facts) {
                 let tally = self.table.entry(&self.key, facts.at).count(
                     limit.measure,
@@ -392,14 +392,14 @@ impl Book {
         if rule.level > 0 || self.aloud {
             out.push(self.finding(rule, facts, count, wish));
         }
-        for waiting in self.waiting.get(number).cloned().unwrap_or_default() {
+        for &waiting in self.waiting.get(number).cloned().iter().flat_map(|list| list.iter()) {
             let Some(known) = rules.get(waiting) else { continue };
             if self.key_of(waiting as u32, &known.by, facts) {
                 let key = [&self.key[..], b"<"].concat();
                 self.table.entry(&key, facts.at).mark(facts.at, known.within);
             }
         }
-        for watcher in self.watchers.get(number).cloned().unwrap_or_default() {
+        for &watcher in self.watchers.get(number).cloned().iter().flat_map(|list| list.iter()) {
             let Some(known) = rules.get(watcher) else { continue };
             let meets = known
                 .conditions
@@ -429,10 +429,10 @@ impl Book {
     }
 
     /// Puts together what is counted by; `false` if the line doesn't have all of it.
-    fn key_of(&mut self, rule: u32, by: &[Arc<str>], facts: &Facts<'_>) -> bool {
+    fn key_of(&mut self, rule: u32, by: &[impl AsRef<str>], facts: &Facts<'_>) -> bool {
         self.key.clear();
         self.key.extend_from_slice(&rule.to_be_bytes());
-        by.iter().all(|name| facts.key(name, &mut self.key))
+        by.iter().all(|name| facts.key(name.as_ref(), &mut self.key))
     }
 
     /// A number for a field's value, which nobody outside can guess.

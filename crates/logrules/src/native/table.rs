@@ -1,8 +1,9 @@
 //! What rules remember between lines: how often, how many different, since when. Bounded: the keys that were quiet for longest give way, and
 //! each that still meant something is counted.
 
+use hashbrown::HashMap;
 use model::time::Time;
-use std::collections::HashMap;
+use std::hash::RandomState;
 use std::time::Duration;
 
 /// Points in time that one key keeps. Beyond, the two nearest are joined at the earlier: they are forgotten sooner, never later.
@@ -14,8 +15,8 @@ pub(crate) const DISTINCT_MAX: u32 = 64;
 /// `bound / 2` keys are always there.
 #[derive(Debug, Default)]
 pub(crate) struct Table<V> {
-    young: HashMap<Box<[u8]>, V>,
-    old: HashMap<Box<[u8]>, V>,
+    young: HashMap<Vec<u8>, V, RandomState>,
+    old: HashMap<Vec<u8>, V, RandomState>,
     half: usize,
     given_way: u64,
 }
@@ -27,17 +28,19 @@ pub(crate) trait Until {
 
 impl<V: Default + Until> Table<V> {
     pub(crate) fn new(bound: usize) -> Table<V> {
-        Table { young: HashMap::new(), old: HashMap::new(), half: (bound / 2).max(1), given_way: 0 }
+        Table { young: HashMap::default(), old: HashMap::default(), half: (bound / 2).max(1), given_way: 0 }
     }
 
     /// The value of this key, made anew if there is none.
     pub(crate) fn entry(&mut self, key: &[u8], now: Time) -> &mut V {
-        let known = if self.young.contains_key(key) { None } else { self.old.remove(key) };
         if self.young.len() >= self.half && !self.young.contains_key(key) {
+            // Who is about to be used again does not go with the old.
+            let kept = self.old.remove(key);
             self.given_way += self.old.values().filter(|value| value.until() > now).count() as u64;
             self.old = std::mem::take(&mut self.young);
+            return self.young.entry_ref(key).or_insert_with(|| kept.unwrap_or_default());
         }
-        self.young.entry(Box::from(key)).or_insert_with(|| known.unwrap_or_default())
+        self.young.entry_ref(key).or_insert_with(|| self.old.remove(key).unwrap_or_default())
     }
 
     /// The value of this key, if it still means something.
