@@ -9,6 +9,8 @@ mod samples;
 mod shipped;
 pub mod suite;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use file::{Rule, Service};
 pub use read::Problem;
