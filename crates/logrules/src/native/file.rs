@@ -251,7 +251,8 @@ fn lists(reader: &mut Reader<'_>, table: &DeTable<'_>, others: &[(String, String
             Some(inner) => {
                 reader.only(inner, &["file"], "a list");
                 let Some(file) = reader.text(inner, "file") else { continue };
-                match others.iter().find(|(name, _)| *name == file.value).map(|(_, text)| List::of_text(text)) {
+                let beside = |name: &str| name == file.value || name.strip_suffix(&file.value).is_some_and(|folder| folder.ends_with('/'));
+                match others.iter().find(|(name, _)| beside(name)).map(|(_, text)| List::of_text(text)) {
                     Some(Ok(list)) => list,
                     Some(Err(error)) => {
                         reader.say(file.at, error);

@@ -184,7 +184,10 @@ fn mistakes_are_told_with_their_places() {
         (&format!("{start}match = '^a'\nlevel = 17\n"), "a.toml:6:9: level: a whole number from 0 to 16 is wanted"),
         (&format!("{start}of = \"s\"\ncount = 2\n"), "a.toml:5:6: no rule \"s\" stands before this one"),
         (&format!("{start}match = '^a'\ncount = 2\n"), "a.toml:4:8: a rule with match doesn't count: write a second one with of"),
-        (&format!("{start}match = '^a <user>'\nby = \"usr\"\n"), "a.toml:6:6: no pattern of this rule has a field \"usr\"; did you mean \"user\"?"),
+        (
+            &format!("{start}match = '^a <user>'\nby = \"usr\"\n"),
+            "a.toml:6:6: no pattern of this rule has a field \"usr\"; did you mean \"user\"?",
+        ),
         (&format!("{start}match = '^a'\nignore = \"10\"\n"), "a.toml:6:10: ignore: a length of time like"),
         (&format!("{start}match = '^a <user>'\nwhere = {{ user = \"@l\" }}\n"), "a.toml:6:18: there is no list \"l\""),
         ("name = \n", "a.toml:1:8: "),
