@@ -298,7 +298,8 @@ fn complete(stamp: &[u8], now: Time) -> Option<Time> {
     }
     let rest = text.get(19..)?;
     let digits = rest.strip_prefix(['.', ',']).map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
-    let nanos = if digits == 0 { 0 } else { format!("{:0<9}", rest.get(1..1 + digits.min(9))?).parse::<i64>().ok()? };
+    let tens = 10_i64.pow(9 - u32::try_from(digits.min(9)).ok()?);
+    let nanos = if digits == 0 { 0 } else { rest.get(1..1 + digits.min(9))?.parse::<i64>().ok()? * tens };
     let zone = rest.get(if digits == 0 { 0 } else { 1 + digits }..)?;
     let offset = match zone.as_bytes() {
         b"Z" | b"z" => 0,

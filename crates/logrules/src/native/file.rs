@@ -351,7 +351,8 @@ fn rule(reader: &mut Reader<'_>, shared: &Shared<'_>, table: &DeTable<'_>, at: u
         weight,
         line: position,
         service: shared.number,
-        trust: trust(reader, table).unwrap_or(shared.trust),
+        // What counts others is believed no more than the least of them.
+        trust: trust(reader, table).unwrap_or_else(|| of.iter().filter_map(before).map(|rule| rule.trust).min().unwrap_or(shared.trust)),
         matches,
         except,
         conditions,
@@ -404,12 +405,19 @@ fn pattern(reader: &mut Reader<'_>, shared: &Shared<'_>, given: &Given<String>) 
             return None;
         }
     };
-    if !pattern.is_linear() {
-        reader.say(given.at, "patterns here don't look around or back: their time must grow no faster than the line");
-    }
-    let anchored = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded);
-    if !anchored.is_ok_and(|hir| hir.properties().look_set_prefix().contains(regex_syntax::hir::Look::Start)) {
-        reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
+    match regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded) {
+        Ok(hir) if pattern.is_linear() => {
+            if !hir.properties().look_set_prefix().contains(regex_syntax::hir::Look::Start) {
+                reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
+            }
+        }
+        Ok(_) => reader.say(given.at, "the pattern is too large"),
+        // Look-around, back-references, a name given twice.
+        Err(error) => {
+            let error = error.to_string();
+            let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            reader.say(given.at, format!("a pattern's time must grow no faster than the line: {why}"));
+        }
     }
     Some(pattern)
 }

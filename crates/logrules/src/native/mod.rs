@@ -135,8 +135,14 @@ impl Facts<'_> {
 
 fn push(address: IpAddr, key: &mut Vec<u8>) -> bool {
     match address {
-        IpAddr::V4(v4) => key.extend_from_slice(&v4.octets()),
-        IpAddr::V6(v6) => key.extend_from_slice(&v6.octets()),
+        IpAddr::V4(v4) => {
+            key.push(b'4');
+            key.extend_from_slice(&v4.octets());
+        }
+        IpAddr::V6(v6) => {
+            key.push(b'6');
+            key.extend_from_slice(&v6.octets());
+        }
     }
     true
 }
@@ -232,16 +238,17 @@ impl Book {
 
     /// Takes one line in.
     fn take(&mut self, line: &Line<'_>, out: &mut Vec<Finding>) {
-        let (group, program, pid, at, message);
+        let (group, program, pid, message);
+        let mut head = Head::default();
         if line.journal.is_empty() {
-            let head = Head::of(line.text);
+            head = Head::of(line.text);
             (program, pid, message) = (head.program, head.pid, head.message(line.text));
             let Some(known) = self.group_of(&head, line.place) else { return };
-            (group, at) = (known, head.time(line.at).unwrap_or(line.at));
+            group = known;
         } else {
             program = line.field("SYSLOG_IDENTIFIER").or_else(|| line.field("_COMM"));
             pid = line.field("_PID").or_else(|| line.field("SYSLOG_PID"));
-            (message, at) = (line.text.trim_ascii_end(), line.at);
+            message = line.text.trim_ascii();
             let Some(known) = self.group_of_entry(program, line.field("_SYSTEMD_UNIT")) else { return };
             group = known;
         }
@@ -251,7 +258,7 @@ impl Book {
         let mut candidates = std::mem::take(&mut self.candidates);
         let numbers = candidates.sorted();
         if !numbers.is_empty() {
-            let rules = Arc::clone(&self.rules);
+            let (rules, at) = (Arc::clone(&self.rules), head.time(line.at).unwrap_or(line.at));
             let mut done = None;
             for &number in numbers {
                 let pattern = self.groups.get(group).and_then(|group| group.patterns.get(number as usize)).copied();
@@ -264,7 +271,7 @@ impl Book {
                 let mut facts = Facts { at, program, pid, fields: Vec::new(), address: None, times };
                 if self.meets(rule, place, message, line, &mut facts) {
                     done = Some(rule.service);
-                    self.fire(&rules, number, &facts, out);
+                    self.fire(&rules, number, rule.weight, &facts, out);
                 }
             }
         }
@@ -328,7 +335,8 @@ impl Book {
     }
 
     /// What follows from a rule that met its line, and from those that count it.
-    fn fire(&mut self, rules: &[Rule], number: usize, facts: &Facts<'_>, out: &mut Vec<Finding>) {
+    /// `weight` is that of the rule that met the line.
+    fn fire(&mut self, rules: &[Rule], number: usize, weight: u32, facts: &Facts<'_>, out: &mut Vec<Finding>) {
         let Some(rule) = rules.get(number) else { return };
         if !self.is_time(rule, facts.at) {
             return;
@@ -354,7 +362,6 @@ impl Book {
         let mut why = None;
         if let Some(measure) = rule.measure {
             let value = rule.distinct.as_ref().and_then(|name| self.value(name, facts)).unwrap_or(0);
-            let weight = rule.of.iter().filter_map(|of| rules.get(*of)).map(|of| of.weight).max().unwrap_or(1);
             let tally = self.table.entry(&self.key, facts.at).count(measure, facts.at, facts.times, weight, value, rule.ignore);
             if !tally.reached {
                 return;
@@ -377,6 +384,8 @@ impl Book {
         {
             let by = if limit.network { "network" } else { "address" };
             if self.key_of(u32::MAX - rule.service as u32, &[by], facts) {
+                // What anybody could have sent doesn't add to what a service vouches for.
+                self.key.push(rule.trust as u8);
                 let tally = self.table.entry(&self.key, facts.at).count(
                     limit.measure,
                     facts.at,
@@ -408,7 +417,7 @@ impl Book {
                 .iter()
                 .all(|condition| facts.field(&condition.field).is_some_and(|text| condition.list.has(text)) == condition.wanted);
             if meets {
-                self.fire(rules, watcher, facts, out);
+                self.fire(rules, watcher, rule.weight, facts, out);
             }
         }
     }
