@@ -2,8 +2,10 @@
 //! Opens nothing, starts nothing, reads no clock: files' texts and the time are arguments.
 
 pub mod finding;
+pub mod head;
 pub mod line;
 mod literals;
+pub mod native;
 pub mod pattern;
 pub mod scan;
 

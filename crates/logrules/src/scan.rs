@@ -1,7 +1,10 @@
 //! Which of many patterns could match a line, found in one pass over it. Never misses one that does.
 
 use crate::pattern::Pattern;
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+
+/// Up to so many texts the automaton is a table with a step for each byte: twice as fast, and some megabytes at most.
+const TABLE_MAX: usize = 500;
 
 /// Looks for the texts that patterns cannot do without, all at once.
 #[derive(Debug, Clone)]
@@ -37,10 +40,12 @@ impl Scan {
             }
         }
         let owners = texts.values().cloned().collect();
-        let automaton = (!texts.is_empty())
-            .then(|| AhoCorasickBuilder::new().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(texts.keys()))
-            .transpose()
-            .map_err(|error| error.to_string())?;
+        let mut builder = AhoCorasickBuilder::new();
+        builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard);
+        if texts.len() <= TABLE_MAX {
+            builder.kind(Some(AhoCorasickKind::DFA));
+        }
+        let automaton = (!texts.is_empty()).then(|| builder.build(texts.keys())).transpose().map_err(|error| error.to_string())?;
         Ok(Scan { automaton, owners, always, patterns: count })
     }
 

@@ -54,6 +54,11 @@ pub enum Command {
         after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log"
     )]
     Replay(Replay),
+    /// Look at the rules for application logs: list them, show one, run the samples that they carry.
+    #[command(
+        after_help = "Examples: riposte rules list\n          riposte rules show sshd/failed-password\n          riposte rules test ./my-rules && echo fine"
+    )]
+    Rules(Rules),
     /// Test the whole way with a harmless probe from private network namespaces, and say what is broken and what to do.
     #[command(after_help = "Examples: sudo riposte doctor\n          sudo riposte doctor --json | jq 'select(.state != \"ok\")'")]
     Doctor(Doctor),
@@ -273,6 +278,36 @@ pub struct Replay {
     /// The time zone of stamps that have none, such as UTC or Europe/Berlin. Default: this machine's.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+}
+
+/// Arguments of `rules`.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub what: RulesWhat,
+}
+
+/// What can be done with rules.
+#[derive(Debug, Subcommand)]
+pub enum RulesWhat {
+    /// List the rules that riposte comes with.
+    List {
+        /// Print JSON Lines, one object a rule.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the file that a service or a rule stands in.
+    Show {
+        /// A service (sshd) or one of its rules (sshd/failed-password).
+        name: String,
+    },
+    /// Run the samples of these files too, or of all in these folders; exit code 1 if one comes out otherwise.
+    Test {
+        /// Rule files (and the lists that they name), or folders with them.
+        #[arg(value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// Arguments of `demo`.

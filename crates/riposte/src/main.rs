@@ -52,6 +52,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Check(args) => commands::check::run(&args, out),
         Command::Reload(args) => commands::ask::reload(&args, out),
         Command::Status(args) => commands::ask::status(&args, out),
+        Command::Rules(args) => commands::rules::run(&args, out),
         Command::Doctor(args) => commands::doctor::run(&args, out),
         Command::Metrics(args) => commands::metrics::run(&args),
         Command::Completions(args) => commands::pages::completions(&args, out),

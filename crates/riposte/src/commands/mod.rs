@@ -7,6 +7,7 @@ pub mod hostcheck;
 pub mod metrics;
 pub mod pages;
 pub mod replay;
+pub mod rules;
 pub mod sandbox;
 
 use crate::config::Config;

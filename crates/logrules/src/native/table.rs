@@ -1,0 +1,262 @@
+//! What rules remember between lines: how often, how many different, since when. Bounded: the keys that were quiet for longest give way, and
+//! each that still meant something is counted.
+
+use hashbrown::HashMap;
+use model::time::Time;
+use std::hash::RandomState;
+use std::time::Duration;
+
+/// Points in time that one key keeps. Beyond, the two nearest are joined at the earlier: they are forgotten sooner, never later.
+const SLOTS: usize = 16;
+/// Different values that one key keeps, and so the most that a rule may ask for.
+pub(crate) const DISTINCT_MAX: u32 = 64;
+
+/// Keys in two halves. What is used comes to the young one; when that is full, the old one is forgotten and they change places. So the last
+/// `bound / 2` keys are always there.
+#[derive(Debug, Default)]
+pub(crate) struct Table<V> {
+    young: HashMap<Vec<u8>, V, RandomState>,
+    old: HashMap<Vec<u8>, V, RandomState>,
+    half: usize,
+    given_way: u64,
+}
+
+/// A value that means nothing any more from some time on.
+pub(crate) trait Until {
+    fn until(&self) -> Time;
+}
+
+impl<V: Default + Until> Table<V> {
+    pub(crate) fn new(bound: usize) -> Table<V> {
+        Table { young: HashMap::default(), old: HashMap::default(), half: (bound / 2).max(1), given_way: 0 }
+    }
+
+    /// The value of this key, made anew if there is none.
+    pub(crate) fn entry(&mut self, key: &[u8], now: Time) -> &mut V {
+        if self.young.len() >= self.half && !self.young.contains_key(key) {
+            // Who is about to be used again does not go with the old.
+            let kept = self.old.remove(key);
+            self.given_way += self.old.values().filter(|value| value.until() > now).count() as u64;
+            self.old = std::mem::take(&mut self.young);
+            return self.young.entry_ref(key).or_insert_with(|| kept.unwrap_or_default());
+        }
+        self.young.entry_ref(key).or_insert_with(|| self.old.remove(key).unwrap_or_default())
+    }
+
+    /// The value of this key, if it still means something.
+    pub(crate) fn get(&self, key: &[u8], now: Time) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key)).filter(|value| value.until() >= now)
+    }
+
+    /// Keys that gave way although they still meant something.
+    pub(crate) const fn given_way(&self) -> u64 {
+        self.given_way
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+    }
+}
+
+/// How a rule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// The lines' scores within a time.
+    Score { least: u32, within: Duration },
+    /// Lines within a time.
+    Lines { least: u32, within: Duration },
+    /// Different values within a time.
+    Distinct { least: u32, within: Duration },
+    /// A bucket that loses one line each time, and is full with so many.
+    Leak { least: u32, each: Duration },
+}
+
+/// What one key has collected.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    newest: Time,
+    until: Time,
+    /// Answers nothing before this.
+    quiet: Time,
+    /// What is in the leaky bucket, in nanoseconds until it is empty.
+    level: u64,
+    /// Seconds since 1970, lines and their score; or seconds and a value's hash.
+    slots: Vec<(u32, u32)>,
+}
+
+/// What a count came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Lines (or different values) counted.
+    pub(crate) count: u32,
+    /// Their score.
+    pub(crate) score: u32,
+    /// Whether that is enough. Then counting begins anew.
+    pub(crate) reached: bool,
+}
+
+impl Until for Entry {
+    fn until(&self) -> Time {
+        self.until.max(self.quiet)
+    }
+}
+
+const fn pack(lines: u32, score: u32) -> u32 {
+    let (lines, score) = (if lines > 0xffff { 0xffff } else { lines }, if score > 0xffff { 0xffff } else { score });
+    lines << 16 | score
+}
+
+const fn unpack(slot: u32) -> (u32, u32) {
+    (slot >> 16, slot & 0xffff)
+}
+
+impl Entry {
+    /// Counts `times` lines of `score` each (and of this value, where values are counted). A line that is older than the newest by more than the
+    /// window says that the clock was set back: then counting begins anew.
+    pub(crate) fn count(&mut self, measure: Measure, at: Time, times: u32, score: u32, value: u32, ignore: Duration) -> Tally {
+        let (span, least) = match measure {
+            Measure::Score { within, least } | Measure::Lines { within, least } | Measure::Distinct { within, least } => (within, least),
+            Measure::Leak { each, least } => (each.saturating_mul(least), least),
+        };
+        if at.after(span) < self.newest {
+            *self = Entry::default();
+        }
+        let elapsed = at.since(self.newest);
+        self.newest = self.newest.max(at);
+        self.until = self.newest.after(span);
+        let seconds = |time: Time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        let (now, window) = (seconds(self.newest), u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
+        let (count, score) = match measure {
+            Measure::Leak { each, .. } => {
+                let one = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX).max(1);
+                self.level = self.level.saturating_sub(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+                self.level = self.level.saturating_add(one.saturating_mul(u64::from(times)));
+                (u32::try_from(self.level.div_ceil(one)).unwrap_or(u32::MAX), 0)
+            }
+            Measure::Distinct { .. } => {
+                self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
+                self.slots.push((seconds(at), value));
+                (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), 0)
+            }
+            Measure::Score { .. } | Measure::Lines { .. } => {
+                self.slots.retain(|(second, _)| now.saturating_sub(*second) <= window);
+                self.add(seconds(at), pack(times, score.saturating_mul(times)));
+                self.slots.iter().fold((0_u32, 0_u32), |(lines, sum), (_, slot)| (lines + unpack(*slot).0, sum + unpack(*slot).1))
+            }
+        };
+        let reached = at >= self.quiet && (if matches!(measure, Measure::Score { .. }) { score } else { count }) >= least;
+        if reached {
+            self.slots = Vec::new();
+            self.level = 0;
+            self.quiet = if ignore.is_zero() { Time::EPOCH } else { at.after(ignore) };
+        }
+        Tally { count, score, reached }
+    }
+
+    fn add(&mut self, second: u32, slot: u32) {
+        let place = self.slots.iter().rposition(|(known, _)| *known <= second).map_or(0, |place| place + 1);
+        self.slots.insert(place, (second, slot));
+        if self.slots.len() <= SLOTS {
+            return;
+        }
+        let gap = |pair: &[(u32, u32)]| if let [one, other] = pair { other.0 - one.0 } else { u32::MAX };
+        let Some(nearest) = self.slots.windows(2).enumerate().min_by_key(|(_, pair)| gap(pair)).map(|(place, _)| place) else { return };
+        let (_, joined) = self.slots.remove(nearest + 1);
+        if let Some((_, slot)) = self.slots.get_mut(nearest) {
+            let ((lines, score), (more, still)) = (unpack(*slot), unpack(joined));
+            *slot = pack(lines + more, score + still);
+        }
+    }
+
+    /// Remembers that it was now, for so long. Says whether it was known.
+    pub(crate) fn mark(&mut self, at: Time, span: Duration) -> bool {
+        let known = self.until > at;
+        self.until = at.after(span);
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(600);
+
+    fn at(second: u64) -> Time {
+        Time::from_secs(1_000_000 + second)
+    }
+
+    fn lines(entry: &mut Entry, least: u32, second: u64) -> Tally {
+        entry.count(Measure::Lines { least, within: WINDOW }, at(second), 1, 10, 0, Duration::ZERO)
+    }
+
+    #[test]
+    fn a_window_slides() {
+        let mut entry = Entry::default();
+        assert!((0..4).all(|n| !lines(&mut entry, 5, n * 200).reached), "four within 600 s, and the fifth is too late");
+        assert_eq!(lines(&mut entry, 5, 800), Tally { count: 4, score: 40, reached: false });
+        assert_eq!(lines(&mut entry, 5, 801), Tally { count: 4, score: 40, reached: false });
+        assert!(lines(&mut entry, 5, 802).reached);
+        assert_eq!(lines(&mut entry, 5, 803).count, 1, "then it begins anew");
+    }
+
+    #[test]
+    fn many_lines_need_little_room_and_are_never_kept_too_long() {
+        let mut entry = Entry::default();
+        for second in 0..3_000 {
+            let tally = lines(&mut entry, 60_000, second);
+            let right = second.min(600) as u32 + 1;
+            assert!(tally.count <= right && tally.count * 5 >= right * 4, "{} of {right}", tally.count);
+            assert!(entry.slots.len() <= SLOTS);
+        }
+    }
+
+    #[test]
+    fn a_bucket_leaks() {
+        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10) };
+        let pour = |entry: &mut Entry, second| entry.count(leak, at(second), 1, 0, 0, Duration::ZERO).reached;
+        let mut entry = Entry::default();
+        assert!((0..50).all(|n| !pour(&mut entry, n * 10)), "one each ten seconds is never too much");
+        let mut entry = Entry::default();
+        assert!(!pour(&mut entry, 0) && !pour(&mut entry, 1) && pour(&mut entry, 2));
+    }
+
+    #[test]
+    fn different_values_count_once() {
+        let distinct = Measure::Distinct { least: 3, within: WINDOW };
+        let mut entry = Entry::default();
+        let mut see = |value, second| entry.count(distinct, at(second), 1, 0, value, Duration::ZERO).reached;
+        assert!(!see(1, 0) && !see(1, 1) && !see(2, 2) && !see(2, 3) && see(3, 4));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_begins_anew() {
+        let mut entry = Entry::default();
+        assert!(!lines(&mut entry, 3, 10_000).reached && !lines(&mut entry, 3, 10_000).reached);
+        assert_eq!(lines(&mut entry, 3, 5_000).count, 1);
+        assert_eq!(lines(&mut entry, 3, 4_999).count, 2, "a little out of order is no setting back");
+    }
+
+    #[test]
+    fn quiet_after_an_answer() {
+        let count = |entry: &mut Entry, second| {
+            let measure = Measure::Lines { least: 2, within: WINDOW };
+            entry.count(measure, at(second), 1, 0, 0, Duration::from_secs(60)).reached
+        };
+        let mut entry = Entry::default();
+        assert!(!count(&mut entry, 0) && count(&mut entry, 1) && !count(&mut entry, 2) && !count(&mut entry, 60) && count(&mut entry, 61));
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_counts_what_gave_way() {
+        let mut table = Table::<Entry>::new(100);
+        for n in 0..1_000_u32 {
+            table.entry(&n.to_be_bytes(), at(0)).mark(at(0), WINDOW);
+            assert!(table.young.len() + table.old.len() <= 100);
+            assert!(table.get(&n.saturating_sub(49).to_be_bytes(), at(0)).is_some(), "the last fifty are there");
+        }
+        assert_eq!(table.given_way(), 900);
+        assert!(table.get(&999_u32.to_be_bytes(), at(601)).is_none(), "what has no meaning any more");
+    }
+}
