@@ -4,6 +4,7 @@
 pub mod finding;
 pub mod line;
 mod literals;
+pub mod ossec;
 pub mod pattern;
 pub mod scan;
 
