@@ -10,6 +10,7 @@ mod json;
 mod lists;
 mod load;
 mod memory;
+pub mod order;
 mod patterns;
 mod plugins;
 mod predecode;
@@ -283,7 +284,7 @@ impl Ossec {
         let (knowledge, event, scratch) = (&self.knowledge, &mut self.event, &mut self.scratch);
         predecode::predecode(line, event);
         let patterns = &knowledge.patterns;
-        let programs = event.program.map(|program| event.at(program)).map(|name| {
+        let programs = event.program.map(|program| event.at(program)).and_then(|name| {
             self.remembered.of(name, || {
                 let matching = patterns.programs(name);
                 let roots = knowledge.decoders.roots_of(&|pattern| matching.get(pattern as usize).copied().unwrap_or(false));

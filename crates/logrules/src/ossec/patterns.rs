@@ -149,7 +149,7 @@ impl Programs {
 
 impl Remembered {
     /// What is known of a program.
-    pub fn of(&mut self, name: &[u8], learn: impl FnOnce() -> (Box<[u32]>, Box<[bool]>)) -> &Programs {
+    pub fn of(&mut self, name: &[u8], learn: impl FnOnce() -> (Box<[u32]>, Box<[bool]>)) -> Option<&Programs> {
         if !self.programs.contains_key(name) {
             if self.programs.len() >= PROGRAMS_MAX {
                 self.forgotten += self.programs.len() as u64;
@@ -158,7 +158,6 @@ impl Remembered {
             let (roots, matching) = learn();
             self.programs.insert(name.into(), Programs { roots, matching });
         }
-        // It is there: it has just been looked for or put in.
-        self.programs.entry(name.into()).or_insert_with(|| Programs { roots: Box::default(), matching: Box::default() })
+        self.programs.get(name)
     }
 }

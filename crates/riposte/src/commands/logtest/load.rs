@@ -3,84 +3,9 @@
 use super::Engine;
 use crate::cli;
 use crate::commands::{Failure, fail};
-use logrules::ossec::{self, Files, Ossec, Remark};
+use logrules::ossec::{self, Files, Ossec, Remark, order};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// The order of OSSEC's own configuration. It matters: what a rule hangs under depends on what was read before it.
-const ORDER: [&str; 67] = [
-    "rules_config",
-    "pam_rules",
-    "sshd_rules",
-    "telnetd_rules",
-    "syslog_rules",
-    "arpwatch_rules",
-    "symantec-av_rules",
-    "symantec-ws_rules",
-    "pix_rules",
-    "named_rules",
-    "smbd_rules",
-    "vsftpd_rules",
-    "pure-ftpd_rules",
-    "proftpd_rules",
-    "ms_ftpd_rules",
-    "ftpd_rules",
-    "hordeimp_rules",
-    "roundcube_rules",
-    "wordpress_rules",
-    "cimserver_rules",
-    "vpopmail_rules",
-    "vmpop3d_rules",
-    "courier_rules",
-    "web_rules",
-    "web_appsec_rules",
-    "apache_rules",
-    "nginx_rules",
-    "php_rules",
-    "mysql_rules",
-    "postgresql_rules",
-    "ids_rules",
-    "squid_rules",
-    "firewall_rules",
-    "apparmor_rules",
-    "cisco-ios_rules",
-    "netscreenfw_rules",
-    "sonicwall_rules",
-    "postfix_rules",
-    "sendmail_rules",
-    "imapd_rules",
-    "mailscanner_rules",
-    "dovecot_rules",
-    "ms-exchange_rules",
-    "racoon_rules",
-    "vpn_concentrator_rules",
-    "spamd_rules",
-    "msauth_rules",
-    "mcafee_av_rules",
-    "trend-osce_rules",
-    "ms-se_rules",
-    "zeus_rules",
-    "solaris_bsm_rules",
-    "vmware_rules",
-    "ms_dhcp_rules",
-    "asterisk_rules",
-    "ossec_rules",
-    "attack_rules",
-    "openbsd_rules",
-    "clam_av_rules",
-    "dropbear_rules",
-    "sysmon_rules",
-    "opensmtpd_rules",
-    "exim_rules",
-    "openbsd-dhcpd_rules",
-    "dnsmasq_rules",
-    "nsd_rules",
-    "unbound_rules",
-];
-/// OSSEC's own configuration leaves it out: it calls every login outside of business hours an attack.
-const LEFT_OUT: &str = "policy_rules";
-/// Comes last, so that it can hang under everything.
-const LAST: &str = "local_rules";
 
 /// The rules that are to be asked.
 ///
@@ -262,16 +187,9 @@ impl Found {
 
     /// As OSSEC's own configuration has them; what it doesn't know comes behind, by name.
     fn in_order(&mut self, mut rules: Vec<PathBuf>) -> Vec<PathBuf> {
-        let place = |path: &PathBuf| {
-            let stem = stem(path);
-            match ORDER.iter().position(|known| *known == stem) {
-                Some(place) => place,
-                None => ORDER.len() + usize::from(stem == LAST),
-            }
-        };
-        rules.sort_by_key(|path| (place(path), path.clone()));
+        rules.sort_by_key(|path| (order::place(&stem(path)), path.clone()));
         rules.retain(|path| {
-            let out = stem(path) == LEFT_OUT;
+            let out = stem(path) == order::LEFT_OUT;
             if out {
                 let file = path.display();
                 self.notices.push(format!("{file}: left out, as in OSSEC's own configuration; --rules {file} takes it in"));
