@@ -4,6 +4,7 @@ use super::Engine;
 use crate::cli;
 use crate::commands::{Failure, fail};
 use logrules::ossec::{self, Files, Ossec, Remark, order};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -136,7 +137,7 @@ impl Found {
     }
 
     fn dir(&mut self, path: &Path) -> Result<(), Failure> {
-        let known = self.rules.len() + self.decoders.len();
+        let decoders = self.decoders.len();
         for name in ["decoder.xml", "etc/decoder.xml", "local_decoder.xml", "etc/local_decoder.xml"] {
             let file = path.join(name);
             if file.is_file() {
@@ -154,6 +155,7 @@ impl Found {
         for name in ["ruleset/rules", "rules", "etc/rules"] {
             rules.extend(folder(&path.join(name), &["xml"]));
         }
+        let mut any = self.decoders.len() > decoders || !rules.is_empty();
         let named = self.conf.as_ref().map(|conf| conf.rules.clone()).unwrap_or_default();
         if named.is_empty() {
             let rules = self.in_order(rules);
@@ -170,16 +172,17 @@ impl Found {
                 }
             }
         }
-        if self.rules.len() + self.decoders.len() == known {
+        if !any {
             let mut loose = Vec::new();
             for file in folder(path, &["xml"]) {
                 let (_, text) = read(&file)?;
+                any = true;
                 if text.contains("<decoder ") { self.decoders.push(file) } else { loose.push(file) }
             }
             let loose = self.in_order(loose);
             self.rules.extend(loose);
         }
-        if self.rules.len() + self.decoders.len() == known {
+        if !any {
             return Err(fail(format!("{}: neither decoder.xml nor rules/*.xml is there", path.display())));
         }
         Ok(())
@@ -200,7 +203,12 @@ impl Found {
     }
 
     fn files(&self) -> Result<Files, Failure> {
-        let all = |paths: &[PathBuf]| paths.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>();
+        let all = |paths: &[PathBuf]| {
+            // The configuration and the folder may name the same file.
+            let mut known = BTreeSet::new();
+            let once = paths.iter().filter(|path| known.insert(path.canonicalize().unwrap_or_else(|_| (*path).clone())));
+            once.map(|path| read(path)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(Files { config: self.config.clone(), decoders: all(&self.decoders)?, rules: all(&self.rules)?, lists: all(&self.lists)? })
     }
 }
