@@ -157,12 +157,14 @@ impl Conf {
 
     fn command(&mut self, section: &Element, loader: &mut Loader) {
         let mut command = Command::default();
+        let mut expects = false;
         for option in &section.children {
             let text = option.text.trim();
             match option.name.as_str() {
                 "name" => command.name = text.into(),
                 "executable" => text.clone_into(&mut command.executable),
                 "expect" => {
+                    expects = true;
                     let wants = |word| text.contains(word);
                     (command.wants_address, command.wants_user, command.wants_file) = (wants("srcip"), wants("user"), wants("filename"));
                 }
@@ -173,6 +175,11 @@ impl Conf {
         }
         if command.name.is_empty() || command.executable.is_empty() {
             return loader.problem(section.line, "<command> needs a name and an executable".into());
+        }
+        if !expects {
+            // Wazuh's scripts look for themselves: for the user if they lock accounts, else for the address.
+            command.wants_user = command.executable.contains("account");
+            command.wants_address = !command.wants_user;
         }
         self.commands.push(command);
     }

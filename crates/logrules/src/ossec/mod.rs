@@ -160,9 +160,9 @@ fn elements(name: &str, text: &str, loader: &mut Loader) -> Vec<xml::Element> {
     })
 }
 
-/// Whether files are Wazuh's: what only Wazuh has is in them.
+/// Whether files are Wazuh's: what only Wazuh has is in them. Wazuh counts differently.
 fn is_wazuh(files: &Files) -> bool {
-    let marks = ["<mitre>", "<field name=", "type=\"pcre2\"", "type=\"osregex\"", "JSON_Decoder", "same_srcip", "negate=\""];
+    let marks = ["<mitre>", "type=\"pcre2\"", "type=\"osregex\"", "JSON_Decoder", "same_srcip", "negate=\""];
     files.rules.iter().chain(&files.decoders).any(|(_, text)| marks.iter().any(|mark| text.contains(mark)))
 }
 
@@ -200,7 +200,7 @@ impl Ossec {
                     test.list = list_name(&test.list);
                     Self::check_list(&rule.name, rule.line, test, &lists, &mut loader);
                 }
-                tree.add(rule, &mut loader);
+                tree.add(rule, wazuh, &mut loader);
             }
         }
         if !loader.problems.is_empty() {

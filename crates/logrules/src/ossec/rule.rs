@@ -360,11 +360,13 @@ impl Reader<'_> {
             Some("osmatch") => Dialect::Sregex,
             _ => default,
         };
+        if ["geoip", "country", "srcas", "dstas"].iter().any(|word| name.contains(word)) {
+            return self.dead(rule, line, name);
+        }
         if let Some(what) = name.strip_suffix("_pcre2") {
             return match what {
                 "match" | "user" | "srcuser" | "url" | "id" | "status" | "hostname" | "extra_data" | "program_name" | "srcport"
                 | "dstport" | "action" | "protocol" | "location" | "system_name" => texts.add(option, what, Dialect::Pcre2),
-                "srcgeoip" | "dstgeoip" => self.dead(rule, line, name),
                 _ => self.unknown(line, id, name),
             };
         }
@@ -463,7 +465,8 @@ impl Reader<'_> {
             "group" => rule.groups.push_str(text),
             "description" => description.push_str(&text.replace('\n', " ")),
             "options" => self.options(text, rule, line),
-            "info" | "cve" | "mitre" => {}
+            // There is one agent here: this host.
+            "info" | "cve" | "mitre" | "global_frequency" => {}
             // They undo what `same_…` said before.
             "not_same_source_ip" => composite.same.retain(|same| *same != Same::Field(Field::SrcIp)),
             "not_same_user" => composite.same.retain(|same| *same != Same::Field(Field::DstUser)),

@@ -424,6 +424,53 @@ fn nothing_is_passed_over_silently() {
     assert!(read_conf("c", &unknown).unwrap_err()[0].to_string().contains("no command is called lokc; did you mean \"lock\"?"));
 }
 
+const WAZUH_DECODERS: &str = r#"
+<decoder name="json"><prematch>^{\s*"</prematch><plugin_decoder>JSON_Decoder</plugin_decoder></decoder>
+<decoder name="fw"><prematch type="pcre2">(?i)^fw\d: </prematch></decoder>
+<decoder name="fw-fields">
+  <parent>fw</parent>
+  <regex offset="after_parent" type="pcre2">act=(\w+) from=(\S+) zone=(\w+)</regex>
+  <order>action, srcip, zone.name</order>
+</decoder>
+"#;
+
+const WAZUH_RULES: &str = r#"
+<group name="syslog,"><rule id="1" level="0" noalert="1"><category>syslog</category><description>x</description></rule></group>
+<group name="w,">
+  <rule id="86600" level="3"><decoded_as>json</decoded_as><field name="event.kind">^alert$</field><description>J</description>
+    <mitre><id>T1110</id></mitre></rule>
+  <rule id="86601" level="10" frequency="3" timeframe="60"><if_matched_sid>86600</if_matched_sid><same_field>event.user</same_field>
+    <different_field>event.host</different_field><description>J3</description></rule>
+  <rule id="87000" level="4"><decoded_as>fw</decoded_as><action>deny|drop</action><description>F</description></rule>
+  <rule id="87001" level="5"><if_sid>87000</if_sid><field name="zone.name" negate="yes" type="pcre2">^lan$</field><description>F</description></rule>
+  <rule id="87002" level="6"><if_sid>87001</if_sid><match>!quiet</match><srcip negate="yes">10.0.0.0/8</srcip><description>F</description></rule>
+  <rule id="87003" level="6"><if_sid>99999</if_sid><description>of nobody</description></rule>
+</group>
+"#;
+
+#[test]
+fn wazuhs_dialect_is_understood() {
+    let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
+    let files = Files { decoders: file("d.xml", WAZUH_DECODERS), rules: file("r.xml", WAZUH_RULES), ..Files::default() };
+    let (mut ossec, notices) = Ossec::load(&files).unwrap();
+    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), ["r.xml:11: rule 87003: no rule before it has the number 99999"]);
+    let json = |host: &str| format!(r#"{{"event":{{"kind":"alert","user":"bob","host":"{host}"}},"srcip":"192.0.2.1"}}"#);
+    let found = read(&mut ossec, 0, &json("a"));
+    assert_eq!((found.actor, found.fields.len()), ("192.0.2.1".parse().ok(), 4));
+    assert_eq!(rules(&mut ossec, &[&json("b"), &json("c")]), ["86600", "86601"], "frequency 3 is the third there");
+    ossec.forget();
+    assert_eq!(rules(&mut ossec, &[&json("a"), &json("a"), &json("a")]), ["86600"; 3]);
+    for (line, expected) in [
+        ("FW1: act=deny from=192.0.2.1 zone=wan", "87002"),
+        ("FW1: act=deny from=10.0.0.1 zone=wan", "87001"),
+        ("FW1: act=deny from=192.0.2.1 zone=wan quiet", "87001"),
+        ("FW1: act=drop from=192.0.2.1 zone=lan", "87000"),
+        ("FW1: act=pass from=192.0.2.1 zone=lan", ""),
+    ] {
+        assert_eq!(rules(&mut ossec, &[line]), [expected], "{line}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_line_breaks_anything(lines: Vec<Vec<u8>>, text in "(Nov 23 12:00:00 h (sshd|app|pf|slapd)\\[?1?\\]?: )?[ -~]{0,80}") {

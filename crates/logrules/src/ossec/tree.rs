@@ -53,8 +53,8 @@ impl Tree {
         self.rules.get(self.nodes.get(node as usize)?.rule as usize)
     }
 
-    /// Takes the next rule in.
-    pub fn add(&mut self, mut rule: Rule, loader: &mut Loader) {
+    /// Takes the next rule in. To Wazuh a parent that isn't there is worth a notice, to OSSEC it is an error.
+    pub fn add(&mut self, mut rule: Rule, wazuh: bool, loader: &mut Loader) {
         let (id, line) = (rule.id, rule.line);
         let known = self.find(id);
         if rule.overwrite {
@@ -83,7 +83,8 @@ impl Tree {
             Parents::Rules(ids) => {
                 for parent in ids {
                     if !self.hang(number, &Under::Rule(parent)) {
-                        loader.problem(line, format!("rule {id}: no rule before it has the number {parent}"));
+                        let message = format!("rule {id}: no rule before it has the number {parent}");
+                        if wazuh { loader.notice(line, message) } else { loader.problem(line, message) }
                     }
                 }
             }
@@ -94,7 +95,8 @@ impl Tree {
             }
             Parents::Group(group) => {
                 if !self.hang(number, &Under::Group(&group)) {
-                    loader.problem(line, format!("rule {id}: no rule before it is of the group {group}"));
+                    let message = format!("rule {id}: no rule before it is of the group {group}");
+                    if wazuh { loader.notice(line, message) } else { loader.problem(line, message) }
                 }
             }
             Parents::Category => {
