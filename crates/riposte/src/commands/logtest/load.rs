@@ -4,6 +4,7 @@ use super::Engine;
 use crate::cli;
 use crate::commands::{Failure, fail};
 use logrules::ossec::{self, Files, Ossec, Remark, order};
+use report::escape;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,16 +21,9 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
     if args.rules.is_empty() && args.config.is_none() {
         return Err(fail("which rules? --rules DIR (with decoder.xml and rules/*.xml) or --config ossec.conf"));
     }
-    let mut found = Found::default();
-    if let Some(path) = &args.config {
-        found.config(path)?;
-    }
-    for path in &args.rules {
-        found.path(path)?;
-    }
-    let files = found.files()?;
+    let (files, left_out) = ossec_files(&args.rules, args.config.as_deref())?;
     let (mut ossec, notices) = Ossec::load(&files).map_err(lines)?;
-    for notice in found.notices.iter().chain(&notices.iter().map(Remark::to_string).collect::<Vec<_>>()) {
+    for notice in left_out.iter().chain(&lines(notices)) {
         eprintln!("riposte: {notice}");
     }
     ossec.settings.as_logtest = true;
@@ -38,8 +32,24 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
     Ok(Engine::Ossec(Box::new(ossec)))
 }
 
+/// OSSEC's files that these folders, files and `ossec.conf` mean, in the order in which they are to be read; and what was left out.
+///
+/// # Errors
+/// A line for each thing that can't be found or read.
+pub fn ossec_files(rules: &[PathBuf], config: Option<&Path>) -> Result<(Files, Vec<String>), Failure> {
+    let mut found = Found::default();
+    if let Some(path) = config {
+        found.config(path)?;
+    }
+    for path in rules {
+        found.path(path)?;
+    }
+    Ok((found.files()?, found.notices))
+}
+
+/// Files come from elsewhere, too: what they say must not reach a terminal as it is.
 fn lines(remarks: Vec<Remark>) -> Failure {
-    remarks.iter().map(Remark::to_string).collect()
+    remarks.iter().map(|remark| escape::text(&remark.to_string(), 2_000)).collect()
 }
 
 #[derive(Default)]

@@ -1,6 +1,6 @@
 //! `riposte logtest`: what a line comes to, phase by phase, and what would be done about it. Never does it.
 
-mod load;
+pub mod load;
 mod suite;
 
 use super::{Failure, fail};
