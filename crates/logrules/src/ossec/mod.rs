@@ -101,6 +101,8 @@ pub struct Ossec {
     scratch: Scratch,
     event: Event,
     remembered: Remembered,
+    /// Alerts that accuse nobody because their line names two.
+    ambiguous: u64,
 }
 
 /// What a line came to, in all its phases.
@@ -220,6 +222,7 @@ impl Ossec {
             scratch: Scratch::default(),
             event: Event::default(),
             remembered: Remembered::default(),
+            ambiguous: 0,
         };
         Ok((ossec, loader.notices))
     }
@@ -259,7 +262,7 @@ impl Ossec {
             log: text(event.log()),
             decoder: decoder.map(|decoder| decoder.shown.clone()),
             fields: fields.chain(named).collect(),
-            actor: event.get(Field::SrcIp).and_then(address),
+            actor: accused(event),
             met: None,
             wish: None,
         };
@@ -340,7 +343,8 @@ impl Ossec {
             let source =
                 text(Field::SrcIp).filter(|source| plain(source, ".:_-")).map(|source| source.strip_prefix("::ffff:").unwrap_or(source));
             let user = text(Field::DstUser).filter(|user| plain(user, "._@?-"));
-            let lacks = command.wants_address && source.is_none_or(|source| self.conf.allows(source))
+            let ambiguous = is_ambiguous(&self.event);
+            let lacks = command.wants_address && (ambiguous || source.is_none_or(|source| self.conf.allows(source)))
                 || command.wants_user && user.is_none()
                 || command.wants_file && text(Field::FileName).is_none();
             if lacks {
@@ -353,6 +357,32 @@ impl Ossec {
         }
         None
     }
+}
+
+/// Who did it: the decoder's source. Nobody if the log names another address behind it (`Invalid user x from 10.0.0.1 from 203.0.113.9`): the
+/// text between them is the sender's, so one of the two is, and a pattern can't tell which. Where the log begins with it, it is the service's.
+fn accused(event: &Event) -> Option<IpAddr> {
+    let span = event.span(Field::SrcIp)?;
+    let first = address(event.at(span))?;
+    if event.kind != Kind::Syslog || event.foreign || span.0 == event.log.0 {
+        return Some(first);
+    }
+    let mut rest = event.at((span.1, event.log.1));
+    while let Some(found) = memchr::memmem::find(rest, b" from ") {
+        rest = rest.get(found + 6..)?;
+        let end = rest.iter().position(|byte| matches!(byte, b' ' | b':' | b';' | b',')).unwrap_or(rest.len());
+        let word = rest.get(..rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len()))?;
+        let other = address(word).or_else(|| address(rest.get(..end)?));
+        if other.is_some_and(|other| other != first) {
+            return None;
+        }
+    }
+    Some(first)
+}
+
+/// Whether the decoder's source is an address and yet nobody can be accused.
+fn is_ambiguous(event: &Event) -> bool {
+    event.get(Field::SrcIp).and_then(address).is_some() && accused(event).is_none()
 }
 
 /// The first reason in OSSEC's own order.
@@ -387,6 +417,7 @@ impl Rules for Ossec {
     fn line(&mut self, line: &Line<'_>, out: &mut Vec<Finding>) {
         let Some((place, true)) = self.take(line) else { return };
         let wish = self.wish(place);
+        self.ambiguous += u64::from(is_ambiguous(&self.event));
         let Some(rule) = self.knowledge.tree.rules.get(place as usize) else { return };
         let event = &self.event;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -401,7 +432,7 @@ impl Rules for Ossec {
             rule: rule.name.clone(),
             level: rule.level,
             description: rule.description.clone(),
-            actor: event.get(Field::SrcIp).and_then(address),
+            actor: accused(event),
             // Packets can be forged; a service has spoken with whom it names.
             trust: if matches!(event.kind, Kind::Firewall | Kind::Ids) { Trust::Spoofable } else { Trust::Vouched },
             count: rule.composite.as_ref().map_or(1, |composite| composite.frequency + 2),
@@ -414,6 +445,7 @@ impl Rules for Ossec {
             ("ossec_patterns_gave_up", self.scratch.gave_up),
             ("ossec_events_evicted", self.memory.evicted),
             ("ossec_entries_evicted", self.state.evicted()),
+            ("ossec_alerts_that_name_two_sources", self.ambiguous),
             ("ossec_programs_forgotten", self.remembered.forgotten),
         ]
     }

@@ -362,12 +362,21 @@ fn the_memory_is_bounded_and_what_gives_way_is_counted() {
 }
 
 #[test]
-fn a_line_that_imitates_another_is_read_as_what_it_is() {
-    let line = "Nov 23 12:00:00 host sshd[1]: Failed password for x from 10.0.0.1 port 22 from 203.0.113.9 port 4711 ssh2";
-    // OSSEC's own pattern takes the first address here: as its author wrote it, so it is done. What never happens is that a forged head counts.
-    assert_eq!(fields(line).0, "sshd");
+fn a_line_that_imitates_another_accuses_nobody() {
+    let mut ossec = ossec();
+    // The user is called `x from 10.0.0.1 port 22`; this decoder takes the first address, as its author wrote it.
+    let injected = FAILED.replace("bob", "x from 10.0.0.1 port 22");
+    for at in 0..8 {
+        let reading = read(&mut ossec, at, &injected);
+        assert!(reading.fields.iter().any(|(name, value)| &**name == "srcip" && value == "10.0.0.1"));
+        assert_eq!((reading.actor, reading.wish), (None, None));
+    }
+    assert_eq!(read(&mut ossec, 9, FAILED).actor, "203.0.113.9".parse().ok());
     let inside = "Nov 23 12:00:00 host app: x Nov 23 12:00:00 host sshd[1]: Failed password for bob from 10.0.0.1 port 1";
-    assert_eq!((met(inside), fields(inside).1), (None, vec![]));
+    assert_eq!((met(inside), fields(inside).1), (None, vec![]), "a head in the middle of a line is no head");
+    // What a web server writes first is its own word, whatever the client says behind it.
+    let web = "192.0.2.1 - - [23/Nov/2026:12:00:00 +0000] \"GET /a HTTP/1.1\" 404 12 \"-\" \"x from 10.0.0.1 y\"";
+    assert_eq!(read(&mut ossec, 10, web).actor, "192.0.2.1".parse().ok());
 }
 
 #[test]

@@ -200,7 +200,8 @@ impl Found {
 
     /// As OSSEC's own configuration has them; what it doesn't know comes behind, by name.
     fn in_order(&mut self, mut rules: Vec<PathBuf>) -> Vec<PathBuf> {
-        rules.sort_by_key(|path| (order::place(&stem(path)), path.clone()));
+        // Stable: folder by folder, by name within each.
+        rules.sort_by_key(|path| order::place(&stem(path)));
         rules.retain(|path| {
             let out = stem(path) == order::LEFT_OUT;
             if out {
