@@ -7,6 +7,7 @@ pub mod host_files;
 pub mod link_frames;
 pub mod log_lines;
 pub mod netlink;
+pub mod ossec;
 pub mod packets;
 pub mod rulesets;
 
@@ -20,7 +21,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -29,6 +30,7 @@ pub const TARGETS: [Target; 8] = [
     Target { name: "link_frames", run: link_frames::run },
     Target { name: "host_files", run: host_files::run },
     Target { name: "rulesets", run: rulesets::run },
+    Target { name: "ossec", run: ossec::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

@@ -6,6 +6,7 @@ pub mod head;
 pub mod line;
 mod literals;
 pub mod native;
+pub mod ossec;
 pub mod pattern;
 pub mod scan;
 

@@ -109,6 +109,22 @@ impl Pattern {
         }
     }
 
+    /// Where the first match from byte `from` on begins and ends.
+    ///
+    /// # Errors
+    /// If it took too many steps: count it, and take it for no match.
+    pub fn find(&self, line: &[u8], from: usize) -> Result<Option<(usize, usize)>, TooManySteps> {
+        if from > line.len() {
+            return Ok(None);
+        }
+        match &self.engine {
+            Engine::Linear(regex) => Ok(regex.find_at(line, from).map(|found| (found.start(), found.end()))),
+            Engine::Stepped(regex) => {
+                regex.find_from_pos(line, from).map(|found| found.map(|found| (found.start(), found.end()))).map_err(|_| TooManySteps)
+            }
+        }
+    }
+
     /// The first match from byte `from` on, with its groups.
     ///
     /// # Errors
@@ -144,6 +160,16 @@ impl fmt::Debug for Pattern {
 }
 
 impl Spans {
+    /// How many groups there are, group 0 included, whether they took part in the match or not.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing has matched.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where group `group` matched.
     pub fn get(&self, group: usize) -> Option<(usize, usize)> {
         self.0.get(group).copied().flatten()

@@ -59,6 +59,11 @@ pub enum Command {
         after_help = "Examples: riposte rules list\n          riposte rules show sshd/failed-password\n          riposte rules test ./my-rules && echo fine"
     )]
     Rules(Rules),
+    /// Say what log lines come to, phase by phase, and what would be done about them. Never does it.
+    #[command(
+        after_help = "Examples: tail -f /var/log/auth.log | riposte logtest --rules /var/ossec\n          riposte logtest --rules ./ossec --config ossec.conf --json < auth.log\n          riposte logtest --rules ./ossec --suite sshd.ini"
+    )]
+    Logtest(Logtest),
     /// Test the whole way with a harmless probe from private network namespaces, and say what is broken and what to do.
     #[command(after_help = "Examples: sudo riposte doctor\n          sudo riposte doctor --json | jq 'select(.state != \"ok\")'")]
     Doctor(Doctor),
@@ -308,6 +313,23 @@ pub enum RulesWhat {
         #[arg(value_name = "FILE|DIR")]
         files: Vec<PathBuf>,
     },
+}
+
+/// Arguments of `logtest`.
+#[derive(Debug, Args)]
+pub struct Logtest {
+    /// Rules: a folder with OSSEC's decoder.xml and rules/*.xml, or single files.
+    #[arg(long, value_name = "DIR|FILE")]
+    pub rules: Vec<PathBuf>,
+    /// OSSEC's configuration: which files, and the active responses.
+    #[arg(long, value_name = "OSSEC_CONF")]
+    pub config: Option<PathBuf>,
+    /// Check the lines of this file (OSSEC's test format) instead of reading standard input. Exit code 0 only if all agree.
+    #[arg(long, value_name = "FILE")]
+    pub suite: Option<PathBuf>,
+    /// Print one JSON object per line, or per case of a suite.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `demo`.

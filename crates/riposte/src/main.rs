@@ -64,6 +64,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Explain(args) => commands::ask::explain(&args, out),
         Command::History(args) => commands::ask::history(&args, out),
         Command::Replay(args) => commands::replay::run(&args, out),
+        Command::Logtest(args) => commands::logtest::run(&args, out),
         Command::Demo(args) => {
             let binary = std::env::current_exe().map_err(|e| commands::fail(e.to_string()))?;
             range::demo::run(&binary, args.only.as_deref(), args.json, out).map_err(|e| commands::fail(e.to_string()))

@@ -1,0 +1,210 @@
+//! OSSEC's test format: sections of lines with the rule, level and decoder that they should come to. Says line by line whether they do.
+
+use super::Engine;
+use crate::commands::{Failure, fail};
+use report::escape;
+use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
+
+/// One line, or several that belong together, with what the last should come to.
+#[derive(Debug, PartialEq, Eq)]
+struct Case {
+    section: String,
+    /// Its key: `log 1 pass`.
+    name: String,
+    text: String,
+    /// Whether it should come to that, or to anything else.
+    pass: bool,
+    rule: String,
+    alert: String,
+    decoder: String,
+}
+
+#[derive(Serialize)]
+struct CaseLine<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: String,
+    line: &'a str,
+    agree: bool,
+    pass: bool,
+    expected: Expected<'a>,
+    got: Got,
+}
+
+#[derive(Serialize)]
+struct Expected<'a> {
+    rule: &'a str,
+    alert: &'a str,
+    decoder: &'a str,
+}
+
+#[derive(Serialize)]
+struct Got {
+    rule: String,
+    alert: String,
+    decoder: String,
+}
+
+#[derive(Serialize)]
+struct SuiteLine {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    agree: usize,
+    total: usize,
+}
+
+/// Runs a suite.
+///
+/// # Errors
+/// What is wrong with the file, and how many cases came to something else.
+pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| fail(format!("{name}: {error}")))?;
+    let cases = parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, message)| fail(format!("{name}:{line}: {message}")))?;
+    let io = |error: std::io::Error| fail(error.to_string());
+    let mut agree = 0;
+    for case in &cases {
+        // ossec-logtest is started anew for each: nothing that came before counts.
+        match engine {
+            Engine::Ossec(ossec) => ossec.forget(),
+        }
+        let mut got = Got { rule: String::new(), alert: String::new(), decoder: String::new() };
+        for text in case.text.lines().filter(|text| !text.is_empty()) {
+            let answer = engine.answer(0, text.as_bytes());
+            let rule = answer.rule.map(|rule| rule.as_str().map_or_else(|| rule.to_string(), str::to_owned));
+            let alert = answer.level.map(|level| level.to_string());
+            got = Got { rule: rule.unwrap_or_default(), alert: alert.unwrap_or_default(), decoder: answer.decoder.unwrap_or_default() };
+        }
+        let comes = same(&case.rule, &got.rule) && same(&case.alert, &got.alert) && same(&case.decoder, &got.decoder);
+        let agrees = comes == case.pass;
+        agree += usize::from(agrees);
+        if json {
+            let line = CaseLine {
+                kind: "case",
+                name: format!("{}: {}", case.section, case.name),
+                line: &case.text,
+                agree: agrees,
+                pass: case.pass,
+                expected: Expected { rule: &case.rule, alert: &case.alert, decoder: &case.decoder },
+                got,
+            };
+            out.write_all(report::serial::to_json_line(&line).unwrap_or_default().as_bytes()).map_err(io)?;
+        } else {
+            let word = if agrees { "agrees   " } else { "DISAGREES" };
+            let safe = |text: &str| escape::text(text, 200);
+            writeln!(out, "{word} [{}] {}", safe(&case.section), safe(&case.name)).map_err(io)?;
+            if !agrees {
+                let not = if case.pass { "expected" } else { "expected anything but" };
+                writeln!(out, "          {not} rule {}, level {}, decoder {}", safe(&case.rule), safe(&case.alert), safe(&case.decoder))
+                    .map_err(io)?;
+                writeln!(out, "          got rule {}, level {}, decoder {}", safe(&got.rule), safe(&got.alert), safe(&got.decoder))
+                    .map_err(io)?;
+                writeln!(out, "          {}", safe(&case.text)).map_err(io)?;
+            }
+        }
+    }
+    let total = cases.len();
+    if json {
+        let line = SuiteLine { kind: "suite", agree, total };
+        out.write_all(report::serial::to_json_line(&line).unwrap_or_default().as_bytes()).map_err(io)?;
+    } else {
+        writeln!(out, "{agree} of {total} agree").map_err(io)?;
+    }
+    if agree == total { Ok(()) } else { Err(fail(format!("{name}: {} of {total} disagree", total - agree))) }
+}
+
+/// Numbers as numbers, names whatever their case.
+fn same(expected: &str, got: &str) -> bool {
+    match (expected.parse::<u64>(), got.parse::<u64>()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => expected.eq_ignore_ascii_case(got),
+    }
+}
+
+/// `[section]`, `key = value` or `key: value`; an indented line goes on with the value before it; `#` and `;` begin comments.
+fn parse(text: &str) -> Result<Vec<Case>, (usize, String)> {
+    let mut cases: Vec<Case> = Vec::new();
+    let (mut section, mut begin) = (String::new(), 0);
+    let mut expected = [String::new(), String::new(), String::new()];
+    let mut keys: Vec<(String, String)> = Vec::new();
+    let mut finish = |section: &str, keys: &mut Vec<(String, String)>, expected: &mut [String; 3], begin: usize| {
+        for (key, value) in keys.iter() {
+            match key.as_str() {
+                "rule" => value.clone_into(&mut expected[0]),
+                "alert" => value.clone_into(&mut expected[1]),
+                "decoder" => value.clone_into(&mut expected[2]),
+                _ => {}
+            }
+        }
+        for (key, value) in keys.drain(..) {
+            let words: Vec<&str> = key.split_whitespace().collect();
+            let pass = match words.as_slice() {
+                ["rule" | "alert" | "decoder"] => continue,
+                ["log", .., "pass"] => true,
+                ["log", .., "fail"] => false,
+                _ => return Err((begin, format!("[{section}]: no such key: {key} (log N pass, log N fail, rule, alert, decoder)"))),
+            };
+            let [rule, alert, decoder] = expected.clone();
+            cases.push(Case { section: section.to_owned(), name: key, text: value, pass, rule, alert, decoder });
+        }
+        *expected = [String::new(), String::new(), String::new()];
+        Ok(())
+    };
+    for (number, line) in (1..).zip(text.lines()) {
+        let trimmed = line.trim();
+        if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if line.starts_with([' ', '\t'])
+            && let Some((_, value)) = keys.last_mut()
+        {
+            value.push('\n');
+            value.push_str(trimmed);
+        } else if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            finish(&section, &mut keys, &mut expected, begin)?;
+            (section, begin) = (name.0.to_owned(), number);
+        } else if let Some(end) = trimmed.find(['=', ':']) {
+            let (key, value) = trimmed.split_at(end);
+            keys.push((key.trim().to_lowercase(), value.get(1..).unwrap_or_default().trim().to_owned()));
+        } else {
+            return Err((number, "neither [section] nor key = value".into()));
+        }
+    }
+    finish(&section, &mut keys, &mut expected, begin)?;
+    Ok(cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_are_read_as_they_are_written() {
+        let text = "# about sshd\n[login: failed]\nlog 1 pass = a: b = c ; d\nlog 2 FAIL: x\n\nlog 3 pass = one\n  two\nrule = 5716\nalert = 5\ndecoder = sshd\n\
+                    [nothing]\nlog 1 pass = z\nrule=1\nalert=0\ndecoder =\n";
+        let cases = parse(text).unwrap();
+        let shown: Vec<_> = cases
+            .iter()
+            .map(|case| (case.section.as_str(), case.text.as_str(), case.pass, case.rule.as_str(), case.decoder.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("login: failed", "a: b = c ; d", true, "5716", "sshd"),
+                ("login: failed", "x", false, "5716", "sshd"),
+                ("login: failed", "one\ntwo", true, "5716", "sshd"),
+                ("nothing", "z", true, "1", ""),
+            ]
+        );
+        assert_eq!(parse("[a]\nlog one = x\n").unwrap_err().0, 1);
+        assert_eq!(parse("[a]\n\nwhat\n").unwrap_err().0, 3);
+    }
+
+    #[test]
+    fn numbers_and_names_are_compared() {
+        assert!(same("0005", "5") && same("SSHD", "sshd") && same("", ""));
+        assert!(!same("5", "") && !same("sshd", "sshd2"));
+    }
+}

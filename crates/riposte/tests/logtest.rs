@@ -1,0 +1,112 @@
+//! `riposte logtest` over the rules in `tests/ossec`, and over OSSEC's own where they are at hand: RIPOSTE_OSSEC names a folder with
+//! its decoder.xml and rules/*.xml (they are under the GPL and not part of riposte).
+
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/ossec").canonicalize().expect("tests/ossec is there")
+}
+
+fn logtest(args: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_riposte"))
+        .arg("logtest")
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // A command that ends with an error may not read any of it.
+    _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn failed(from: &str) -> String {
+    format!("Nov 21 10:00:00 host sshd[12]: Failed password for bob from {from} port 4711 ssh2\n")
+}
+
+#[test]
+fn each_line_has_its_answer() {
+    let rules = folder();
+    let config = rules.join("etc/ossec.conf");
+    let input = [failed("203.0.113.9").repeat(4), "nothing\n".into(), failed("192.0.2.7").repeat(4)].concat();
+    let output = logtest(&["--rules", rules.to_str().unwrap(), "--config", config.to_str().unwrap(), "--json"], &input);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let answers = lines(&output);
+    let fields = json!({"dstuser": "bob", "srcip": "203.0.113.9", "srcport": "4711"});
+    assert_eq!(
+        answers[0],
+        json!({"line": 1, "program": "sshd", "decoder": "sshd", "fields": fields, "rule": 100_716, "level": 5, "description": "A login failed.",
+            "source": "203.0.113.9", "would": null})
+    );
+    assert_eq!((&answers[3]["rule"], &answers[3]["level"]), (&json!(100_720), &json!(10)));
+    let why = "rule 100720 has level 10, firewall-drop asks for 6";
+    assert_eq!(answers[3]["would"], json!({"action": "firewall-drop", "seconds": 600, "why": why}));
+    let nothing = json!({"line": 5, "program": null, "decoder": null, "fields": {}, "rule": null, "level": null, "description": null,
+        "source": null, "would": null});
+    assert_eq!(answers[4], nothing);
+    assert_eq!((&answers[8]["rule"], &answers[8]["would"]), (&json!(100_720), &Value::Null), "nobody responds to the allowed");
+}
+
+#[test]
+fn people_read_phases() {
+    let config = folder().join("etc/ossec.conf");
+    let output = logtest(&["--config", config.to_str().unwrap()], &failed("203.0.113.9").repeat(4));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "**Phase 1: Completed pre-decoding.",
+        "program_name: 'sshd'",
+        "decoder: 'sshd'",
+        "srcip: '203.0.113.9'",
+        "Rule id: '100720'",
+        "Level: '10'",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert!(text.contains("firewall-drop for 600 s: rule 100720"), "{text}");
+}
+
+#[test]
+fn a_suite_says_who_agrees() {
+    let rules = folder();
+    let suite = rules.join("own.ini");
+    let (rules, suite) = (rules.to_str().unwrap(), suite.to_str().unwrap());
+    let output = logtest(&["--rules", rules, "--suite", suite, "--json"], "");
+    let cases = lines(&output);
+    assert_eq!(cases.last(), Some(&json!({"type": "suite", "agree": 8, "total": 8})), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success() && cases[0]["type"] == "case" && cases[0]["agree"] == true);
+
+    let wrong = tempfile::NamedTempFile::with_suffix(".ini").unwrap();
+    let text = std::fs::read_to_string(suite).unwrap().replace("alert = 3", "alert = 4");
+    std::fs::write(wrong.path(), text).unwrap();
+    let output = logtest(&["--rules", rules, "--suite", wrong.path().to_str().unwrap()], "");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && text.contains("DISAGREES [A knock] log 1 pass") && text.contains("7 of 8 agree"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_has_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("my_rules.xml"), "<group name=\"x\">\n<rule id=\"7\" level=\"x\"></rule></group>").unwrap();
+    let output = logtest(&["--rules", folder.path().to_str().unwrap()], "");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("my_rules.xml:2: level=\"x\" is no number"), "{text}");
+}
+
+/// OSSEC's own decoders and rules: lines of real services with what they are known to come to.
+#[test]
+fn stock_rules_know_well_known_lines() {
+    let Ok(rules) = std::env::var("RIPOSTE_OSSEC") else {
+        return eprintln!("SKIPPED: RIPOSTE_OSSEC names no folder with OSSEC's decoder.xml and rules/*.xml");
+    };
+    let suite = folder().join("stock.ini");
+    let output = logtest(&["--rules", &rules, "--suite", suite.to_str().unwrap()], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
