@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod hostcheck;
 pub mod metrics;
 pub mod pages;
+pub mod regex;
 pub mod replay;
 pub mod sandbox;
 
