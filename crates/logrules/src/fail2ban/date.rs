@@ -1,8 +1,8 @@
 //! When a line was written: fail2ban's date templates and `datepattern`. The text of the date is cut out of the line before any rule looks at it.
 //! Never reads a clock: what a date leaves out comes from the `Clock` that the caller gives.
 //!
-//! One difference is meant: fail2ban moves the templates that hit to the front. Here their order stays, so that what a line means never depends
-//! on the lines before it, except that the template which matched last at the beginning of the line is tried first.
+//! One difference is meant: fail2ban moves the templates that hit to the front. Here their order stays, so that what a line means never
+//! depends on the lines before it.
 
 use super::python;
 use crate::pattern::{Flavour, Pattern, Spans};
@@ -91,7 +91,6 @@ pub struct Found {
 /// What is kept between lines: of no meaning for what a line's date is.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    last: usize,
     spans: Spans,
     best: Spans,
 }
@@ -151,17 +150,10 @@ impl Dates {
 
     /// The line's date, if it has one.
     pub fn find(&self, line: &[u8], scratch: &mut Scratch) -> Option<Found> {
-        let last = scratch.last;
-        if let Some(template) = self.templates.get(last).filter(|template| template.anchored)
-            && let Some(found) = template.find(last, line, &mut scratch.spans)
-        {
-            return Some(found);
-        }
         let mut best: Option<Found> = None;
         for (number, template) in self.templates.iter().enumerate() {
             let Some(found) = template.find(number, line, &mut scratch.spans) else { continue };
             if template.anchored || found.start == 0 {
-                scratch.last = number;
                 return Some(found);
             }
             // What stands further left is less likely somebody else's words.
@@ -170,9 +162,8 @@ impl Dates {
                 std::mem::swap(&mut scratch.spans, &mut scratch.best);
             }
         }
-        if let Some(best) = best {
+        if best.is_some() {
             std::mem::swap(&mut scratch.spans, &mut scratch.best);
-            scratch.last = best.template;
         }
         best
     }

@@ -2,7 +2,7 @@
 
 use super::date::Dates;
 use super::ini::{Files, Ini, Problem};
-use super::python::{Group, Regex};
+use super::python::{Group, Regex, without_number};
 use super::table::Table;
 use super::tags::{self, Tags};
 use crate::pattern::{Pattern, Spans};
@@ -461,10 +461,7 @@ impl Known {
                 self.fields.insert(name.clone(), text());
             }
             Group::Alternative(name) => {
-                let key: Arc<str> = format!("alt_{name}").into();
-                if self.fields.get(&key).is_none_or(String::is_empty) {
-                    self.fields.insert(key, text());
-                }
+                self.fields.insert(name.clone(), text());
             }
             Group::Part(name) => {
                 let field = self.fields.entry(name.clone()).or_default();
@@ -481,7 +478,7 @@ impl Known {
         let found: Vec<(String, String)> = self
             .fields
             .iter()
-            .filter_map(|(name, text)| Some((name.strip_prefix("alt_")?.to_owned(), text.clone())))
+            .filter_map(|(name, text)| Some((without_number(name.strip_prefix("alt_")?).to_owned(), text.clone())))
             .filter(|(_, text)| !text.is_empty())
             .collect();
         for (name, text) in found {
@@ -667,7 +664,7 @@ mod tests {
     fn who_it_was() {
         let who = |regex: &str, line: &str| run(&filter(&[("failregex", regex)]), &[line]).remove(0);
         assert_eq!(who("^x <SUBNET>", "x 192.0.2.0/24"), "192.0.2.0/24  1");
-        assert_eq!(who("^x <F-ID>\\S+</F-ID> <F-ALT_USER1>\\w+</F-ALT_USER1>", "x a@b me"), "a@b me 1");
+        assert_eq!(who("^x <F-ID>\\S+</F-ID> <F-ALT_USER_1>\\w+</F-ALT_USER_1>", "x a@b me"), "a@b me 1");
         assert_eq!(who("^x <HOST>", "x host.example.com"), "host.example.com  1");
         let wrong = Filter::new(&Written::of_regex("^x\n^(")).unwrap_err();
         assert_eq!(wrong.len(), 2, "{wrong:?}");

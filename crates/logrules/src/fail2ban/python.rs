@@ -30,7 +30,7 @@ pub enum Group {
     Skip,
     /// Anything else, by its name in lower case; also what `F-ALT_…` stands in for.
     Field(Arc<str>),
-    /// In place of the field of this name if that caught nothing.
+    /// `<F-ALT_USER>`, `<F-ALT_USER_1>`: in place of the field `user` if that caught nothing. By its whole name in lower case.
     Alternative(Arc<str>),
     /// A part of the field of this name.
     Part(Arc<str>),
@@ -102,14 +102,19 @@ fn meaning(name: &str) -> Group {
         "ip4" | "ip6" => Group::Ip,
         "dns" | "host" => Group::Dns,
         _ if name.starts_with("skiplines") => Group::Skip,
-        _ => {
-            let plain = |rest: &str| Arc::from(rest.trim_end_matches(|letter: char| letter.is_ascii_digit()).trim_end_matches('_'));
-            match (name.strip_prefix("alt_"), name.strip_prefix("tuple_")) {
-                (Some(rest), _) => Group::Alternative(plain(rest)),
-                (_, Some(rest)) => Group::Part(plain(rest)),
-                _ => Group::Field(name.into()),
-            }
-        }
+        _ => match (name.strip_prefix("alt_"), name.strip_prefix("tuple_")) {
+            (Some(_), _) => Group::Alternative(name.into()),
+            (_, Some(rest)) => Group::Part(without_number(rest).into()),
+            _ => Group::Field(name.into()),
+        },
+    }
+}
+
+/// `user_1` is another `user`. (`user1` is not, whatever fail2ban's manual says: so does fail2ban itself.)
+pub fn without_number(name: &str) -> &str {
+    match name.rsplit_once('_') {
+        Some((rest, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => rest,
+        _ => name,
     }
 }
 
@@ -133,8 +138,8 @@ fn expand_tags(text: &str, names: bool) -> String {
         };
         rest = behind;
         match tag {
-            "HOST" if names => out.push_str(&format!(r"(?:{IP4}|\[?{IP6}\]?|{DNS})")),
-            "HOST" | "ADDR" => out.push_str(&format!(r"(?:{IP4}|\[?{IP6}\]?)")),
+            "HOST" if names => out.push_str(&format!(r"(?:\[?(?:{IP4}|{IP6})\]?|{DNS})")),
+            "HOST" | "ADDR" => out.push_str(&format!(r"\[?(?:{IP4}|{IP6})\]?")),
             "IP4" => out.push_str(IP4),
             "IP6" => out.push_str(IP6),
             "DNS" => out.push_str(DNS),
@@ -473,6 +478,7 @@ mod tests {
         assert_eq!(host("from 192.0.2.1"), Some((Group::Ip, "192.0.2.1".into())));
         assert_eq!(host("from ::ffff:192.0.2.1"), Some((Group::Ip, "192.0.2.1".into())));
         assert_eq!(host("from [2001:db8::1]"), Some((Group::Ip, "2001:db8::1".into())));
+        assert_eq!(host("from [192.0.2.1]"), Some((Group::Ip, "192.0.2.1".into())));
         assert_eq!(host("from fe80::"), Some((Group::Ip, "fe80::".into())));
         assert_eq!(host("from ::1"), Some((Group::Ip, "::1".into())));
         assert_eq!(host("from a.example.com"), Some((Group::Dns, "a.example.com".into())));
@@ -489,7 +495,7 @@ mod tests {
             "s 'x' y 5",
         );
         let wanted =
-            [(Group::Session, "s"), (Group::Alternative("user".into()), "x"), (Group::Id, "y"), (Group::Field("fport".into()), "5")];
+            [(Group::Session, "s"), (Group::Alternative("alt_user1".into()), "x"), (Group::Id, "y"), (Group::Field("fport".into()), "5")];
         assert_eq!(groups.unwrap(), wanted.map(|(group, text)| (group, text.to_owned())));
         assert!(matches("<none> </F-USER> <br/>", "<none> </F-USER> <br/>"), "a tag that nobody knows stands for itself");
         assert!(!Regex::new("a", false, true).unwrap().names_somebody());

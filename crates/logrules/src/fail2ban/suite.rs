@@ -255,9 +255,10 @@ fn agrees(wanted: &Map<String, Value>, got: &Map<String, Value>, settings: &Sett
         })
 }
 
-/// Local times may be told in two ways when clocks are set back: what counts is the moment.
+/// Local times may be told in two ways when clocks are set back: what counts is the moment, and its whole second, for fail2ban knows no more.
 fn same_time(wanted: &str, got: &str, zone: &TimeZone) -> bool {
-    let moment = |text: &str| text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok());
+    let moment =
+        |text: &str| text.parse::<DateTime>().ok().and_then(|local| zone.to_timestamp(local).ok()).map(|moment| moment.as_second());
     moment(wanted).is_some_and(|wanted| moment(got) == Some(wanted))
 }
 
