@@ -334,7 +334,9 @@ pub struct Regex {
 #[derive(Debug, Subcommand)]
 pub enum Import {
     /// fail2ban's jails: what riposte does for each, and what it does not.
-    #[command(after_help = "Example: riposte import fail2ban /etc/fail2ban")]
+    #[command(
+        after_help = "Examples: riposte import fail2ban /etc/fail2ban\n          riposte import fail2ban --database /var/lib/fail2ban/fail2ban.sqlite3 | sudo sh"
+    )]
     Fail2ban(ImportFail2ban),
 }
 
@@ -343,6 +345,9 @@ pub enum Import {
 pub struct ImportFail2ban {
     /// Where its configuration lies. Default: /etc/fail2ban.
     pub dir: Option<PathBuf>,
+    /// Its database: print the blocks that stand as commands, to be run by hand or by `sh`.
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
 }
 
 /// Arguments of `demo`.

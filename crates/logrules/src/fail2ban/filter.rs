@@ -243,6 +243,9 @@ impl Filter {
     /// What it makes of one line without its date, which ends in a line feed. `could` says which failregexes could match the line.
     pub fn failures(&self, state: &mut State, line: &[u8], now: Time, could: &dyn Fn(usize) -> bool, out: &mut Vec<Failure>) -> Became {
         let buffered = self.lines_max > 1;
+        if !buffered && !(0..self.fail.len()).any(could) {
+            return Became::Missed;
+        }
         let mut joined = std::mem::take(&mut state.joined);
         if buffered {
             state.lines.push_back(line.to_vec());
@@ -253,17 +256,16 @@ impl Filter {
             state.lines.iter().for_each(|line| joined.extend_from_slice(line));
         }
         let mut content = std::mem::take(&mut state.content);
-        let became = self.look(state, if buffered { &joined } else { line }, line, &mut content, now, could, out);
+        let became = self.look(state, [if buffered { &joined } else { line }, line], &mut content, now, could, out);
         (state.joined, state.content) = (joined, content);
         became
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// `whole` is what is looked at, `line` what came last: the same unless lines are looked at together.
     fn look(
         &self,
         state: &mut State,
-        whole: &[u8],
-        line: &[u8],
+        [whole, line]: [&[u8]; 2],
         content: &mut Vec<u8>,
         now: Time,
         could: &dyn Fn(usize) -> bool,

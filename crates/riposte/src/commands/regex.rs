@@ -301,7 +301,21 @@ impl Tally {
 pub fn import(args: &cli::ImportFail2ban, out: &mut impl Write) -> Result<(), Failure> {
     let dir = args.dir.as_deref().unwrap_or(Path::new(CONFIG_DIR));
     let (loaded, notices) = Fail2ban::load(dir, FILES, &TimeZone::system()).map_err(|problems| lines_of(&problems))?;
-    import_text(dir, &loaded, &notices, out).map_err(|error| fail(error.to_string()))
+    import_text(dir, &loaded, &notices, out).map_err(|error| fail(error.to_string()))?;
+    let Some(database) = &args.database else { return Ok(()) };
+    let (bans, odd) = store::fail2ban::standing(database, now()).map_err(|error| fail(format!("{}: {error}", database.display())))?;
+    import_bans(&bans, odd, out).map_err(|error| fail(error.to_string()))
+}
+
+/// The blocks that stand, as commands. A jail's name comes from a file, so only its plain letters are told.
+fn import_bans(bans: &[store::fail2ban::Ban], odd: usize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\n# {} blocks stand; {odd} more entries are of no address and stay behind.", bans.len())?;
+    for ban in bans {
+        let jail: String = ban.jail.chars().filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_')).collect();
+        let length = ban.left.map_or_else(|| "--for never".to_owned(), |left| format!("--for {}s", left.as_secs()));
+        writeln!(out, "riposte block {} {length} --note 'fail2ban jail {jail}, block {}'", ban.whom, ban.count)?;
+    }
+    Ok(())
 }
 
 fn import_text(dir: &Path, loaded: &Fail2ban, notices: &[logrules::fail2ban::jail::Notice], out: &mut impl Write) -> io::Result<()> {
