@@ -1,6 +1,7 @@
 //! Application-log rules: lines in, findings out, for our own rule format and for the ones that people bring along.
 //! Opens nothing, starts nothing, reads no clock: files' texts and the time are arguments.
 
+pub mod fail2ban;
 pub mod finding;
 pub mod head;
 pub mod line;

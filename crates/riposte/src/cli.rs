@@ -64,6 +64,14 @@ pub enum Command {
         after_help = "Examples: tail -f /var/log/auth.log | riposte logtest --rules /var/ossec\n          riposte logtest --rules ./ossec --config ossec.conf --json < auth.log\n          riposte logtest --rules ./ossec --suite sshd.ini"
     )]
     Logtest(Logtest),
+    /// Say what a fail2ban filter makes of a log, as fail2ban-regex does; never blocks.
+    #[command(
+        after_help = "Examples: riposte regex /var/log/auth.log sshd[mode=aggressive]\n          riposte regex 'Jan 23 21:59:59 host sshd[12]: Invalid user x from 192.0.2.1 port 22' sshd\n          riposte regex /var/log/app.log '^ login of .* from <HOST> failed$' -o ip | sort | uniq -c"
+    )]
+    Regex(Regex),
+    /// Say what becomes of another program's configuration.
+    #[command(subcommand, after_help = "Example: riposte import fail2ban /etc/fail2ban")]
+    Import(Import),
     /// Test the whole way with a harmless probe from private network namespaces, and say what is broken and what to do.
     #[command(after_help = "Examples: sudo riposte doctor\n          sudo riposte doctor --json | jq 'select(.state != \"ok\")'")]
     Doctor(Doctor),
@@ -330,6 +338,73 @@ pub struct Logtest {
     /// Print one JSON object per line, or per case of a suite.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `regex`.
+#[derive(Debug, Args)]
+pub struct Regex {
+    /// A log, `-` for standard input, or one line.
+    pub log: String,
+    /// A filter of fail2ban's (`sshd[mode=aggressive]`), a filter's file, or a regular expression with <HOST>.
+    pub filter: String,
+    /// What is not counted: a regular expression, or a filter whose ignoreregex it is.
+    pub ignoreregex: Option<String>,
+    /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
+    #[arg(short, long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// How the lines are dated, instead of what the filter says.
+    #[arg(short, long, value_name = "PATTERN")]
+    pub datepattern: Option<String>,
+    /// The time zone of dates that name none: UTC+0200, Europe/Berlin. Default: this machine's.
+    #[arg(long, visible_alias = "TZ", value_name = "ZONE")]
+    pub timezone: Option<String>,
+    /// How many lines the filter looks at together.
+    #[arg(short = 'L', long, value_name = "N")]
+    pub maxlines: Option<String>,
+    /// `no`: <HOST> is an address only. Names are never looked up.
+    #[arg(long, value_name = "yes|no|raw")]
+    pub usedns: Option<String>,
+    /// Print only this of each failure: ip, id, msg, row, a field, or text with tags: '<ip> <F-USER>'.
+    #[arg(short, long, value_name = "WHAT", conflicts_with = "json")]
+    pub out: Option<String>,
+    /// Print every line that matched.
+    #[arg(long)]
+    pub print_all_matched: bool,
+    /// Print every line that did not match, no matter how many.
+    #[arg(long)]
+    pub print_all_missed: bool,
+    /// Print every line that was ignored, no matter how many.
+    #[arg(long)]
+    pub print_all_ignored: bool,
+    /// Print patterns without hits, too.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Print one JSON object a failure, then a summary.
+    #[arg(long)]
+    pub json: bool,
+    /// The log says itself what each line must come to (`# failJSON: …`): print what does not agree.
+    #[arg(long)]
+    pub suite: bool,
+}
+
+/// What can be imported.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// fail2ban's jails: what riposte does for each, and what it does not.
+    #[command(
+        after_help = "Examples: riposte import fail2ban /etc/fail2ban\n          riposte import fail2ban --database /var/lib/fail2ban/fail2ban.sqlite3 | sudo sh"
+    )]
+    Fail2ban(ImportFail2ban),
+}
+
+/// Arguments of `import fail2ban`.
+#[derive(Debug, Args)]
+pub struct ImportFail2ban {
+    /// Where its configuration lies. Default: /etc/fail2ban.
+    pub dir: Option<PathBuf>,
+    /// Its database: print the blocks that stand as commands, to be run by hand or by `sh`.
+    #[arg(long, value_name = "FILE")]
+    pub database: Option<PathBuf>,
 }
 
 /// Arguments of `demo`.

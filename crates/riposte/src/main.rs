@@ -1,7 +1,7 @@
 //! riposte: network active response. One binary: the command line, and the lives of its processes.
 
 use clap::Parser;
-use riposte::cli::{Cli, Command};
+use riposte::cli::{Cli, Command, Import};
 use riposte::commands::{self, Failure};
 use riposte::lives;
 use riposte::lives::warden::reload::Origin;
@@ -65,6 +65,8 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::History(args) => commands::ask::history(&args, out),
         Command::Replay(args) => commands::replay::run(&args, out),
         Command::Logtest(args) => commands::logtest::run(&args, out),
+        Command::Regex(args) => commands::regex::run(&args, out),
+        Command::Import(Import::Fail2ban(args)) => commands::regex::import(&args, out),
         Command::Demo(args) => {
             let binary = std::env::current_exe().map_err(|e| commands::fail(e.to_string()))?;
             range::demo::run(&binary, args.only.as_deref(), args.json, out).map_err(|e| commands::fail(e.to_string()))

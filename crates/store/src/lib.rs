@@ -37,6 +37,7 @@
 
 pub mod entry;
 pub mod error;
+pub mod fail2ban;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod history;

@@ -7,6 +7,7 @@ pub mod hostcheck;
 pub mod logtest;
 pub mod metrics;
 pub mod pages;
+pub mod regex;
 pub mod replay;
 pub mod rules;
 pub mod sandbox;

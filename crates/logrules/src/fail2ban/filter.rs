@@ -1,0 +1,687 @@
+//! One filter: what its files say, and what it makes of a line. Opens nothing; what a line's date leaves out is an argument.
+
+use super::date::Dates;
+use super::ini::{Files, Ini, Problem};
+use super::python::{Group, Regex, without_number};
+use super::table::Table;
+use super::tags::{self, Tags};
+use crate::pattern::{Pattern, Spans};
+use model::time::Time;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sessions that are remembered at one time.
+const SESSIONS_MAX: usize = 16_384;
+/// How long a session is remembered.
+const SESSION_AGE: Duration = Duration::from_secs(300);
+/// Lines that a filter may look at together.
+const LINES_MAX: usize = 64;
+
+/// What a filter's files come to, as text: every name and tag put in.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// Its name.
+    pub name: String,
+    /// All options that have a value, by their names.
+    pub options: BTreeMap<String, String>,
+    /// Where its failregexes stand.
+    pub place: (String, usize),
+}
+
+/// Fields of which each must have one of its values.
+pub type Terms = Vec<(String, Vec<String>)>;
+
+/// A filter at work.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Its name.
+    pub name: Arc<str>,
+    prefix: Option<Regex>,
+    fail: Vec<Regex>,
+    ignore: Vec<Regex>,
+    lines_max: usize,
+    /// How its lines are dated.
+    pub dates: Arc<Dates>,
+    /// The same as text: filters with the same text have the same dates.
+    pub datepattern: String,
+    /// Journal entries that it is for: any of these.
+    journal: Vec<Terms>,
+}
+
+/// Somebody failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Failure {
+    /// Which failregex said so.
+    pub regex: usize,
+    /// Who, as the line has it.
+    pub id: String,
+    /// The address, if it is one.
+    pub address: Option<IpAddr>,
+    /// Its name instead of an address: it is not looked up.
+    pub by_name: bool,
+    /// Everything else that the line says.
+    pub fields: BTreeMap<Arc<str>, String>,
+    /// All users of its session so far.
+    pub users: BTreeSet<String>,
+    /// How many lines belong to it.
+    pub lines: u32,
+}
+
+/// What is known of one match, or of a session so far.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    since: Time,
+    ip: Option<String>,
+    dns: Option<String>,
+    cidr: Option<String>,
+    id: Option<String>,
+    fields: BTreeMap<Arc<str>, String>,
+    users: BTreeSet<String>,
+    no_fail: bool,
+    gained: bool,
+    pending: bool,
+    lines: u32,
+    no_fail_lines: u32,
+}
+
+/// What a filter keeps between lines.
+#[derive(Debug, Clone)]
+pub struct State {
+    sessions: Table<Known>,
+    lines: VecDeque<Vec<u8>>,
+    joined: Vec<u8>,
+    content: Vec<u8>,
+    spans: Spans,
+    more: Spans,
+    /// Patterns that took too many steps.
+    pub too_many_steps: u64,
+    /// Failures of somebody who has a name only.
+    pub names: u64,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    /// No failregex matched.
+    Missed,
+    /// An ignoreregex matched.
+    Ignored,
+    /// The failregex of this number matched, whether that was a failure or not.
+    Matched(usize),
+}
+
+impl Written {
+    /// Reads `DIR/filter.d/NAME.conf` and what belongs to it; `text` is `NAME[option=value,…]` or a filter's path.
+    ///
+    /// # Errors
+    /// What can't be understood.
+    pub fn read(text: &str, defaults: &[(&str, &str)], dir: &Path, files: Files<'_>) -> Result<Written, Problem> {
+        let (name, mut given) = tags::options(text).map_err(|message| Problem { file: text.to_owned(), line: 0, message })?;
+        let mut ini = Ini::with(&[("fail2ban_confpath", &dir.display().to_string())]);
+        if name.contains('/') {
+            let path = PathBuf::from(&name);
+            if !ini.read_file(&path, files, 0)? {
+                return Err(Problem { file: name, line: 0, message: "there is no such file".to_owned() });
+            }
+            ini.read_file(&path.with_extension("local"), files, 0)?;
+        } else {
+            let name = name.strip_suffix(".conf").unwrap_or(&name);
+            ini.read_set(&dir.join("filter.d").join(name), files)?;
+        }
+        for (option, value) in defaults {
+            let own = ini.own("Definition").any(|known| known == *option);
+            if !own {
+                given.entry((*option).to_owned()).or_insert_with(|| (*value).to_owned());
+            }
+        }
+        let base = Path::new(&name).file_stem().map_or(name.clone(), |stem| stem.to_string_lossy().into_owned());
+        let mut written = Written { name: base, options: BTreeMap::new(), place: ini.place("Definition", "failregex") };
+        let tags = Tags::new(&ini, given)?;
+        for option in ["prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns"] {
+            if let Some(value) = tags.value(option)? {
+                written.options.insert(option.to_owned(), value);
+            }
+        }
+        Ok(written)
+    }
+
+    /// Of one regular expression, as a filter with nothing else.
+    pub fn of_regex(regex: &str) -> Written {
+        let options = BTreeMap::from([("failregex".to_owned(), regex.to_owned())]);
+        Written { name: "regex".to_owned(), options, place: ("failregex".to_owned(), 0) }
+    }
+}
+
+impl Filter {
+    /// Compiles what was written.
+    ///
+    /// # Errors
+    /// Everything that can't be understood.
+    pub fn new(written: &Written) -> Result<Filter, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let text = |option: &str| written.options.get(option).map_or("", |text| text.trim());
+        let mut wrong = |message: String| problems.push(Problem { file: written.place.0.clone(), line: written.place.1, message });
+        let lines_max = match text("maxlines") {
+            "" => 1,
+            number => number.parse::<usize>().map_or_else(
+                |_| {
+                    wrong(format!("maxlines `{number}` is no number"));
+                    1
+                },
+                |lines| lines.clamp(1, LINES_MAX),
+            ),
+        };
+        let (multi_line, names) = (lines_max > 1, text("usedns") != "no");
+        let mut all = |option: &str| {
+            let lines = text(option).lines().map(str::trim).filter(|line| !line.is_empty());
+            lines
+                .filter_map(|line| Regex::new(line, multi_line, names).map_err(|error| wrong(format!("{option}: {error}"))).ok())
+                .collect::<Vec<Regex>>()
+        };
+        let (fail, ignore) = (all("failregex"), all("ignoreregex"));
+        let prefix = match text("prefregex") {
+            "" => None,
+            prefix => Regex::new(&prefix.replace('\n', ""), multi_line, names).map_err(|error| wrong(format!("prefregex: {error}"))).ok(),
+        };
+        for regex in &fail {
+            if !regex.names_somebody() && !prefix.as_ref().is_some_and(Regex::names_somebody) {
+                wrong(format!("`{}` catches neither an address nor a session: <HOST>, <ADDR>, <F-ID> or <F-MLFID> is missing", regex.text));
+            }
+        }
+        let dates = Dates::new(text("datepattern")).map_err(&mut wrong).ok();
+        let journal = journal_terms(text("journalmatch")).map_err(&mut wrong).unwrap_or_default();
+        match (dates, problems.is_empty()) {
+            (Some(dates), true) => {
+                let (name, datepattern) = (written.name.as_str().into(), text("datepattern").to_owned());
+                Ok(Filter { name, prefix, fail, ignore, lines_max, dates: Arc::new(dates), datepattern, journal })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// The patterns that say whether a line can be of interest, in an order that `failures` knows.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.fail.iter().map(Regex::pattern)
+    }
+
+    /// Whether it looks at several lines together, so that it must be given each.
+    pub fn is_buffered(&self) -> bool {
+        self.lines_max > 1
+    }
+
+    /// Its failregexes, as they were written with everything put in.
+    pub fn fail_texts(&self) -> impl Iterator<Item = &str> {
+        self.fail.iter().map(|regex| regex.text.as_str())
+    }
+
+    /// How many of its patterns are not linear.
+    pub fn stepped(&self) -> usize {
+        self.prefix.iter().chain(&self.fail).chain(&self.ignore).filter(|regex| !regex.pattern().is_linear()).count()
+    }
+
+    /// Whether a journal entry with these fields is for it.
+    pub fn wants_entry(&self, field: &dyn Fn(&str) -> Option<Vec<u8>>) -> bool {
+        let has = |(name, values): &(String, Vec<String>)| {
+            field(name).is_some_and(|value| values.iter().any(|wanted| wanted.as_bytes() == value))
+        };
+        self.journal.iter().any(|terms| terms.iter().all(has))
+    }
+
+    /// The journal entries that it is for: any of these.
+    pub fn journal_terms(&self) -> &[Terms] {
+        &self.journal
+    }
+
+    /// Whether it says which journal entries it is for.
+    pub fn has_journal(&self) -> bool {
+        !self.journal.is_empty()
+    }
+
+    /// What it makes of one line without its date, which ends in a line feed. `could` says which failregexes could match the line.
+    pub fn failures(&self, state: &mut State, line: &[u8], now: Time, could: &dyn Fn(usize) -> bool, out: &mut Vec<Failure>) -> Became {
+        let buffered = self.lines_max > 1;
+        if !buffered && !(0..self.fail.len()).any(could) {
+            return Became::Missed;
+        }
+        let mut joined = std::mem::take(&mut state.joined);
+        if buffered {
+            state.lines.push_back(line.to_vec());
+            while state.lines.len() > self.lines_max {
+                state.lines.pop_front();
+            }
+            joined.clear();
+            state.lines.iter().for_each(|line| joined.extend_from_slice(line));
+        }
+        let mut content = std::mem::take(&mut state.content);
+        let became = self.look(state, [if buffered { &joined } else { line }, line], &mut content, now, could, out);
+        (state.joined, state.content) = (joined, content);
+        became
+    }
+
+    /// `whole` is what is looked at, `line` what came last: the same unless lines are looked at together.
+    fn look(
+        &self,
+        state: &mut State,
+        [whole, line]: [&[u8]; 2],
+        content: &mut Vec<u8>,
+        now: Time,
+        could: &dyn Fn(usize) -> bool,
+        out: &mut Vec<Failure>,
+    ) -> Became {
+        if self.lines_max > 1 && self.ignores(line, state) {
+            return Became::Ignored;
+        }
+        let mut base = Known { since: now, ..Known::default() };
+        let mut session: Option<Vec<u8>> = None;
+        let (mut forgets, mut text) = (false, whole);
+        if let Some(prefix) = &self.prefix {
+            if !found(prefix, whole, &mut state.spans, &mut state.too_many_steps) {
+                return Became::Missed;
+            }
+            for (group, caught) in prefix.caught(whole, &state.spans) {
+                if *group == Group::Content {
+                    content.clear();
+                    content.extend_from_slice(caught);
+                    content.push(b'\n');
+                }
+                base.take(group, caught, &mut session, &mut forgets);
+            }
+            if !content.is_empty()
+                && prefix.caught(whole, &state.spans).any(|(group, caught)| *group == Group::Content && !caught.is_empty())
+            {
+                text = content;
+            }
+        }
+        // What is ignored is what the failregexes see: one line or its content.
+        let own = if text.as_ptr() == whole.as_ptr() { line } else { text };
+        for (number, regex) in self.fail.iter().enumerate() {
+            if !could(number) || !found(regex, text, &mut state.spans, &mut state.too_many_steps) {
+                continue;
+            }
+            if self.lines_max == 1 && self.ignores(own, state) {
+                return Became::Ignored;
+            }
+            let (mut known, mut session, mut forgets) = (base.clone(), session.clone(), forgets);
+            regex.caught(text, &state.spans).for_each(|(group, caught)| known.take(group, caught, &mut session, &mut forgets));
+            known.alternatives();
+            let mut lines = 1;
+            if self.lines_max > 1 {
+                lines = self.forget_matched(regex, state, text);
+            }
+            let known = match &session {
+                Some(key) => match state.merge(key, known, forgets, lines, now) {
+                    Some(known) => known,
+                    None => return Became::Matched(number),
+                },
+                None if known.no_fail || known.gained => return Became::Matched(number),
+                None => Known { lines, ..known },
+            };
+            match known.failure(number) {
+                Some(failure) => {
+                    state.names += u64::from(failure.by_name);
+                    out.push(failure);
+                }
+                None => {
+                    if let Some(kept) = session.and_then(|key| state.sessions.find(&key)) {
+                        kept.pending = true;
+                    }
+                }
+            }
+            return Became::Matched(number);
+        }
+        Became::Missed
+    }
+
+    fn ignores(&self, text: &[u8], state: &mut State) -> bool {
+        self.ignore.iter().any(|regex| found(regex, text, &mut state.more, &mut state.too_many_steps))
+    }
+
+    /// Takes the lines of a match out of the buffer, but for those that it skipped. Says how many it was.
+    fn forget_matched(&self, regex: &Regex, state: &mut State, text: &[u8]) -> u32 {
+        let Some((start, end)) = state.spans.get(0) else { return 1 };
+        let feeds = |to: usize| text.iter().take(to).filter(|b| **b == b'\n').count();
+        let (first, last) = (
+            feeds(start + usize::from(text.get(start) == Some(&b'\n') && start + 1 < text.len())),
+            feeds(end.saturating_sub(1).max(start)),
+        );
+        let first = first.min(last);
+        let mut skipped: Vec<Vec<u8>> = Vec::new();
+        for (group, caught) in regex.caught(text, &state.spans) {
+            if *group == Group::Skip {
+                skipped.extend(caught.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec));
+            }
+        }
+        let (mut number, mut matched) = (0, 0);
+        state.lines.retain(|line| {
+            let inside = (first..=last).contains(&number);
+            number += 1;
+            let stays = !inside || skipped.iter().position(|skipped| skipped == line).map(|at| skipped.remove(at)).is_some();
+            matched += u32::from(!stays);
+            stays
+        });
+        matched.max(1)
+    }
+}
+
+fn found(regex: &Regex, text: &[u8], spans: &mut Spans, too_many: &mut u64) -> bool {
+    regex.search(text, spans).unwrap_or_else(|_| {
+        *too_many += 1;
+        false
+    })
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            sessions: Table::new(SESSIONS_MAX),
+            lines: VecDeque::new(),
+            joined: Vec::new(),
+            content: Vec::new(),
+            spans: Spans::default(),
+            more: Spans::default(),
+            too_many_steps: 0,
+            names: 0,
+        }
+    }
+}
+
+impl State {
+    /// Sessions that gave way to newer ones.
+    pub fn evicted(&self) -> u64 {
+        self.sessions.evicted
+    }
+
+    /// Puts a match to what is known of its session. `None` if that comes to no failure (yet).
+    ///
+    /// A failure without an address waits for the line with the address; lines that are none by themselves (connected, let in,
+    /// disconnected) are one if failures wait or the session had several users; who was let in clears what waits.
+    fn merge(&mut self, key: &[u8], mut new: Known, forgets: bool, lines: u32, now: Time) -> Option<Known> {
+        let gained = new.gained;
+        new.no_fail |= gained;
+        let no_fail = new.no_fail;
+        if self.sessions.find(key).is_some_and(|known| now.since(known.since) > SESSION_AGE) {
+            self.sessions.remove(key);
+        }
+        let user = new.fields.get("user").filter(|user| !user.is_empty()).cloned();
+        let mut known = match self.sessions.remove(key) {
+            Some(mut known) => {
+                known.users.extend(user);
+                let failed_last = !(known.no_fail || known.gained);
+                (known.no_fail, known.gained) = (false, false);
+                if gained {
+                    known.pending = false;
+                }
+                // What was counted before has been told already.
+                if failed_last && !known.pending {
+                    known.lines = 0;
+                }
+                known.update(new);
+                known
+            }
+            None => {
+                if !forgets {
+                    new.users.extend(user);
+                }
+                new
+            }
+        };
+        let (mut no_fail, mut gained) = (no_fail, gained);
+        if std::mem::take(&mut known.pending) || known.users.len() > 1 {
+            (known.no_fail, known.gained, no_fail, gained) = (false, false, false, false);
+        }
+        if !no_fail {
+            known.lines += std::mem::take(&mut known.no_fail_lines) + if gained { 0 } else { lines };
+        } else if !forgets {
+            known.no_fail_lines += lines;
+        }
+        let answer = (!known.no_fail).then(|| known.clone());
+        if !forgets {
+            *self.sessions.at(key, Known::default) = known;
+        }
+        answer
+    }
+}
+
+impl Known {
+    /// Takes in what a group caught.
+    fn take(&mut self, group: &Group, caught: &[u8], session: &mut Option<Vec<u8>>, forgets: &mut bool) {
+        let text = || String::from_utf8_lossy(caught).into_owned();
+        match group {
+            Group::Ip => self.ip = Some(text()),
+            Group::Dns => self.dns = Some(text()),
+            Group::Cidr => self.cidr = Some(text()),
+            Group::Id => self.id = Some(text()),
+            Group::Session => *session = Some(caught.to_vec()),
+            Group::Forget => *forgets |= !caught.is_empty(),
+            Group::Gained => self.gained |= !caught.is_empty(),
+            Group::NoFail => self.no_fail |= !caught.is_empty(),
+            Group::Content | Group::Skip => {}
+            Group::Field(name) => {
+                self.fields.insert(name.clone(), text());
+            }
+            Group::Alternative(name) => {
+                self.fields.insert(name.clone(), text());
+            }
+            Group::Part(name) => {
+                let field = self.fields.entry(name.clone()).or_default();
+                if !field.is_empty() {
+                    field.push(' ');
+                }
+                field.push_str(&String::from_utf8_lossy(caught));
+            }
+        }
+    }
+
+    /// What stands in for a field that caught nothing.
+    fn alternatives(&mut self) {
+        let found: Vec<(String, String)> = self
+            .fields
+            .iter()
+            .filter_map(|(name, text)| Some((without_number(name.strip_prefix("alt_")?).to_owned(), text.clone())))
+            .filter(|(_, text)| !text.is_empty())
+            .collect();
+        for (name, text) in found {
+            match name.as_str() {
+                "ip4" | "ip6" | "ip" => self.ip.get_or_insert(text),
+                "dns" | "host" => self.dns.get_or_insert(text),
+                "id" | "fid" => self.id.get_or_insert(text),
+                _ => {
+                    let field = self.fields.entry(name.as_str().into()).or_default();
+                    if field.is_empty() {
+                        *field = text;
+                    }
+                    continue;
+                }
+            };
+        }
+    }
+
+    /// What a newer line of the same session says goes before.
+    fn update(&mut self, new: Known) {
+        self.ip = new.ip.or(self.ip.take());
+        self.dns = new.dns.or(self.dns.take());
+        self.cidr = new.cidr.or(self.cidr.take());
+        self.id = new.id.or(self.id.take());
+        self.fields.extend(new.fields);
+        self.no_fail |= new.no_fail;
+        self.gained |= new.gained;
+    }
+
+    /// Who failed, if that is known.
+    fn failure(self, regex: usize) -> Option<Failure> {
+        let host = self.ip.clone().or(self.dns.clone());
+        let mut id = self.id.or_else(|| host.clone())?;
+        if let (Some(cidr), Some(ip)) = (&self.cidr, &self.ip)
+            && *ip == id
+        {
+            id = format!("{ip}/{cidr}");
+        }
+        let address = self
+            .ip
+            .as_deref()
+            .or((host.is_none()).then_some(id.as_str()))
+            .and_then(|text| text.parse().ok())
+            .map(|ip: IpAddr| ip.to_canonical());
+        let by_name = address.is_none() && self.dns.is_some();
+        Some(Failure { regex, id, address, by_name, fields: self.fields, users: self.users, lines: self.lines })
+    }
+}
+
+/// `A=1 A=2 B=3 + C=4`: any of the parts between plus signs; in a part every field, with one of its values.
+fn journal_terms(text: &str) -> Result<Vec<Terms>, String> {
+    let mut all = Vec::new();
+    for line in text.lines() {
+        let mut terms = Terms::new();
+        for word in line.split_whitespace() {
+            if word == "+" {
+                all.push(std::mem::take(&mut terms));
+                continue;
+            }
+            let word = word.trim_matches(['"', '\'']);
+            let Some((field, value)) = word.split_once('=') else { return Err(format!("journalmatch: `{word}` is no FIELD=value")) };
+            match terms.iter_mut().find(|(known, _)| known == field) {
+                Some((_, values)) => values.push(value.to_owned()),
+                None => terms.push((field.to_owned(), vec![value.to_owned()])),
+            }
+        }
+        all.push(terms);
+    }
+    all.retain(|terms| !terms.is_empty());
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(options: &[(&str, &str)]) -> Filter {
+        let options = options.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        Filter::new(&Written { name: "t".into(), options, place: ("t.conf".into(), 1) }).unwrap()
+    }
+
+    /// Each line's failures, as `id user lines`.
+    fn run(filter: &Filter, lines: &[&str]) -> Vec<String> {
+        let mut state = State::default();
+        lines
+            .iter()
+            .map(|line| {
+                let mut out = Vec::new();
+                filter.failures(&mut state, format!("{line}\n").as_bytes(), Time::from_secs(1_000), &|_| true, &mut out);
+                out.iter()
+                    .map(|failure| format!("{} {} {}", failure.id, failure.fields.get("user").map_or("", String::as_str), failure.lines))
+                    .collect::<String>()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn sessions_join_what_belongs_together() {
+        let filter = filter(&[
+            ("prefregex", r"^<F-MLFID>s\[\d+\]</F-MLFID>: <F-CONTENT>.+</F-CONTENT>$"),
+            (
+                "failregex",
+                "^<F-NOFAIL>conn</F-NOFAIL> <HOST>\n^fail <F-USER>\\w+</F-USER>\n^<F-NOFAIL>soft</F-NOFAIL> <F-USER>\\w+</F-USER>\n\
+              ^<F-NOFAIL><F-MLFFORGET>bye</F-MLFFORGET></F-NOFAIL>\n^<F-MLFFORGET><F-MLFGAINED>ok</F-MLFGAINED></F-MLFFORGET> <F-USER>\\w+</F-USER>",
+            ),
+        ]);
+        // Each as fail2ban-regex 1.0.2 answers: line, then the failure that it completes.
+        let table = [
+            ("s[1]: conn 192.0.2.1", ""),
+            ("s[1]: soft anna", ""),
+            ("s[1]: fail anna", "192.0.2.1 anna 3"),
+            ("s[1]: fail bob", "192.0.2.1 bob 1"),
+            ("s[1]: bye", "192.0.2.1 bob 1"),
+            ("s[1]: fail carl", ""),
+            ("s[2]: conn 192.0.2.2", ""),
+            ("s[2]: soft anna", ""),
+            ("s[2]: soft anna", ""),
+            ("s[2]: soft bert", "192.0.2.2 bert 4"),
+            ("s[2]: bye", "192.0.2.2 bert 1"),
+            ("s[3]: conn 192.0.2.3", ""),
+            ("s[3]: soft anna", ""),
+            ("s[3]: ok anna", ""),
+            ("s[4]: conn 192.0.2.4", ""),
+            ("s[4]: soft anna", ""),
+            ("s[4]: ok bert", "192.0.2.4 bert 3"),
+            ("s[5]: fail anna", ""),
+            ("s[5]: conn 192.0.2.5", "192.0.2.5 anna 2"),
+            ("s[5]: bye", ""),
+            ("s[6]: fail anna", ""),
+            ("s[6]: ok anna", ""),
+            ("s[6]: conn 192.0.2.6", ""),
+            ("s[7]: fail anna", ""),
+            ("s[7]: fail bob", ""),
+            ("s[7]: conn 192.0.2.7", "192.0.2.7 bob 3"),
+            ("s[8]: conn 192.0.2.8", ""),
+            ("s[8]: fail anna", "192.0.2.8 anna 2"),
+            ("s[8]: ok anna", ""),
+            ("s[9]: conn 192.0.2.9", ""),
+            ("s[9]: bye", ""),
+            ("s[9]: fail anna", ""),
+        ];
+        let (lines, wanted): (Vec<&str>, Vec<&str>) = table.into_iter().unzip();
+        assert_eq!(run(&filter, &lines), wanted);
+    }
+
+    #[test]
+    fn sessions_are_forgotten_and_bounded() {
+        let filter = filter(&[("failregex", "^<F-MLFID>\\d+</F-MLFID> (?:<F-NOFAIL>conn</F-NOFAIL> <HOST>|fail)")]);
+        let (mut state, mut out) = (State::default(), Vec::new());
+        let mut line = |text: &str, at: u64| {
+            out.clear();
+            filter.failures(&mut state, format!("{text}\n").as_bytes(), Time::from_secs(at), &|_| true, &mut out);
+            (out.len(), state.evicted())
+        };
+        line("1 conn 192.0.2.1", 0);
+        assert_eq!(line("1 fail", 300), (1, 0));
+        assert_eq!(line("1 fail", 301), (0, 0), "five minutes after the first line");
+        for n in 0..40_000 {
+            line(&format!("{n} conn 192.0.2.1"), 400);
+        }
+        assert_eq!(line("39999 fail", 400).0, 1);
+        assert!(line("2 fail", 400).1 > 5_000);
+    }
+
+    #[test]
+    fn what_is_ignored_is_what_the_rule_sees() {
+        let filter = filter(&[
+            ("prefregex", "^pre: <F-CONTENT>.+</F-CONTENT>$"),
+            ("failregex", "^bad <HOST>"),
+            ("ignoreregex", "^bad 192\\.0\\.2\\.1$\npre: bad 192\\.0\\.2\\.2"),
+        ]);
+        assert_eq!(run(&filter, &["pre: bad 192.0.2.1", "pre: bad 192.0.2.2", "bad 192.0.2.3"]), ["", "192.0.2.2  1", ""]);
+    }
+
+    #[test]
+    fn several_lines_are_looked_at_together() {
+        let filter = filter(&[("maxlines", "3"), ("failregex", "^from <HOST>$<SKIPLINES>^wrong password$")]);
+        let lines = ["from 192.0.2.1", "from 192.0.2.2", "wrong password", "wrong password", "x", "y", "wrong password"];
+        assert_eq!(run(&filter, &lines), ["", "", "192.0.2.1  2", "192.0.2.2  2", "", "", ""]);
+    }
+
+    #[test]
+    fn who_it_was() {
+        let who = |regex: &str, line: &str| run(&filter(&[("failregex", regex)]), &[line]).remove(0);
+        assert_eq!(who("^x <SUBNET>", "x 192.0.2.0/24"), "192.0.2.0/24  1");
+        assert_eq!(who("^x <F-ID>\\S+</F-ID> <F-ALT_USER_1>\\w+</F-ALT_USER_1>", "x a@b me"), "a@b me 1");
+        assert_eq!(who("^x <HOST>", "x host.example.com"), "host.example.com  1");
+        let wrong = Filter::new(&Written::of_regex("^x\n^(")).unwrap_err();
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+    }
+
+    #[test]
+    fn journal_entries_are_chosen_by_their_fields() {
+        let filter =
+            filter(&[("failregex", "<HOST>"), ("journalmatch", "_SYSTEMD_UNIT=a.service _SYSTEMD_UNIT=b.service _COMM=x + _COMM=y")]);
+        let wants = |entry: &[(&str, &str)]| {
+            filter.wants_entry(&|name| entry.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes().to_vec()))
+        };
+        assert!(wants(&[("_SYSTEMD_UNIT", "b.service"), ("_COMM", "x")]));
+        assert!(wants(&[("_COMM", "y")]));
+        assert!(!wants(&[("_SYSTEMD_UNIT", "b.service")]));
+        assert!(!wants(&[]));
+    }
+}
