@@ -97,8 +97,11 @@ fn test(paths: &[PathBuf], out: &mut impl Write) -> Result<(), Failure> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// A file, or the files of a folder in order of their names.
-fn gather(path: &Path, files: &mut Vec<(String, String)>) -> Result<(), Failure> {
+/// A file, or the files of a folder in order of their names: names and texts.
+///
+/// # Errors
+/// What can't be read, or is too large.
+pub fn gather(path: &Path, files: &mut Vec<(String, String)>) -> Result<(), Failure> {
     let told = |e: std::io::Error| fail(format!("{}: {e}", path.display()));
     if path.is_dir() {
         let mut inside =

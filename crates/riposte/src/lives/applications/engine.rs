@@ -1,99 +1,178 @@
-//! Which rules are at work. For now a stand-in with one rule for sshd, until riposte's own rules are there.
+//! Which rules are at work: riposte's own, those of the user's files, and OSSEC's and fail2ban's where he points at them. Reads files; starts
+//! nothing.
 
-use crate::config::ApplicationsConfig;
+use crate::commands::logtest::load::ossec_files;
+use crate::commands::regex::FILES;
+use crate::commands::{Failure, fail, rules};
 use logrules::Rules;
-use logrules::finding::{Finding, Wish};
+use logrules::fail2ban::Fail2ban;
+use logrules::finding::Finding;
 use logrules::line::Line;
-use logrules::pattern::{Flavour, Pattern, Spans};
-use model::event::Trust;
-use model::time::Time;
+use logrules::native::Book;
+use logrules::ossec::Ossec;
+use report::escape;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-/// The rules that this configuration asks for. Runs before the sandbox: rule files are read here.
+/// Characters of a remark that are shown: files come from elsewhere, too.
+const SHOWN: usize = 2_000;
+
+/// Rules of several kinds, one after the other.
+#[derive(Default)]
+pub struct Engines {
+    all: Vec<Box<dyn Rules>>,
+    /// What can't be done as its author meant.
+    pub notices: Vec<String>,
+}
+
+/// Riposte's own rules with what is at these places: rule files of one's own (a file called like one of riposte's stands in for it), OSSEC's
+/// folders and files, fail2ban's configuration. Runs before the sandbox.
 ///
 /// # Errors
-/// One line that says which file is wrong, and where.
-pub fn engine(config: &ApplicationsConfig) -> Result<Box<dyn Rules>, String> {
-    if let Some(place) = config.rules.first() {
-        return Err(format!("{}: rules of one's own are not read yet", place.display()));
+/// A line for each thing that is wrong, with its file and line.
+pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
+    let (mut own, mut ossec, mut engines) = (Vec::new(), Vec::new(), Engines::default());
+    let mut jails = Vec::new();
+    for place in places {
+        match kind(place)? {
+            Kind::Own => rules::gather(place, &mut own)?,
+            Kind::Ossec => ossec.push(place.clone()),
+            Kind::Fail2ban => jails.push(place.clone()),
+        }
     }
-    Ok(Box::new(Sshd::new()?))
+    engines.all.push(Box::new(book(own)?));
+    if !ossec.is_empty() {
+        engines.all.push(Box::new(engines_of_ossec(&ossec, None, &mut engines.notices)?));
+    }
+    for dir in jails {
+        let zone = jiff::tz::TimeZone::system();
+        let told = |text: String| escape::text(&text, SHOWN);
+        let (jails, notices) = Fail2ban::load(&dir, FILES, &zone)
+            .map_err(|problems| problems.iter().map(|problem| told(problem.to_string())).collect::<Failure>())?;
+        engines.notices.extend(notices.iter().map(|notice| told(format!("{}: {}", notice.about, notice.message))));
+        engines.all.push(Box::new(jails));
+    }
+    Ok(engines)
 }
 
-/// Failures within the time that earn a block.
-const FAILURES: u32 = 5;
-const WITHIN: Duration = Duration::from_secs(600);
-/// Sources counted. At the bound the first in order gives way, which is good enough for a stand-in.
-const SOURCES: usize = 65_536;
-
-struct Sshd {
-    with_header: Pattern,
-    bare: Pattern,
-    spans: Spans,
-    failures: BTreeMap<IpAddr, (u32, Time)>,
-    evicted: u64,
+/// Riposte's own rules, and files of the user's.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
+    let base = |name: &str| Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut files: BTreeMap<String, (String, String)> =
+        Book::shipped_files().into_iter().chain(own).map(|file| (base(&file.0), file)).collect();
+    let files: Vec<_> = std::mem::take(&mut files).into_values().collect();
+    let mut book = Book::load(&files)
+        .map_err(|problems| problems.iter().map(|problem| escape::text(&problem.to_string(), SHOWN)).collect::<Failure>())?;
+    book.set_utc_offset(utc_offset());
+    Ok(book)
 }
 
-impl Sshd {
-    fn new() -> Result<Sshd, String> {
-        // The last " from A port N" that closes the line is sshd's own: a name with such words in it is before it.
-        let said = "Failed \\S+ for .* from (\\S+) port \\d+(?: ssh2)?$";
-        let header = "^(?:<\\d{1,3}>)?(?:\\d{4}-\\S+ |[A-Z][a-z]{2} [ \\d]\\d [\\d:]{8} )(?:\\S+ )?sshd(?:-session)?\\[\\d+\\]: ";
-        Ok(Sshd {
-            with_header: Pattern::new(&format!("{header}{said}"), Flavour::default())?,
-            bare: Pattern::new(&format!("^{said}"), Flavour::default())?,
-            spans: Spans::default(),
-            failures: BTreeMap::new(),
-            evicted: 0,
-        })
+/// OSSEC's rules.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn engines_of_ossec(places: &[PathBuf], config: Option<&Path>, notices: &mut Vec<String>) -> Result<Ossec, Failure> {
+    let (files, left_out) = ossec_files(places, config)?;
+    let told = |remarks: Vec<logrules::ossec::Remark>| remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect::<Failure>();
+    let (mut ossec, remarks) = Ossec::load(&files).map_err(told)?;
+    notices.extend(left_out.into_iter().chain(told(remarks)));
+    ossec.settings.utc_offset = utc_offset();
+    Ok(ossec)
+}
+
+fn utc_offset() -> i32 {
+    jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now()).seconds()
+}
+
+/// Whose rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `.toml` files, and the lists beside them.
+    Own,
+    /// A folder with `jail.conf` or `filter.d`.
+    Fail2ban,
+    /// XML files, or a folder with them.
+    Ossec,
+}
+
+/// What lies at a place.
+///
+/// # Errors
+/// If nothing does, or nothing that is known.
+pub fn kind(place: &Path) -> Result<Kind, Failure> {
+    let told = |what: &str| fail(format!("{}: {what}", place.display()));
+    let is = |path: &Path, ending: &str| path.extension().is_some_and(|known| known == ending);
+    if place.is_dir() {
+        if place.join("jail.conf").is_file() || place.join("filter.d").is_dir() {
+            return Ok(Kind::Fail2ban);
+        }
+        let inside = std::fs::read_dir(place).map_err(|error| told(&error.to_string()))?;
+        let own = inside.flatten().any(|entry| is(&entry.path(), "toml"));
+        return Ok(if own { Kind::Own } else { Kind::Ossec });
+    }
+    match place.metadata() {
+        Err(error) => Err(told(&error.to_string())),
+        Ok(_) if is(place, "toml") => Ok(Kind::Own),
+        Ok(_) if is(place, "xml") || is(place, "conf") => Ok(Kind::Ossec),
+        Ok(_) => Err(told("no rules: they are .toml files, OSSEC's .xml files, or a folder with either or with fail2ban's jail.conf")),
     }
 }
 
-impl Rules for Sshd {
+impl Rules for Engines {
     fn line(&mut self, line: &Line<'_>, out: &mut Vec<Finding>) {
-        let by = line.field("SYSLOG_IDENTIFIER");
-        let pattern = if line.text.starts_with(b"Failed") { &self.bare } else { &self.with_header };
-        let is_another = by.is_some_and(|by| by != b"sshd" && by != b"sshd-session");
-        if is_another || pattern.captures(line.text, 0, &mut self.spans) != Ok(true) {
-            return;
-        }
-        let source = self.spans.text(line.text, 1).and_then(|text| std::str::from_utf8(text).ok()?.parse::<IpAddr>().ok());
-        let Some(source) = source.map(|addr| addr.to_canonical()) else { return };
-        let (count, first) =
-            self.failures.get(&source).copied().filter(|(_, first)| line.at.since(*first) < WITHIN).unwrap_or((0, line.at));
-        let count = count + 1;
-        let wish = (count >= FAILURES).then(|| Wish {
-            action: "block".into(),
-            duration: None,
-            why: format!("{count} failed passwords within {} s", WITHIN.as_secs()),
-        });
-        if wish.is_some() {
-            self.failures.remove(&source);
-        } else {
-            self.failures.insert(source, (count, first));
-        }
-        if self.failures.len() > SOURCES {
-            self.failures.pop_first();
-            self.evicted += 1;
-        }
-        out.push(Finding {
-            at: line.at,
-            program: Some("sshd".to_owned()),
-            decoder: None,
-            fields: Vec::new(),
-            rule: "sshd".into(),
-            level: if wish.is_some() { 10 } else { 5 },
-            description: "sshd: passwords guessed".into(),
-            actor: Some(source),
-            trust: Trust::Vouched,
-            count,
-            wish,
-        });
+        self.all.iter_mut().for_each(|rules| rules.line(line, out));
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        vec![("sources forgotten, table full", self.evicted)]
+        self.all.iter().flat_map(|rules| rules.counters()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::time::Time;
+    use std::fs;
+
+    #[test]
+    fn a_place_tells_whose_rules_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path
+        };
+        made("f2b/jail.conf", "");
+        made("own/a.toml", "");
+        made("ossec/rules/local_rules.xml", "");
+        let kind_of = |name: &str| kind(&folder.path().join(name)).unwrap();
+        assert_eq!([kind_of("f2b"), kind_of("own"), kind_of("ossec")], [Kind::Fail2ban, Kind::Own, Kind::Ossec]);
+        assert_eq!(kind_of("own/a.toml"), Kind::Own);
+        assert!(kind(&folder.path().join("nothing")).unwrap_err()[0].contains("nothing: No such file"));
+        assert!(kind(&made("x.txt", "")).unwrap_err()[0].contains("no rules"));
+    }
+
+    #[test]
+    fn rules_of_ones_own_stand_beside_riposte_s_and_in_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = "name = \"shop\"\nsummary = \"Our shop\"\nprogram = [\"shop\"]\n[[rule]]\nname = \"bad\"\ndescription = \"bad login\"\n\
+                   match = ['^bad login of .* from <address>$']\n";
+        fs::write(folder.path().join("shop.toml"), own).unwrap();
+        let mut engines = load(&[folder.path().to_owned()]).unwrap();
+        let mut found = Vec::new();
+        let lines = ["Nov 21 03:04:05 box shop[1]: bad login of x from 192.0.2.1", "Nov 21 03:04:05 box sshd[1]: Failed password for root from 192.0.2.2 port 4711 ssh2"];
+        for text in lines {
+            engines.line(&Line::new(text.as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
+        }
+        assert_eq!(found.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["shop/bad", "sshd/failed-password"]);
+        fs::write(folder.path().join("sshd.toml"), own.replace("shop", "sshd")).unwrap();
+        let mut engines = load(&[folder.path().join("sshd.toml")]).unwrap();
+        found.clear();
+        engines.line(&Line::new(lines[1].as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
+        assert!(found.is_empty());
     }
 }
