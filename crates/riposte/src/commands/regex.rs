@@ -356,3 +356,78 @@ fn import_text(dir: &Path, loaded: &Fail2ban, notices: &[logrules::fail2ban::jai
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    const FILTER: &str = "[Definition]\nfailregex = ^ s: bad <F-USER>.*</F-USER> from <HOST>$\nignoreregex = from 192\\.0\\.2\\.9$\n";
+    const JAIL: &str = "[s]\nenabled = true\nfilter = s\nlogpath = /var/log/s*\nmaxretry = 3\naction = nftables-allports\n  mail[dest=x]\n";
+
+    /// Runs a command line with a small configuration; what it prints.
+    fn told(args: &[&str], log: &[u8]) -> Result<String, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("filter.d")).unwrap();
+        for (name, text) in [("filter.d/s.conf", FILTER), ("jail.conf", JAIL)] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::write(folder.path().join("log"), log).unwrap();
+        let at = |arg: &str| arg.replace("DIR", &folder.path().display().to_string());
+        let cli = cli::Cli::parse_from(["riposte".to_owned()].into_iter().chain(args.iter().map(|arg| at(arg))));
+        let mut out = Vec::new();
+        match cli.command {
+            cli::Command::Regex(args) => run(&args, &mut out)?,
+            cli::Command::Import(cli::Import::Fail2ban(args)) => import(&args, &mut out)?,
+            other => panic!("{other:?}"),
+        }
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    const LOG: &[u8] =
+        b"Jan 16 21:05:29 s: bad an\x1b[2Jna from 192.0.2.1\nJan 16 21:05:29 s: bad x from 192.0.2.9\nJan 16 21:05:29 s: g\x1bood\n";
+
+    #[test]
+    fn a_log_is_told_as_fail2ban_regex_tells_it() {
+        let text = told(&["regex", "DIR/log", "s", "-c", "DIR", "--print-all-matched"], LOG).unwrap();
+        assert!(text.contains("Lines: 3 read, 1 matched (1 failures), 1 ignored, 1 missed"), "{text}");
+        assert!(text.contains("1    1) ^ s: bad") && text.contains("       3  {^LN-BEG}(?:%a )?%b %d"), "{text}");
+        assert!(!text.contains('\x1b'), "nothing from a log reaches the terminal as it is");
+        assert_eq!(
+            told(&["regex", "DIR/log", "s", "-c", "DIR", "-o", "<ip>/<F-USER>"], b"Jan 16 21:05:29 s: bad x from 192.0.2.1\n").unwrap(),
+            "192.0.2.1/x\n"
+        );
+        assert_eq!(told(&["regex", "bad 192.0.2.1", "^bad <HOST>", "-c", "DIR", "-o", "ip"], b"").unwrap(), "192.0.2.1\n");
+        let json = told(&["regex", "DIR/log", "s", "-c", "DIR", "--json"], LOG).unwrap();
+        let last: serde_json::Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+        assert_eq!((&last["lines"], &last["matched"], &last["ignored"], &last["missed"]), (&json!(3), &json!(1), &json!(1), &json!(1)));
+        assert!(
+            told(&["regex", "x", "gone", "-c", "DIR"], b"").unwrap_err()[0].contains("<HOST>"),
+            "neither a filter nor a regular expression"
+        );
+    }
+
+    #[test]
+    fn a_suite_tells_how_much_agrees() {
+        let log = b"# failJSON: {\"time\": \"2005-01-16T21:05:29\", \"match\": true, \"host\": \"192.0.2.1\"}\nJan 16 21:05:29 s: bad x from 192.0.2.1\n";
+        let text = told(&["regex", "DIR/log", "s", "-c", "DIR", "--suite", "--json"], log).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("{\"agree\":1,\"total\":1,\"type\":\"suite\"}\n"), "{text}");
+        let wrong = String::from_utf8(log.to_vec()).unwrap().replace("2005-01", "2004-01");
+        assert_eq!(told(&["regex", "DIR/log", "s", "-c", "DIR", "--suite"], wrong.as_bytes()).unwrap_err(), ["1 of 1 cases do not agree"]);
+    }
+
+    #[test]
+    fn an_import_says_what_becomes_of_each_jail() {
+        let text = told(&["import", "fail2ban", "DIR"], b"").unwrap();
+        for wanted in [
+            "jail s (filter s)",
+            "reads        /var/log/s*",
+            "after 3 failures in 10m",
+            "nftables-allports → riposte's own block",
+            "mail → not done",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is missing in {text}");
+        }
+    }
+}
