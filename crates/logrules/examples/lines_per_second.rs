@@ -26,7 +26,7 @@ fn auth_log(lines: u64) -> String {
             8 | 9 => format!("sshd[{pid}]: pam_unix(sshd:session): session opened for user deploy(uid=1000) by (uid=0)"),
             10 | 11 => format!("CRON[{pid}]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)"),
             12 | 13 => format!("CRON[{pid}]: pam_unix(cron:session): session closed for user root"),
-            14 | 15 => format!("sudo:   deploy : TTY=pts/0 ; PWD=/home/deploy ; USER=root ; COMMAND=/usr/bin/systemctl restart app"),
+            14 | 15 => "sudo:   deploy : TTY=pts/0 ; PWD=/home/deploy ; USER=root ; COMMAND=/usr/bin/systemctl restart app".to_owned(),
             16 | 17 => format!("systemd-logind[{pid}]: New session {n} of user deploy."),
             18 => format!("sshd[{pid}]: Disconnected from user deploy 203.0.113.7 port {port}"),
             _ => format!("sshd[{pid}]: Received disconnect from 203.0.113.7 port {port}:11: disconnected by user"),
