@@ -317,10 +317,11 @@ fn a_real_sshd_is_protected_from_a_real_guesser() {
     fs::write(daemon.path("words"), words).unwrap();
     let words = daemon.path("words").display().to_string();
     let hydra = |n: usize| {
-        // It gives up when nobody answers any more: how it ends is no matter.
+        // It leaves a file where it is, and gives up when nobody answers any more: how it ends is no matter.
         let _ = network.attackers[n]
             .command("timeout")
             .args(["10", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
+            .current_dir(&place)
             .output();
     };
     // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.
