@@ -5,6 +5,7 @@ use crate::cli;
 use crate::config::problems::Diagnostic;
 use crate::config::words::{did_you_mean, quoted};
 use crate::config::{Config, DEFAULT_PATH};
+use crate::lives::applications::engine::engine;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub fn run(args: &cli::Check, out: &mut impl Write) -> Result<(), Failure> {
     }
 }
 
-/// Whether the group and the user that are named are there, on this machine. riposte does not start without the group; without the user it
+/// Whether the rules, the group and the user that are named are there, on this machine. riposte does not start without the group; without the user it
 /// does, and says what that costs.
 fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let names = |path: &str| {
@@ -49,11 +50,15 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
         let hint = hint(user, "/etc/passwd");
         eprintln!("riposte: process.user: there is no user {} on this machine: 'nobody' is used{hint}", quoted(user));
     }
+    let wrong =
+        |message: String| vec![Diagnostic { file: file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string(), at: None, message }];
+    if config.applications.enabled {
+        engine(&config.applications).map_err(|error| wrong(format!("[applications] rules: {error}")))?;
+    }
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {
-            let file = file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string();
             let message = format!("control.group: there is no group {} on this machine{}", quoted(group), hint(group, "/etc/group"));
-            Err(vec![Diagnostic { file, at: None, message }])
+            Err(wrong(message))
         }
         Some(_) | None => Ok(()),
     }

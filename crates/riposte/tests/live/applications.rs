@@ -1,7 +1,7 @@
 //! Application logs end to end: a real sshd that is attacked with real tools, its log followed through rotation and restarts, and what
 //! somebody who chooses his own name can and cannot make of that.
 
-use crate::daemon::{Daemon, folder, network, signal, text, until, wait_until_in_kernel};
+use crate::daemon::{Daemon, folder, network, said, signal, text, until, wait_until_in_kernel};
 use range::network::{Network, VICTIM, attacker_address};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -60,8 +60,8 @@ fn who_guesses_is_blocked_and_it_is_explained() {
         text(&explained["quote"]["log"]).ends_with("/auth.log") && text(&explained["quote"]["line"]).contains("from 198.51.100.8 port")
     );
     assert_eq!((&explained["entries"][0]["packets"], text(&explained["entries"][0]["rule"])), (&GUESSES.into(), rule));
-    let said = daemon.text(&["explain", "198.51.100.8"]);
-    assert!(said.contains("sshd") && said.contains("5 lines") && said.contains("Failed password for root"), "{said}");
+    let told = daemon.text(&["explain", "198.51.100.8"]);
+    assert!(told.contains("sshd") && told.contains("5 lines") && told.contains("Failed password for root"), "{told}");
     assert!(daemon.text(&["list"]).contains("sshd"));
 }
 
@@ -95,8 +95,8 @@ fn names_that_imitate_log_lines_block_nobody_else() {
     daemon.wait_until_figure("applications", "lines", before + 5 * GUESSES as u64);
     daemon.wait_until_figure("applications", "cut, too long", GUESSES as u64);
     assert_eq!(daemon.blocked(), ["198.51.100.7"]);
-    let said = daemon.text(&["explain", "198.51.100.7"]);
-    assert!(!said.contains('\u{1b}'), "{said:?}");
+    let told = daemon.text(&["explain", "198.51.100.7"]);
+    assert!(!told.contains('\u{1b}'), "{told:?}");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn many_files_that_appear_later_are_followed_by_one_process() {
 #[test]
 fn a_reload_follows_other_files_and_goes_on_where_it_was() {
     let network = network("reapply", 0);
-    let daemon = start(&network, "");
+    let mut daemon = start(&network, "");
     daemon.append("auth.log", &guesses("198.51.100.7", 0..GUESSES));
     daemon.wait_until_blocked("198.51.100.7");
     daemon.configure(&config("").replace("auth.log", "*.log"));
@@ -192,6 +192,12 @@ fn a_reload_follows_other_files_and_goes_on_where_it_was() {
     // What was read is not read again.
     daemon.append("more.log", &guesses("198.51.100.8", 0..GUESSES));
     daemon.wait_until_blocked("198.51.100.8");
+    // Rules that can't be read leave those in force that are.
+    let before = daemon.life("applications");
+    daemon.configure(&config("rules = [\"/nonexistent\"]"));
+    daemon.expect_error("not reloaded");
+    assert!(daemon.refusal(&["reload"]).contains("/nonexistent") && said(&daemon.ask(&["check"])).contains("/nonexistent"));
+    assert_eq!(daemon.life("applications"), before);
     daemon.configure("[applications]\nenabled = false\n[sense.nflog]\nenabled = false\n");
     daemon.hang_up();
     until("nobody reads them any more", || daemon.life("applications").is_none().then_some(()));
@@ -311,10 +317,11 @@ fn a_real_sshd_is_protected_from_a_real_guesser() {
     fs::write(daemon.path("words"), words).unwrap();
     let words = daemon.path("words").display().to_string();
     let hydra = |n: usize| {
-        // It gives up when nobody answers any more: how it ends is no matter.
+        // It leaves a file where it is, and gives up when nobody answers any more: how it ends is no matter.
         let _ = network.attackers[n]
             .command("timeout")
             .args(["10", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
+            .current_dir(&place)
             .output();
     };
     // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.

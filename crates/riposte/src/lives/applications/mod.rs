@@ -1,7 +1,7 @@
 //! The application-log sensor: reads the lines of many services' logs, has the rules look at them, and tells the judge what they want done.
 //! Holds no privilege and opens nothing: the warden finds and opens the files.
 
-mod engine;
+pub mod engine;
 mod findings;
 mod proof;
 
@@ -79,7 +79,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let files = FollowedFiles::new(own(1)?, start);
     let others = others(applications)?;
     // Rules are files: they are read now.
-    let rules = engine::engine(applications)?;
+    let rules = engine::engine(applications).map_err(|error| format!("[applications] rules: {error}"))?;
     // So is zone data.
     let offset = super::log::utc_offset(applications.timezone.clone());
     let stamps = Stamps::new(LogClock { utc_offset: offset, reference: now(), boot: None });
