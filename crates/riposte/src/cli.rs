@@ -61,7 +61,7 @@ pub enum Command {
     Rules(Rules),
     /// Say what log lines come to, phase by phase, and what would be done about them. Never does it.
     #[command(
-        after_help = "Examples: tail -f /var/log/auth.log | riposte logtest --rules /var/ossec\n          riposte logtest --rules ./ossec --config ossec.conf --json < auth.log\n          riposte logtest --rules ./ossec --suite sshd.ini"
+        after_help = "Examples: sudo riposte logtest --summary < /var/log/auth.log\n          sudo tail -f /var/log/auth.log | riposte logtest --rules /var/ossec\n          riposte logtest --rules ./ossec --config ossec.conf --json < auth.log\n          riposte logtest --rules ./ossec --suite sshd.ini"
     )]
     Logtest(Logtest),
     /// Say what a fail2ban filter makes of a log, as fail2ban-regex does; never blocks.
@@ -326,15 +326,26 @@ pub enum RulesWhat {
 /// Arguments of `logtest`.
 #[derive(Debug, Args)]
 pub struct Logtest {
-    /// Rules: a folder with OSSEC's decoder.xml and rules/*.xml, or single files.
+    /// Rules: .toml files beside riposte's own, a folder with OSSEC's decoder.xml and rules/*.xml or single ones of these files, or fail2ban's
+    /// folder. Default: riposte's own.
     #[arg(long, value_name = "DIR|FILE")]
     pub rules: Vec<PathBuf>,
     /// OSSEC's configuration: which files, and the active responses.
     #[arg(long, value_name = "OSSEC_CONF")]
     pub config: Option<PathBuf>,
-    /// Check the lines of this file (OSSEC's test format) instead of reading standard input. Exit code 0 only if all agree.
+    /// Check the lines of this file instead of reading standard input: OSSEC's test format for OSSEC's rules, SSHGuard's triples for riposte's,
+    /// a log annotated as fail2ban's with --filter. Exit code 0 only if all agree.
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
+    /// The filter of fail2ban's that an annotated log is for: sshd[mode=aggressive].
+    #[arg(long, value_name = "NAME[OPTIONS]")]
+    pub filter: Option<String>,
+    /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
+    #[arg(long, value_name = "DIR")]
+    pub config_dir: Option<PathBuf>,
+    /// Only say what all lines came to: how often each rule was met, and who would be blocked.
+    #[arg(long, conflicts_with = "suite")]
+    pub summary: bool,
     /// Print one JSON object per line, or per case of a suite.
     #[arg(long)]
     pub json: bool,

@@ -5,7 +5,7 @@ use crate::cli;
 use crate::config::problems::Diagnostic;
 use crate::config::words::{did_you_mean, quoted};
 use crate::config::{Config, DEFAULT_PATH};
-use crate::lives::applications::engine::engine;
+use crate::lives::applications::engine;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -53,7 +53,9 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let wrong =
         |message: String| vec![Diagnostic { file: file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string(), at: None, message }];
     if config.applications.enabled {
-        engine(&config.applications).map_err(|error| wrong(format!("[applications] rules: {error}")))?;
+        let rules = engine::load(&config.applications.rules)
+            .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[applications] rules: {error}"))).collect::<Vec<_>>())?;
+        rules.notices.iter().for_each(|notice| eprintln!("riposte: [applications] rules: {notice}"));
     }
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {

@@ -2,34 +2,44 @@
 
 use super::Engine;
 use crate::cli;
-use crate::commands::{Failure, fail};
-use logrules::ossec::{self, Files, Ossec, Remark, order};
+use crate::commands::{Failure, fail, rules};
+use crate::lives::applications::engine::{self, Kind};
+use logrules::ossec::{self, Files, Remark, order};
 use report::escape;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The rules that are to be asked.
+/// The rules that are to be asked: riposte's own unless others are named.
 ///
 /// # Errors
 /// A line for each thing that is wrong.
 pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
-    if args.rules.iter().any(|path| path.extension().is_some_and(|ending| ending == "toml")) {
-        // The place for riposte's own rules.
-        return Err(fail("riposte's own rules (.toml) can't be tested here yet"));
-    }
-    if args.rules.is_empty() && args.config.is_none() {
-        return Err(fail("which rules? --rules DIR (with decoder.xml and rules/*.xml) or --config ossec.conf"));
-    }
-    let (files, left_out) = ossec_files(&args.rules, args.config.as_deref())?;
-    let (mut ossec, notices) = Ossec::load(&files).map_err(lines)?;
-    for notice in left_out.iter().chain(&lines(notices)) {
-        eprintln!("riposte: {notice}");
-    }
-    ossec.settings.as_logtest = true;
-    let zone = jiff::tz::TimeZone::system();
-    ossec.settings.utc_offset = zone.to_offset(jiff::Timestamp::now()).seconds();
-    Ok(Engine::Ossec(Box::new(ossec)))
+    let mut kinds = args.rules.iter().map(|place| engine::kind(place)).collect::<Result<Vec<_>, _>>()?;
+    kinds.extend(args.config.as_ref().map(|_| Kind::Ossec));
+    kinds.dedup();
+    let mut notices = Vec::new();
+    let engine = match kinds.as_slice() {
+        [] => Engine::Own(Box::new(engine::book(Vec::new())?)),
+        [Kind::Own] => {
+            let mut own = Vec::new();
+            args.rules.iter().try_for_each(|place| rules::gather(place, &mut own))?;
+            Engine::Own(Box::new(engine::book(own)?))
+        }
+        [Kind::Ossec] => {
+            let mut ossec = engine::engines_of_ossec(&args.rules, args.config.as_deref(), &mut notices)?;
+            ossec.settings.as_logtest = true;
+            Engine::Ossec(Box::new(ossec))
+        }
+        [Kind::Fail2ban] => {
+            let mut jails = engine::load(&args.rules)?;
+            notices.append(&mut jails.notices);
+            Engine::Other(Box::new(jails))
+        }
+        _ => return Err(fail("rules of one kind at a time: .toml files, OSSEC's, or fail2ban's")),
+    };
+    notices.iter().for_each(|notice| eprintln!("riposte: {notice}"));
+    Ok(engine)
 }
 
 /// OSSEC's files that these folders, files and `ossec.conf` mean, in the order in which they are to be read; and what was left out.

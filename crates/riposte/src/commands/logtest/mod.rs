@@ -2,12 +2,17 @@
 
 pub mod load;
 mod suite;
+mod summary;
 
 use super::{Failure, fail};
 use crate::cli;
 use crate::lives::now;
+use logrules::Rules;
+use logrules::finding::Finding;
 use logrules::finding::Wish;
+use logrules::head::Head;
 use logrules::line::Line;
+use logrules::native::Book;
 use logrules::ossec::{Ossec, Reading};
 use report::escape;
 use serde::Serialize;
@@ -21,9 +26,11 @@ const SHOWN_MAX: usize = 4 << 10;
 /// Where the lines are said to come from; ossec-logtest says so.
 const PLACE: &str = "stdin";
 
-/// The rules that are asked. Other kinds have their place here.
+/// The rules that are asked.
 enum Engine {
+    Own(Box<Book>),
     Ossec(Box<Ossec>),
+    Other(Box<dyn Rules>),
 }
 
 /// What a line came to, for people and programs.
@@ -91,6 +98,31 @@ impl Answer {
         }
     }
 
+    /// The finding that says most: one with a wish, or else the one of the highest level.
+    fn findings(line: u64, text: &[u8], mut findings: Vec<Finding>) -> Answer {
+        let head = Head::of(text);
+        let program = head.program.map(|name| String::from_utf8_lossy(name).into_owned());
+        let log = Some(String::from_utf8_lossy(head.message(text)).into_owned());
+        let best = (0..findings.len()).max_by_key(|&at| findings.get(at).map(|finding| (finding.wish.is_some(), finding.level)));
+        let Some(finding) = best.map(|at| findings.swap_remove(at)) else { return Answer { line, program, log, ..Answer::default() } };
+        let found = strings(finding.fields);
+        Answer {
+            line,
+            program: finding.program.or(program),
+            decoder: finding.decoder.map(|name| name.to_string()),
+            fields: found.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect(),
+            rule: Some(number(&finding.rule)),
+            level: Some(finding.level),
+            description: Some(finding.description.to_string()),
+            source: finding.actor.map(|actor| actor.to_string()),
+            would: finding.wish.map(Would::of),
+            host: None,
+            log,
+            alert: false,
+            found,
+        }
+    }
+
     /// As ossec-logtest prints it, and one phase more.
     fn text(&self, full: &[u8], out: &mut impl Write) -> io::Result<()> {
         let safe = |text: &str| escape::text(text, SHOWN_MAX);
@@ -133,9 +165,13 @@ impl Answer {
 impl Engine {
     fn answer(&mut self, number: u64, text: &[u8]) -> Answer {
         let line = Line::new(text, now(), PLACE);
+        let mut found = Vec::new();
         match self {
-            Engine::Ossec(ossec) => Answer::reading(number, ossec.read(&line)),
+            Engine::Ossec(ossec) => return Answer::reading(number, ossec.read(&line)),
+            Engine::Own(book) => book.line(&line, &mut found),
+            Engine::Other(rules) => rules.line(&line, &mut found),
         }
+        Answer::findings(number, text, found)
     }
 }
 
@@ -144,10 +180,19 @@ impl Engine {
 /// # Errors
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
+    if let Some(filter) = &args.filter {
+        let Some(path) = &args.suite else {
+            return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
+        };
+        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
+    }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
     if let Some(path) = &args.suite {
         return suite::run(path, &mut engine, args.json, out);
+    }
+    if args.summary {
+        return summary::run(&mut engine, args.json, &mut io::stdin().lock(), out).map_err(io);
     }
     let mut input = io::stdin().lock();
     let interactive = io::stdin().is_terminal();

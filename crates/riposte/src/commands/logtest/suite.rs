@@ -2,8 +2,10 @@
 
 use super::Engine;
 use crate::commands::{Failure, fail};
+use logrules::native::{Book, suite::sshguard};
 use report::escape;
 use serde::Serialize;
+use serde_json::json;
 use std::io::Write;
 use std::path::Path;
 
@@ -62,6 +64,9 @@ struct SuiteLine {
 pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| fail(format!("{name}: {error}")))?;
+    if let Engine::Own(book) = engine {
+        return triples(&name, &String::from_utf8_lossy(&bytes), book, json, out);
+    }
     let cases = parse(&String::from_utf8_lossy(&bytes)).map_err(|(line, message)| fail(format!("{name}:{line}: {message}")))?;
     let io = |error: std::io::Error| fail(error.to_string());
     let mut agree = 0;
@@ -69,6 +74,8 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
         // ossec-logtest is started anew for each: nothing that came before counts.
         match engine {
             Engine::Ossec(ossec) => ossec.forget(),
+            Engine::Own(book) => book.forget(),
+            Engine::Other(_) => {}
         }
         let mut got = Got { rule: String::new(), alert: String::new(), decoder: String::new() };
         for text in case.text.lines().filter(|text| !text.is_empty()) {
@@ -109,6 +116,42 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
     if json {
         let line = SuiteLine { kind: "suite", agree, total };
         out.write_all(report::serial::to_json_line(&line).unwrap_or_default().as_bytes()).map_err(io)?;
+    } else {
+        writeln!(out, "{agree} of {total} agree").map_err(io)?;
+    }
+    if agree == total { Ok(()) } else { Err(fail(format!("{name}: {} of {total} disagree", total - agree))) }
+}
+
+/// SSHGuard's triples, asked of riposte's own rules: a line, whom it accuses, and whether it must match.
+fn triples(name: &str, text: &str, book: &mut Book, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let io = |error: std::io::Error| fail(error.to_string());
+    let cases = sshguard(text, book);
+    if cases.is_empty() {
+        return Err(fail(format!("{name}: no case: three lines each: the log line, `SERVICE ADDRESS KIND DANGER` or `*`, `M` or `X`")));
+    }
+    for case in &cases {
+        let actor = case.actor.map(|actor| actor.to_string());
+        if json {
+            let line = json!({"type": "case", "name": format!("{name}:{}", case.number), "line": case.line, "agree": case.agree,
+                "expected": {"match": case.must, "source": case.address}, "got": {"match": case.actor.is_some(), "source": actor, "rule": case.rule}});
+            writeln!(out, "{line}").map_err(io)?;
+        } else if !case.agree {
+            let expected = case.address.as_deref().unwrap_or(if case.must { "a match" } else { "no match" });
+            let got = actor.as_deref().unwrap_or("no match");
+            writeln!(
+                out,
+                "DISAGREES line {}: expected {}{}, got {got}",
+                case.number,
+                if case.must { "" } else { "no match of " },
+                escape::text(expected, 200)
+            )
+            .map_err(io)?;
+            writeln!(out, "          {}", escape::text(&case.line, 400)).map_err(io)?;
+        }
+    }
+    let (agree, total) = (cases.iter().filter(|case| case.agree).count(), cases.len());
+    if json {
+        writeln!(out, "{}", json!({"type": "suite", "agree": agree, "total": total})).map_err(io)?;
     } else {
         writeln!(out, "{agree} of {total} agree").map_err(io)?;
     }

@@ -76,7 +76,8 @@ pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
 /// A line for each thing that is wrong.
 pub fn engines_of_ossec(places: &[PathBuf], config: Option<&Path>, notices: &mut Vec<String>) -> Result<Ossec, Failure> {
     let (files, left_out) = ossec_files(places, config)?;
-    let told = |remarks: Vec<logrules::ossec::Remark>| remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect::<Failure>();
+    let told =
+        |remarks: Vec<logrules::ossec::Remark>| remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect::<Failure>();
     let (mut ossec, remarks) = Ossec::load(&files).map_err(told)?;
     notices.extend(left_out.into_iter().chain(told(remarks)));
     ossec.settings.utc_offset = utc_offset();
@@ -164,7 +165,10 @@ mod tests {
         fs::write(folder.path().join("shop.toml"), own).unwrap();
         let mut engines = load(&[folder.path().to_owned()]).unwrap();
         let mut found = Vec::new();
-        let lines = ["Nov 21 03:04:05 box shop[1]: bad login of x from 192.0.2.1", "Nov 21 03:04:05 box sshd[1]: Failed password for root from 192.0.2.2 port 4711 ssh2"];
+        let lines = [
+            "Nov 21 03:04:05 box shop[1]: bad login of x from 192.0.2.1",
+            "Nov 21 03:04:05 box sshd[1]: Failed password for root from 192.0.2.2 port 4711 ssh2",
+        ];
         for text in lines {
             engines.line(&Line::new(text.as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
         }

@@ -213,8 +213,7 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ApplicationsConfig;
-    use crate::lives::applications::engine::engine;
+    use crate::lives::applications::engine;
 
     fn text(text: &str) -> Line<'_> {
         Line { text: text.as_bytes(), cut: false, at: None }
@@ -230,10 +229,10 @@ mod tests {
 
     #[test]
     fn what_rules_want_goes_to_the_judge_with_the_line_cut() {
-        let mut rules = engine(&ApplicationsConfig::default()).unwrap();
+        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let mut findings = Findings::new(9);
         let long = format!("invalid user {}", "x\u{e9}".repeat(300));
-        guesses(&mut findings, rules.as_mut(), "/var/log/auth.log", &long);
+        guesses(&mut findings, &mut rules, "/var/log/auth.log", &long);
         let [reported] = &findings.reports[..] else { panic!("{:?}", findings.reports) };
         assert_eq!((reported.event.actor.to_string().as_str(), reported.event.origin.sensor), ("192.0.2.7", 9));
         assert!(matches!(reported.event.act, Act::Reported(Report { rule: RuleId(0), lines: 5, .. })), "{reported:?}");
@@ -245,17 +244,17 @@ mod tests {
 
     #[test]
     fn what_two_logs_have_counts_once() {
-        let mut rules = engine(&ApplicationsConfig::default()).unwrap();
+        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let mut findings = Findings::new(9);
         let guess = |n: u8| format!("2026-11-21T04:00:0{n}+00:00 host sshd[7]: Failed password for root from 192.0.2.7 port 22 ssh2");
         for n in 0..4 {
             for log in ["/var/log/auth.log", "/var/log/syslog"] {
-                findings.line(rules.as_mut(), text(&guess(n)), Time::from_secs(1_000), log);
+                findings.line(&mut rules, text(&guess(n)), Time::from_secs(1_000), log);
             }
         }
         assert_eq!((findings.reports.len(), findings.twice), (0, 4));
         // The same line twice in one log are two guesses in the same second.
-        findings.line(rules.as_mut(), text(&guess(3)), Time::from_secs(1_000), "/var/log/auth.log");
+        findings.line(&mut rules, text(&guess(3)), Time::from_secs(1_000), "/var/log/auth.log");
         assert_eq!(findings.reports.len(), 1);
     }
 

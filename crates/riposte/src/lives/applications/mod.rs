@@ -42,7 +42,7 @@ enum Other {
 struct Applications {
     warden: Channel,
     judge: Channel,
-    rules: Box<dyn Rules>,
+    rules: engine::Engines,
     files: FollowedFiles,
     others: Vec<Other>,
     findings: Findings,
@@ -79,7 +79,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let files = FollowedFiles::new(own(1)?, start);
     let others = others(applications)?;
     // Rules are files: they are read now.
-    let rules = engine::engine(applications).map_err(|error| format!("[applications] rules: {error}"))?;
+    let rules = engine::load(&applications.rules).map_err(|wrong| format!("[applications] rules: {}", wrong.join("; ")))?;
     // So is zone data.
     let offset = super::log::utc_offset(applications.timezone.clone());
     let stamps = Stamps::new(LogClock { utc_offset: offset, reference: now(), boot: None });
@@ -232,7 +232,7 @@ impl Applications {
     /// Reads a turn's worth of each source; whether there may be more.
     fn read(&mut self) -> io::Result<bool> {
         let at = now();
-        let (rules, findings) = (self.rules.as_mut(), &mut self.findings);
+        let (rules, findings) = (&mut self.rules, &mut self.findings);
         let progress = self.files.ready(&mut |log, line| findings.line(rules, line, at, log))?;
         let mut more = progress.more;
         for other in &mut self.others {
@@ -268,7 +268,7 @@ impl Applications {
             };
             match (Message::decode(received.bytes).map_err(io::Error::other)?, received.fd) {
                 (Message::Followed { slot, watch, rotated, log }, Some(file)) => {
-                    let (rules, findings, stamps, at) = (self.rules.as_mut(), &mut self.findings, &mut self.stamps, now());
+                    let (rules, findings, stamps, at) = (&mut self.rules, &mut self.findings, &mut self.stamps, now());
                     let mut take = |log: &str, line: Line<'_>, past: bool| match past {
                         true => findings.past(rules, line, stamps, at, log),
                         false => findings.line(rules, line, at, log),

@@ -7,7 +7,7 @@ use super::slots;
 use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
-use crate::lives::applications::engine::engine;
+use crate::lives::applications::engine;
 use crate::lives::{APPLICATIONS_SLOT, monotonic};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
@@ -128,7 +128,8 @@ impl Warden {
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
         if new.applications.enabled && new.applications.rules != self.config.applications.rules {
-            engine(&new.applications).map_err(|error| vec![format!("[applications] rules: {error}")])?;
+            engine::load(&new.applications.rules)
+                .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
         let changes = self.prepared.compare(&new.logs)?;
         for source in &changes.later {
