@@ -222,8 +222,10 @@ impl Court {
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
         let count = live.len();
         for (block, refusal) in self.judge.restore(live, strikes, last_id) {
-            // It may still be set in the kernel: taking it out is harmless if it is not.
-            self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
+            // It may still be set in the kernel: taking it out is harmless if it is not, and if no younger one stands there.
+            if !self.stands(&block.scope) {
+                self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
+            }
             self.marks.push((block.id, State::Lifted));
             if matches!(refusal, Refusal::Exempt(_) | Refusal::ExemptInside(_)) {
                 self.entries.push(Entry::Turned { at: now, whom: block.scope.prefix(), id: block.id, turn: Turn::LiftedAsExempt });
@@ -258,7 +260,7 @@ impl Court {
             Ok(found) => Some(found),
             Err(error) => {
                 self.tallies.store_errors += 1;
-                tracing::error!(%error, "the ledger can't be read: what the kernel has is kept");
+                tracing::error!(%error, "the ledger can't be read: what the kernel has is kept, unless this is a dry run");
                 self.store_trouble = Some(format!("can't be read: {error}"));
                 None
             }
@@ -354,6 +356,7 @@ impl Court {
     /// Takes a ruling's consequences in: they are written and sent by the next `commit`.
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
+        self.allowances.extend(ruling.lapsed.iter().map(|whom| (*whom, None)));
         if !ruling.dry_run {
             self.strikes.extend(ruling.strikes.into_iter().map(|change| (change.prefix(), change)));
         }

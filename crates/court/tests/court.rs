@@ -2,7 +2,7 @@
 
 use court::court::Court;
 use court::settings::Settings;
-use model::block::{Because, BlockId, Change, Expiry, Fault, Installed, Outcome, Scope, State};
+use model::block::{Because, Block, BlockId, Change, Effect, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Origin, Probe, Report, RuleId, TcpFlags, Trust};
 use model::level::DangerLevel;
@@ -329,4 +329,84 @@ fn a_report_about_somebody_exempt_blocks_nobody() {
     let event = Event { at: at(0), origin: Origin::default(), actor, target: None, act, trust: Trust::Vouched, times: 1 };
     court.reported(&event, "auth.log", "line", at(0));
     assert_eq!((court.commit(at(0)), court.judge.standing().count()), (Vec::new(), 0));
+}
+
+#[test]
+fn a_dry_run_keeps_nobody_blocked_whom_it_could_not_lift() {
+    let scope = Scope::Source(prefix("203.0.113.9"));
+    let item = Installed { scope, expiry: Expiry::Never };
+    let mut settings = Settings::default();
+    settings.policy.dry_run = true;
+    let mut court = Court::new(settings, Store::open_in_memory().unwrap(), Some("lost".into()), 1, at(0));
+    let removal = [Change::Remove { id: BlockId(0), scope }];
+    court.installed(&[item], true, at(0));
+    assert_eq!((court.judge.standing().count(), court.commit(at(0))), (0, removal.to_vec()));
+    // Nor does a rehearsal for the same address hide it.
+    scan(&mut court, "203.0.113.9", at(1));
+    assert_eq!((court.judge.standing().count(), court.commit(at(1))), (1, Vec::new()));
+    court.installed(&[item], true, at(2));
+    assert_eq!((court.judge.standing().count(), court.commit(at(2))), (1, removal.to_vec()));
+}
+
+#[test]
+fn an_allowance_that_is_over_stays_over_when_the_clock_is_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let allowed = prefix("203.0.113.9");
+    let mut before = court(&path, at(0));
+    before.allow(allowed, Some(at(60)), at(0)).unwrap();
+    before.tick(at(60));
+    assert!(before.has_work() && before.settle(at(60)));
+    drop(before);
+    // Nothing has been tidied, and the clock was set back while nobody looked.
+    assert!(court(&path, at(10)).judge.allowed().is_empty());
+    // One that is over when a judge starts is over, too.
+    let mut before = court(&path, at(10));
+    before.allow(allowed, Some(at(60)), at(10)).unwrap();
+    drop(before);
+    assert!(court(&path, at(70)).settle(at(70)));
+    assert!(court(&path, at(20)).judge.allowed().is_empty());
+    // And one that is given again after it was over holds.
+    let mut before = court(&path, at(20));
+    before.allow(allowed, Some(at(60)), at(20)).unwrap();
+    before.allow(allowed, Some(at(90)), at(60)).unwrap();
+    assert!(before.settle(at(60)));
+    drop(before);
+    assert_eq!(court(&path, at(60)).judge.allowed(), [(allowed, Some(at(90)))]);
+}
+
+#[test]
+fn an_answer_to_a_dead_judges_removal_answers_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    scan(&mut before, "203.0.113.9", at(0));
+    let ids: Vec<BlockId> = before.commit(at(0)).iter().map(Change::id).collect();
+    drop(before);
+    // It had lifted the block, too, and could not write that down any more.
+    let mut after = court(&path, at(1));
+    after.outcomes(&[(ids[0], Outcome::Removed)], at(1));
+    after.installed(&[], true, at(1));
+    let changes = after.commit(at(1));
+    confirm(&mut after, &changes, at(1));
+    assert!(after.settle(at(1)));
+    assert_eq!(after.store().counts().in_state(State::Active), 1);
+}
+
+#[test]
+fn a_block_whose_end_the_ledger_missed_takes_no_younger_ones_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let scope = Scope::Source(prefix("203.0.113.9"));
+    let block = |id, until| {
+        let because = Because::Operator { note: String::new() };
+        Block { id: BlockId(id), scope, effect: Effect::Drop, made: at(0), expiry: Expiry::At(at(until)), because }
+    };
+    // The disk was full when the first ended; then the clock was set back.
+    Store::open(&path).unwrap().want(&[block(1, 600), block(2, 300)]).unwrap();
+    let mut court = court(&path, at(100));
+    assert_eq!(court.judge.standing().collect::<Vec<_>>(), [block(2, 300)]);
+    assert_eq!(court.commit(at(100)), [], "what stands is not taken out");
+    assert!(court.settle(at(100)));
+    assert_eq!(court.store().live(at(100)).unwrap(), [block(2, 300)]);
 }

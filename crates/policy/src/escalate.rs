@@ -102,10 +102,13 @@ impl Strikes {
         stored.into_iter().rev().filter(|strike| strike.count > 0).for_each(|strike| self.set(strike, &mut changes));
     }
 
-    /// A block stands that says which strike it was for: the table may have been written before that.
+    /// A block stands that says which strike it was for: the table may have been written before that, or after the strike was taken back
+    /// and before the block was.
     pub(crate) fn witness(&mut self, strike: Strike, changes: &mut Vec<StrikeChange>) {
-        if self.table.get(&strike.prefix).is_none_or(|(_, last)| *last < strike.last) {
-            self.set(strike, changes);
+        let known = self.table.get(&strike.prefix).copied();
+        if known.is_none_or(|(count, last)| count < strike.count || last < strike.last) {
+            let (count, last) = known.map_or((strike.count, strike.last), |(count, last)| (count.max(strike.count), last.max(strike.last)));
+            self.set(Strike { count, last, ..strike }, changes);
         }
     }
 
@@ -177,6 +180,24 @@ mod tests {
         assert_eq!(strikes.next(&host(1), at(30), forget), 1);
         let set = |count, last| StrikeChange::Set(Strike { prefix: host(1), count, last: at(last) });
         assert_eq!(changes, [set(1, 10), set(2, 20), set(1, 20), StrikeChange::Clear(host(1))]);
+        strikes.check_invariants();
+    }
+
+    #[test]
+    fn a_block_that_stands_has_its_strike() {
+        let (mut strikes, mut changes) = (Strikes::default(), Vec::new());
+        let strike = |count, secs| Strike { prefix: host(1), count, last: Time::from_secs(secs) };
+        strikes.witness(strike(2, 10), &mut changes);
+        // Written after it was taken back, and before the block was: the block came back, and its strike with it.
+        strikes.withdraw(&host(1), &mut changes);
+        strikes.touch(&host(1), Time::from_secs(20), &mut changes);
+        strikes.witness(strike(2, 10), &mut changes);
+        strikes.witness(strike(2, 10), &mut changes);
+        strikes.witness(strike(2, 30), &mut changes);
+        // An older one, whose end the ledger missed and whose time moved with the clock.
+        strikes.witness(strike(1, 40), &mut changes);
+        let told = [strike(2, 10), strike(1, 10), strike(1, 20), strike(2, 20), strike(2, 30), strike(2, 40)];
+        assert_eq!(changes, told.map(StrikeChange::Set));
         strikes.check_invariants();
     }
 

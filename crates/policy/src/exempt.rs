@@ -28,6 +28,8 @@ pub(crate) struct Exempt {
     configured: Vec<Prefix>,
     derived: Vec<Exemption>,
     allowed: BTreeMap<Prefix, Option<Time>>,
+    /// Allowances that have ended and that nobody was told of yet.
+    lapsed: Vec<Prefix>,
     /// All of the above and what is built in; for a prefix with several reasons the one that takes precedence.
     all: PrefixMap<ExemptReason>,
     /// When the next allowance ends.
@@ -66,6 +68,7 @@ impl Exempt {
             return None;
         }
         self.allowed.insert(prefix, until);
+        self.lapsed.retain(|lapsed| *lapsed != prefix);
         Some(self.rebuild())
     }
 
@@ -80,9 +83,14 @@ impl Exempt {
     /// Ends the allowances whose time has come.
     pub(crate) fn expire(&mut self, now: Time) {
         if self.next_end.is_some_and(|end| end <= now) {
-            self.allowed.retain(|_, until| until.is_none_or(|until| until > now));
+            self.lapsed.extend(self.allowed.extract_if(.., |_, until| until.is_some_and(|until| until <= now)).map(|(prefix, _)| prefix));
             self.rebuild();
         }
+    }
+
+    /// The allowances that have ended since the last call.
+    pub(crate) fn take_lapsed(&mut self) -> Vec<Prefix> {
+        std::mem::take(&mut self.lapsed)
     }
 
     /// The clock was set: an allowance that has an hour left keeps it.

@@ -282,6 +282,7 @@ impl Judge {
             self.moved(moved, now, &mut ruling);
         }
         self.exempt.expire(now);
+        ruling.lapsed = self.exempt.take_lapsed();
         self.storm.settle(self.clock.passed());
         for (id, was_rehearsed) in self.standing.expire(now) {
             self.counters.expired += 1;

@@ -3,6 +3,7 @@
 use crate::escalate::StrikeChange;
 use model::block::{Block, BlockId, Change, Scope};
 use model::decision::{Cap, Decision, ExemptReason, Exemption, WatchReason};
+use model::net::Prefix;
 use std::fmt;
 
 /// The consequences of one call. The caller first writes `made` to `strikes` to its store, then sends `changes`.
@@ -22,6 +23,8 @@ pub struct Ruling {
     pub lifted: Vec<Lifted>,
     /// Blocks whose time was up by this call's `now`, but for those of a dry run. The kernel has let go of them by itself.
     pub expired: Vec<BlockId>,
+    /// Allowances whose time was up by this call's `now`. The ledger is to forget them, or a clock set back would bring them back.
+    pub lapsed: Vec<Prefix>,
     /// What to remember of past strikes.
     pub strikes: Vec<StrikeChange>,
     /// For the responder, in this order.

@@ -215,8 +215,8 @@ impl Standing {
         self.ends.first().map(|(end, _)| *end)
     }
 
-    /// Takes in many blocks at once. Of two for one prefix the one that ends later stays; the other, and any with a number that
-    /// stands already, comes back.
+    /// Takes in many blocks at once. Of two for one prefix the younger stays: it was made when the older had ended, which a failing disk
+    /// may have kept from the ledger. The other, and any with a number that stands already, comes back.
     pub(crate) fn restore(&mut self, blocks: Vec<Block>) -> Vec<Block> {
         let mut blocks = blocks;
         blocks.sort_unstable_by_key(|block| (block.scope.prefix(), block.id));
@@ -231,13 +231,8 @@ impl Standing {
             }
             match fresh.last_mut() {
                 Some((last, record)) if *last == prefix => {
-                    if ends_later(block.expiry, record.expiry) {
-                        self.by_id.remove(&record.id);
-                        surplus.push(std::mem::replace(record, Record::of(block)).block(prefix));
-                    } else {
-                        surplus.push(block);
-                        continue;
-                    }
+                    self.by_id.remove(&record.id);
+                    surplus.push(std::mem::replace(record, Record::of(block)).block(prefix));
                 }
                 Some(_) | None => fresh.push((prefix, Record::of(block))),
             }
@@ -303,18 +298,18 @@ mod tests {
     }
 
     #[test]
-    fn restoring_keeps_the_later_of_two_and_returns_the_rest() {
+    fn restoring_keeps_the_youngest_and_returns_the_rest() {
         let mut standing = Standing::default();
-        let later = block(2, "192.0.2.7", at(40));
-        let surplus = standing.restore(vec![block(1, "192.0.2.7", at(30)), later.clone(), block(3, "192.0.2.7", at(20))]);
-        assert_eq!(surplus, [block(1, "192.0.2.7", at(30)), block(3, "192.0.2.7", at(20))]);
-        assert_eq!(standing.find(BlockId(2)).map(|(prefix, record)| record.block(prefix)), Some(later));
+        let youngest = block(3, "192.0.2.7", at(20));
+        let surplus = standing.restore(vec![block(1, "192.0.2.7", at(30)), youngest.clone(), block(2, "192.0.2.7", at(40))]);
+        assert_eq!(surplus, [block(1, "192.0.2.7", at(30)), block(2, "192.0.2.7", at(40))]);
+        assert_eq!(standing.find(BlockId(3)).map(|(prefix, record)| record.block(prefix)), Some(youngest));
         // A prefix or a number that stands already.
-        let again = vec![block(4, "192.0.2.7", Expiry::Never), block(2, "192.0.2.8", at(50)), block(5, "192.0.2.9", Expiry::Never)];
+        let again = vec![block(4, "192.0.2.7", Expiry::Never), block(3, "192.0.2.8", at(50)), block(5, "192.0.2.9", Expiry::Never)];
         assert_eq!(standing.restore(again.clone()), again[..2]);
         standing.check_invariants();
-        assert_eq!(standing.expire(Time::from_secs(39)), []);
-        assert_eq!(standing.expire(Time::from_secs(40)), [(BlockId(2), false)]);
+        assert_eq!(standing.expire(Time::from_secs(19)), []);
+        assert_eq!(standing.expire(Time::from_secs(20)), [(BlockId(3), false)]);
         assert_eq!((standing.len(), standing.next_end()), (1, None));
         standing.check_invariants();
     }

@@ -61,7 +61,7 @@ impl Reference {
         // Derived exemptions come with the first message.
         self.derived.clear();
         self.allowed = machine.court.judge.allowed().into_iter().collect();
-        self.lapsed.clear();
+        self.lapsed.retain(|prefix| !self.allowed.contains_key(prefix));
         self.forget_count();
         // A number that nobody outside ever heard may come again.
         let next = machine.court.store().next_block_id();
@@ -71,6 +71,7 @@ impl Reference {
         } else {
             self.used = self.highest;
             self.doubtful = self.highest;
+            self.forget_made_before();
             self.pause = None;
         }
         if was_set {
@@ -84,7 +85,7 @@ impl Reference {
         for block in self.known.values().filter(|block| self.handed.contains(&block.id) && !block.expiry.is_over(self.wall)) {
             let rehearsed = self.settings.policy.dry_run;
             let found = restored.get(&block.id);
-            // An allowance that had lapsed is in force again if the clock was set back before the ledger was tidied: the safe way to err.
+            // An allowance that had lapsed is in force again if the clock was set back before that was written: the safe way to err.
             let allowed = self.lapsed.iter().any(|prefix| prefix.overlaps(&block.scope.prefix()));
             hold(found.is_some() || rehearsed || allowed, "no block is lost", || {
                 format!("{} {:?} after a restart", block.id, block.scope)
@@ -109,7 +110,10 @@ impl Reference {
             let found = allowed.get(prefix);
             hold(found == Some(until), "what is allowed stays allowed", || format!("{prefix} until {until:?}: {found:?}"))?;
         }
-        let extra = allowed.keys().find(|prefix| !self.allowed.contains_key(*prefix) && !self.lapsed.contains(*prefix));
+        // Even one that is over: a clock that is set back before the ledger is tidied would bring it back.
+        let written = machine.court.store().load_allow(Time::EPOCH).map_err(|error| at_odds(&error))?;
+        let mut written = written.into_iter().map(|allowance| allowance.whom);
+        let extra = written.find(|prefix| !self.allowed.contains_key(prefix) && !self.lapsed.contains(prefix));
         hold(extra.is_none(), "what is disallowed stays disallowed", || format!("{extra:?}"))
     }
 
@@ -206,9 +210,8 @@ impl Reference {
         let strikes: BTreeMap<Prefix, u32> = strikes.into_iter().map(|strike| (strike.whom, strike.count)).collect();
         let due: BTreeMap<Prefix, u32> = self.strikes.iter().map(|(prefix, (count, _))| (*prefix, *count)).collect();
         hold(strikes == due, "the ledger has every strike", || format!("ledger {strikes:?}, not {due:?}"))?;
-        let allowed = machine.court.store().load_allow(self.wall).map_err(|error| at_odds(&error))?;
-        let mut allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
-        allowed.retain(|prefix| !self.lapsed.contains(prefix));
+        let allowed = machine.court.store().load_allow(Time::EPOCH).map_err(|error| at_odds(&error))?;
+        let allowed: BTreeSet<Prefix> = allowed.into_iter().map(|allowance| allowance.whom).collect();
         let due: BTreeSet<Prefix> = self.allowed.keys().copied().collect();
         hold(allowed == due, "the ledger has every allowance", || format!("ledger {allowed:?}, not {due:?}"))
     }

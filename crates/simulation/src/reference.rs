@@ -50,7 +50,7 @@ pub struct Reference {
     pub(crate) settings: Settings,
     pub(crate) derived: Vec<Prefix>,
     pub(crate) allowed: BTreeMap<Prefix, Option<Time>>,
-    /// Allowances whose time was up once: a clock set back brings none of them back, but a judge that was not told may not know.
+    /// Allowances whose time is up and of which the ledger may not know that yet: a clock set back brings back none of the others.
     pub(crate) lapsed: BTreeSet<Prefix>,
     /// What stood when it was last looked at.
     pub(crate) known: BTreeMap<BlockId, Block>,
@@ -81,6 +81,8 @@ pub struct Reference {
     calm_since: Time,
     pub(crate) suspects: BTreeSet<IpAddr>,
     pub(crate) passed: Time,
+    /// When, in passed time, the judge last learned of a clock that was set.
+    told: Time,
     pub(crate) wall: Time,
     pub(crate) truth: Time,
     pub(crate) slack: Duration,
@@ -121,6 +123,7 @@ impl Reference {
             calm_since: Time::EPOCH,
             suspects: BTreeSet::new(),
             passed: Time::EPOCH,
+            told: Time::EPOCH,
             wall,
             truth: Time::EPOCH,
             slack: Duration::ZERO,
@@ -167,6 +170,7 @@ impl Reference {
             }
         }
         self.unwritten.extend(self.known.keys());
+        self.told = self.passed;
         self.allowed.values_mut().flatten().for_each(|until| *until = moved(*until));
     }
 
@@ -427,7 +431,8 @@ impl Reference {
     /// No element outlives the sentence, in the kernel's own time, for longer than it takes to put right what was under way when
     /// somebody set the clock; and there is none that nobody ordered.
     pub fn look_at_kernel(&mut self, machine: &Machine) -> Kept {
-        let now = machine.clock.truth();
+        // Awake: nobody mends anything while the machine sleeps.
+        let now = machine.clock.kernel();
         if machine.kernel.faults != Faults::default() {
             self.late.clear();
         }
@@ -476,6 +481,7 @@ impl Reference {
         // A dry run leaves no trace.
         self.pause_is_told = !self.settings.policy.dry_run;
         self.unsettled.clear();
+        self.lapsed.clear();
     }
 
     /// A judge has come up: it counts offenders for a storm afresh.
@@ -493,6 +499,11 @@ impl Reference {
     /// The clock was set while nobody looked: the minutes of the ledger tell nothing.
     pub(crate) fn forget_made(&mut self) {
         self.made.clear();
+    }
+
+    /// The ledger may have missed that the clock was set: its minutes tell nothing of what was made before.
+    pub(crate) fn forget_made_before(&mut self) {
+        self.made.retain(|(at, _, _, _)| *at > self.told);
     }
 }
 

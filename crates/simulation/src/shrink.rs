@@ -35,12 +35,16 @@ pub fn shortest(failure: Failure) -> Failure {
     found.unwrap_or(failure)
 }
 
-/// Runs seeds from `first` on, on so many threads; `done` is told of each. Stops at the first failure.
-///
-/// # Errors
-/// The failure with the lowest seed among those that were found.
-pub fn simulate_all(first: u64, count: u64, steps: u64, threads: usize, done: &(dyn Fn(&Summary) + Sync)) -> Result<Summary, Failure> {
-    let (next, total) = (AtomicU64::new(0), Mutex::new(Ok(Summary::default())));
+/// Runs seeds from `first` on, on so many threads; `done` is told of each. Stops at the first failure unless it is to keep going.
+/// Returns the sum of those that went well, and what went wrong, by seed.
+pub fn simulate_all(
+    first: u64,
+    count: u64,
+    steps: u64,
+    (threads, keep_going): (usize, bool),
+    done: &(dyn Fn(&Result<Summary, Failure>) + Sync),
+) -> (Summary, Vec<Failure>) {
+    let (next, total) = (AtomicU64::new(0), Mutex::new((Summary::default(), Vec::new())));
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -50,24 +54,22 @@ pub fn simulate_all(first: u64, count: u64, steps: u64, threads: usize, done: &(
                         return;
                     }
                     let result = simulate(first.wrapping_add(n), steps, &mut |_| ());
+                    done(&result);
                     let Ok(mut total) = total.lock() else { return };
-                    match (&mut *total, result) {
-                        (Ok(sum), Ok(one)) => {
-                            done(&one);
-                            add(sum, &one);
-                        }
-                        (Ok(_), Err(failure)) => *total = Err(failure),
-                        (Err(known), Err(failure)) if failure.seed < known.seed => *known = failure,
-                        (Err(_), _) => {}
+                    match result {
+                        Ok(one) => add(&mut total.0, &one),
+                        Err(failure) => total.1.push(failure),
                     }
-                    if total.is_err() {
+                    if !keep_going && !total.1.is_empty() {
                         return;
                     }
                 }
             });
         }
     });
-    total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())
+    let (sum, mut failures) = total.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    failures.sort_by_key(|failure| failure.seed);
+    (sum, failures)
 }
 
 fn add(sum: &mut Summary, one: &Summary) {

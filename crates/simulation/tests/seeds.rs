@@ -8,11 +8,12 @@ const STEPS: u64 = 120;
 #[test]
 fn every_promise_is_kept() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let sum = simulate_all(0, SEEDS, STEPS, threads, &|_| ()).unwrap_or_else(|failure| {
+    let (sum, failures) = simulate_all(0, SEEDS, STEPS, (threads, false), &|_| ());
+    if let Some(failure) = failures.into_iter().next() {
         let short = shortest(failure);
         let (seed, steps) = (short.seed, short.steps);
         panic!("seed {seed}, {steps} steps: {}\nagain: make simulate SEED={seed} STEPS={steps}", short.breach);
-    });
+    }
     // A world in which nothing happens would keep every promise, too.
     assert!(sum.blocks > 10 * SEEDS && sum.storms > SEEDS / 4 && sum.restarts > SEEDS, "{sum:?}");
 }

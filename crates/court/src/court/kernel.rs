@@ -18,26 +18,26 @@ impl Court {
         self.pass_time(now);
         self.look_for_refusals(outcomes, now);
         for (id, outcome) in outcomes {
-            let awaited = self.unanswered.remove(id);
             // Looked for only where it counts: a whole table set again has as many answers.
             let removed = |removing: &VecDeque<(BlockId, Scope)>| removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
-                    if awaited {
+                    if self.unanswered.remove(id) {
                         self.marks.push((*id, State::Active));
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
                     self.resync |= !self.judge.stands(*id) && removed(&self.removing).is_none();
                 }
+                // It may answer a judge before us: what we have set ourselves is still to be answered.
                 Outcome::Removed => {
                     removed(&self.removing).and_then(|at| self.removing.remove(at));
                 }
                 Outcome::Unsupported | Outcome::Failed(_) => {
                     self.owed.extend(removed(&self.removing).and_then(|at| self.removing.remove(at)).map(|(id, scope)| (scope, id)));
                     if self.stays(*id, *outcome) {
-                        self.unanswered.extend(awaited.then_some(*id));
                         continue;
                     }
+                    self.unanswered.remove(id);
                     self.failed(*id, *outcome, now);
                 }
             }
@@ -133,11 +133,16 @@ impl Court {
         // What is over, or ends at another time since the clock was set, must not be set as it was.
         self.pass_time(now);
         let mut installed = std::mem::take(&mut self.installed);
-        let adopts = std::mem::take(&mut self.adopts);
+        // What a dry run takes over it could not lift again: nobody may stay blocked by what nobody can see in the ledger.
+        let adopts = std::mem::take(&mut self.adopts) && !self.config.policy.dry_run;
         let (mut missing, mut kept) = (0_usize, 0_usize);
         for block in self.judge.standing() {
-            // A dry run leaves the firewall as it is, but for what is lifted.
-            if self.config.policy.dry_run || self.judge.is_rehearsed(block.id) {
+            // If the kernel has it all the same, it is none of ours.
+            if self.judge.is_rehearsed(block.id) {
+                continue;
+            }
+            // A dry run leaves the firewall as it is, but for what is lifted or unknown.
+            if self.config.policy.dry_run {
                 installed.remove(&block.scope);
                 continue;
             }

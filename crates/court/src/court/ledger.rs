@@ -6,8 +6,8 @@ use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use policy::escalate::StrikeChange;
+use policy::ruling::Refusal;
 use policy::storm::StormReport;
-use store::Store;
 use store::memory::{Allowance, LogPosition, StormPause};
 use store::sentence::Sentence;
 
@@ -149,7 +149,8 @@ impl Court {
 
     /// Takes up the operators' allowances that the store has, but for those taken back that it has not been told of.
     pub(super) fn take_allowances(&mut self, now: Time) {
-        for Allowance { whom, until, .. } in self.read(Store::load_allow, now).unwrap_or_default() {
+        // Those that are over, too: the ledger is to forget them.
+        for Allowance { whom, until, .. } in self.read(|store, _| store.load_allow(Time::EPOCH), now).unwrap_or_default() {
             if matches!(self.allowances.get(&whom), Some(None)) {
                 continue;
             }
@@ -157,8 +158,10 @@ impl Court {
                 Expiry::At(at) => Some(at),
                 Expiry::Never => None,
             };
-            if let Ok(ruling) = self.judge.allow(whom, until, now) {
-                self.absorb(ruling, now);
+            match self.judge.allow(whom, until, now) {
+                Ok(ruling) => self.absorb(ruling, now),
+                Err(Refusal::Past) => _ = self.allowances.insert(whom, None),
+                Err(_) => {}
             }
         }
     }
