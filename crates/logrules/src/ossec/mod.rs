@@ -442,11 +442,11 @@ impl Rules for Ossec {
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
         vec![
-            ("ossec_patterns_gave_up", self.scratch.gave_up),
-            ("ossec_events_evicted", self.memory.evicted),
-            ("ossec_entries_evicted", self.state.evicted()),
-            ("ossec_alerts_that_name_two_sources", self.ambiguous),
-            ("ossec_programs_forgotten", self.remembered.forgotten),
+            ("ossec patterns with too many steps", self.scratch.gave_up),
+            ("ossec events given way", self.memory.evicted),
+            ("ossec entries given way", self.state.evicted()),
+            ("ossec alerts that name two sources", self.ambiguous),
+            ("ossec programs forgotten", self.remembered.forgotten),
         ]
     }
 }
