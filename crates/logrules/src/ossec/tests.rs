@@ -358,7 +358,7 @@ fn the_memory_is_bounded_and_what_gives_way_is_counted() {
         let line = FAILED.replace("203.0.113.9", &std::net::Ipv4Addr::from(n).to_string()).replace("bob", &format!("u{n}"));
         assert_eq!(read(&mut ossec, 0, &line).met.unwrap().rule.as_ref(), "5716");
     }
-    assert_eq!(ossec.counters()[1], ("ossec_events_evicted", 500));
+    assert_eq!(ossec.counters()[1], ("ossec events given way", 500));
 }
 
 #[test]

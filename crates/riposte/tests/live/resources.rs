@@ -435,7 +435,16 @@ fn an_interface_that_goes_and_comes_back_is_watched_as_before() {
 fn every_counter_stands_in_the_manual_and_nothing_else() {
     let network = network("counters", 0);
     let host = &network.victim;
-    let services = "[applications]\nfiles = [\"{}/auth.log\"]\njournal = \"never\"\n";
+    // Rules of all kinds count things of their own.
+    let fail2ban = tempfile::tempdir().unwrap();
+    fs::create_dir(fail2ban.path().join("filter.d")).unwrap();
+    fs::write(fail2ban.path().join("filter.d/shop.conf"), "[Definition]\nfailregex = ^bad login from <HOST>$\n").unwrap();
+    fs::write(fail2ban.path().join("jail.conf"), "[shop]\nenabled = true\nfilter = shop\nlogpath = /var/log/shop.log\n").unwrap();
+    let ossec = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec");
+    let services = format!(
+        "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{ossec}\", \"{}\"]\n",
+        fail2ban.path().display()
+    );
     let daemon = Daemon::start(host, &format!("{LOG}{services}"));
     daemon.wait_until_followed("kern.log");
     let manual = include_str!("../../../../docs/manual.md");

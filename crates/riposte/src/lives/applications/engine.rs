@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn rules_of_ones_own_stand_beside_riposte_s_and_in_their_place() {
         let folder = tempfile::tempdir().unwrap();
-        let own = "name = \"shop\"\nsummary = \"Our shop\"\nprogram = [\"shop\"]\n[[rule]]\nname = \"bad\"\ndescription = \"bad login\"\n\
+        let own = "name = \"shop\"\nsummary = \"Our shop\"\nprogram = [\"shop\"]\n[[rule]]\nname = \"bad\"\n\
                    match = ['^bad login of .* from <address>$']\n";
         fs::write(folder.path().join("shop.toml"), own).unwrap();
         let mut engines = load(&[folder.path().to_owned()]).unwrap();
