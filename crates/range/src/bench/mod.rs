@@ -7,6 +7,7 @@ mod burst;
 pub mod figure;
 mod idle;
 mod latency;
+mod logins;
 mod peers;
 mod restore;
 mod spoofed;
@@ -38,8 +39,9 @@ pub struct Context {
 type Measure = fn(&Context) -> io::Result<Vec<Figure>>;
 
 /// The groups, in the order in which they are measured.
-pub const GROUPS: [(&str, Measure); 6] = [
+pub const GROUPS: [(&str, Measure); 7] = [
     ("analysis", analysis::measure),
+    ("logins", logins::measure),
     ("latency", latency::measure),
     ("burst", burst::measure),
     ("restore", restore::measure),

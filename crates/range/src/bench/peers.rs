@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use sys::clock::monotonic;
 use sys::usage::{self, Usage};
 
@@ -56,6 +57,64 @@ pub fn psad(context: &Context, log: &Path) -> io::Result<(f64, Usage)> {
     Ok((wall, usage))
 }
 
+/// fail2ban's own configuration with its sshd jail alone, without lookups and without a database.
+fn configure_fail2ban(folder: &Path, settings: &str, log: &Path) -> io::Result<()> {
+    let config = folder.join("etc");
+    crate::namespace::run("cp", [Path::new("-r"), Path::new("/etc/fail2ban"), &config])?;
+    fs::write(config.join("fail2ban.local"), "[DEFAULT]\ndbfile = None\n")?;
+    // There is no name server here; without these it would wait for one.
+    let jail = format!(
+        "[DEFAULT]\nusedns = no\nignoreself = false\n{settings}\n[sshd]\nenabled = true\nmaxretry = 5\nlogpath = {}\n",
+        log.display()
+    );
+    fs::write(config.join("jail.local"), jail)?;
+    // Debian's own file there says where its jails get their logs from on Debian: the journal.
+    let _ = fs::remove_dir_all(config.join("jail.d"));
+    Ok(())
+}
+
+fn fail2ban_options(folder: &Path) -> String {
+    format!("-c {0}/etc -s {0}/sock -p {0}/pid --logtarget {0}/log -xf", folder.display())
+}
+
+/// fail2ban reads a file that is there when it starts, on one core, with its sshd jail and no action: wall seconds to the file's end, and
+/// what it took.
+pub fn fail2ban_reading(context: &Context, log: &Path) -> io::Result<(f64, Usage)> {
+    let folder = context.folder("fail2ban-reading")?;
+    configure_fail2ban(&folder, "backend = polling\nfindtime = 7d\naction =", log)?;
+    let size = fs::metadata(log)?.len();
+    let options = fail2ban_options(&folder);
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0", "fail2ban-server"]).args(options.split(' ')).arg("start");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(folder.join("stderr"))?);
+    let start = monotonic();
+    let mut child = command.spawn()?;
+    let pid = child.id();
+    while !has_read(pid, log, size) {
+        if let Some(status) = child.try_wait()? {
+            let why = fs::read_to_string(folder.join("stderr")).unwrap_or_default();
+            return Err(io::Error::other(format!("fail2ban-server: {status}: {why}")));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let wall = super::seconds_since(start);
+    crate::namespace::run("kill", ["-TERM", &pid.to_string()])?;
+    let (_, usage) = usage::wait(child)?;
+    let said = fs::read_to_string(folder.join("log")).unwrap_or_default();
+    // It must have found guessers, or it has not done the work.
+    if said.contains("[sshd] Found 198.18.") { Ok((wall, usage)) } else { Err(io::Error::other("fail2ban-server found nobody")) }
+}
+
+/// Whether one of a process's descriptors has come to the end of this file.
+fn has_read(pid: u32, file: &Path, size: u64) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| to == file)).any(|entry| {
+        let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display())).unwrap_or_default();
+        let position = told.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse::<u64>().ok());
+        position.is_some_and(|position| position >= size)
+    })
+}
+
 /// A peer that follows a log.
 #[derive(Debug)]
 pub struct Follower {
@@ -84,21 +143,9 @@ impl Follower {
     /// fail2ban with its sshd jail and nftables, following the file by inotify if Debian's package for that is there.
     pub fn fail2ban(context: &Context, namespace: &Namespace) -> io::Result<Self> {
         let folder = context.folder("fail2ban")?;
-        let config = folder.join("etc");
-        crate::namespace::run("cp", [Path::new("-r"), Path::new("/etc/fail2ban"), &config])?;
-        fs::write(config.join("fail2ban.local"), "[DEFAULT]\ndbfile = None\n")?;
-        // There is no name server here; without these it would wait for one.
-        let jail = format!(
-            "[DEFAULT]\nusedns = no\nignoreself = false\nbanaction = nftables\nbackend = auto\n[sshd]\nenabled = true\nmaxretry = 5\nlogpath = {}/auth.log\n",
-            folder.display()
-        );
-        fs::write(config.join("jail.local"), jail)?;
-        // Debian's own file there says where its jails get their logs from on Debian: the journal.
-        let _ = fs::remove_dir_all(config.join("jail.d"));
-        let script = format!(
-            "{PRIVATE} && mount -t tmpfs tmpfs /var/lib/fail2ban && exec fail2ban-server -c {0}/etc -s {0}/sock -p {0}/pid --logtarget {0}/log -xf start",
-            folder.display()
-        );
+        configure_fail2ban(&folder, "banaction = nftables\nbackend = auto", &folder.join("auth.log"))?;
+        let script =
+            format!("{PRIVATE} && mount -t tmpfs tmpfs /var/lib/fail2ban && exec fail2ban-server {} start", fail2ban_options(&folder));
         Follower::start(&folder, secluded(namespace.command("unshare"), &script), 5)
     }
 
