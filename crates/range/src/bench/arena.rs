@@ -115,7 +115,7 @@ impl Daemon {
     pub fn launch(arena: &Arena, context: &Context, folder: &Path, settings: &str) -> io::Result<Self> {
         let (config, log) = (folder.join("riposte.toml"), folder.join("riposte.log"));
         let text = format!(
-            "applications.enabled = false\nstore.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}",
+            "applications = {{ files = [\"{0}/auth.log\"], journal = \"never\" }}\nstore.path = \"{0}/store\"\ncontrol.socket = \"{0}/control.sock\"\n{settings}",
             folder.display()
         );
         fs::write(&config, text)?;

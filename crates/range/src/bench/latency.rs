@@ -5,7 +5,8 @@ use super::figure::{Figure, Unit};
 use super::peers::Follower;
 use super::{Context, have, progress, quantile};
 use crate::namespace::{Namespace, run};
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::thread::sleep;
 use std::time::Duration;
@@ -17,6 +18,9 @@ const ATTACKERS: u32 = 1_000;
 /// Failed first contacts that convict with the default thresholds.
 const PROBES: u16 = 5;
 const PEER_ATTACKERS: u32 = 12;
+const LINE_ATTACKERS: u32 = 200;
+/// Failed logins that are enough with the shipped rules.
+const GUESSES: u32 = 5;
 /// Quiet between two attackers: all processes sleep again.
 const PAUSE: Duration = Duration::from_millis(6);
 /// What peers get to start in.
@@ -38,7 +42,7 @@ offenders = 65536
 ";
 
 pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
-    let ours = riposte(context)?;
+    let (ours, from_lines) = (riposte(context)?, lines(context)?);
     let peer = |program: &str, start: Start| {
         follower(context, program, start).unwrap_or_else(|error| {
             progress(&format!("latency: measured without {program}: {error}"));
@@ -57,7 +61,17 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
         spread(&sshguard),
         spread(&fail2ban)
     );
+    let of_lines = format!(
+        "{LINE_ATTACKERS} attackers, {GUESSES} failed logins each, from right before the last line is written; p90 {:.0} µs, largest {:.0} µs",
+        micros(&from_lines, 0.9),
+        micros(&from_lines, 1.0)
+    );
     Ok(vec![
+        Figure::less("deciding line of an auth.log to block, median", micros(&from_lines, 0.5), Unit::Micros)
+            .promised(2_000.0)
+            .beside("sshguard", beside(&sshguard, 0.5))
+            .beside("fail2ban", beside(&fail2ban, 0.5))
+            .noted(of_lines),
         Figure::less("deciding packet to block, median", micros(&ours, 0.5), Unit::Micros)
             .promised(300.0)
             .beside("sshguard", beside(&sshguard, 0.5))
@@ -97,6 +111,39 @@ fn riposte(context: &Context) -> io::Result<Vec<u64>> {
     }
     daemon.end()?;
     progress(&format!("latency: riposte, {} attackers", samples.len()));
+    samples.sort_unstable();
+    Ok(samples)
+}
+
+/// The same from the line of an `auth.log` that decides.
+fn lines(context: &Context) -> io::Result<Vec<u64>> {
+    let arena = Arena::new("lat")?;
+    let daemon = arena.daemon(context, SETTINGS)?;
+    let mut watch = arena.watch()?;
+    let mut log = OpenOptions::new().create(true).append(true).open(daemon.log.with_file_name("auth.log"))?;
+    let stamp = run("date", ["+%b %e %H:%M:%S"])?;
+    let mut guess = |from: Ipv4Addr, n: u32| {
+        writeln!(log, "{} gate sshd[{}]: Failed password for root from {from} port {} ssh2", stamp.trim(), 900 + n, 40_000 + n)
+    };
+    let _awake = Awake::new()?;
+    let (mut samples, mut warm_up) = (Vec::new(), 100_000);
+    let ready = monotonic() + LIMIT.as_nanos() as u64;
+    while samples.len() < LINE_ATTACKERS as usize {
+        // The first addresses are for the file to be found.
+        let from = arena::attacker(if samples.is_empty() { warm_up } else { samples.len() as u32 });
+        (0..GUESSES - 1).try_for_each(|n| guess(from, n))?;
+        sleep(PAUSE);
+        let start = monotonic();
+        guess(from, GUESSES)?;
+        match await_within(&mut watch, from, start, Duration::from_secs(2))? {
+            Some(took) => samples.push(took),
+            None if samples.is_empty() && monotonic() < ready => warm_up += 1,
+            None => return Err(io::Error::other(format!("{from} was not blocked: {:?}", daemon.log))),
+        }
+        sleep(PAUSE);
+    }
+    daemon.end()?;
+    progress(&format!("latency: riposte, {} attackers in an auth.log", samples.len()));
     samples.sort_unstable();
     Ok(samples)
 }
