@@ -41,8 +41,10 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
         }
     }
     engines.all.push(Box::new(book(own)?));
-    if !ossec.is_empty() {
-        engines.all.push(Box::new(engines_of_ossec(&ossec, None, &mut engines.notices)?));
+    // OSSEC's own configuration says which rules, and what is to be done.
+    let config = ossec.iter().position(|place| place.extension().is_some_and(|ending| ending == "conf")).map(|at| ossec.remove(at));
+    if config.is_some() || !ossec.is_empty() {
+        engines.all.push(Box::new(engines_of_ossec(&ossec, config.as_deref(), &mut engines.notices)?));
     }
     for dir in jails {
         let zone = jiff::tz::TimeZone::system();
