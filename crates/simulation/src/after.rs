@@ -60,8 +60,7 @@ impl Reference {
         self.fed = 0;
         // Derived exemptions come with the first message.
         self.derived.clear();
-        self.allowed = machine.court.judge.allowed().into_iter().collect();
-        self.lapsed.retain(|prefix| !self.allowed.contains_key(prefix));
+        self.take_allowed(machine)?;
         self.forget_count();
         // A number that nobody outside ever heard may come again.
         let next = machine.court.store().next_block_id();
@@ -81,13 +80,26 @@ impl Reference {
         Ok(())
     }
 
+    /// What the ledger allows is in force, but for what is over: a power cut may have brought that back, and a judge who has just come up has
+    /// yet to write that it is forgotten.
+    fn take_allowed(&mut self, machine: &Machine) -> Kept {
+        self.allowed = machine.court.judge.allowed().into_iter().collect();
+        let written = machine.court.store().load_allow(Time::EPOCH).map_err(|error| at_odds(&error))?;
+        let (over, valid): (Vec<_>, Vec<_>) = written.into_iter().partition(|allowance| allowance.until.is_over(self.wall));
+        self.lapsed = over.into_iter().map(|allowance| allowance.whom).collect();
+        let valid: BTreeSet<Prefix> = valid.into_iter().map(|allowance| allowance.whom).collect();
+        let taken: BTreeSet<Prefix> = self.allowed.keys().copied().collect();
+        hold(taken == valid, "a judge allows what its ledger does", || format!("{taken:?}, ledger {valid:?}"))
+    }
+
     fn nothing_lost(&self, machine: &Machine, restored: &BTreeMap<BlockId, Block>) -> Kept {
+        let allowed: BTreeMap<Prefix, Option<Time>> = machine.court.judge.allowed().into_iter().collect();
         for block in self.known.values().filter(|block| self.handed.contains(&block.id) && !block.expiry.is_over(self.wall)) {
             let rehearsed = self.settings.policy.dry_run;
             let found = restored.get(&block.id);
             // An allowance that had lapsed is in force again if the clock was set back before that was written: the safe way to err.
-            let allowed = self.lapsed.iter().any(|prefix| prefix.overlaps(&block.scope.prefix()));
-            hold(found.is_some() || rehearsed || allowed, "no block is lost", || {
+            let revived = self.lapsed.iter().any(|prefix| allowed.contains_key(prefix) && prefix.overlaps(&block.scope.prefix()));
+            hold(found.is_some() || rehearsed || revived, "no block is lost", || {
                 format!("{} {:?} after a restart", block.id, block.scope)
             })?;
             let same = found.is_none_or(|found| found.because == block.because) || self.unwritten.contains(&block.id);
@@ -105,7 +117,6 @@ impl Reference {
                 hold(found == Some(count), "a restart forgets no strike", || format!("{prefix}: {count}, now {found:?}"))?;
             }
         }
-        let allowed: BTreeMap<Prefix, Option<Time>> = machine.court.judge.allowed().into_iter().collect();
         for (prefix, until) in &self.allowed {
             let found = allowed.get(prefix);
             hold(found == Some(until), "what is allowed stays allowed", || format!("{prefix} until {until:?}: {found:?}"))?;
@@ -244,5 +255,57 @@ impl Reference {
         let mut seen = BTreeSet::new();
         let twice = judged.into_iter().find(|id| !seen.insert(*id));
         hold(twice.is_none(), "a decision is told once", || format!("{twice:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dice::Dice;
+    use crate::machine::Part;
+    use court::settings::Settings;
+
+    fn written(machine: &Machine) -> usize {
+        machine.court.store().load_allow(Time::EPOCH).unwrap().len()
+    }
+
+    #[test]
+    fn a_power_cut_may_bring_back_what_was_over_and_no_more() {
+        let (whom, minute) = ("203.0.113.9".parse().unwrap(), Duration::from_secs(60));
+        let mut brought_back = 0;
+        // The dice say where the store's log is cut.
+        for seed in 0..64 {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = Settings::default();
+            let mut machine = Machine::new(settings.clone(), folder.path(), Dice::new(seed)).unwrap();
+            let mut reference = Reference::new(&settings, machine.clock.wall());
+            let until = Some(machine.clock.wall().after(minute));
+            machine.court.allow(whom, until, machine.clock.wall()).unwrap();
+            reference.allowed.insert(whom, until);
+            machine.pass(minute);
+            machine.part(Part::Tick);
+            machine.part(Part::Settle);
+            reference.tell_time(&machine);
+            reference.settled();
+            assert_eq!(written(&machine), 0);
+            machine.restart(Restart::Power, 0).unwrap();
+            reference.restarted(&machine, Restart::Power, true).unwrap();
+            assert!(machine.court.judge.allowed().is_empty());
+            brought_back += written(&machine);
+            // The judge dies before it has written that it is over, and the next one writes it.
+            let log = machine.written();
+            machine.restart(Restart::Judge, log).unwrap();
+            reference.restarted(&machine, Restart::Judge, true).unwrap();
+            machine.part(Part::Settle);
+            reference.settled();
+            assert_eq!(written(&machine), 0);
+            // One that was taken back, and of which that was not written, is none that is over.
+            machine.court.allow(whom, None, machine.clock.wall()).unwrap();
+            let log = machine.written();
+            machine.restart(Restart::Judge, log).unwrap();
+            let breach = reference.restarted(&machine, Restart::Judge, true).unwrap_err();
+            assert_eq!(breach.rule, "what is disallowed stays disallowed");
+        }
+        assert!(brought_back > 0);
     }
 }
