@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Sessions that are remembered at one time.
 const SESSIONS_MAX: usize = 16_384;
+/// Users of one session that are told apart.
+const USERS_MAX: usize = 64;
 /// How long a session is remembered.
 const SESSION_AGE: Duration = Duration::from_secs(300);
 /// Lines that a filter may look at together.
@@ -408,7 +410,9 @@ impl State {
         let user = new.fields.get("user").filter(|user| !user.is_empty()).cloned();
         let mut known = match self.sessions.remove(key) {
             Some(mut known) => {
-                known.users.extend(user);
+                if known.users.len() < USERS_MAX {
+                    known.users.extend(user);
+                }
                 let failed_last = !(known.no_fail || known.gained);
                 (known.no_fail, known.gained) = (false, false);
                 if gained {

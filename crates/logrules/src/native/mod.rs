@@ -22,7 +22,7 @@ use crate::head::Head;
 use crate::line::Line;
 use crate::pattern::{Pattern, Spans};
 use crate::scan::{Candidates, Scan};
-use file::Match;
+use file::{Condition, Match};
 use model::net::Prefix;
 use model::time::Time;
 use std::collections::HashMap;
@@ -97,6 +97,7 @@ struct Facts<'a> {
     at: Time,
     program: Option<&'a [u8]>,
     pid: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
     fields: Vec<(&'a Arc<str>, &'a [u8])>,
     address: Option<IpAddr>,
     times: u32,
@@ -112,6 +113,15 @@ impl Facts<'_> {
                 _ => None,
             },
         }
+    }
+
+    /// Whether a field is on a rule's list, or is not, as the rule wants it.
+    fn meets(&self, condition: &Condition) -> bool {
+        let on_it = match &*condition.field {
+            "address" => self.address.is_some_and(|address| condition.list.has(address.to_string().as_bytes())),
+            name => self.field(name).is_some_and(|text| condition.list.has(text)),
+        };
+        on_it == condition.wanted
     }
 
     /// Appends what this field is to a key; `false` if the line doesn't have it.
@@ -238,16 +248,17 @@ impl Book {
 
     /// Takes one line in.
     fn take(&mut self, line: &Line<'_>, out: &mut Vec<Finding>) {
-        let (group, program, pid, message);
+        let (group, program, pid, host, message);
         let mut head = Head::default();
         if line.journal.is_empty() {
             head = Head::of(line.text);
-            (program, pid, message) = (head.program, head.pid, head.message(line.text));
-            let Some(known) = self.group_of(&head, line.place) else { return };
+            (program, pid, host, message) = (head.program, head.pid, head.host, head.message(line.text));
+            let Some(known) = self.group_of(&head, line) else { return };
             group = known;
         } else {
             program = line.field("SYSLOG_IDENTIFIER").or_else(|| line.field("_COMM"));
             pid = line.field("_PID").or_else(|| line.field("SYSLOG_PID"));
+            host = line.field("_HOSTNAME");
             message = line.text.trim_ascii();
             let Some(known) = self.group_of_entry(program, line.field("_SYSTEMD_UNIT")) else { return };
             group = known;
@@ -268,7 +279,7 @@ impl Book {
                 if done == Some(rule.service) {
                     continue;
                 }
-                let mut facts = Facts { at, program, pid, fields: Vec::new(), address: None, times };
+                let mut facts = Facts { at, program, pid, host, fields: Vec::new(), address: None, times };
                 if self.meets(rule, place, message, line, &mut facts) {
                     done = Some(rule.service);
                     self.fire(&rules, number, rule.weight, &facts, out);
@@ -312,6 +323,10 @@ impl Book {
         if let Some(session) = &rule.session {
             self.key.clear();
             self.key.extend_from_slice(&(rule.service as u32).to_be_bytes());
+            // In a log of many hosts each has a session 1000 of its own.
+            let host = facts.host.map(|host| host.get(..KEY_BYTES).unwrap_or(host)).unwrap_or_default();
+            self.key.push(host.len() as u8);
+            self.key.extend_from_slice(host);
             if !facts.key(session, &mut self.key) {
                 return false;
             }
@@ -324,14 +339,7 @@ impl Book {
                 None => facts.address = self.sessions.get(&self.key, facts.at).and_then(|known| known.address),
             }
         }
-        rule.conditions.iter().all(|condition| {
-            let address = || facts.address.map(|address| address.to_string().into_bytes());
-            let on_it = match &*condition.field {
-                "address" => address().is_some_and(|text| condition.list.has(&text)),
-                name => facts.field(name).is_some_and(|text| condition.list.has(text)),
-            };
-            on_it == condition.wanted
-        })
+        rule.conditions.iter().all(|condition| facts.meets(condition))
     }
 
     /// What follows from a rule that met its line, and from those that count it.
@@ -412,11 +420,7 @@ impl Book {
         }
         for &watcher in self.watchers.get(number).cloned().iter().flat_map(|list| list.iter()) {
             let Some(known) = rules.get(watcher) else { continue };
-            let meets = known
-                .conditions
-                .iter()
-                .all(|condition| facts.field(&condition.field).is_some_and(|text| condition.list.has(text)) == condition.wanted);
-            if meets {
+            if known.conditions.iter().all(|condition| facts.meets(condition)) {
                 self.fire(rules, watcher, rule.weight, facts, out);
             }
         }
@@ -475,7 +479,8 @@ impl Book {
 
     /// The services for a line of a file: by its program, or without a head by where it stands. If nobody claims that place, the services whose
     /// lines are known without are asked.
-    fn group_of(&mut self, head: &Head<'_>, place: &str) -> Option<usize> {
+    fn group_of(&mut self, head: &Head<'_>, line: &Line<'_>) -> Option<usize> {
+        let place = line.place;
         if let Some(program) = head.program {
             if let Some(group) = self.programs.get(program) {
                 return Some(*group);
@@ -485,7 +490,8 @@ impl Book {
             remember(&mut self.programs, program.into(), group);
             return Some(group);
         }
-        if head.message > 0 {
+        // What is set in goes on with the line before: text, whatever it looks like.
+        if head.message > 0 || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             return None;
         }
         if let Some(group) = self.places.get(place) {

@@ -137,6 +137,10 @@ impl Entry {
             Measure::Distinct { .. } => {
                 self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
                 self.slots.push((seconds(at), value));
+                // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
+                if self.slots.len() > DISTINCT_MAX as usize {
+                    self.slots.remove(0);
+                }
                 (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), 0)
             }
             Measure::Score { .. } | Measure::Lines { .. } => {
@@ -228,6 +232,14 @@ mod tests {
         let mut entry = Entry::default();
         let mut see = |value, second| entry.count(distinct, at(second), 1, 0, value, Duration::ZERO).reached;
         assert!(!see(1, 0) && !see(1, 1) && !see(2, 2) && !see(2, 3) && see(3, 4));
+    }
+
+    #[test]
+    fn different_values_have_a_bound_while_it_is_quiet() {
+        let (distinct, hour) = (Measure::Distinct { least: 2, within: WINDOW }, Duration::from_secs(3_600));
+        let mut entry = Entry::default();
+        let reached = (0..10_000).filter(|n| entry.count(distinct, at(1), 1, 0, *n, hour).reached).count();
+        assert_eq!((reached, entry.slots.len()), (1, DISTINCT_MAX as usize));
     }
 
     #[test]

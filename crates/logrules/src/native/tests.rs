@@ -227,3 +227,40 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_session_is_one_host_s() {
+    let mut book = book(
+        "[[rule]]\nname = \"begins\"\nmatch = '^conn=<id> from <address>$'\nsession = \"id\"\n\
+         [[rule]]\nname = \"fails\"\nmatch = '^conn=<id> failed$'\nsession = \"id\"\n",
+    );
+    let mut actor = |host: &str, message: &str| {
+        let (text, mut found) = (format!("Nov 21 03:04:05 {host} svc[7]: {message}"), Vec::new());
+        book.line(&Line::new(text.as_bytes(), Time::from_secs(1_795_219_200), ""), &mut found);
+        found.first().and_then(|finding| finding.actor).map(|address| address.to_string())
+    };
+    assert_eq!(actor("one", "conn=1000 from 192.0.2.1").as_deref(), Some("192.0.2.1"));
+    assert_eq!(actor("two", "conn=1000 failed"), None);
+    assert_eq!(actor("one", "conn=1000 failed").as_deref(), Some("192.0.2.1"));
+}
+
+#[test]
+fn who_is_spared_is_not_counted_either() {
+    let mut book =
+        book(&format!("{FAILED}[[rule]]\nname = \"often\"\nof = \"failed\"\ncount = 2\nunless = {{ address = [\"192.0.2.0/24\"] }}\n"));
+    for second in 0..3 {
+        assert_eq!(meets(&mut book, second, "failed a from 192.0.2.1"), ["failed"]);
+    }
+    assert_eq!(meets(&mut book, 3, "failed a from 198.51.100.9"), ["failed"]);
+    assert_eq!(meets(&mut book, 4, "failed a from 198.51.100.9"), ["failed", "often"]);
+}
+
+#[test]
+fn a_bare_line_that_is_set_in_is_text() {
+    let mut book = with_files(&[("a.toml", &format!("name = \"a\"\nbare = true\n{FAILED}"))]);
+    let mut found = Vec::new();
+    for text in ["\tfailed a from 192.0.2.1", " failed a from 192.0.2.1", "failed a from 192.0.2.2"] {
+        book.line(&Line::new(text.as_bytes(), Time::from_secs(1_795_219_200), "/var/log/x"), &mut found);
+    }
+    assert_eq!(found.iter().filter_map(|finding| finding.actor).collect::<Vec<_>>(), [IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2))]);
+}

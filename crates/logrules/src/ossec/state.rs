@@ -4,9 +4,13 @@ use super::decoder::{Decoder, FieldSet, Kind};
 use super::event::{Event, Field};
 use super::rule::Rule;
 use model::time::Time;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hasher};
 use std::time::Duration;
 
+/// Bytes of a key that are kept: a stranger's name or URL may be as long as a line. A longer one is its beginning and a hash.
+const KEY_MAX: usize = 512;
 /// Entries of each table.
 const ENTRIES_MAX: usize = 1 << 16;
 /// Intrusion detectors' alerts that new ones are compared with (`analysisd.fts_list_size`).
@@ -26,12 +30,20 @@ pub(crate) struct Table<V> {
     pub evicted: u64,
 }
 
+fn short(key: &[u8]) -> Cow<'_, [u8]> {
+    let Some(start) = key.get(..KEY_MAX).filter(|start| start.len() < key.len()) else { return Cow::Borrowed(key) };
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    Cow::Owned([start, &hasher.finish().to_le_bytes()].concat())
+}
+
 impl<V> Table<V> {
     pub fn get(&self, key: &[u8]) -> Option<&V> {
-        self.entries.get(key)
+        self.entries.get(&*short(key))
     }
 
     pub fn put(&mut self, key: Vec<u8>, value: V) {
+        let key = if key.len() > KEY_MAX { short(&key).into_owned() } else { key };
         if self.entries.insert(key.clone(), value).is_some() {
             return;
         }
@@ -196,5 +208,20 @@ fn fields(set: FieldSet, event: &Event, key: &mut Vec<u8>) {
         if set.has(FieldSet::of(field)) {
             key.extend_from_slice(event.get(field).unwrap_or_default());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_key_takes_little_room_and_is_still_its_own() {
+        let (mut table, long) = (Table::default(), vec![b'x'; 8_192]);
+        let other = [&long[..], b"y"].concat();
+        table.put(long.clone(), 1);
+        table.put(other.clone(), 2);
+        assert_eq!((table.get(&long), table.get(&other), table.get(&long[..KEY_MAX])), (Some(&1), Some(&2), None));
+        assert!(table.entries.keys().all(|key| key.len() == KEY_MAX + 8));
     }
 }
