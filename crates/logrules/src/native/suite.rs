@@ -31,20 +31,27 @@ pub struct Case {
 
 /// Runs a suite of triples: the line; `SERVICE ADDRESS KIND DANGER` or `*`; `M` (must match) or `X` (must not). Empty lines between cases are
 /// passed over, and so are lines that begin with `#` where a case would begin. Each case is read by itself: the book forgets in between.
-pub fn sshguard(text: &str, book: &mut Book) -> Vec<Case> {
+///
+/// # Errors
+/// The number of a line that is no verdict, and what it is instead: this is no suite of triples.
+pub fn sshguard(text: &str, book: &mut Book) -> Result<Vec<Case>, (usize, String)> {
     let mut cases = Vec::new();
     let mut lines = text.lines().enumerate();
     while let Some((number, line)) = lines.next() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let (Some((_, wanted)), Some((_, verdict))) = (lines.next(), lines.next()) else { break };
+        let (Some((_, wanted)), Some((at, verdict))) = (lines.next(), lines.next()) else { break };
         let words: Vec<&str> = wanted.split_whitespace().collect();
         let (service, address, danger) = match words.as_slice() {
             [service, address, _kind, danger, ..] => (service.parse().ok(), Some((*address).to_owned()), danger.parse().ok()),
             _ => (None, None, None),
         };
-        let must = verdict.trim().starts_with('M');
+        let must = match verdict.trim() {
+            "M" => true,
+            "X" => false,
+            other => return Err((at + 1, other.chars().take(40).collect())),
+        };
         book.forget();
         let mut found = Vec::new();
         book.line(&Line::new(line.as_bytes(), Time::EPOCH, ""), &mut found);
@@ -62,7 +69,7 @@ pub fn sshguard(text: &str, book: &mut Book) -> Vec<Case> {
         cases.push(Case { number: number + 1, line: line.to_owned(), service, address, danger, must, rule, actor, agree: must == is_it });
     }
     book.forget();
-    cases
+    Ok(cases)
 }
 
 #[cfg(test)]
@@ -76,10 +83,12 @@ mod tests {
         let text = format!(
             "# first\n{failed}\n100 192.0.2.1 4 10\nM\n\n{failed}\n100 192.0.2.2 4 10\nM\n{fine}\n*\nX\n{fine}\n100 192.0.2.1 4 10\nM\n{failed}\n*\nM\n{failed}\n*\nX\ncut"
         );
-        let cases = sshguard(&text, &mut Book::shipped().unwrap());
+        let cases = sshguard(&text, &mut Book::shipped().unwrap()).unwrap();
         let agree: Vec<bool> = cases.iter().map(|case| case.agree).collect();
         assert_eq!(agree, [true, false, true, false, true, false]);
         assert_eq!((cases[0].number, cases[0].service, cases[0].danger), (2, Some(100), Some(10)));
         assert_eq!(cases[0].rule.as_deref(), Some("sshd/failed-password"));
+        let other = "[section]\nlog 1 pass = x\nrule = 5\n";
+        assert_eq!(sshguard(other, &mut Book::shipped().unwrap()), Err((3, "rule = 5".to_owned())));
     }
 }

@@ -74,6 +74,9 @@ pub fn suite(file: &Path, filter: &str, config_dir: Option<&Path>, json: bool, o
     let dir = config_dir.unwrap_or(Path::new(CONFIG_DIR));
     let settings = Settings { zone: TimeZone::posix(SUITE_ZONE).map_err(|error| fail(error.to_string()))?, now: SUITE_NOW };
     let cases = suite::run(file, filter, dir, FILES, &settings).map_err(|problems| lines_of(&problems))?;
+    if cases.is_empty() {
+        return Err(fail(format!("{}: no case: lines with `# failJSON: {{…}}` before them", file.display())));
+    }
     let agree = cases.iter().filter(|case| case.agree).count();
     for case in &cases {
         let written = if json {
@@ -196,8 +199,8 @@ fn seconds(at: Time) -> f64 {
 fn told(form: &str, failure: &Failed, at: Time, line: &[u8]) -> String {
     let tag = |name: &str| -> String {
         match name {
-            "ip" | "host" => failure.address.map_or_else(|| failure.id.clone(), |address| address.to_string()),
-            "id" | "fid" => failure.id.clone(),
+            "ip" | "host" => failure.address.map_or_else(|| escape::text(&failure.id, SHOWN_MAX), |address| address.to_string()),
+            "id" | "fid" => escape::text(&failure.id, SHOWN_MAX),
             "msg" | "matches" => escape::bytes(line, SHOWN_MAX),
             "time" => seconds(at).to_string(),
             "failures" => failure.lines.to_string(),

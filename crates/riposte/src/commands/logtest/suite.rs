@@ -113,6 +113,9 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
         }
     }
     let total = cases.len();
+    if total == 0 {
+        return Err(fail(format!("{name}: no case: [name], `log N pass = LINE`, `rule =`, `alert =`, `decoder =`")));
+    }
     if json {
         let line = SuiteLine { kind: "suite", agree, total };
         out.write_all(report::serial::to_json_line(&line).unwrap_or_default().as_bytes()).map_err(io)?;
@@ -125,9 +128,11 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
 /// SSHGuard's triples, asked of riposte's own rules: a line, whom it accuses, and whether it must match.
 fn triples(name: &str, text: &str, book: &mut Book, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let io = |error: std::io::Error| fail(error.to_string());
-    let cases = sshguard(text, book);
+    const FORM: &str = "three lines each: the log line, `SERVICE ADDRESS KIND DANGER` or `*`, `M` or `X` (OSSEC's format: name --rules; fail2ban's: --filter)";
+    let cases = sshguard(text, book)
+        .map_err(|(line, found)| fail(format!("{name}:{line}: neither M nor X but `{}`: {FORM}", escape::text(&found, 40))))?;
     if cases.is_empty() {
-        return Err(fail(format!("{name}: no case: three lines each: the log line, `SERVICE ADDRESS KIND DANGER` or `*`, `M` or `X`")));
+        return Err(fail(format!("{name}: no case: {FORM}")));
     }
     for case in &cases {
         let actor = case.actor.map(|actor| actor.to_string());

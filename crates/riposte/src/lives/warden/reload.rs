@@ -127,7 +127,7 @@ impl Warden {
         let (mut new, later) = adoptable(&self.config, new);
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
-        if new.applications.enabled && new.applications.rules != self.config.applications.rules {
+        if new.applications.enabled {
             engine::load(&new.applications.rules)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
@@ -171,9 +171,11 @@ impl Warden {
         Ok(said)
     }
 
-    /// Who reads application logs begins again if anything about them has changed: it goes on where it has left off.
+    /// Who reads application logs begins again if anything about them has changed, and if there are rules beside riposte's own: what is in their
+    /// files may have. It goes on where it has left off.
     fn renew_applications(&mut self, old: &Config) {
-        if old.applications == self.config.applications {
+        if old.applications == self.config.applications && (self.config.applications.rules.is_empty() || !self.config.applications.enabled)
+        {
             return;
         }
         let is_needed = self.config.applications.enabled;
