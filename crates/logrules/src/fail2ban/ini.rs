@@ -367,7 +367,7 @@ fn brief(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A folder of files in memory.

@@ -398,7 +398,7 @@ fn write_entry(line: &Line<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
+    use crate::fail2ban::ini::tests::reading;
     use std::path::PathBuf;
 
     const FILTER: &str = "[Definition]\nfailregex = ^ s: bad <F-USER>.*</F-USER> from <HOST>$\njournalmatch = _SYSTEMD_UNIT=s.service\n";
@@ -410,13 +410,7 @@ mod tests {
             ("/f/filter.d/recidive.conf", "[Definition]\nfailregex = Ban <HOST>$\n"),
             ("/f/filter.d/j.conf", "[Definition]\nfailregex = s\\[1\\]: bad <HOST>$\njournalmatch = _SYSTEMD_UNIT=s.service\n"),
         ];
-        let read = |path: &Path| {
-            texts
-                .iter()
-                .find(|(name, _)| Path::new(name) == path)
-                .map(|(_, text)| (*text).to_owned())
-                .ok_or_else(|| io::ErrorKind::NotFound.into())
-        };
+        let read = |path: &Path| reading(&texts, path);
         Fail2ban::load(Path::new("/f"), Files { read: &read, list: &|_| Ok(Vec::<PathBuf>::new()) }, &TimeZone::UTC).unwrap()
     }
 

@@ -345,7 +345,7 @@ pub fn agreement(cases: &[Case]) -> BTreeMap<&str, (usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
+    use crate::fail2ban::ini::tests::reading;
     use std::path::PathBuf;
 
     const FILTER: &str = "[Definition]\nfailregex = ^ bad <F-USER>\\w+</F-USER> from <HOST>$\n            <m-<mode>>\nm-normal =\nm-more = ^ worse from <HOST>$\nmode = normal\n";
@@ -358,13 +358,7 @@ mod tests {
             ("/l/t", log),
             ("/l/more", "# failJSON: {\"match\": true, \"host\": \"192.0.2.7\"}\nJan 1 00:00:00 bad x from 192.0.2.7\n"),
         ];
-        let read = |path: &Path| {
-            texts
-                .iter()
-                .find(|(name, _)| Path::new(name) == path)
-                .map(|(_, text)| (*text).to_owned())
-                .ok_or_else(|| io::ErrorKind::NotFound.into())
-        };
+        let read = |path: &Path| reading(&texts, path);
         // 14 August 2005, 10:00 UTC.
         let settings = Settings { zone: TimeZone::fixed(jiff::tz::offset(2)), now: Time::from_secs(1_124_013_600) };
         let cases = run(Path::new("/l/t"), filter, Path::new("/f"), Files { read: &read, list: &|_| Ok(Vec::<PathBuf>::new()) }, &settings)

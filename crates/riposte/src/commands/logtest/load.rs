@@ -4,8 +4,7 @@ use super::Engine;
 use crate::cli;
 use crate::commands::{Failure, fail, rules};
 use crate::lives::applications::engine::{self, Kind};
-use logrules::ossec::{self, Files, Remark, order};
-use report::escape;
+use logrules::ossec::{self, Files, order};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,11 +56,6 @@ pub fn ossec_files(rules: &[PathBuf], config: Option<&Path>) -> Result<(Files, V
     Ok((found.files()?, found.notices))
 }
 
-/// Files come from elsewhere, too: what they say must not reach a terminal as it is.
-fn lines(remarks: Vec<Remark>) -> Failure {
-    remarks.iter().map(|remark| escape::text(&remark.to_string(), 2_000)).collect()
-}
-
 #[derive(Default)]
 struct Found {
     config: Option<(String, String)>,
@@ -96,7 +90,7 @@ fn stem(path: &Path) -> String {
 impl Found {
     fn config(&mut self, path: &Path) -> Result<(), Failure> {
         let (name, text) = read(path)?;
-        let (conf, _) = ossec::read_conf(&name, &text).map_err(lines)?;
+        let (conf, _) = ossec::read_conf(&name, &text).map_err(|remarks| engine::told(&remarks))?;
         // OSSEC's home is above the folder of its configuration.
         let etc = path.parent().unwrap_or(Path::new("."));
         let home = etc.join("..");

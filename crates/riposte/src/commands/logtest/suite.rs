@@ -112,16 +112,19 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
             }
         }
     }
-    let total = cases.len();
-    if total == 0 {
+    if cases.is_empty() {
         return Err(fail(format!("{name}: no case: [name], `log N pass = LINE`, `rule =`, `alert =`, `decoder =`")));
     }
-    if json {
-        let line = SuiteLine { kind: "suite", agree, total };
-        out.write_all(report::serial::to_json_line(&line).unwrap_or_default().as_bytes()).map_err(io)?;
-    } else {
-        writeln!(out, "{agree} of {total} agree").map_err(io)?;
-    }
+    close(&name, agree, cases.len(), json, out)
+}
+
+/// A suite's last line, and whether all of it agreed.
+fn close(name: &str, agree: usize, total: usize, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let line = match json {
+        true => report::serial::to_json_line(&SuiteLine { kind: "suite", agree, total }).unwrap_or_default(),
+        false => format!("{agree} of {total} agree\n"),
+    };
+    out.write_all(line.as_bytes()).map_err(|error| fail(error.to_string()))?;
     if agree == total { Ok(()) } else { Err(fail(format!("{name}: {} of {total} disagree", total - agree))) }
 }
 
@@ -154,13 +157,7 @@ fn triples(name: &str, text: &str, book: &mut Book, json: bool, out: &mut impl W
             writeln!(out, "          {}", escape::text(&case.line, 400)).map_err(io)?;
         }
     }
-    let (agree, total) = (cases.iter().filter(|case| case.agree).count(), cases.len());
-    if json {
-        writeln!(out, "{}", json!({"type": "suite", "agree": agree, "total": total})).map_err(io)?;
-    } else {
-        writeln!(out, "{agree} of {total} agree").map_err(io)?;
-    }
-    if agree == total { Ok(()) } else { Err(fail(format!("{name}: {} of {total} disagree", total - agree))) }
+    close(name, cases.iter().filter(|case| case.agree).count(), cases.len(), json, out)
 }
 
 /// Numbers as numbers, names whatever their case.

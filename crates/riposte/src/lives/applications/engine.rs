@@ -14,7 +14,7 @@ use report::escape;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Characters of a remark that are shown: files come from elsewhere, too.
+/// Characters of a remark that are shown.
 const SHOWN: usize = 2_000;
 
 /// Rules of several kinds, one after the other.
@@ -48,10 +48,9 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
     }
     for dir in jails {
         let zone = jiff::tz::TimeZone::system();
-        let told = |text: String| escape::text(&text, SHOWN);
-        let (jails, notices) = Fail2ban::load(&dir, FILES, &zone)
-            .map_err(|problems| problems.iter().map(|problem| told(problem.to_string())).collect::<Failure>())?;
-        engines.notices.extend(notices.iter().map(|notice| told(format!("{}: {}", notice.about, notice.message))));
+        let (jails, notices) = Fail2ban::load(&dir, FILES, &zone).map_err(|problems| told(&problems))?;
+        let notices: Vec<_> = notices.iter().map(|notice| format!("{}: {}", notice.about, notice.message)).collect();
+        engines.notices.extend(told(&notices));
         engines.all.push(Box::new(jails));
     }
     Ok(engines)
@@ -63,11 +62,10 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
 /// A line for each thing that is wrong.
 pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
     let base = |name: &str| Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut files: BTreeMap<String, (String, String)> =
+    let files: BTreeMap<String, (String, String)> =
         Book::shipped_files().into_iter().chain(own).map(|file| (base(&file.0), file)).collect();
-    let files: Vec<_> = std::mem::take(&mut files).into_values().collect();
-    let mut book = Book::load(&files)
-        .map_err(|problems| problems.iter().map(|problem| escape::text(&problem.to_string(), SHOWN)).collect::<Failure>())?;
+    let files: Vec<_> = files.into_values().collect();
+    let mut book = Book::load(&files).map_err(|problems| told(&problems))?;
     book.set_utc_offset(utc_offset());
     Ok(book)
 }
@@ -78,12 +76,15 @@ pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
 /// A line for each thing that is wrong.
 pub fn engines_of_ossec(places: &[PathBuf], config: Option<&Path>, notices: &mut Vec<String>) -> Result<Ossec, Failure> {
     let (files, left_out) = ossec_files(places, config)?;
-    let told =
-        |remarks: Vec<logrules::ossec::Remark>| remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect::<Failure>();
-    let (mut ossec, remarks) = Ossec::load(&files).map_err(told)?;
-    notices.extend(left_out.into_iter().chain(told(remarks)));
+    let (mut ossec, remarks) = Ossec::load(&files).map_err(|remarks| told(&remarks))?;
+    notices.extend(left_out.into_iter().chain(told(&remarks)));
     ossec.settings.utc_offset = utc_offset();
     Ok(ossec)
+}
+
+/// Files come from elsewhere, too: what they say must not reach a terminal as it is.
+pub fn told(remarks: &[impl ToString]) -> Failure {
+    remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect()
 }
 
 fn utc_offset() -> i32 {

@@ -127,7 +127,7 @@ impl Warden {
         let (mut new, later) = adoptable(&self.config, new);
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
-        if new.applications.enabled {
+        if new.applications.enabled && !new.applications.rules.is_empty() {
             engine::load(&new.applications.rules)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
