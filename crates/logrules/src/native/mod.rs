@@ -68,6 +68,8 @@ pub struct Book {
     utc_offset: i32,
     /// Whether rules of level 0 speak, too (for samples).
     aloud: bool,
+    /// Whether all services are asked for a line without a head (for suites, which name no files).
+    all_bare: bool,
     candidates: Candidates,
     spans: Spans,
     key: Vec<u8>,
@@ -225,6 +227,7 @@ impl Book {
             hasher: RandomState::new(),
             utc_offset: 0,
             aloud: false,
+            all_bare: false,
             candidates: Candidates::default(),
             spans: Spans::default(),
             key: Vec::new(),
@@ -266,6 +269,11 @@ impl Book {
         self.vouched.clear();
         self.forgeable.clear();
         self.sessions.clear();
+    }
+
+    fn ask_all_bare(&mut self, all: bool) {
+        self.all_bare = all;
+        self.places.clear();
     }
 
     /// Takes one line in.
@@ -553,7 +561,7 @@ impl Book {
         }
         let mut wanted = self.choose(|service| service.paths.iter().any(|known| glob(known.as_bytes(), place.as_bytes())));
         if wanted.is_empty() {
-            wanted = self.choose(|service| service.bare);
+            wanted = self.choose(|service| service.bare || self.all_bare);
         }
         let group = self.group(wanted)?;
         remember(&mut self.places, place.into(), group);
