@@ -18,7 +18,7 @@ pub use samples::Failure;
 
 use crate::Rules;
 use crate::finding::{Finding, Wish};
-use crate::head::Head;
+use crate::head::{Form, Head};
 use crate::line::Line;
 use crate::pattern::{Pattern, Spans};
 use crate::scan::{Candidates, Scan};
@@ -553,7 +553,7 @@ impl Book {
             return Some(group);
         }
         // What is set in goes on with the line before: text, whatever it looks like.
-        if head.message > 0 || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+        if head.form != Form::Bare || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             return None;
         }
         if let Some(group) = self.places.get(place) {
