@@ -23,7 +23,8 @@ files![
     "services.toml",
     "sshd.toml",
     "web-errors.toml",
-    "web.toml"
+    "web.toml",
+    "webmail.toml"
 ];
 
 #[cfg(test)]
