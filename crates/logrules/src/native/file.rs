@@ -70,8 +70,9 @@ pub struct Rule {
     pub weight: u32,
     /// Where it stands in its file.
     pub line: usize,
+    /// Could the address that it tells be forged?
+    pub trust: Trust,
     pub(crate) service: usize,
-    pub(crate) trust: Trust,
     pub(crate) matches: Vec<Match>,
     pub(crate) except: Vec<Pattern>,
     pub(crate) conditions: Vec<Condition>,

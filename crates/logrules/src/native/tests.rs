@@ -256,7 +256,7 @@ fn a_sample_that_comes_out_otherwise_is_told() {
         [
             "svc.toml:4: accuses 192.0.2.1 instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
             "svc.toml:6: svc/failed: no miss among its samples",
-            "svc.toml:8: address \"192.0.2.1\" instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
+            "svc.toml:8: tells an address that the sample doesn't: write { line = …, address = \"192.0.2.1\" }: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
         ]
     );
 }
