@@ -18,21 +18,25 @@ pub use samples::Failure;
 
 use crate::Rules;
 use crate::finding::{Finding, Wish};
-use crate::head::Head;
+use crate::head::{Form, Head};
 use crate::line::Line;
 use crate::pattern::{Pattern, Spans};
 use crate::scan::{Candidates, Scan};
 use file::{Condition, Match};
+use model::event::Trust;
 use model::net::Prefix;
 use model::time::Time;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use table::{Entry, Table, Until};
+use std::time::Duration;
+use table::{Entry, Measure, Table, Tally, Until};
 
-/// Keys that all rules together count. At the bound those quiet for longest give way, and are counted.
+/// Keys that all rules together count whose lines are vouched for, and those that anybody could have sent: a forger may push out none of the
+/// former. At the bound those quiet for longest give way, and are counted.
 const COUNTED_MAX: usize = 65_536;
+const FORGEABLE_MAX: usize = 16_384;
 /// Sessions whose address is remembered. At the bound the oldest give way, and are counted.
 const SESSIONS_MAX: usize = 65_536;
 /// Programs and places whose rules are known without looking. At the bound all are looked up anew.
@@ -57,12 +61,15 @@ pub struct Book {
     programs: HashMap<Box<[u8]>, usize>,
     units: HashMap<Box<[u8]>, usize>,
     places: HashMap<Box<str>, usize>,
-    table: Table<Entry>,
+    vouched: Table<Entry>,
+    forgeable: Table<Entry>,
     sessions: Table<Session>,
     hasher: RandomState,
     utc_offset: i32,
     /// Whether rules of level 0 speak, too (for samples).
     aloud: bool,
+    /// Whether all services are asked for a line without a head (for suites, which name no files).
+    all_bare: bool,
     candidates: Candidates,
     spans: Spans,
     key: Vec<u8>,
@@ -124,9 +131,14 @@ impl Facts<'_> {
         on_it == condition.wanted
     }
 
-    /// Appends what this field is to a key; `false` if the line doesn't have it.
-    fn key(&self, name: &str, key: &mut Vec<u8>) -> bool {
-        let text = match (name, self.address) {
+    /// Whether the line comes from a network of so many addresses that nobody has to use one twice.
+    fn is_roomy(&self, by: &[impl AsRef<str>]) -> bool {
+        self.address.is_some_and(|address| address.is_ipv6()) && by.iter().any(|name| name.as_ref() == "address")
+    }
+
+    /// Appends what this field is to a key (its network instead of an address, if `wide`); `false` if the line doesn't have it.
+    fn key(&self, name: &str, wide: bool, key: &mut Vec<u8>) -> bool {
+        let text = match (if wide && name == "address" { "network" } else { name }, self.address) {
             ("address" | "source", Some(address)) => return push(address, key),
             ("network", Some(address)) => {
                 return push(Prefix::new(address, if address.is_ipv4() { 24 } else { 64 }).addr(), key);
@@ -141,6 +153,16 @@ impl Facts<'_> {
         key.extend_from_slice(text);
         true
     }
+}
+
+/// How one line is counted.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    trust: Trust,
+    measure: Measure,
+    weight: u32,
+    value: u32,
+    ignore: Duration,
 }
 
 fn push(address: IpAddr, key: &mut Vec<u8>) -> bool {
@@ -199,11 +221,13 @@ impl Book {
             programs: HashMap::new(),
             units: HashMap::new(),
             places: HashMap::new(),
-            table: Table::new(COUNTED_MAX),
+            vouched: Table::new(COUNTED_MAX),
+            forgeable: Table::new(FORGEABLE_MAX),
             sessions: Table::new(SESSIONS_MAX),
             hasher: RandomState::new(),
             utc_offset: 0,
             aloud: false,
+            all_bare: false,
             candidates: Candidates::default(),
             spans: Spans::default(),
             key: Vec::new(),
@@ -242,8 +266,14 @@ impl Book {
 
     /// Forgets everything that was counted.
     pub fn forget(&mut self) {
-        self.table.clear();
+        self.vouched.clear();
+        self.forgeable.clear();
         self.sessions.clear();
+    }
+
+    fn ask_all_bare(&mut self, all: bool) {
+        self.all_bare = all;
+        self.places.clear();
     }
 
     /// Takes one line in.
@@ -327,7 +357,7 @@ impl Book {
             let host = facts.host.map(|host| host.get(..KEY_BYTES).unwrap_or(host)).unwrap_or_default();
             self.key.push(host.len() as u8);
             self.key.extend_from_slice(host);
-            if !facts.key(session, &mut self.key) {
+            if !facts.key(session, false, &mut self.key) {
                 return false;
             }
             match facts.address {
@@ -349,7 +379,7 @@ impl Book {
         if !self.is_time(rule, facts.at) {
             return;
         }
-        let keyed = self.key_of(number as u32, &rule.by, facts);
+        let keyed = self.key_of(number as u32, &rule.by, false, facts);
         let counts = rule.measure.is_some() || rule.after.is_some() || rule.first;
         if counts && !keyed {
             return;
@@ -357,27 +387,27 @@ impl Book {
         // Marks and counts of one rule don't share a key.
         if rule.after.is_some() {
             let key = std::mem::take(&mut self.key);
-            let met = self.table.get(&[&key[..], b"<"].concat(), facts.at).is_some();
+            let met = self.table(rule.trust).get(&[&key[..], b"<"].concat(), facts.at).is_some();
             self.key = key;
             if !met {
                 return;
             }
         }
-        if rule.first && self.table.entry(&[&self.key[..], b"1"].concat(), facts.at).mark(facts.at, rule.within) {
+        if rule.first && self.is_marked(rule.trust, b"1", facts.at, rule.within) {
             return;
         }
         let mut count = facts.times;
         let mut why = None;
         if let Some(measure) = rule.measure {
             let value = rule.distinct.as_ref().and_then(|name| self.value(name, facts)).unwrap_or(0);
-            let tally = self.table.entry(&self.key, facts.at).count(measure, facts.at, facts.times, weight, value, rule.ignore);
+            let counts = Counts { trust: rule.trust, measure, weight, value, ignore: rule.ignore };
+            let tally = self.count(number as u32, &rule.by, &counts, facts);
             if !tally.reached {
                 return;
             }
             count = tally.count;
-            why = Some(format!("{}: {}", rule.name, said(measure, tally)));
-        } else if !rule.ignore.is_zero() && keyed && self.table.entry(&[&self.key[..], b"i"].concat(), facts.at).mark(facts.at, rule.ignore)
-        {
+            why = Some(format!("{}: {}", rule.name, said(tally)));
+        } else if !rule.ignore.is_zero() && keyed && self.is_marked(rule.trust, b"i", facts.at, rule.ignore) {
             return;
         }
         let block = |why: String, duration| Wish { action: "block".into(), duration, why };
@@ -390,21 +420,15 @@ impl Book {
             && wish.is_none()
             && let Some(limit) = service.and_then(|service| service.limit.clone())
         {
-            let by = if limit.network { "network" } else { "address" };
-            if self.key_of(u32::MAX - rule.service as u32, &[by], facts) {
+            let (number, by) = (u32::MAX - rule.service as u32, [if limit.network { "network" } else { "address" }]);
+            if self.key_of(number, &by, false, facts) {
                 // What anybody could have sent doesn't add to what a service vouches for.
-                self.key.push(rule.trust as u8);
-                let tally = self.table.entry(&self.key, facts.at).count(
-                    limit.measure,
-                    facts.at,
-                    facts.times,
-                    rule.weight,
-                    0,
-                    std::time::Duration::ZERO,
-                );
+                let ignore = Duration::ZERO;
+                let counts = Counts { trust: rule.trust, measure: limit.measure, weight: rule.weight, value: 0, ignore };
+                let tally = self.count(number, &by, &counts, facts);
                 count = tally.count;
                 if tally.reached {
-                    wish = Some(block(format!("{}; last {}", said(limit.measure, tally), rule.name), limit.block));
+                    wish = Some(block(format!("{}; last {}", said(tally), rule.name), limit.block));
                 }
             }
         }
@@ -413,9 +437,8 @@ impl Book {
         }
         for &waiting in self.waiting.get(number).cloned().iter().flat_map(|list| list.iter()) {
             let Some(known) = rules.get(waiting) else { continue };
-            if self.key_of(waiting as u32, &known.by, facts) {
-                let key = [&self.key[..], b"<"].concat();
-                self.table.entry(&key, facts.at).mark(facts.at, known.within);
+            if self.key_of(waiting as u32, &known.by, false, facts) {
+                self.is_marked(known.trust, b"<", facts.at, known.within);
             }
         }
         for &watcher in self.watchers.get(number).cloned().iter().flat_map(|list| list.iter()) {
@@ -424,6 +447,12 @@ impl Book {
                 self.fire(rules, watcher, rule.weight, facts, out);
             }
         }
+    }
+
+    /// Marks the key in one respect, for so long. Says whether it was marked already.
+    fn is_marked(&mut self, trust: Trust, respect: &[u8], at: Time, span: Duration) -> bool {
+        let key = [&self.key[..], respect].concat();
+        self.table(trust).entry(&key, at).mark(at, span)
     }
 
     fn finding(&self, rule: &Rule, facts: &Facts<'_>, count: u32, wish: Option<Wish>) -> Finding {
@@ -444,10 +473,43 @@ impl Book {
     }
 
     /// Puts together what is counted by; `false` if the line doesn't have all of it.
-    fn key_of(&mut self, rule: u32, by: &[impl AsRef<str>], facts: &Facts<'_>) -> bool {
+    fn key_of(&mut self, rule: u32, by: &[impl AsRef<str>], wide: bool, facts: &Facts<'_>) -> bool {
         self.key.clear();
         self.key.extend_from_slice(&rule.to_be_bytes());
-        by.iter().all(|name| facts.key(name.as_ref(), &mut self.key))
+        by.iter().all(|name| facts.key(name.as_ref(), wide, &mut self.key))
+    }
+
+    const fn table(&mut self, trust: Trust) -> &mut Table<Entry> {
+        match trust {
+            Trust::Spoofable => &mut self.forgeable,
+            Trust::Handshake | Trust::Vouched => &mut self.vouched,
+        }
+    }
+
+    /// Counts by these keys, which the line has. In IPv6 everybody has 2⁶⁴ addresses: there an address' network counts as well, up to twice as many.
+    fn count(&mut self, rule: u32, by: &[impl AsRef<str>], counts: &Counts, facts: &Facts<'_>) -> Tally {
+        let tally = self.count_once(rule, by, counts, false, facts);
+        if !facts.is_roomy(by) {
+            return tally;
+        }
+        let wide = self.count_once(rule, by, &Counts { measure: counts.measure.doubled(), ..*counts }, true, facts);
+        if wide.reached && !tally.reached { wide } else { tally }
+    }
+
+    fn count_once(&mut self, rule: u32, by: &[impl AsRef<str>], counts: &Counts, wide: bool, facts: &Facts<'_>) -> Tally {
+        self.key_of(rule, by, wide, facts);
+        self.key.push(u8::from(wide));
+        let key = std::mem::take(&mut self.key);
+        let mut entry = self.table(counts.trust).entry(&key, facts.at);
+        if entry.is_late(counts.measure, facts.at) {
+            // Another host's clock may be behind, or this one's was set back: its lines are counted by themselves.
+            let host = facts.host.unwrap_or_default();
+            let key = [&key[..], host.get(..KEY_BYTES).unwrap_or(host)].concat();
+            entry = self.table(counts.trust).entry(&key, facts.at);
+        }
+        let tally = entry.count(counts.measure, facts.at, facts.times, counts.weight, counts.value, counts.ignore);
+        self.key = key;
+        tally
     }
 
     /// A number for a field's value, which nobody outside can guess.
@@ -491,7 +553,7 @@ impl Book {
             return Some(group);
         }
         // What is set in goes on with the line before: text, whatever it looks like.
-        if head.message > 0 || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+        if head.form != Form::Bare || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             return None;
         }
         if let Some(group) = self.places.get(place) {
@@ -499,7 +561,7 @@ impl Book {
         }
         let mut wanted = self.choose(|service| service.paths.iter().any(|known| glob(known.as_bytes(), place.as_bytes())));
         if wanted.is_empty() {
-            wanted = self.choose(|service| service.bare);
+            wanted = self.choose(|service| service.bare || self.all_bare);
         }
         let group = self.group(wanted)?;
         remember(&mut self.places, place.into(), group);
@@ -554,7 +616,8 @@ impl Rules for Book {
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
         vec![
-            ("counts given way", self.table.given_way()),
+            ("counts given way", self.vouched.given_way()),
+            ("forgeable counts given way", self.forgeable.given_way()),
             ("sessions given way", self.sessions.given_way()),
             ("lines whose address is none", self.no_address),
             ("journal entries of a foreign user", self.foreign_uid),
@@ -604,13 +667,15 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 /// `5 lines, score 50 of 50 within 10m`.
-fn said(measure: table::Measure, tally: table::Tally) -> String {
+fn said(tally: Tally) -> String {
     use table::Measure::{Distinct, Leak, Lines, Score};
     let shown = read::shown;
-    match measure {
+    match tally.measure {
         Score { least, within } => format!("score {} of {least} within {} ({} lines)", tally.score, shown(within), tally.count),
         Lines { least, within } => format!("{} lines of {least} within {}", tally.count, shown(within)),
         Distinct { least, within } => format!("{} different of {least} within {}", tally.count, shown(within)),
-        Leak { least, each } => format!("{} lines of {least}, less one each {}", tally.count, shown(each)),
+        Leak { least, each, distinct } => {
+            format!("{} {} of {least}, less one each {}", tally.count, if distinct { "different" } else { "lines" }, shown(each))
+        }
     }
 }
