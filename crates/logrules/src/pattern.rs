@@ -2,14 +2,20 @@
 //! Never runs away, whatever the line.
 
 use crate::literals;
+use crate::sequence::Sequence;
 use fancy_regex::{BytesMode, RegexBuilder};
-use regex::bytes;
+use regex_automata::util::primitives::NonMaxUsize;
+use regex_automata::{Input, meta};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
 use std::fmt;
 
 /// Steps that a pattern with look-around may take on one line. A line of 8 KiB takes fewer of any sensible one.
 const STEPS_MAX: usize = 200_000;
 /// Bytes that one compiled pattern may take.
 const COMPILED_MAX: usize = 16 << 20;
+/// Bytes of states that it keeps while it searches.
+const CACHE_MAX: usize = 2 << 20;
 
 /// How a pattern is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,19 +30,22 @@ pub struct Flavour {
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
+    flavour: Flavour,
     engine: Engine,
     literals: Option<Vec<Vec<u8>>>,
 }
 
 #[derive(Clone)]
 enum Engine {
-    Linear(bytes::Regex),
+    Sequence(Sequence),
+    Linear(meta::Regex),
     Stepped(Box<fancy_regex::Regex>),
 }
 
-/// Where a pattern's groups matched: byte ranges, group 0 first. Kept by the caller, so that no line costs an allocation.
+/// Where a pattern's groups matched: byte ranges, group 0 first. Kept by the caller, so that no line costs an allocation. Inside, two places for
+/// each group: where it begins and where it ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Spans(Vec<Option<(usize, usize)>>);
+pub struct Spans(Vec<Option<NonMaxUsize>>);
 
 /// It took more steps than it may on this line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,15 +57,9 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, in the words of the engine that understands more.
     pub fn new(text: &str, flavour: Flavour) -> Result<Pattern, String> {
-        let linear = bytes::RegexBuilder::new(text)
-            .unicode(false)
-            .case_insensitive(flavour.case_insensitive)
-            .multi_line(flavour.multi_line)
-            .size_limit(COMPILED_MAX)
-            .build();
-        let (engine, literals) = match linear {
-            Ok(regex) => (Engine::Linear(regex), literals::of_linear(text, flavour.case_insensitive)),
-            Err(_) => {
+        let (engine, literals) = match linear(text, flavour) {
+            Some((engine, hir)) => (engine, literals::of_linear(&hir)),
+            None => {
                 let stepped = RegexBuilder::new(text)
                     .bytes_mode(BytesMode::Ascii)
                     .unicode_mode(false)
@@ -69,7 +72,7 @@ impl Pattern {
                 (Engine::Stepped(Box::new(stepped)), literals::of_stepped(text))
             }
         };
-        Ok(Pattern { text: text.to_owned(), engine, literals })
+        Ok(Pattern { text: text.to_owned(), flavour, engine, literals })
     }
 
     /// As it was written.
@@ -79,7 +82,12 @@ impl Pattern {
 
     /// Whether its time grows no faster than the line.
     pub fn is_linear(&self) -> bool {
-        matches!(self.engine, Engine::Linear(_))
+        !matches!(self.engine, Engine::Stepped(_))
+    }
+
+    /// As its parts, if it is linear.
+    pub(crate) fn syntax(&self) -> Option<Hir> {
+        if self.is_linear() { syntax(&self.text, self.flavour) } else { None }
     }
 
     /// Texts in lower case of which one is in everything that it matches, whatever the case there; `None` if there are none.
@@ -90,7 +98,8 @@ impl Pattern {
     /// Its groups' names, group 0 first.
     pub fn names(&self) -> Vec<Option<&str>> {
         match &self.engine {
-            Engine::Linear(regex) => regex.capture_names().collect(),
+            Engine::Sequence(sequence) => sequence.names().collect(),
+            Engine::Linear(regex) => regex.group_info().pattern_names(regex_automata::PatternID::ZERO).collect(),
             Engine::Stepped(regex) => regex.capture_names().collect(),
         }
     }
@@ -104,7 +113,9 @@ impl Pattern {
             return Ok(false);
         }
         match &self.engine {
-            Engine::Linear(regex) => Ok(regex.is_match_at(line, from)),
+            Engine::Sequence(_) if from > 0 => Ok(false),
+            Engine::Sequence(sequence) => Ok(sequence.run(line, |_, _| ()).is_some()),
+            Engine::Linear(regex) => Ok(regex.is_match(Input::new(line).range(from..))),
             Engine::Stepped(regex) => regex.find_from_pos(line, from).map(|found| found.is_some()).map_err(|_| TooManySteps),
         }
     }
@@ -118,7 +129,9 @@ impl Pattern {
             return Ok(None);
         }
         match &self.engine {
-            Engine::Linear(regex) => Ok(regex.find_at(line, from).map(|found| (found.start(), found.end()))),
+            Engine::Sequence(_) if from > 0 => Ok(None),
+            Engine::Sequence(sequence) => Ok(sequence.run(line, |_, _| ()).map(|end| (0, end))),
+            Engine::Linear(regex) => Ok(regex.find(Input::new(line).range(from..)).map(|found| (found.start(), found.end()))),
             Engine::Stepped(regex) => {
                 regex.find_from_pos(line, from).map(|found| found.map(|found| (found.start(), found.end()))).map_err(|_| TooManySteps)
             }
@@ -135,22 +148,53 @@ impl Pattern {
             return Ok(false);
         }
         match &self.engine {
+            Engine::Sequence(_) if from > 0 => return Ok(false),
+            Engine::Sequence(sequence) => {
+                spans.0.resize(2 * sequence.names().count(), None);
+                let Some(end) = sequence.run(line, |slot, at| spans.set(slot, at)) else { return Ok(spans.none()) };
+                spans.set(0, 0);
+                spans.set(1, end);
+            }
             Engine::Linear(regex) => {
-                // The automaton without groups is several times faster, and most lines don't match.
-                if !regex.is_match_at(line, from) {
-                    return Ok(false);
+                spans.0.resize(regex.group_info().slot_len(), None);
+                if regex.search_slots(&Input::new(line).range(from..), &mut spans.0).is_none() {
+                    return Ok(spans.none());
                 }
-                let Some(groups) = regex.captures_at(line, from) else { return Ok(false) };
-                spans.0.extend(groups.iter().map(|group| group.map(|group| (group.start(), group.end()))));
             }
             Engine::Stepped(regex) => {
                 let found = regex.captures_from_pos(line, from).map_err(|_| TooManySteps)?;
                 let Some(groups) = found else { return Ok(false) };
-                spans.0.extend((0..groups.len()).map(|n| groups.get(n).map(|group| (group.start(), group.end()))));
+                for group in (0..groups.len()).map(|n| groups.get(n)) {
+                    spans.0.push(group.and_then(|group| NonMaxUsize::new(group.start())));
+                    spans.0.push(group.and_then(|group| NonMaxUsize::new(group.end())));
+                }
             }
         }
         Ok(true)
     }
+}
+
+/// Compiles it without look-around and back-references, if it has none and does not grow too large.
+fn linear(text: &str, flavour: Flavour) -> Option<(Engine, Hir)> {
+    let hir = syntax(text, flavour)?;
+    if let Some(sequence) = Sequence::of(&hir) {
+        return Some((Engine::Sequence(sequence), hir));
+    }
+    let config = meta::Config::new().utf8_empty(false).nfa_size_limit(Some(COMPILED_MAX)).hybrid_cache_capacity(CACHE_MAX);
+    let regex = meta::Builder::new().configure(config).build_from_hir(&hir).ok()?;
+    Some((Engine::Linear(regex), hir))
+}
+
+fn syntax(text: &str, flavour: Flavour) -> Option<Hir> {
+    let Flavour { case_insensitive, multi_line } = flavour;
+    ParserBuilder::new()
+        .utf8(false)
+        .unicode(false)
+        .case_insensitive(case_insensitive)
+        .multi_line(multi_line)
+        .build()
+        .parse(text)
+        .ok()
 }
 
 impl fmt::Debug for Pattern {
@@ -160,9 +204,21 @@ impl fmt::Debug for Pattern {
 }
 
 impl Spans {
+    fn set(&mut self, slot: usize, at: usize) {
+        if let Some(place) = self.0.get_mut(slot) {
+            *place = NonMaxUsize::new(at);
+        }
+    }
+
+    /// Forgets what a match that failed has left.
+    fn none(&mut self) -> bool {
+        self.0.clear();
+        false
+    }
+
     /// How many groups there are, group 0 included, whether they took part in the match or not.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.0.len() / 2
     }
 
     /// Whether nothing has matched.
@@ -172,7 +228,8 @@ impl Spans {
 
     /// Where group `group` matched.
     pub fn get(&self, group: usize) -> Option<(usize, usize)> {
-        self.0.get(group).copied().flatten()
+        let place = |slot: usize| Some(self.0.get(slot).copied().flatten()?.get());
+        Some((place(2 * group)?, place(2 * group + 1)?))
     }
 
     /// What group `group` matched.

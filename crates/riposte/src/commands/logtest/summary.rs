@@ -33,7 +33,10 @@ pub(super) fn run(engine: &mut Engine, as_json: bool, input: &mut impl BufRead, 
     let (mut summary, mut line, mut found) = (Summary::default(), Vec::new(), Vec::new());
     let at = now();
     let rules: &mut dyn Rules = match engine {
-        Engine::Own(book) => book.as_mut(),
+        Engine::Own(book) => {
+            book.set_terse(true);
+            book.as_mut()
+        }
         Engine::Ossec(ossec) => ossec.as_mut(),
         Engine::Other(rules) => rules.as_mut(),
     };
