@@ -2,7 +2,8 @@
 //! one that does.
 
 use crate::pattern::Pattern;
-use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
+use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::hybrid::LazyStateID;
 use regex_automata::nfa::thompson::{self, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind};
 use regex_syntax::hir::{Hir, HirKind};
@@ -45,18 +46,31 @@ impl Starts {
     /// `None` if it can't tell.
     fn search(&mut self, line: &[u8], found: &mut Vec<u32>) -> Option<()> {
         let (automaton, cache) = self.automaton.as_mut()?;
-        let input = Input::new(line).anchored(Anchored::Yes);
-        let mut state = OverlappingState::start();
-        loop {
-            automaton.try_search_overlapping_fwd(cache, &input, &mut state).ok()?;
-            match state.get_match() {
-                Some(met) => found.push(met.pattern().as_u32()),
-                None => break,
+        let mut state = automaton.start_state_forward(cache, &Input::new(line).anchored(Anchored::Yes)).ok()?;
+        for &byte in line {
+            state = automaton.next_state(cache, state, byte).ok()?;
+            if state.is_tagged() {
+                if state.is_dead() {
+                    break;
+                }
+                if state.is_quit() {
+                    return None;
+                }
+                matches(automaton, cache, state, found);
             }
         }
+        state = automaton.next_eoi_state(cache, state).ok()?;
+        matches(automaton, cache, state, found);
         found.sort_unstable();
         found.dedup();
         Some(())
+    }
+}
+
+/// Whose beginning ends here.
+fn matches(automaton: &DFA, cache: &Cache, state: LazyStateID, found: &mut Vec<u32>) {
+    if state.is_match() {
+        found.extend((0..automaton.match_len(cache, state)).map(|n| automaton.match_pattern(cache, state, n).as_u32()));
     }
 }
 

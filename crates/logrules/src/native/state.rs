@@ -3,7 +3,7 @@
 use super::classes;
 use super::file::{Condition, Match, Rule, Service};
 use super::read::shown;
-use super::table::{Entry, Key, Measure, Table, Tally, Until};
+use super::table::{Key, Measure, Record, Table, Tally, Until, Who};
 use crate::finding::{Finding, Wish};
 use crate::line::Line;
 use crate::pattern::Spans;
@@ -23,10 +23,11 @@ const SESSIONS_MAX: usize = 65_536;
 const KEY_BYTES: usize = 128;
 /// Bytes of a field that a finding tells.
 const FIELD_BYTES: usize = 1_024;
-/// Kinds of marks: of one rule and key, each has its own, and none is the count's.
-const FORERUNNER: u8 = b'<';
-const FIRST: u8 = b'1';
-const IGNORED: u8 = b'i';
+/// What of a rule remembers: its count, and its marks.
+const COUNT: u8 = 0;
+const FORERUNNER: u8 = 1;
+const FIRST: u8 = 2;
+const IGNORED: u8 = 3;
 
 /// The rules and what they have to do with one another.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct Plan {
 /// What rules remember, and what they lend each other.
 #[derive(Debug)]
 pub(super) struct State {
-    table: Table<Entry>,
+    table: Table<Record>,
     sessions: Table<Session>,
     hasher: RandomState,
     pub(super) utc_offset: i32,
@@ -254,27 +255,28 @@ impl State {
             return;
         }
         let counts = rule.measure.is_some() || rule.after.is_some() || rule.first;
-        let keyed = (counts || !rule.ignore.is_zero()) && self.key_of(number as u32, &rule.by, facts);
+        let keyed = (counts || !rule.ignore.is_zero()) && self.key_of(&rule.by, facts);
         if counts && !keyed {
             return;
         }
-        if rule.after.is_some() && !self.is_marked(FORERUNNER, facts.at) {
+        if rule.after.is_some() && !self.is_marked((number as u32, FORERUNNER), facts.at) {
             return;
         }
-        if rule.first && self.mark(FIRST, facts.at, rule.within) {
+        if rule.first && self.mark((number as u32, FIRST), facts.at, rule.within) {
             return;
         }
         let mut count = facts.times;
         let mut why = None;
         if let Some(measure) = rule.measure {
             let value = rule.distinct.as_ref().and_then(|name| self.value(name, facts)).unwrap_or(0);
-            let tally = self.table.entry(&self.key, facts.at).count(measure, facts.at, facts.times, weight, value, rule.ignore);
+            let known = self.table.entry(&self.key, facts.at).of((number as u32, COUNT));
+            let tally = known.count(measure, facts.at, facts.times, weight, value, rule.ignore);
             if !tally.reached {
                 return;
             }
             count = tally.count;
             why = Some(format!("{}: {}", rule.name, said(measure, tally)));
-        } else if keyed && !rule.ignore.is_zero() && self.mark(IGNORED, facts.at, rule.ignore) {
+        } else if keyed && !rule.ignore.is_zero() && self.mark((number as u32, IGNORED), facts.at, rule.ignore) {
             return;
         }
         let mut wish = match (rule.block, facts.address) {
@@ -287,10 +289,10 @@ impl State {
             && let Some(limit) = limit
         {
             let by = if limit.network { "network" } else { "address" };
-            if self.key_of(u32::MAX - rule.service as u32, &[by], facts) {
+            if self.key_of(&[by], facts) {
                 // What anybody could have sent doesn't add to what a service vouches for.
-                self.key.push(rule.trust as u8);
-                let known = self.table.entry(&self.key, facts.at);
+                let who = (u32::MAX - rule.service as u32, rule.trust as u8);
+                let known = self.table.entry(&self.key, facts.at).of(who);
                 let tally = known.count(limit.measure, facts.at, facts.times, rule.weight, 0, Duration::ZERO);
                 count = tally.count;
                 if tally.reached {
@@ -303,8 +305,8 @@ impl State {
         }
         for &waiting in plan.waiting.get(number).into_iter().flatten() {
             let Some(known) = plan.rules.get(waiting) else { continue };
-            if self.key_of(waiting as u32, &known.by, facts) {
-                self.mark(FORERUNNER, facts.at, known.within);
+            if self.key_of(&known.by, facts) {
+                self.mark((waiting as u32, FORERUNNER), facts.at, known.within);
             }
         }
         for &watcher in plan.watchers.get(number).into_iter().flatten() {
@@ -338,25 +340,18 @@ impl State {
         }
     }
 
-    /// Remembers a mark of this kind under the key. Says whether it was there.
-    fn mark(&mut self, kind: u8, at: Time, span: Duration) -> bool {
-        self.key.push(kind);
-        let known = self.table.entry(&self.key, at).mark(at, span);
-        self.key.pop();
-        known
+    /// Remembers a mark under the key. Says whether it was there.
+    fn mark(&mut self, who: Who, at: Time, span: Duration) -> bool {
+        self.table.entry(&self.key, at).of(who).mark(at, span)
     }
 
-    fn is_marked(&mut self, kind: u8, at: Time) -> bool {
-        self.key.push(kind);
-        let known = self.table.get(&self.key, at).is_some();
-        self.key.pop();
-        known
+    fn is_marked(&self, who: Who, at: Time) -> bool {
+        self.table.get(&self.key, at).is_some_and(|record| record.is_marked(who, at))
     }
 
     /// Puts together what is counted by; `false` if the line doesn't have all of it.
-    fn key_of(&mut self, rule: u32, by: &[impl AsRef<str>], facts: &Facts<'_>) -> bool {
+    fn key_of(&mut self, by: &[impl AsRef<str>], facts: &Facts<'_>) -> bool {
         self.key.clear();
-        self.key.extend_from_slice(&rule.to_be_bytes());
         by.iter().all(|name| facts.key(name.as_ref(), &mut self.key))
     }
 

@@ -12,7 +12,7 @@ const SLOTS: usize = 16;
 /// Different values that one key keeps, and so the most that a rule may ask for.
 pub(crate) const DISTINCT_MAX: u32 = 64;
 
-/// What is counted by: of a rule and an address it has room in the table itself.
+/// What is counted by: an address or a short text has room in the table itself.
 pub(crate) type Key = SmallVec<[u8; 24]>;
 
 /// Keys in two halves. What is used comes to the young one; when that is full, the old one is forgotten and they change places. So the last
@@ -76,15 +76,21 @@ pub(crate) enum Measure {
     Leak { least: u32, each: Duration },
 }
 
-/// What one key has collected.
+/// Who counts: a rule or a service, and what of it.
+pub(crate) type Who = (u32, u8);
+
+/// What all who count one key have collected. They lie together: what one line changes is found at once.
+#[derive(Debug, Default)]
+pub(crate) struct Record(SmallVec<[(Who, Entry); 3]>);
+
+/// What one of them has collected.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     newest: Time,
+    /// Means nothing any more from then on. A leaky bucket is empty then.
     until: Time,
     /// Answers nothing before this.
     quiet: Time,
-    /// What is in the leaky bucket, in nanoseconds until it is empty.
-    level: u64,
     /// Seconds since 1970, lines and their score; or seconds and a value's hash.
     slots: SmallVec<[(u32, u32); 2]>,
 }
@@ -100,9 +106,25 @@ pub(crate) struct Tally {
     pub(crate) reached: bool,
 }
 
-impl Until for Entry {
+impl Until for Record {
     fn until(&self) -> Time {
-        self.until.max(self.quiet)
+        self.0.iter().map(|(_, entry)| entry.until.max(entry.quiet)).max().unwrap_or_default()
+    }
+}
+
+impl Record {
+    /// What this one has collected, made anew if it is nothing yet.
+    pub(crate) fn of(&mut self, who: Who) -> &mut Entry {
+        let place = self.0.iter().position(|(known, _)| *known == who).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push((who, Entry::default()));
+        }
+        &mut self.0[place].1
+    }
+
+    /// Whether this one has a mark that still means something.
+    pub(crate) fn is_marked(&self, who: Who, now: Time) -> bool {
+        self.0.iter().any(|(known, entry)| *known == who && entry.until >= now)
     }
 }
 
@@ -131,19 +153,17 @@ impl Entry {
         if at.after(span) < self.newest {
             *self = Entry::default();
         }
-        let elapsed = at.since(self.newest);
         self.newest = self.newest.max(at);
-        self.until = self.newest.after(span);
         let seconds = |time: Time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let (now, window) = (seconds(self.newest), u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
         let (count, score) = match measure {
             Measure::Leak { each, .. } => {
-                let one = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX).max(1);
-                self.level = self.level.saturating_sub(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
-                self.level = self.level.saturating_add(one.saturating_mul(u64::from(times)));
-                (u32::try_from(self.level.div_ceil(one)).unwrap_or(u32::MAX), 0)
+                self.until = self.until.max(self.newest).after(each.saturating_mul(times));
+                let level = self.until.since(self.newest).as_nanos().div_ceil(each.as_nanos().max(1));
+                (u32::try_from(level).unwrap_or(u32::MAX), 0)
             }
             Measure::Distinct { .. } => {
+                self.until = self.newest.after(span);
                 self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
                 self.slots.push((seconds(at), value));
                 // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
@@ -153,6 +173,7 @@ impl Entry {
                 (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), 0)
             }
             Measure::Score { .. } | Measure::Lines { .. } => {
+                self.until = self.newest.after(span);
                 self.slots.retain(|(second, _)| now.saturating_sub(*second) <= window);
                 self.add(seconds(at), pack(times, score.saturating_mul(times)));
                 self.slots.iter().fold((0_u32, 0_u32), |(lines, sum), (_, slot)| (lines + unpack(*slot).0, sum + unpack(*slot).1))
@@ -161,7 +182,7 @@ impl Entry {
         let reached = at >= self.quiet && (if matches!(measure, Measure::Score { .. }) { score } else { count }) >= least;
         if reached {
             self.slots = SmallVec::new();
-            self.level = 0;
+            self.until = self.newest;
             self.quiet = if ignore.is_zero() { Time::EPOCH } else { at.after(ignore) };
         }
         Tally { count, score, reached }
@@ -277,9 +298,9 @@ mod tests {
     #[test]
     fn the_table_is_bounded_and_counts_what_gave_way() {
         let key = |n: u32| Key::from_slice(&n.to_be_bytes());
-        let mut table = Table::<Entry>::new(100);
+        let mut table = Table::<Record>::new(100);
         for n in 0..1_000_u32 {
-            table.entry(&key(n), at(0)).mark(at(0), WINDOW);
+            table.entry(&key(n), at(0)).of((1, 0)).mark(at(0), WINDOW);
             assert!(table.young.len() + table.old.len() <= 100);
             assert!(table.get(&key(n.saturating_sub(49)), at(0)).is_some(), "the last fifty are there");
         }
