@@ -187,14 +187,7 @@ fn linear(text: &str, flavour: Flavour) -> Option<(Engine, Hir)> {
 
 fn syntax(text: &str, flavour: Flavour) -> Option<Hir> {
     let Flavour { case_insensitive, multi_line } = flavour;
-    ParserBuilder::new()
-        .utf8(false)
-        .unicode(false)
-        .case_insensitive(case_insensitive)
-        .multi_line(multi_line)
-        .build()
-        .parse(text)
-        .ok()
+    ParserBuilder::new().utf8(false).unicode(false).case_insensitive(case_insensitive).multi_line(multi_line).build().parse(text).ok()
 }
 
 impl fmt::Debug for Pattern {

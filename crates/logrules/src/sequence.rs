@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn only_what_matches_in_one_way_is_taken() {
-        for pattern in ["^a [^ ]* b$", "^(?P<x>[0-9]+)\\.(?P<y>[0-9]{1,3})$", "^(?:[0-9]{1,3}\\.){3}[0-9]{1,3}", "^[ab]+[cd]+$", "^\\Sx?$"] {
+        for pattern in ["^a [^ ]* b$", "^(?P<x>[0-9]+)\\.(?P<y>[0-9]{1,3})$", "^(?:[0-9]{1,3}\\.){3}[0-9]{1,3}", "^[ab]+[cd]+$", "^\\Sx?$"]
+        {
             assert!(Sequence::of(&hir(pattern)).is_some(), "{pattern}");
         }
         for pattern in ["a b", "^a|b", "^.* b$", "^[ab]*[bc]+$", "^[ab]*[cd]*[ab]$", "^[ab]+?$", "^(?:ab)?c", "^a$b", "(?m)^a", "^\\ba"] {

@@ -345,14 +345,19 @@ fn rule(reader: &mut Reader<'_>, shared: &Shared<'_>, table: &DeTable<'_>, at: u
     let level = reader.number(table, "level", 0, 16).map_or(if counted { 10 } else { 5 }, |level| level.value);
     let weight = reader.number(table, "weight", 0, 1_000).map_or(if counted { 0 } else { WEIGHT }, |weight| weight.value);
     let position = super::read::position(reader.text, name.at).0;
+    // What counts others is believed no more than the least of them.
+    let least = of.iter().chain(&after).filter_map(before).map(|rule| rule.trust).min();
+    let trust = trust(reader, table).unwrap_or_else(|| least.unwrap_or(shared.trust));
+    if least.is_some_and(|least| least < trust) {
+        reader.say(name.at, "trust: it counts, or waits for, a rule that is \"spoofable\", and so is it itself");
+    }
     Some(Rule {
         description: reader.text(table, "describe").map_or(shared.summary.into(), |text| text.value.as_str().into()),
         level: u8::try_from(level).unwrap_or(16),
         weight,
         line: position,
         service: shared.number,
-        // What counts others is believed no more than the least of them.
-        trust: trust(reader, table).unwrap_or_else(|| of.iter().filter_map(before).map(|rule| rule.trust).min().unwrap_or(shared.trust)),
+        trust,
         matches,
         except,
         conditions,
@@ -470,12 +475,12 @@ fn measure(reader: &mut Reader<'_>, table: &DeTable<'_>, within: Duration, disti
     match (count, score, leak) {
         (Some(count), None, None) if distinct => Some(Measure::Distinct { least: count.value, within }),
         (Some(count), None, None) => Some(Measure::Lines { least: count.value, within }),
-        (Some(count), None, Some(each)) if !distinct => Some(Measure::Leak { least: count.value, each: each.value }),
+        (Some(count), None, Some(each)) => Some(Measure::Leak { least: count.value, each: each.value, distinct }),
         (None, Some(score), None) if !distinct => Some(Measure::Score { least: score.value, within }),
         (None, None, None) if !distinct => None,
         (count, score, leak) => {
             let at = count.map(|given| given.at).or(score.map(|given| given.at)).or(leak.map(|given| given.at)).unwrap_or(0);
-            reader.say(at, "count (with within, with leak, or with distinct and within) or score (with within) is wanted");
+            reader.say(at, "count (with within or leak, with distinct or without) or score (with within) is wanted");
             None
         }
     }

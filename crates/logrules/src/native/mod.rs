@@ -19,7 +19,7 @@ pub use samples::Failure;
 
 use crate::Rules;
 use crate::finding::Finding;
-use crate::head::Head;
+use crate::head::{Form, Head};
 use crate::line::Line;
 use crate::pattern::Pattern;
 use crate::starts::Starts;
@@ -41,6 +41,8 @@ pub struct Book {
     programs: HashMap<Box<[u8]>, usize>,
     units: HashMap<Box<[u8]>, usize>,
     places: HashMap<Box<str>, usize>,
+    /// Whether all services are asked for a line without a head (for suites, which name no files).
+    all_bare: bool,
     key: Vec<u8>,
     found: Vec<u32>,
 }
@@ -85,6 +87,7 @@ impl Book {
             programs: HashMap::new(),
             units: HashMap::new(),
             places: HashMap::new(),
+            all_bare: false,
             key: Vec::new(),
             found: Vec::new(),
         })
@@ -126,6 +129,11 @@ impl Book {
     /// Forgets everything that was counted.
     pub fn forget(&mut self) {
         self.state.forget();
+    }
+
+    fn ask_all_bare(&mut self, all: bool) {
+        self.all_bare = all;
+        self.places.clear();
     }
 
     /// Takes one line in.
@@ -182,7 +190,7 @@ impl Book {
             return Some(group);
         }
         // What is set in goes on with the line before: text, whatever it looks like.
-        if head.message > 0 || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
+        if head.form != Form::Bare || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
             return None;
         }
         if let Some(group) = self.places.get(place) {
@@ -190,7 +198,7 @@ impl Book {
         }
         let mut wanted = self.choose(|service| service.paths.iter().any(|known| glob(known.as_bytes(), place.as_bytes())));
         if wanted.is_empty() {
-            wanted = self.choose(|service| service.bare);
+            wanted = self.choose(|service| service.bare || self.all_bare);
         }
         let group = self.group(wanted);
         remember(&mut self.places, place.into(), group);
@@ -224,7 +232,8 @@ impl Book {
             return known;
         }
         let rules = self.plan.rules.iter().enumerate().filter(|(_, rule)| services.contains(&rule.service));
-        let matches = rules.flat_map(|(number, rule)| rule.matches.iter().enumerate().map(move |(place, one)| ((number, place), &one.pattern)));
+        let matches =
+            rules.flat_map(|(number, rule)| rule.matches.iter().enumerate().map(move |(place, one)| ((number, place), &one.pattern)));
         let (patterns, all): (_, Vec<&Pattern>) = matches.unzip();
         self.groups.push(Group { services, starts: Starts::new(all), patterns });
         self.groups.len() - 1
@@ -286,4 +295,3 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
     }
     pattern.get(p..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
-

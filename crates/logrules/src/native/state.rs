@@ -7,6 +7,7 @@ use super::table::{Key, Measure, Record, Table, Tally, Until, Who};
 use crate::finding::{Finding, Wish};
 use crate::line::Line;
 use crate::pattern::Spans;
+use model::event::Trust;
 use model::net::Prefix;
 use model::time::Time;
 use smallvec::SmallVec;
@@ -15,19 +16,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys that all rules together count. At the bound those quiet for longest give way, and are counted.
-const COUNTED_MAX: usize = 65_536;
+/// Keys that all rules together count whose lines are vouched for, and those that anybody could have sent: a forger may push out none of the
+/// former. At the bound those quiet for longest give way, and are counted.
+pub(super) const COUNTED_MAX: usize = 65_536;
+const FORGEABLE_MAX: usize = 16_384;
 /// Sessions whose address is remembered. At the bound the oldest give way, and are counted.
 const SESSIONS_MAX: usize = 65_536;
 /// Bytes of a field that count in a key.
 const KEY_BYTES: usize = 128;
 /// Bytes of a field that a finding tells.
 const FIELD_BYTES: usize = 1_024;
-/// What of a rule remembers: its count, and its marks.
+/// What of a rule remembers: its count, that of a whole network, and its marks.
 const COUNT: u8 = 0;
-const FORERUNNER: u8 = 1;
-const FIRST: u8 = 2;
-const IGNORED: u8 = 3;
+const WIDE: u8 = 1;
+const FORERUNNER: u8 = 2;
+const FIRST: u8 = 3;
+const IGNORED: u8 = 4;
 
 /// The rules and what they have to do with one another.
 #[derive(Debug)]
@@ -42,7 +46,7 @@ pub(super) struct Plan {
 /// What rules remember, and what they lend each other.
 #[derive(Debug)]
 pub(super) struct State {
-    table: Table<Record>,
+    counted: Counted,
     sessions: Table<Session>,
     hasher: RandomState,
     pub(super) utc_offset: i32,
@@ -107,9 +111,14 @@ impl<'a> Facts<'a> {
         on_it == condition.wanted
     }
 
-    /// Appends what this field is to a key; `false` if the line doesn't have it.
-    fn key(&self, name: &str, key: &mut Key) -> bool {
-        let text = match (name, self.address) {
+    /// Whether the line comes from a network of so many addresses that nobody has to use one twice.
+    fn is_roomy(&self, by: &[impl AsRef<str>]) -> bool {
+        self.address.is_some_and(|address| address.is_ipv6()) && by.iter().any(|name| name.as_ref() == "address")
+    }
+
+    /// Appends what this field is to a key (its network instead of an address, if `wide`); `false` if the line doesn't have it.
+    fn key(&self, name: &str, wide: bool, key: &mut Key) -> bool {
+        let text = match (if wide && name == "address" { "network" } else { name }, self.address) {
             ("address" | "source", Some(address)) => return push(address, key),
             ("network", Some(address)) => {
                 return push(Prefix::new(address, if address.is_ipv4() { 24 } else { 64 }).addr(), key);
@@ -124,6 +133,33 @@ impl<'a> Facts<'a> {
         key.extend_from_slice(text);
         true
     }
+}
+
+/// What was counted, by what it is worth: what anybody could have sent doesn't add to what a service vouches for.
+#[derive(Debug)]
+struct Counted {
+    vouched: Table<Record>,
+    forgeable: Table<Record>,
+}
+
+impl Counted {
+    const fn by(&mut self, trust: Trust) -> &mut Table<Record> {
+        match trust {
+            Trust::Spoofable => &mut self.forgeable,
+            Trust::Handshake | Trust::Vouched => &mut self.vouched,
+        }
+    }
+}
+
+/// How one line is counted, and by whom.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    number: u32,
+    trust: Trust,
+    measure: Measure,
+    weight: u32,
+    value: u32,
+    ignore: Duration,
 }
 
 fn push(address: IpAddr, key: &mut Key) -> bool {
@@ -158,7 +194,7 @@ impl Plan {
 impl State {
     pub(super) fn new() -> State {
         State {
-            table: Table::new(COUNTED_MAX),
+            counted: Counted { vouched: Table::new(COUNTED_MAX), forgeable: Table::new(FORGEABLE_MAX) },
             sessions: Table::new(SESSIONS_MAX),
             hasher: RandomState::new(),
             utc_offset: 0,
@@ -173,13 +209,15 @@ impl State {
     }
 
     pub(super) fn forget(&mut self) {
-        self.table.clear();
+        self.counted.vouched.clear();
+        self.counted.forgeable.clear();
         self.sessions.clear();
     }
 
     pub(super) fn counters(&self) -> Vec<(&'static str, u64)> {
         vec![
-            ("counts given way", self.table.given_way()),
+            ("counts given way", self.counted.vouched.given_way()),
+            ("forgeable counts given way", self.counted.forgeable.given_way()),
             ("sessions given way", self.sessions.given_way()),
             ("lines whose address is none", self.no_address),
             ("journal entries of a foreign user", self.foreign_uid),
@@ -232,7 +270,7 @@ impl State {
             let host = facts.host.map(|host| host.get(..KEY_BYTES).unwrap_or(host)).unwrap_or_default();
             self.key.push(host.len() as u8);
             self.key.extend_from_slice(host);
-            if !facts.key(session, &mut self.key) {
+            if !facts.key(session, false, &mut self.key) {
                 return false;
             }
             match facts.address {
@@ -255,28 +293,28 @@ impl State {
             return;
         }
         let counts = rule.measure.is_some() || rule.after.is_some() || rule.first;
-        let keyed = (counts || !rule.ignore.is_zero()) && self.key_of(&rule.by, facts);
+        let keyed = (counts || !rule.ignore.is_zero()) && self.key_of(&rule.by, false, facts);
         if counts && !keyed {
             return;
         }
-        if rule.after.is_some() && !self.is_marked((number as u32, FORERUNNER), facts.at) {
+        if rule.after.is_some() && !self.is_marked(rule.trust, (number as u32, FORERUNNER), facts.at) {
             return;
         }
-        if rule.first && self.mark((number as u32, FIRST), facts.at, rule.within) {
+        if rule.first && self.mark(rule.trust, (number as u32, FIRST), facts.at, rule.within) {
             return;
         }
         let mut count = facts.times;
         let mut why = None;
         if let Some(measure) = rule.measure {
             let value = rule.distinct.as_ref().and_then(|name| self.value(name, facts)).unwrap_or(0);
-            let known = self.table.entry(&self.key, facts.at).of((number as u32, COUNT));
-            let tally = known.count(measure, facts.at, facts.times, weight, value, rule.ignore);
+            let counts = Counts { number: number as u32, trust: rule.trust, measure, weight, value, ignore: rule.ignore };
+            let tally = self.count(&rule.by, &counts, facts);
             if !tally.reached {
                 return;
             }
             count = tally.count;
-            why = Some(format!("{}: {}", rule.name, said(measure, tally)));
-        } else if keyed && !rule.ignore.is_zero() && self.mark((number as u32, IGNORED), facts.at, rule.ignore) {
+            why = Some(format!("{}: {}", rule.name, said(tally)));
+        } else if keyed && !rule.ignore.is_zero() && self.mark(rule.trust, (number as u32, IGNORED), facts.at, rule.ignore) {
             return;
         }
         let mut wish = match (rule.block, facts.address) {
@@ -288,15 +326,14 @@ impl State {
             && wish.is_none()
             && let Some(limit) = limit
         {
-            let by = if limit.network { "network" } else { "address" };
-            if self.key_of(&[by], facts) {
-                // What anybody could have sent doesn't add to what a service vouches for.
-                let who = (u32::MAX - rule.service as u32, rule.trust as u8);
-                let known = self.table.entry(&self.key, facts.at).of(who);
-                let tally = known.count(limit.measure, facts.at, facts.times, rule.weight, 0, Duration::ZERO);
+            let by = [if limit.network { "network" } else { "address" }];
+            if self.key_of(&by, false, facts) {
+                let (number, ignore) = (u32::MAX - rule.service as u32, Duration::ZERO);
+                let counts = Counts { number, trust: rule.trust, measure: limit.measure, weight: rule.weight, value: 0, ignore };
+                let tally = self.count(&by, &counts, facts);
                 count = tally.count;
                 if tally.reached {
-                    wish = Some(self.wish(format!("{}; last {}", said(limit.measure, tally), rule.name), limit.block));
+                    wish = Some(self.wish(format!("{}; last {}", said(tally), rule.name), limit.block));
                 }
             }
         }
@@ -305,8 +342,8 @@ impl State {
         }
         for &waiting in plan.waiting.get(number).into_iter().flatten() {
             let Some(known) = plan.rules.get(waiting) else { continue };
-            if self.key_of(&known.by, facts) {
-                self.mark((waiting as u32, FORERUNNER), facts.at, known.within);
+            if self.key_of(&known.by, false, facts) {
+                self.mark(known.trust, (waiting as u32, FORERUNNER), facts.at, known.within);
             }
         }
         for &watcher in plan.watchers.get(number).into_iter().flatten() {
@@ -340,19 +377,42 @@ impl State {
         }
     }
 
-    /// Remembers a mark under the key. Says whether it was there.
-    fn mark(&mut self, who: Who, at: Time, span: Duration) -> bool {
-        self.table.entry(&self.key, at).of(who).mark(at, span)
+    /// Marks the key, for so long. Says whether it was marked already.
+    fn mark(&mut self, trust: Trust, who: Who, at: Time, span: Duration) -> bool {
+        self.counted.by(trust).entry(&self.key, at).of(who).mark(at, span)
     }
 
-    fn is_marked(&self, who: Who, at: Time) -> bool {
-        self.table.get(&self.key, at).is_some_and(|record| record.is_marked(who, at))
+    fn is_marked(&mut self, trust: Trust, who: Who, at: Time) -> bool {
+        self.counted.by(trust).get(&self.key, at).is_some_and(|record| record.is_marked(who, at))
+    }
+
+    /// Counts by the key that stands ready. In IPv6 everybody has 2⁶⁴ addresses: there an address' network counts as well, up to twice as many.
+    fn count(&mut self, by: &[impl AsRef<str>], counts: &Counts, facts: &Facts<'_>) -> Tally {
+        let tally = self.count_once(COUNT, counts, facts);
+        if !facts.is_roomy(by) {
+            return tally;
+        }
+        self.key_of(by, true, facts);
+        let wide = self.count_once(WIDE, &Counts { measure: counts.measure.doubled(), ..*counts }, facts);
+        if wide.reached && !tally.reached { wide } else { tally }
+    }
+
+    fn count_once(&mut self, kind: u8, counts: &Counts, facts: &Facts<'_>) -> Tally {
+        let (table, who) = (self.counted.by(counts.trust), (counts.number, kind));
+        let mut entry = table.entry(&self.key, facts.at).of(who);
+        if entry.is_late(counts.measure, facts.at) {
+            // Another host's clock may be behind, or this one's was set back: its lines are counted by themselves.
+            let host = facts.host.unwrap_or_default();
+            self.key.extend_from_slice(host.get(..KEY_BYTES).unwrap_or(host));
+            entry = table.entry(&self.key, facts.at).of(who);
+        }
+        entry.count(counts.measure, facts.at, facts.times, counts.weight, counts.value, counts.ignore)
     }
 
     /// Puts together what is counted by; `false` if the line doesn't have all of it.
-    fn key_of(&mut self, by: &[impl AsRef<str>], facts: &Facts<'_>) -> bool {
+    fn key_of(&mut self, by: &[impl AsRef<str>], wide: bool, facts: &Facts<'_>) -> bool {
         self.key.clear();
-        by.iter().all(|name| facts.key(name.as_ref(), &mut self.key))
+        by.iter().all(|name| facts.key(name.as_ref(), wide, &mut self.key))
     }
 
     /// A number for a field's value, which nobody outside can guess.
@@ -384,12 +444,14 @@ fn has_uid(plan: &Plan, service: usize, line: &Line<'_>) -> bool {
 }
 
 /// `5 lines, score 50 of 50 within 10m`.
-fn said(measure: Measure, tally: Tally) -> String {
+fn said(tally: Tally) -> String {
     use Measure::{Distinct, Leak, Lines, Score};
-    match measure {
+    match tally.measure {
         Score { least, within } => format!("score {} of {least} within {} ({} lines)", tally.score, shown(within), tally.count),
         Lines { least, within } => format!("{} lines of {least} within {}", tally.count, shown(within)),
         Distinct { least, within } => format!("{} different of {least} within {}", tally.count, shown(within)),
-        Leak { least, each } => format!("{} lines of {least}, less one each {}", tally.count, shown(each)),
+        Leak { least, each, distinct } => {
+            format!("{} {} of {least}, less one each {}", tally.count, if distinct { "different" } else { "lines" }, shown(each))
+        }
     }
 }

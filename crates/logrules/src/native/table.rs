@@ -72,8 +72,39 @@ pub(crate) enum Measure {
     Lines { least: u32, within: Duration },
     /// Different values within a time.
     Distinct { least: u32, within: Duration },
-    /// A bucket that loses one line each time, and is full with so many.
-    Leak { least: u32, each: Duration },
+    /// A bucket that loses one line each time, and is full with so many; if `distinct`, only a value that it hasn't pours into it.
+    Leak { least: u32, each: Duration, distinct: bool },
+}
+
+impl Measure {
+    /// The same with twice as many; of values no more than are kept.
+    pub(crate) const fn doubled(self) -> Measure {
+        match self {
+            Measure::Score { least, within } => Measure::Score { least: least.saturating_mul(2), within },
+            Measure::Lines { least, within } => Measure::Lines { least: least.saturating_mul(2), within },
+            Measure::Distinct { least, within } => {
+                Measure::Distinct { least: if least > DISTINCT_MAX / 2 { DISTINCT_MAX } else { least * 2 }, within }
+            }
+            Measure::Leak { least, each, distinct } => {
+                let least = if distinct && least > DISTINCT_MAX / 2 { DISTINCT_MAX } else { least.saturating_mul(2) };
+                Measure::Leak { least, each, distinct }
+            }
+        }
+    }
+
+    /// For how long a line counts.
+    const fn span(self) -> Duration {
+        match self {
+            Measure::Score { within, .. } | Measure::Lines { within, .. } | Measure::Distinct { within, .. } => within,
+            Measure::Leak { each, least, .. } => each.saturating_mul(least),
+        }
+    }
+
+    const fn least(self) -> u32 {
+        let (Measure::Score { least, .. } | Measure::Lines { least, .. } | Measure::Distinct { least, .. } | Measure::Leak { least, .. }) =
+            self;
+        least
+    }
 }
 
 /// Who counts: a rule or a service, and what of it.
@@ -87,10 +118,11 @@ pub(crate) struct Record(SmallVec<[(Who, Entry); 3]>);
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     newest: Time,
-    /// Means nothing any more from then on. A leaky bucket is empty then.
     until: Time,
     /// Answers nothing before this.
     quiet: Time,
+    /// What is in the leaky bucket, in nanoseconds until it is empty.
+    level: u64,
     /// Seconds since 1970, lines and their score; or seconds and a value's hash.
     slots: SmallVec<[(u32, u32); 2]>,
 }
@@ -98,6 +130,8 @@ pub(crate) struct Entry {
 /// What a count came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
+    /// What it was set against.
+    pub(crate) measure: Measure,
     /// Lines (or different values) counted.
     pub(crate) count: u32,
     /// Their score.
@@ -146,34 +180,31 @@ impl Entry {
     /// Counts `times` lines of `score` each (and of this value, where values are counted). A line that is older than the newest by more than the
     /// window says that the clock was set back: then counting begins anew.
     pub(crate) fn count(&mut self, measure: Measure, at: Time, times: u32, score: u32, value: u32, ignore: Duration) -> Tally {
-        let (span, least) = match measure {
-            Measure::Score { within, least } | Measure::Lines { within, least } | Measure::Distinct { within, least } => (within, least),
-            Measure::Leak { each, least } => (each.saturating_mul(least), least),
-        };
-        if at.after(span) < self.newest {
+        let (span, least) = (measure.span(), measure.least());
+        if self.is_late(measure, at) {
             *self = Entry::default();
         }
+        let elapsed = at.since(self.newest);
         self.newest = self.newest.max(at);
+        self.until = self.newest.after(span);
         let seconds = |time: Time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let (now, window) = (seconds(self.newest), u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
         let (count, score) = match measure {
-            Measure::Leak { each, .. } => {
-                self.until = self.until.max(self.newest).after(each.saturating_mul(times));
-                let level = self.until.since(self.newest).as_nanos().div_ceil(each.as_nanos().max(1));
-                (u32::try_from(level).unwrap_or(u32::MAX), 0)
+            Measure::Leak { each, distinct, .. } => {
+                let one = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX).max(1);
+                self.level = self.level.saturating_sub(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+                let times = match distinct {
+                    true => u32::from(self.is_new(now, window, seconds(at), value)),
+                    false => times,
+                };
+                self.level = self.level.saturating_add(one.saturating_mul(u64::from(times)));
+                (u32::try_from(self.level.div_ceil(one)).unwrap_or(u32::MAX), 0)
             }
             Measure::Distinct { .. } => {
-                self.until = self.newest.after(span);
-                self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
-                self.slots.push((seconds(at), value));
-                // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
-                if self.slots.len() > DISTINCT_MAX as usize {
-                    self.slots.remove(0);
-                }
+                self.is_new(now, window, seconds(at), value);
                 (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), 0)
             }
             Measure::Score { .. } | Measure::Lines { .. } => {
-                self.until = self.newest.after(span);
                 self.slots.retain(|(second, _)| now.saturating_sub(*second) <= window);
                 self.add(seconds(at), pack(times, score.saturating_mul(times)));
                 self.slots.iter().fold((0_u32, 0_u32), |(lines, sum), (_, slot)| (lines + unpack(*slot).0, sum + unpack(*slot).1))
@@ -182,10 +213,27 @@ impl Entry {
         let reached = at >= self.quiet && (if matches!(measure, Measure::Score { .. }) { score } else { count }) >= least;
         if reached {
             self.slots = SmallVec::new();
-            self.until = self.newest;
+            self.level = 0;
             self.quiet = if ignore.is_zero() { Time::EPOCH } else { at.after(ignore) };
         }
-        Tally { count, score, reached }
+        Tally { measure, count, score, reached }
+    }
+
+    /// Whether a line of this time is older than all that counts here.
+    pub(crate) fn is_late(&self, measure: Measure, at: Time) -> bool {
+        at.after(measure.span()) < self.newest
+    }
+
+    /// Remembers a value. Says whether it was not there.
+    fn is_new(&mut self, now: u32, window: u32, second: u32, value: u32) -> bool {
+        let known = self.slots.iter().any(|(second, known)| now.saturating_sub(*second) <= window && *known == value);
+        self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
+        self.slots.push((second, value));
+        // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
+        if self.slots.len() > DISTINCT_MAX as usize {
+            self.slots.remove(0);
+        }
+        !known
     }
 
     fn add(&mut self, second: u32, slot: u32) {
@@ -234,8 +282,9 @@ mod tests {
     fn a_window_slides() {
         let mut entry = Entry::default();
         assert!((0..4).all(|n| !lines(&mut entry, 5, n * 200).reached), "four within 600 s, and the fifth is too late");
-        assert_eq!(lines(&mut entry, 5, 800), Tally { count: 4, score: 40, reached: false });
-        assert_eq!(lines(&mut entry, 5, 801), Tally { count: 4, score: 40, reached: false });
+        let measure = Measure::Lines { least: 5, within: WINDOW };
+        assert_eq!(lines(&mut entry, 5, 800), Tally { measure, count: 4, score: 40, reached: false });
+        assert_eq!(lines(&mut entry, 5, 801), Tally { measure, count: 4, score: 40, reached: false });
         assert!(lines(&mut entry, 5, 802).reached);
         assert_eq!(lines(&mut entry, 5, 803).count, 1, "then it begins anew");
     }
@@ -253,12 +302,21 @@ mod tests {
 
     #[test]
     fn a_bucket_leaks() {
-        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10) };
+        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10), distinct: false };
         let pour = |entry: &mut Entry, second| entry.count(leak, at(second), 1, 0, 0, Duration::ZERO).reached;
         let mut entry = Entry::default();
         assert!((0..50).all(|n| !pour(&mut entry, n * 10)), "one each ten seconds is never too much");
         let mut entry = Entry::default();
         assert!(!pour(&mut entry, 0) && !pour(&mut entry, 1) && pour(&mut entry, 2));
+    }
+
+    #[test]
+    fn a_bucket_takes_each_value_once() {
+        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10), distinct: true };
+        let pour = |entry: &mut Entry, second, value| entry.count(leak, at(second), 5, 0, value, Duration::ZERO).reached;
+        let mut entry = Entry::default();
+        assert!(!pour(&mut entry, 0, 1) && (0..9).all(|_| !pour(&mut entry, 1, 1)) && !pour(&mut entry, 1, 2) && pour(&mut entry, 2, 3));
+        assert!(!pour(&mut entry, 100, 1) && !pour(&mut entry, 115, 2) && !pour(&mut entry, 130, 3), "it leaks all the same");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Scripted lines against small rule files: what each key of the format does.
 
+use super::state::COUNTED_MAX;
 use super::*;
 use model::time::Time;
 use std::net::{IpAddr, Ipv4Addr};
@@ -47,6 +48,53 @@ fn a_limit_sums_what_rules_weigh() {
     assert_eq!(wish.why, "score 20 of 20 within 1m (2 lines); last svc/failed");
     assert_eq!((found.count, found.actor), (2, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))));
     assert_eq!(find(&mut book, 3, "failed a from 192.0.2.1")[0].wish, None, "then it begins anew");
+}
+
+/// How many of these addresses' failures, one a second, it takes until somebody is to be blocked.
+fn lines_to_block(book: &mut Book, addresses: impl Iterator<Item = String>) -> Option<usize> {
+    let mut seconds = 0..;
+    let mut blocks = |address: String| find(book, seconds.next()?, &format!("failed a from {address}")).pop()?.wish;
+    addresses.map(|address| blocks(address).is_some()).position(|blocked| blocked).map(|place| place + 1)
+}
+
+#[test]
+fn who_changes_his_address_within_a_network_of_ipv6_is_found() {
+    let text = format!("name = \"svc\"\nprogram = \"svc\"\n{FAILED}");
+    let mut book = with_files(&[("svc.toml", &text)]);
+    assert_eq!(lines_to_block(&mut book, std::iter::repeat_n("2001:db8::1".to_owned(), 20)), Some(5));
+    book.forget();
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("2001:db8::{n:x}"))), Some(10), "twice as many of a /64");
+    book.forget();
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("2001:db8:0:{n:x}::1"))), None);
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("192.0.2.{n}"))), None);
+}
+
+#[test]
+fn a_host_whose_clock_is_behind_neither_ends_a_count_nor_escapes_it() {
+    let mut book = book(&format!("{FAILED}[[rule]]\nname = \"many\"\nof = \"failed\"\ncount = 3\nwithin = \"10m\"\n"));
+    let now = Time::from_secs(1_795_230_300);
+    let mut line = |host: &str, stamp: &str| {
+        let mut found = Vec::new();
+        let text = format!("2026-11-21T{stamp}Z {host} svc[7]: failed a from 192.0.2.1");
+        book.line(&Line::new(text.as_bytes(), now, ""), &mut found);
+        found.len()
+    };
+    assert_eq!([line("a", "03:04:01"), line("b", "02:04:01"), line("a", "03:04:02"), line("b", "02:04:02")], [1, 1, 1, 1]);
+    assert_eq!([line("a", "03:04:03"), line("b", "02:04:03")], [2, 2], "each by itself");
+}
+
+#[test]
+fn what_anybody_can_send_pushes_nobody_out() {
+    let text = format!(
+        "name = \"svc\"\nprogram = \"svc\"\n{FAILED}[[rule]]\nname = \"datagram\"\nmatch = '^datagram from <address>$'\ntrust = \"spoofable\"\n"
+    );
+    let mut book = with_files(&[("svc.toml", &text)]);
+    assert!((0..4).all(|n| find(&mut book, n, "failed a from 192.0.2.1")[0].wish.is_none()));
+    for n in 0..COUNTED_MAX as u32 * 2 {
+        find(&mut book, 5, &format!("datagram from {}", Ipv4Addr::from(0x0a00_0000 + n)));
+    }
+    assert!(find(&mut book, 6, "failed a from 192.0.2.1")[0].wish.is_some());
+    assert!(book.counters().iter().any(|(name, count)| *name == "forgeable counts given way" && *count > 0));
 }
 
 #[test]
@@ -188,6 +236,10 @@ fn mistakes_are_told_with_their_places() {
         ),
         (&format!("{start}match = '^a'\nignore = \"10\"\n"), "a.toml:6:10: ignore: a length of time like"),
         (&format!("{start}match = '^a <user>'\nwhere = {{ user = \"@l\" }}\n"), "a.toml:6:18: there is no list \"l\""),
+        (
+            "name = \"x\"\nprogram = \"x\"\ntrust = \"spoofable\"\n[[rule]]\nname = \"r\"\nmatch = '^a'\n[[rule]]\nname = \"s\"\nof = \"r\"\ncount = 2\ntrust = \"vouched\"\n",
+            "a.toml:8:8: trust: it counts, or waits for, a rule that is \"spoofable\"",
+        ),
         ("name = \n", "a.toml:1:8: "),
     ] {
         let problems = wrong(text);
