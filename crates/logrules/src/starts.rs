@@ -10,6 +10,8 @@ use regex_syntax::hir::{Hir, HirKind};
 
 /// A text of this length tells patterns apart.
 const LENGTH_MIN: usize = 3;
+/// So much of their texts is enough: who begins with the same is asked himself.
+const LENGTH_MAX: usize = 24;
 /// Bytes that the automaton may take; it is made anew when they are full, and gives up if that happens too often.
 const CACHE_MAX: usize = 1 << 20;
 /// How often it is made anew before it is asked what for.
@@ -88,14 +90,25 @@ fn automaton(starts: &[Hir]) -> Option<(DFA, Cache)> {
     Some((automaton, cache))
 }
 
-/// What every match begins with: up to the first part of any length that follows a text.
+/// What every match begins with: up to the first part of any length that follows a text, or up to so much text.
 fn start(hir: &Hir) -> Hir {
     let HirKind::Concat(parts) = hir.kind() else { return hir.clone() };
-    let is_text = |hir: &Hir| matches!(hir.kind(), HirKind::Literal(text) if text.0.len() >= LENGTH_MIN);
-    let text = parts.iter().position(is_text).unwrap_or(parts.len());
-    let length = parts.iter().skip(text).position(|part| part.properties().maximum_len().is_none());
-    let end = length.map_or(parts.len(), |length| text + length);
-    Hir::concat(parts.iter().take(end).cloned().collect())
+    let (mut kept, mut length) = (Vec::new(), 0);
+    for part in parts {
+        match part.kind() {
+            HirKind::Literal(text) => {
+                let text = text.0.get(..LENGTH_MAX - length).unwrap_or(&text.0);
+                kept.push(Hir::literal(text));
+                length += text.len();
+            }
+            _ if length >= LENGTH_MIN && part.properties().maximum_len().is_none() => break,
+            _ => kept.push(part.clone()),
+        }
+        if length >= LENGTH_MAX {
+            break;
+        }
+    }
+    Hir::concat(kept)
 }
 
 #[cfg(test)]

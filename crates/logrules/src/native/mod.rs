@@ -23,8 +23,8 @@ use crate::head::{Form, Head};
 use crate::line::Line;
 use crate::pattern::Pattern;
 use crate::starts::Starts;
+use hashbrown::HashMap;
 use state::{Facts, Plan, State};
-use std::collections::HashMap;
 
 /// Programs and places whose rules are known without looking. At the bound all are looked up anew.
 const KNOWN_MAX: usize = 4_096;
@@ -121,7 +121,7 @@ impl Book {
         self.state.utc_offset = seconds;
     }
 
-    /// Whether findings that want nothing done leave their program and fields empty: for whoever only counts them.
+    /// Whether findings that want nothing done leave their program, decoder and fields empty: for whoever only counts them.
     pub const fn set_terse(&mut self, terse: bool) {
         self.state.terse = terse;
     }

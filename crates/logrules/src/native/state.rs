@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) utc_offset: i32,
     /// Whether rules of level 0 speak, too (for samples).
     pub(super) aloud: bool,
-    /// Whether only findings with a wish tell their program and fields.
+    /// Whether only findings with a wish tell their program, decoder and fields.
     pub(super) terse: bool,
     block: Arc<str>,
     spans: Spans,
@@ -365,7 +365,7 @@ impl State {
         Finding {
             at: facts.at,
             program: facts.program.filter(|_| tells).map(text),
-            decoder: plan.services.get(rule.service).map(|service| Arc::clone(&service.name)),
+            decoder: plan.services.get(rule.service).filter(|_| tells).map(|service| Arc::clone(&service.name)),
             fields: fields.map(|(name, value)| (Arc::clone(name), text(value))).collect(),
             rule: Arc::clone(&rule.name),
             level: rule.level,
