@@ -152,20 +152,19 @@ fn is_facility(text: &[u8]) -> bool {
 
 /// `host program[pid]: message`, or the same without the host.
 fn tagged<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
-    if let Some(head) = cisco(line, text, head).or_else(|| tag(line, text, head)) {
+    let named = |text: &'a [u8], head| cisco(line, text, head).or_else(|| tag(line, text, head));
+    if let Some(head) = named(text, head) {
         return Some(head);
     }
-    let (host, mut rest) = word(text)?;
+    let (host, rest) = word(text)?;
     if host.is_empty() {
         return None;
     }
     let head = Head { host: Some(host), ..head };
-    if let Some((facility, behind)) = word(rest)
-        && is_facility(facility)
-    {
-        rest = behind;
-    }
-    cisco(line, rest, head).or_else(|| tag(line, rest, head))
+    named(rest, head).or_else(|| {
+        let (facility, behind) = word(rest)?;
+        if is_facility(facility) { named(behind, head) } else { None }
+    })
 }
 
 /// Cisco's `%SEC_LOGIN-4-LOGIN_FAILED: message`, behind its own number and time: `123: *Nov 21 03:04:05.123 UTC: %…`.
@@ -189,6 +188,7 @@ fn cisco<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>>
 }
 
 /// `program[pid]: message`, `program: message`, metalog's `[program] message`.
+#[inline]
 fn tag<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
     if head.form == Form::Classic
         && let [b'[', rest @ ..] = text

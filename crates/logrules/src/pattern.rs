@@ -7,7 +7,7 @@ use fancy_regex::{BytesMode, RegexBuilder};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, meta};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, Look};
 use std::fmt;
 
 /// Steps that a pattern with look-around may take on one line. A line of 8 KiB takes fewer of any sensible one.
@@ -33,6 +33,7 @@ pub struct Pattern {
     flavour: Flavour,
     engine: Engine,
     literals: Option<Vec<Vec<u8>>>,
+    anchored: bool,
 }
 
 #[derive(Clone)]
@@ -57,8 +58,12 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, in the words of the engine that understands more.
     pub fn new(text: &str, flavour: Flavour) -> Result<Pattern, String> {
+        let mut anchored = false;
         let (engine, literals) = match linear(text, flavour) {
-            Some((engine, hir)) => (engine, literals::of_linear(&hir)),
+            Some((engine, hir)) => {
+                anchored = hir.properties().look_set_prefix().contains(Look::Start);
+                (engine, literals::of_linear(&hir))
+            }
             None => {
                 let stepped = RegexBuilder::new(text)
                     .bytes_mode(BytesMode::Ascii)
@@ -72,7 +77,7 @@ impl Pattern {
                 (Engine::Stepped(Box::new(stepped)), literals::of_stepped(text))
             }
         };
-        Ok(Pattern { text: text.to_owned(), flavour, engine, literals })
+        Ok(Pattern { text: text.to_owned(), flavour, engine, literals, anchored })
     }
 
     /// As it was written.
@@ -83,6 +88,11 @@ impl Pattern {
     /// Whether its time grows no faster than the line.
     pub fn is_linear(&self) -> bool {
         !matches!(self.engine, Engine::Stepped(_))
+    }
+
+    /// Whether it is linear and matches only where the text begins.
+    pub fn is_anchored(&self) -> bool {
+        self.anchored
     }
 
     /// As its parts, if it is linear.
@@ -150,7 +160,7 @@ impl Pattern {
         match &self.engine {
             Engine::Sequence(_) if from > 0 => return Ok(false),
             Engine::Sequence(sequence) => {
-                spans.0.resize(2 * sequence.names().count(), None);
+                spans.0.resize(2 * sequence.groups(), None);
                 let Some(end) = sequence.run(line, |slot, at| spans.set(slot, at)) else { return Ok(spans.none()) };
                 spans.set(0, 0);
                 spans.set(1, end);

@@ -116,6 +116,11 @@ impl Sequence {
         true
     }
 
+    /// How many groups there are, group 0 included.
+    pub(crate) fn groups(&self) -> usize {
+        self.names.len()
+    }
+
     /// The groups' names, group 0 first.
     pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
         self.names.iter().map(Option::as_deref)
