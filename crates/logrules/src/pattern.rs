@@ -7,13 +7,16 @@ use fancy_regex::{BytesMode, RegexBuilder};
 use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::{Input, meta};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, Look};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// Steps that a pattern with look-around may take on one line. A line of 8 KiB takes fewer of any sensible one.
 const STEPS_MAX: usize = 200_000;
 /// Bytes that one compiled pattern may take.
 const COMPILED_MAX: usize = 16 << 20;
+/// Patterns of no more states than this need less than that for certain.
+const SMALL: usize = 10_000;
 /// Bytes of states that it keeps while it searches.
 const CACHE_MAX: usize = 2 << 20;
 
@@ -32,6 +35,8 @@ pub struct Pattern {
     text: String,
     flavour: Flavour,
     engine: Engine,
+    /// Its groups' names, group 0 first.
+    names: Vec<Option<Box<str>>>,
     literals: Option<Vec<Vec<u8>>>,
     anchored: bool,
 }
@@ -39,7 +44,8 @@ pub struct Pattern {
 #[derive(Clone)]
 enum Engine {
     Sequence(Sequence),
-    Linear(meta::Regex),
+    /// Made when the first line asks for it: most patterns never see one that begins as they do.
+    Linear(OnceLock<Option<meta::Regex>>),
     Stepped(Box<fancy_regex::Regex>),
 }
 
@@ -58,26 +64,24 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, in the words of the engine that understands more.
     pub fn new(text: &str, flavour: Flavour) -> Result<Pattern, String> {
-        let mut anchored = false;
-        let (engine, literals) = match linear(text, flavour) {
-            Some((engine, hir)) => {
-                anchored = hir.properties().look_set_prefix().contains(Look::Start);
-                (engine, literals::of_linear(&hir))
-            }
-            None => {
-                let stepped = RegexBuilder::new(text)
-                    .bytes_mode(BytesMode::Ascii)
-                    .unicode_mode(false)
-                    .case_insensitive(flavour.case_insensitive)
-                    .multi_line(flavour.multi_line)
-                    .backtrack_limit(STEPS_MAX)
-                    .delegate_size_limit(COMPILED_MAX)
-                    .build()
-                    .map_err(|error| error.to_string())?;
-                (Engine::Stepped(Box::new(stepped)), literals::of_stepped(text))
-            }
-        };
-        Ok(Pattern { text: text.to_owned(), flavour, engine, literals, anchored })
+        if let Some((engine, hir)) = linear(text, flavour) {
+            let mut names = vec![None];
+            name_groups(&hir, &mut names);
+            let anchored = hir.properties().look_set_prefix().contains(Look::Start);
+            return Ok(Pattern { text: text.to_owned(), flavour, engine, names, literals: literals::of_linear(&hir), anchored });
+        }
+        let stepped = RegexBuilder::new(text)
+            .bytes_mode(BytesMode::Ascii)
+            .unicode_mode(false)
+            .case_insensitive(flavour.case_insensitive)
+            .multi_line(flavour.multi_line)
+            .backtrack_limit(STEPS_MAX)
+            .delegate_size_limit(COMPILED_MAX)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let names = stepped.capture_names().map(|name| name.map(Box::from)).collect();
+        let engine = Engine::Stepped(Box::new(stepped));
+        Ok(Pattern { text: text.to_owned(), flavour, engine, names, literals: literals::of_stepped(text), anchored: false })
     }
 
     /// As it was written.
@@ -107,11 +111,12 @@ impl Pattern {
 
     /// Its groups' names, group 0 first.
     pub fn names(&self) -> Vec<Option<&str>> {
-        match &self.engine {
-            Engine::Sequence(sequence) => sequence.names().collect(),
-            Engine::Linear(regex) => regex.group_info().pattern_names(regex_automata::PatternID::ZERO).collect(),
-            Engine::Stepped(regex) => regex.capture_names().collect(),
-        }
+        self.names.iter().map(Option::as_deref).collect()
+    }
+
+    /// What searches, if it is neither a sequence nor needs steps.
+    fn automaton<'p>(&'p self, made: &'p OnceLock<Option<meta::Regex>>) -> Option<&'p meta::Regex> {
+        made.get_or_init(|| compile(&self.syntax()?)).as_ref()
     }
 
     /// Whether it matches anywhere from byte `from` on; what lies before is still there to look behind at.
@@ -125,7 +130,7 @@ impl Pattern {
         match &self.engine {
             Engine::Sequence(_) if from > 0 => Ok(false),
             Engine::Sequence(sequence) => Ok(sequence.run(line, |_, _| ()).is_some()),
-            Engine::Linear(regex) => Ok(regex.is_match(Input::new(line).range(from..))),
+            Engine::Linear(made) => Ok(self.automaton(made).is_some_and(|regex| regex.is_match(Input::new(line).range(from..)))),
             Engine::Stepped(regex) => regex.find_from_pos(line, from).map(|found| found.is_some()).map_err(|_| TooManySteps),
         }
     }
@@ -141,7 +146,10 @@ impl Pattern {
         match &self.engine {
             Engine::Sequence(_) if from > 0 => Ok(None),
             Engine::Sequence(sequence) => Ok(sequence.run(line, |_, _| ()).map(|end| (0, end))),
-            Engine::Linear(regex) => Ok(regex.find(Input::new(line).range(from..)).map(|found| (found.start(), found.end()))),
+            Engine::Linear(made) => {
+                let found = self.automaton(made).and_then(|regex| regex.find(Input::new(line).range(from..)));
+                Ok(found.map(|found| (found.start(), found.end())))
+            }
             Engine::Stepped(regex) => {
                 regex.find_from_pos(line, from).map(|found| found.map(|found| (found.start(), found.end()))).map_err(|_| TooManySteps)
             }
@@ -160,14 +168,15 @@ impl Pattern {
         match &self.engine {
             Engine::Sequence(_) if from > 0 => return Ok(false),
             Engine::Sequence(sequence) => {
-                spans.0.resize(2 * sequence.groups(), None);
+                spans.0.resize(2 * self.names.len(), None);
                 let Some(end) = sequence.run(line, |slot, at| spans.set(slot, at)) else { return Ok(spans.none()) };
                 spans.set(0, 0);
                 spans.set(1, end);
             }
-            Engine::Linear(regex) => {
-                spans.0.resize(regex.group_info().slot_len(), None);
-                if regex.search_slots(&Input::new(line).range(from..), &mut spans.0).is_none() {
+            Engine::Linear(made) => {
+                spans.0.resize(2 * self.names.len(), None);
+                let search = |regex: &meta::Regex| regex.search_slots(&Input::new(line).range(from..), &mut spans.0);
+                if self.automaton(made).and_then(search).is_none() {
                     return Ok(spans.none());
                 }
             }
@@ -190,9 +199,47 @@ fn linear(text: &str, flavour: Flavour) -> Option<(Engine, Hir)> {
     if let Some(sequence) = Sequence::of(&hir) {
         return Some((Engine::Sequence(sequence), hir));
     }
+    let made = OnceLock::new();
+    if states(&hir) > SMALL {
+        _ = made.set(Some(compile(&hir)?));
+    }
+    Some((Engine::Linear(made), hir))
+}
+
+fn compile(hir: &Hir) -> Option<meta::Regex> {
     let config = meta::Config::new().utf8_empty(false).nfa_size_limit(Some(COMPILED_MAX)).hybrid_cache_capacity(CACHE_MAX);
-    let regex = meta::Builder::new().configure(config).build_from_hir(&hir).ok()?;
-    Some((Engine::Linear(regex), hir))
+    meta::Builder::new().configure(config).build_from_hir(hir).ok()
+}
+
+/// How many states it has at most, roughly.
+fn states(hir: &Hir) -> usize {
+    let sum = |parts: &[Hir]| parts.iter().map(states).fold(1, usize::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(text) => text.0.len(),
+        HirKind::Class(Class::Bytes(class)) => class.ranges().len(),
+        HirKind::Class(Class::Unicode(_)) => SMALL,
+        HirKind::Repetition(repeated) => {
+            let times = repeated.max.unwrap_or(repeated.min.saturating_add(1)) as usize;
+            states(&repeated.sub).saturating_add(1).saturating_mul(times)
+        }
+        HirKind::Capture(group) => states(&group.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => sum(parts),
+    }
+}
+
+/// Collects the groups' names, each at its number.
+fn name_groups(hir: &Hir, names: &mut Vec<Option<Box<str>>>) {
+    if let HirKind::Capture(group) = hir.kind() {
+        let place = group.index as usize;
+        if place >= names.len() {
+            names.resize(place + 1, None);
+        }
+        if let Some(name) = names.get_mut(place) {
+            name.clone_from(&group.name);
+        }
+    }
+    hir.kind().subs().iter().for_each(|sub| name_groups(sub, names));
 }
 
 fn syntax(text: &str, flavour: Flavour) -> Option<Hir> {
@@ -286,6 +333,20 @@ mod tests {
     fn what_lies_before_is_seen_but_not_matched() {
         assert_eq!(pattern("^b").is_match(b"ab", 1), Ok(false));
         assert_eq!(pattern("\\bb").is_match(b"ab", 1), Ok(false));
+    }
+
+    #[test]
+    fn groups_keep_their_numbers() {
+        assert_eq!(pattern("(?P<a>x)(y)|(?P<b>z(?P<c>.))?").names(), [None, Some("a"), None, Some("b"), Some("c")]);
+        let gap = pattern("(a){0}(?P<b>b)+.");
+        let mut spans = Spans::default();
+        assert_eq!(gap.captures(b"xbby", 0, &mut spans), Ok(true));
+        assert_eq!((gap.names(), spans.len(), spans.get(1), spans.get(2)), (vec![None, None, Some("b")], 3, None, Some((2, 3))));
+    }
+
+    #[test]
+    fn what_grows_too_large_is_refused_when_it_is_read() {
+        assert!(Pattern::new("x(?:(?:a{1,99}b){1,99}c){1,99}.*", Flavour::default()).is_err());
     }
 
     #[test]

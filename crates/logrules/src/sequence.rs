@@ -10,8 +10,6 @@ const STEPS_MAX: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Sequence {
     steps: Vec<Step>,
-    /// The groups' names, group 0 first.
-    names: Vec<Option<Box<str>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,7 +58,7 @@ impl Sequence {
     pub(crate) fn of(hir: &Hir) -> Option<Sequence> {
         let HirKind::Concat(parts) = hir.kind() else { return None };
         let (first, rest) = parts.split_first()?;
-        let mut sequence = Sequence { steps: Vec::new(), names: vec![None; hir.properties().explicit_captures_len() + 1] };
+        let mut sequence = Sequence { steps: Vec::new() };
         if !matches!(first.kind(), HirKind::Look(Look::Start)) {
             return None;
         }
@@ -85,7 +83,6 @@ impl Sequence {
             }
             HirKind::Capture(group) => {
                 let place = group.index as usize;
-                self.names.get_mut(place)?.clone_from(&group.name);
                 self.steps.push(Step::Slot(2 * place));
                 self.push(&group.sub)?;
                 Step::Slot(2 * place + 1)
@@ -114,16 +111,6 @@ impl Sequence {
             }
         }
         true
-    }
-
-    /// How many groups there are, group 0 included.
-    pub(crate) fn groups(&self) -> usize {
-        self.names.len()
-    }
-
-    /// The groups' names, group 0 first.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
-        self.names.iter().map(Option::as_deref)
     }
 
     /// Where the match ends that begins at the text's first byte; `slot` is told where each group begins (twice its number) and ends (one more).
