@@ -27,7 +27,7 @@ impl Detectors {
     /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
-        Detectors { scans, distributed, reports: Reports::new(seed), named: Vec::new(), config: config.clone(), seed }
+        Detectors { scans, distributed, reports: Reports::new(config, seed), named: Vec::new(), config: config.clone(), seed }
     }
 
     /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or

@@ -41,6 +41,14 @@ fn a_report_is_an_offence_with_all_that_it_says() {
 }
 
 #[test]
+fn a_report_hits_the_prefix_by_which_sources_are_counted() {
+    let config = ScanConfig { count_by_ipv6: 64, ..ScanConfig::default() };
+    let mut detectors = Detectors::new(&config, 7);
+    let mut offender = |actor| observe(&mut detectors, &report(actor, 3, 0))[0].offender.to_string();
+    assert_eq!((offender("2001:db8::7").as_str(), offender("192.0.2.7").as_str()), ("2001:db8::/64", "192.0.2.7"));
+}
+
+#[test]
 fn the_same_again_is_no_news_for_ten_seconds_whichever_way_the_clock_goes() {
     let mut detectors = Detectors::new(&ScanConfig::default(), 7);
     let mut count = |actor, rule, millis| observe(&mut detectors, &report(actor, rule, millis)).len();

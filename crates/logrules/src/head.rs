@@ -161,10 +161,17 @@ fn tagged<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>
         return None;
     }
     let head = Head { host: Some(host), ..head };
-    named(rest, head).or_else(|| {
-        let (facility, behind) = word(rest)?;
-        if is_facility(facility) { named(behind, head) } else { None }
+    named(rest, head).or_else(|| match word(rest) {
+        Some((facility, behind)) if is_facility(facility) => named(behind, head).or_else(|| topics(line, behind, head)),
+        _ => topics(line, rest, head),
     })
+}
+
+/// MikroTik's `system,error,critical message`.
+fn topics<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
+    let (name, message) = word(text)?;
+    let are_topics = name.contains(&b',') && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b',');
+    are_topics.then(|| found(line, name, None, message, head)).flatten()
 }
 
 /// Cisco's `%SEC_LOGIN-4-LOGIN_FAILED: message`, behind its own number and time: `123: *Nov 21 03:04:05.123 UTC: %…`.
@@ -435,6 +442,7 @@ mod tests {
             "rtr",
             "a",
         ),
+        ("Nov 21 03:04:05 rtr system,error,critical a b", "system,error,critical", "", "rtr", "a b"),
         ("Nov 21 03:04:05 rtr 123: a", "123", "", "rtr", "a"),
         ("@400000006740a1b20c1d2e3f a b", "", "", "", "a b"),
         // No heads.

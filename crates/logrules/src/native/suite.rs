@@ -6,6 +6,9 @@ use crate::line::Line;
 use model::time::Time;
 use std::net::IpAddr;
 
+/// Rules below this level only tell what innocents do all day: that is no attack.
+const ACCUSES: u8 = 3;
+
 /// One case: a line, what it is to come to, and what it came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -57,6 +60,7 @@ pub fn sshguard(text: &str, book: &mut Book) -> Result<Vec<Case>, (usize, String
         book.forget();
         let mut found = Vec::new();
         book.line(&Line::new(line.as_bytes(), Time::EPOCH, ""), &mut found);
+        found.retain(|finding| finding.level >= ACCUSES);
         let wanted = address.as_ref().and_then(|address| classes::parse(address.as_bytes()));
         let met = found
             .iter()
