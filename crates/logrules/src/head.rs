@@ -84,9 +84,9 @@ fn priority(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Splits at a space.
+/// Splits at a space. It is some bytes ahead: looking at them one by one is faster than `memchr`.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(b' ', text)?;
+    let end = text.iter().position(|byte| *byte == b' ')?;
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
@@ -103,7 +103,7 @@ fn classic<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
     let openwrt = WEEKDAYS.contains(&name);
     let date = if openwrt { text.get(4..)? } else { text };
     let (month, rest) = word(date)?;
-    if !MONTHS.iter().any(|name| name.as_slice() == month) {
+    if month.len() != 3 || !month.first_chunk().is_some_and(|name| MONTHS.contains(&name)) {
         return None;
     }
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
@@ -144,27 +144,27 @@ fn classic<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
 /// BusyBox writes facility and level before the program: `auth.info`.
 fn is_facility(text: &[u8]) -> bool {
     const LEVELS: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"err", b"warn", b"notice", b"info", b"debug"];
-    memchr::memchr(b'.', text)
+    text.iter()
+        .position(|byte| *byte == b'.')
         .and_then(|dot| Some((text.get(..dot)?, text.get(dot + 1..)?)))
         .is_some_and(|(facility, level)| facility.iter().all(u8::is_ascii_alphanumeric) && LEVELS.contains(&level))
 }
 
 /// `host program[pid]: message`, or the same without the host.
 fn tagged<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
-    if let Some(head) = cisco(line, text, head).or_else(|| tag(line, text, head)) {
+    let named = |text: &'a [u8], head| cisco(line, text, head).or_else(|| tag(line, text, head));
+    if let Some(head) = named(text, head) {
         return Some(head);
     }
-    let (host, mut rest) = word(text)?;
+    let (host, rest) = word(text)?;
     if host.is_empty() {
         return None;
     }
     let head = Head { host: Some(host), ..head };
-    if let Some((facility, behind)) = word(rest)
-        && is_facility(facility)
-    {
-        rest = behind;
-    }
-    cisco(line, rest, head).or_else(|| tag(line, rest, head)).or_else(|| topics(line, rest, head))
+    named(rest, head).or_else(|| match word(rest) {
+        Some((facility, behind)) if is_facility(facility) => named(behind, head).or_else(|| topics(line, behind, head)),
+        _ => topics(line, rest, head),
+    })
 }
 
 /// MikroTik's `system,error,critical message`.
@@ -195,6 +195,7 @@ fn cisco<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>>
 }
 
 /// `program[pid]: message`, `program: message`, metalog's `[program] message`.
+#[inline]
 fn tag<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
     if head.form == Form::Classic
         && let [b'[', rest @ ..] = text
@@ -257,8 +258,8 @@ fn marked<'a>(pid: Option<&'a [u8]>, message: &'a [u8]) -> (Option<&'a [u8]>, &'
 
 /// `/usr/sbin/sshd` is `sshd`; `postfix/smtpd` stays.
 fn last_part(name: &[u8]) -> &[u8] {
-    match (name.first(), memchr::memrchr(b'/', name)) {
-        (Some(b'/'), Some(slash)) => name.get(slash + 1..).unwrap_or(name),
+    match name {
+        [b'/', ..] => name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
         _ => name,
     }
 }

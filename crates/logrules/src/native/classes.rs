@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// What there is without a file's own. Those with `(?P<…>` are fields of the finding.
 pub(crate) const CLASSES: [(&str, &str); 8] = [
@@ -78,10 +78,27 @@ pub(crate) fn address(message: &[u8], from: usize, to: usize) -> Option<IpAddr> 
 
 /// Reads an address; a zone is dropped, an IPv4-mapped one comes out as IPv4.
 pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
+    if let Some(address) = dotted(text) {
+        return Some(IpAddr::V4(address));
+    }
     let text = std::str::from_utf8(text).ok()?;
     let text = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let text = text.split_once('%').map_or(text, |(address, _)| address);
     text.parse::<IpAddr>().ok().map(model::net::canonical)
+}
+
+/// Most addresses in logs: four numbers without more. Several times faster than the standard library, which reads all the others.
+fn dotted(text: &[u8]) -> Option<Ipv4Addr> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u16::from(byte - b'0'));
+    let mut parts = text.split(|byte| *byte == b'.');
+    let mut number = || match *parts.next()? {
+        [a] => u8::try_from(digit(a)?).ok(),
+        [a @ b'1'..=b'9', b] => u8::try_from(digit(a)? * 10 + digit(b)?).ok(),
+        [a @ b'1'..=b'9', b, c] => u8::try_from(digit(a)? * 100 + digit(b)? * 10 + digit(c)?).ok(),
+        _ => None,
+    };
+    let octets = [number()?, number()?, number()?, number()?];
+    parts.next().is_none().then(|| Ipv4Addr::from(octets))
 }
 
 #[cfg(test)]
@@ -118,6 +135,12 @@ mod tests {
             ("192.0.2.1-x", "192.0.2.1"),
         ] {
             assert_eq!(of(text, part), None, "{text}");
+        }
+    }
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_by_hand_is_what_the_library_reads(text in "[0-9]{0,4}(\\.[0-9]{1,3}){0,4}\\.?x?") {
+            proptest::prop_assert_eq!(dotted(text.as_bytes()), text.parse::<Ipv4Addr>().ok());
         }
     }
 }

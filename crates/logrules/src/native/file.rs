@@ -411,12 +411,13 @@ fn pattern(reader: &mut Reader<'_>, shared: &Shared<'_>, given: &Given<String>) 
             return None;
         }
     };
-    match regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded) {
-        Ok(hir) if pattern.is_linear() => {
-            if !hir.properties().look_set_prefix().contains(regex_syntax::hir::Look::Start) {
-                reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
-            }
+    if pattern.is_linear() {
+        if !pattern.is_anchored() {
+            reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
         }
+        return Some(pattern);
+    }
+    match regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded) {
         Ok(_) => reader.say(given.at, "the pattern is too large"),
         // Look-around, back-references, a name given twice.
         Err(error) => {

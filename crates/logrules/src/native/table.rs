@@ -3,6 +3,7 @@
 
 use hashbrown::HashMap;
 use model::time::Time;
+use smallvec::SmallVec;
 use std::hash::RandomState;
 use std::time::Duration;
 
@@ -11,12 +12,15 @@ const SLOTS: usize = 16;
 /// Different values that one key keeps, and so the most that a rule may ask for.
 pub(crate) const DISTINCT_MAX: u32 = 64;
 
+/// What is counted by: an address or a short text has room in the table itself.
+pub(crate) type Key = SmallVec<[u8; 24]>;
+
 /// Keys in two halves. What is used comes to the young one; when that is full, the old one is forgotten and they change places. So the last
 /// `bound / 2` keys are always there.
 #[derive(Debug, Default)]
 pub(crate) struct Table<V> {
-    young: HashMap<Vec<u8>, V, RandomState>,
-    old: HashMap<Vec<u8>, V, RandomState>,
+    young: HashMap<Key, V, RandomState>,
+    old: HashMap<Key, V, RandomState>,
     half: usize,
     given_way: u64,
 }
@@ -32,7 +36,7 @@ impl<V: Default + Until> Table<V> {
     }
 
     /// The value of this key, made anew if there is none.
-    pub(crate) fn entry(&mut self, key: &[u8], now: Time) -> &mut V {
+    pub(crate) fn entry(&mut self, key: &Key, now: Time) -> &mut V {
         if self.young.len() >= self.half && !self.young.contains_key(key) {
             // Who is about to be used again does not go with the old.
             let kept = self.old.remove(key);
@@ -44,7 +48,7 @@ impl<V: Default + Until> Table<V> {
     }
 
     /// The value of this key, if it still means something.
-    pub(crate) fn get(&self, key: &[u8], now: Time) -> Option<&V> {
+    pub(crate) fn get(&self, key: &Key, now: Time) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key)).filter(|value| value.until() >= now)
     }
 
@@ -103,7 +107,14 @@ impl Measure {
     }
 }
 
-/// What one key has collected.
+/// Who counts: a rule or a service, and what of it.
+pub(crate) type Who = (u32, u8);
+
+/// What all who count one key have collected. They lie together: what one line changes is found at once.
+#[derive(Debug, Default)]
+pub(crate) struct Record(SmallVec<[(Who, Entry); 3]>);
+
+/// What one of them has collected.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     newest: Time,
@@ -113,7 +124,7 @@ pub(crate) struct Entry {
     /// What is in the leaky bucket, in nanoseconds until it is empty.
     level: u64,
     /// Seconds since 1970, lines and their score; or seconds and a value's hash.
-    slots: Vec<(u32, u32)>,
+    slots: SmallVec<[(u32, u32); 2]>,
 }
 
 /// What a count came to.
@@ -129,9 +140,25 @@ pub(crate) struct Tally {
     pub(crate) reached: bool,
 }
 
-impl Until for Entry {
+impl Until for Record {
     fn until(&self) -> Time {
-        self.until.max(self.quiet)
+        self.0.iter().map(|(_, entry)| entry.until.max(entry.quiet)).max().unwrap_or_default()
+    }
+}
+
+impl Record {
+    /// What this one has collected, made anew if it is nothing yet.
+    pub(crate) fn of(&mut self, who: Who) -> &mut Entry {
+        let place = self.0.iter().position(|(known, _)| *known == who).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push((who, Entry::default()));
+        }
+        &mut self.0[place].1
+    }
+
+    /// Whether this one has a mark that still means something.
+    pub(crate) fn is_marked(&self, who: Who, now: Time) -> bool {
+        self.0.iter().any(|(known, entry)| *known == who && entry.until >= now)
     }
 }
 
@@ -142,6 +169,11 @@ const fn pack(lines: u32, score: u32) -> u32 {
 
 const fn unpack(slot: u32) -> (u32, u32) {
     (slot >> 16, slot & 0xffff)
+}
+
+const fn join(slot: u32, other: u32) -> u32 {
+    let ((lines, score), (more, still)) = (unpack(slot), unpack(other));
+    pack(lines + more, score + still)
 }
 
 impl Entry {
@@ -180,7 +212,7 @@ impl Entry {
         };
         let reached = at >= self.quiet && (if matches!(measure, Measure::Score { .. }) { score } else { count }) >= least;
         if reached {
-            self.slots = Vec::new();
+            self.slots = SmallVec::new();
             self.level = 0;
             self.quiet = if ignore.is_zero() { Time::EPOCH } else { at.after(ignore) };
         }
@@ -206,6 +238,12 @@ impl Entry {
 
     fn add(&mut self, second: u32, slot: u32) {
         let place = self.slots.iter().rposition(|(known, _)| *known <= second).map_or(0, |place| place + 1);
+        if let Some((known, same)) = place.checked_sub(1).and_then(|place| self.slots.get_mut(place))
+            && *known == second
+        {
+            *same = join(*same, slot);
+            return;
+        }
         self.slots.insert(place, (second, slot));
         if self.slots.len() <= SLOTS {
             return;
@@ -214,8 +252,7 @@ impl Entry {
         let Some(nearest) = self.slots.windows(2).enumerate().min_by_key(|(_, pair)| gap(pair)).map(|(place, _)| place) else { return };
         let (_, joined) = self.slots.remove(nearest + 1);
         if let Some((_, slot)) = self.slots.get_mut(nearest) {
-            let ((lines, score), (more, still)) = (unpack(*slot), unpack(joined));
-            *slot = pack(lines + more, score + still);
+            *slot = join(*slot, joined);
         }
     }
 
@@ -318,13 +355,14 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_counts_what_gave_way() {
-        let mut table = Table::<Entry>::new(100);
+        let key = |n: u32| Key::from_slice(&n.to_be_bytes());
+        let mut table = Table::<Record>::new(100);
         for n in 0..1_000_u32 {
-            table.entry(&n.to_be_bytes(), at(0)).mark(at(0), WINDOW);
+            table.entry(&key(n), at(0)).of((1, 0)).mark(at(0), WINDOW);
             assert!(table.young.len() + table.old.len() <= 100);
-            assert!(table.get(&n.saturating_sub(49).to_be_bytes(), at(0)).is_some(), "the last fifty are there");
+            assert!(table.get(&key(n.saturating_sub(49)), at(0)).is_some(), "the last fifty are there");
         }
         assert_eq!(table.given_way(), 900);
-        assert!(table.get(&999_u32.to_be_bytes(), at(601)).is_none(), "what has no meaning any more");
+        assert!(table.get(&key(999), at(601)).is_none(), "what has no meaning any more");
     }
 }

@@ -1,7 +1,9 @@
 //! Scripted lines against small rule files: what each key of the format does.
 
+use super::state::COUNTED_MAX;
 use super::*;
-use std::net::Ipv4Addr;
+use model::time::Time;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 const HEAD: &str = "name = \"svc\"\nprogram = [\"svc\"]\nlimit = false\n";

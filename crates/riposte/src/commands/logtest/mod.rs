@@ -21,6 +21,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Longer lines are cut, as everywhere.
 const LINE_MAX: usize = 8 << 10;
+/// Bytes that are read at once of a whole log.
+const BUFFER: usize = 256 << 10;
 /// Characters of a text that are shown.
 const SHOWN_MAX: usize = 4 << 10;
 /// Where the lines are said to come from; ossec-logtest says so.
@@ -192,7 +194,8 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
         return suite::run(path, &mut engine, args.json, out);
     }
     if args.summary {
-        return summary::run(&mut engine, args.json, &mut io::stdin().lock(), out).map_err(io);
+        let mut input = io::BufReader::with_capacity(BUFFER, io::stdin());
+        return summary::run(&mut engine, args.json, &mut input, out).map_err(io);
     }
     let mut input = io::stdin().lock();
     let interactive = io::stdin().is_terminal();
@@ -229,7 +232,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         let end = memchr::memchr(b'\n', bytes);
         let taken = end.map_or(bytes.len(), |end| end + 1);
         let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-        line.extend(text.iter().take(LINE_MAX.saturating_sub(line.len())));
+        let room = LINE_MAX.saturating_sub(line.len());
+        line.extend_from_slice(text.get(..room).unwrap_or(text));
         input.consume(taken);
         if end.is_some() {
             break;

@@ -40,7 +40,9 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
             Kind::Fail2ban => jails.push(place.clone()),
         }
     }
-    engines.all.push(Box::new(book(own)?));
+    let mut book = book(own)?;
+    book.set_terse(true);
+    engines.all.push(Box::new(book));
     // OSSEC's own configuration says which rules, and what is to be done.
     let config = ossec.iter().position(|place| place.extension().is_some_and(|ending| ending == "conf")).map(|at| ossec.remove(at));
     if config.is_some() || !ossec.is_empty() {
