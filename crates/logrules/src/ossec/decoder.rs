@@ -49,6 +49,25 @@ impl FieldSet {
     pub const NAME: u16 = 1 << 14;
     pub const LOCATION: u16 = 1 << 15;
 
+    /// To the letter: OSSEC looks for these words in this order inside of what is written. It finds `user` in `srcuser`, so the user that it keeps is
+    /// always the destination's.
+    const WORDS: [(&str, u16); 8] = [
+        ("user", FieldSet::of(Field::DstUser)),
+        ("srcip", FieldSet::of(Field::SrcIp)),
+        ("dstip", FieldSet::of(Field::DstIp)),
+        ("id", FieldSet::of(Field::Id)),
+        ("location", FieldSet::LOCATION),
+        ("data", FieldSet::of(Field::Data)),
+        ("system_name", FieldSet::of(Field::SystemName)),
+        ("name", FieldSet::NAME),
+    ];
+
+    /// Every field whose word is anywhere in the text, as `<ignore>` and `<check_if_ignored>` name them (a system's name is none of them).
+    pub fn all_in(text: &str) -> FieldSet {
+        let words = Self::WORDS.iter().filter(|(word, _)| *word != "system_name" && text.contains(word));
+        FieldSet(words.fold(0, |set, (_, bit)| set | bit))
+    }
+
     pub const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
@@ -497,23 +516,16 @@ fn offset(option: &Element, second: bool, place: &mut Offset, loader: &mut Loade
     *place = offset;
 }
 
-/// The fields that make a line new. To the letter: OSSEC finds `user` in `srcuser`, so the user it keeps is always the destination's.
+/// The fields that make a line new.
 pub(crate) fn fts(text: &str, line: u32, loader: &mut Loader) -> FieldSet {
     let mut set = 0;
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let words = [
-            ("user", FieldSet::of(Field::DstUser)),
-            ("srcip", FieldSet::of(Field::SrcIp)),
-            ("dstip", FieldSet::of(Field::DstIp)),
-            ("id", FieldSet::of(Field::Id)),
-            ("location", FieldSet::LOCATION),
-            ("data", FieldSet::of(Field::Data)),
-            ("system_name", FieldSet::of(Field::SystemName)),
-            ("name", FieldSet::NAME),
-        ];
-        match words.iter().find(|(known, _)| word.contains(known)) {
+        match FieldSet::WORDS.iter().find(|(known, _)| word.contains(known)) {
             Some((_, bit)) => set |= bit,
-            None => loader.problem(line, format!("no such field: {word}{}", nearest(word, words.iter().map(|(word, _)| *word)))),
+            None => {
+                let hint = nearest(word, FieldSet::WORDS.iter().map(|(word, _)| *word));
+                loader.problem(line, format!("no such field: {word}{hint}"));
+            }
         }
     }
     FieldSet(set)

@@ -37,7 +37,7 @@ pub(crate) struct Engine<'a> {
     pub host: &'a str,
     /// Local seconds since the epoch.
     pub local: i64,
-    /// The level of the composites that this line made fire.
+    /// The level of the last composite that this line made fire.
     pub used: u8,
 }
 
@@ -99,7 +99,7 @@ impl Engine<'_> {
             Some(composite) if !rule.diff => {
                 let happened = self.memory.happened(place, composite, self.event);
                 if happened {
-                    self.used = self.used.max(rule.level);
+                    self.used = rule.level;
                 }
                 happened
             }
@@ -193,11 +193,13 @@ fn compiled_rule(compiled: Compiled, event: &Event) -> bool {
             let behind = |label: &[u8]| {
                 let start = log.windows(label.len()).position(|part| part == label)?;
                 let rest = log.get(start..)?;
-                let rest = rest.get(rest.iter().position(|&byte| byte == b':')? + 1..)?;
-                let end = rest.iter().position(|&byte| byte == b'\t').into_iter().chain(rest.windows(2).position(|two| two == b"  ")).min();
-                rest.get(..end.unwrap_or(rest.len()))
+                rest.get(rest.iter().position(|&byte| byte == b':')? + 1..)
             };
-            matches!((behind(b"Target Account Name"), behind(b"Caller User Name")), (Some(one), Some(other)) if one != other)
+            let (Some(target), Some(caller)) = (behind(b"Target Account Name"), behind(b"Caller User Name")) else { return false };
+            // To the letter: both must also end alike, with a tab or two blanks.
+            let end = target.iter().position(|&byte| byte == b'\t').into_iter().chain(target.windows(2).position(|two| two == b"  ")).min();
+            let name = target.get(..end.map_or(target.len(), |end| end + 1)).unwrap_or_default();
+            caller.get(..name.len()) != Some(name)
         }
         Compiled::SimpleRequest => {
             let get = event.get(Field::Action).is_none_or(|action| action.eq_ignore_ascii_case(b"GET"));

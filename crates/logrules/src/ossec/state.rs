@@ -30,7 +30,8 @@ pub(crate) struct Table<V> {
     pub evicted: u64,
 }
 
-fn short(key: &[u8]) -> Cow<'_, [u8]> {
+/// A key or value that is only compared, cut to what is kept of it.
+pub(crate) fn short(key: &[u8]) -> Cow<'_, [u8]> {
     let Some(start) = key.get(..KEY_MAX).filter(|start| start.len() < key.len()) else { return Cow::Borrowed(key) };
     let mut hasher = DefaultHasher::new();
     hasher.write(key);
@@ -128,13 +129,13 @@ impl State {
     pub fn differs(&mut self, rule: &Rule, event: &Event) -> bool {
         let mut key = rule.id.to_le_bytes().to_vec();
         key.extend(event.host.map_or(&[][..], |host| event.at(host)));
-        let log = event.log();
+        let log = short(event.log());
         let answer = match self.last.get(&key) {
             None => false,
-            Some(last) if last == log => return false,
+            Some(last) if *last == *log => return false,
             Some(_) => true,
         };
-        self.last.put(key, log.to_vec());
+        self.last.put(key, log.into_owned());
         answer
     }
 
@@ -166,7 +167,8 @@ impl State {
         if since.is_some_and(|since| now.since(since) < span) {
             return true;
         }
-        *since = Some(now);
+        // To the letter: the alert that ends the silence does not begin the next one.
+        *since = if since.is_some() { None } else { Some(now) };
         false
     }
 

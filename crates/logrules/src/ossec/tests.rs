@@ -124,7 +124,8 @@ const RULES: &str = r#"
 <group name="local,">
   <rule id="500" level="7"><decoded_as>monitor</decoded_as><check_diff /><description>Changed.</description></rule>
   <rule id="510" level="3"><decoded_as>slapd</decoded_as><match>RESULT tag=97 err=49</match><description>LDAP.</description></rule>
-  <rule id="520" level="11" frequency="2" timeframe="100"><if_matched_group>authentication_failed</if_matched_group><same_user /><user>^grp$</user><description>Group.</description></rule>
+  <rule id="520" level="11" frequency="2" timeframe="100"><if_matched_group>authentication_success</if_matched_group><same_user /><user>^grp$</user><description>Group.</description></rule>
+  <rule id="521" level="13" frequency="0" timeframe="100"><if_matched_group>authentication_failed</if_matched_group><description>Never.</description></rule>
   <rule id="1002" level="1" overwrite="yes"><match>whatever</match><description>Tamed.</description></rule>
 </group>
 "#;
@@ -264,10 +265,13 @@ fn a_composite_fires_on_event_n_plus_two() {
 #[test]
 fn groups_users_and_urls_are_counted() {
     let mut ossec = ossec();
-    let from = |n: u8| FAILED.replace("bob", "grp").replace("203.0.113.9", &format!("203.0.113.{n}"));
-    let lines = [from(1), from(2), from(3), from(4)];
+    let from = |n: u8| format!("Nov 23 12:00:00 host sshd[1]: Accepted publickey for grp from 203.0.113.{n} port 1");
+    let lines = [from(1), from(2), from(3), from(4), from(5)];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert_eq!(rules(&mut ossec, &lines), ["5716", "5716", "5716", "520"], "all of one user, whatever the address");
+    // The first one's rule is not of the group.
+    assert_eq!(rules(&mut ossec, &lines), ["5799", "5715", "5715", "5715", "520"], "all of one user, whatever the address");
+    // 5720 watches 5716 by its number: 521, which watches its group, never sees it.
+    assert_eq!(rules(&mut ossec, &[FAILED; 3]), ["5716"; 3]);
     let get = |url: &str| format!("192.0.2.1 - - [23/Nov/2026:12:00:00 +0000] \"GET {url} HTTP/1.1\" 404 12");
     let (a, b, c) = (get("/a"), get("/b"), get("/c"));
     assert_eq!(rules(&mut ossec, &[&a, &a, &a, &b, &c]), ["301", "301", "301", "303", "301"]);
@@ -280,7 +284,9 @@ fn what_is_muted_or_ignored_is_no_alert() {
     let mute = "Nov 23 12:00:00 host app: event 1: mute x";
     assert_eq!(alert(&mut ossec, 0, mute), Some(("104".into(), true)));
     assert_eq!(alert(&mut ossec, 59, mute), Some(("104".into(), false)));
-    assert_eq!(alert(&mut ossec, 61, mute), Some(("104".into(), true)));
+    // Two in a row when it is over: only the second begins the next silence.
+    let after = [61, 62, 63, 121].map(|at| alert(&mut ossec, at, mute).map(|(_, alert)| alert));
+    assert_eq!(after, [Some(true), Some(true), Some(false), Some(false)]);
     let ids = "Nov 23 12:00:00 host app: event 3: chain id=7 url=/x src=192.0.2.1";
     let found = [0, 1, 2, 3].map(|at| alert(&mut ossec, at, ids));
     let found: Vec<_> = found.into_iter().flatten().collect();
