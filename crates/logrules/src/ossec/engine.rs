@@ -9,6 +9,7 @@ use super::rule::{Compiled, ListField, ListTest, Rule, Test, What};
 use super::state::State;
 use super::tree::{Gate, Tree};
 use super::when::clock;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -35,8 +36,7 @@ pub(crate) struct Engine<'a> {
     pub place: &'a str,
     /// The host, for lines that don't say.
     pub host: &'a str,
-    /// Local seconds since the epoch.
-    pub local: i64,
+    pub zone: &'a TimeZone,
     /// The level of the last composite that this line made fire.
     pub used: u8,
 }
@@ -140,11 +140,18 @@ impl Engine<'_> {
                 None => return false,
             },
             What::Size(size) => (event.log.1 - event.log.0) as usize >= *size,
-            What::Time(time) => time.holds(clock(self.local).0),
-            What::Days(days) => days.holds(clock(self.local).1),
+            What::Time(time) => time.holds(self.clock().0),
+            What::Days(days) => days.holds(self.clock().1),
             What::Compiled(compiled) => compiled_rule(*compiled, event),
         };
         holds != test.negated
+    }
+
+    /// Minutes since midnight and the day of the week, where we are.
+    fn clock(&self) -> (u16, u8) {
+        let at = self.event.at.as_secs().min(i64::MAX as u64) as i64;
+        let ahead = jiff::Timestamp::from_second(at).map_or(0, |stamp| self.zone.to_offset(stamp).seconds());
+        clock(at.saturating_add(i64::from(ahead)))
     }
 
     fn matches(&mut self, pattern: u32, text: &[u8]) -> bool {

@@ -27,6 +27,7 @@ use conf::{Conf, Response};
 use decoder::{Decoders, FieldSet, Kind};
 use engine::{Engine, Knowledge, address};
 use event::{Event, Field};
+use jiff::tz::TimeZone;
 use lists::List;
 use load::Loader;
 use memory::Memory;
@@ -66,6 +67,8 @@ pub struct Files {
     pub decoders: Vec<(String, String)>,
     /// Rule files.
     pub rules: Vec<(String, String)>,
+    /// Rule files that are only checked: their rules are never met.
+    pub resting: Vec<(String, String)>,
     /// Lists: keys with values, as text.
     pub lists: Vec<(String, String)>,
 }
@@ -75,15 +78,15 @@ pub struct Files {
 pub struct Settings {
     /// This host's name, for lines that don't say where they come from.
     pub host: String,
-    /// Seconds that local time is ahead of UTC, for rules with `<time>` and `<weekday>`.
-    pub utc_offset: i32,
+    /// What local time is, for rules with `<time>` and `<weekday>`.
+    pub zone: TimeZone,
     /// As `ossec-logtest` does it: firewalls' words for what they did are left as they are, and nothing is put on ignore lists.
     pub as_logtest: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { host: "localhost".into(), utc_offset: 0, as_logtest: false }
+        Settings { host: "localhost".into(), zone: TimeZone::UTC, as_logtest: false }
     }
 }
 
@@ -194,10 +197,12 @@ impl Ossec {
         }
         let wazuh = is_wazuh(files);
         let lists = files.lists.iter().map(|(name, text)| (list_name(name), List::parse(text))).collect();
-        for (name, text) in &files.rules {
+        let rules = files.rules.iter().map(|file| (file, false)).chain(files.resting.iter().map(|file| (file, true)));
+        for ((name, text), rests) in rules {
             let elements = elements(name, text, &mut loader);
             let rules = rule::Reader { loader: &mut loader, patterns: &mut patterns, decoders: &decoders, wazuh }.file(&elements);
             for mut rule in rules {
+                rule.dead |= rests;
                 for test in &mut rule.lists {
                     test.list = list_name(&test.list);
                     Self::check_list(&rule.name, rule.line, test, &lists, &mut loader);
@@ -312,7 +317,7 @@ impl Ossec {
             programs,
             place: line.place,
             host: &self.settings.host,
-            local: line.at.as_secs() as i64 + i64::from(self.settings.utc_offset),
+            zone: &self.settings.zone,
             used: 0,
         };
         let place = engine.run()?;

@@ -150,6 +150,7 @@ fn files() -> Files {
         decoders: vec![file("decoder.xml", DECODERS)],
         rules: vec![file("rules.xml", RULES)],
         lists: vec![file("lists/people", "bob:admin of all\neve:guest\n")],
+        ..Files::default()
     }
 }
 
@@ -314,8 +315,13 @@ fn times_and_lists_are_asked() {
     let login = "Nov 23 12:00:00 host app: event 1: login bob from 192.0.2.7";
     assert_eq!(read(&mut ossec, 0, login).met.unwrap().rule.as_ref(), "101");
     assert_eq!(read(&mut ossec, 9 * 3600, login).met.unwrap().rule.as_ref(), "105");
-    ossec.settings.utc_offset = -9 * 3600;
-    assert_eq!(read(&mut ossec, 0, login).met.unwrap().rule.as_ref(), "105", "by local time");
+    let read_in = |ossec: &mut Ossec, zone: &str, day: u64| {
+        ossec.settings.zone = TimeZone::posix(zone).unwrap();
+        read(ossec, day * 86_400, login).met.unwrap().rule.to_string()
+    };
+    assert_eq!(read_in(&mut ossec, "EST9", 0), "105", "by local time");
+    // Noon is half past eight in winter, half past nine in summer, and night ends at half past eight.
+    assert_eq!([0, 240].map(|day| read_in(&mut ossec, "WWW3:31SSS2:31,M3.2.0,M11.1.0", day)), ["105", "101"]);
     // Nobody is decoded as user there, and a list can't be asked for nobody.
     assert_eq!(met("Nov 23 12:00:00 host app: event 1: list x").unwrap().0, "107");
 }
