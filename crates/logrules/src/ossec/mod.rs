@@ -216,7 +216,7 @@ impl Ossec {
         patterns.finish().map_err(|message| vec![Remark { file: String::new(), line: 0, message }])?;
         tree.finish();
         let responses = tree.rules.iter().map(|rule| conf.earned(rule)).collect();
-        let (memory, state) = (Memory::new(&tree), State::new(tree.rules.len()));
+        let (memory, state) = (Memory::new(&tree, wazuh), State::new(tree.rules.len()));
         let ossec = Ossec {
             settings: Settings::default(),
             knowledge: Knowledge { decoders, patterns, tree, lists },

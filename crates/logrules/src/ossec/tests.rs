@@ -481,6 +481,13 @@ fn wazuhs_dialect_is_understood() {
     assert_eq!(rules(&mut ossec, &[&json("b"), &json("c")]), ["86600", "86601"], "frequency 3 is the third there");
     ossec.forget();
     assert_eq!(rules(&mut ossec, &[&json("a"), &json("a"), &json("a")]), ["86600"; 3]);
+    // What one user's alert has used still counts for another user; what is absent differs from everything.
+    ossec.forget();
+    let (eve, nowhere) = (|host: &str| json(host).replace("bob", "eve"), json("e").replace("host", "other"));
+    let lines = [json("a"), eve("a"), json("b"), eve("b"), json("c"), eve("c"), json("d"), nowhere.clone(), nowhere];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let expected = ["86600", "86600", "86600", "86600", "86601", "86601", "86600", "86600", "86601"];
+    assert_eq!(rules(&mut ossec, &lines), expected);
     for (line, expected) in [
         ("FW1: act=deny from=192.0.2.1 zone=wan", "87002"),
         ("FW1: act=deny from=10.0.0.1 zone=wan", "87001"),
