@@ -244,7 +244,7 @@ impl Decoders {
         };
         for option in &element.children {
             let text = option.text.as_str();
-            let pcre2 = if option.attribute("type") == Some("pcre2") { Some(Dialect::Pcre2) } else { None };
+            let pcre2 = if option.attribute("type") == Some("pcre2") { Some(Dialect::CasedPcre2) } else { None };
             let osregex = match option.attribute("type") {
                 Some("osmatch") => Dialect::Sregex,
                 _ => Dialect::OsRegex,

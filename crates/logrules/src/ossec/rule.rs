@@ -217,11 +217,11 @@ struct Texts(Vec<(String, String, Dialect, bool, u32)>);
 impl Texts {
     fn add(&mut self, option: &Element, what: &str, dialect: Dialect) {
         let negated = option.attribute("negate") == Some("yes");
-        match self
-            .0
-            .iter_mut()
-            .find(|(known, _, known_dialect, known_negated, _)| known == what && *known_dialect == dialect && *known_negated == negated)
-        {
+        // Each field is a condition of its own.
+        let joins = !what.starts_with("field ");
+        match self.0.iter_mut().find(|(known, _, known_dialect, known_negated, _)| {
+            joins && known == what && *known_dialect == dialect && *known_negated == negated
+        }) {
             Some((_, text, ..)) => text.push_str(&option.text),
             None => self.0.push((what.to_owned(), option.text.clone(), dialect, negated, option.line)),
         }
@@ -355,7 +355,7 @@ impl Reader<'_> {
         let name = option.name.as_str();
         // `<match>` is sregex, `<regex>` os_regex, `…_pcre2` what it says, and Wazuh has `type=`.
         let typed = |default| match option.attribute("type") {
-            Some("pcre2") => Dialect::Pcre2,
+            Some("pcre2") => Dialect::CasedPcre2,
             Some("osregex") => Dialect::OsRegex,
             Some("osmatch") => Dialect::Sregex,
             _ => default,
@@ -484,7 +484,8 @@ impl Reader<'_> {
     /// `same_…`, `different_…`, and what nobody knows.
     fn relation(&mut self, option: &Element, rule: &mut Rule, composite: &mut Composite) {
         let name = option.name.as_str();
-        let (list, what) = match (name.strip_prefix("same_"), name.strip_prefix("different_")) {
+        // `not_same_field` is Wazuh's old word.
+        let (list, what) = match (name.strip_prefix("same_"), name.strip_prefix("different_").or(name.strip_prefix("not_same_"))) {
             (Some(what), _) => (&mut composite.same, what),
             (_, Some(what)) => (&mut composite.different, what),
             _ => return self.unknown(option.line, rule.id, name),

@@ -465,6 +465,10 @@ const WAZUH_RULES: &str = r#"
   <rule id="87000" level="4"><decoded_as>fw</decoded_as><action>deny|drop</action><description>F</description></rule>
   <rule id="87001" level="5"><if_sid>87000</if_sid><field name="zone.name" negate="yes" type="pcre2">^lan$</field><description>F</description></rule>
   <rule id="87002" level="6"><if_sid>87001</if_sid><match>!quiet</match><srcip negate="yes">10.0.0.0/8</srcip><description>F</description></rule>
+  <rule id="87004" level="8"><if_sid>87000</if_sid><field name="zone.name">^a</field><field name="zone.name" type="pcre2">Z$</field>
+    <description>both</description></rule>
+  <rule id="87005" level="9" frequency="2" timeframe="60"><if_matched_sid>87004</if_matched_sid><not_same_field>srcip</not_same_field>
+    <description>D</description></rule>
   <rule id="87003" level="6"><if_sid>99999</if_sid><description>of nobody</description></rule>
 </group>
 "#;
@@ -474,7 +478,7 @@ fn wazuhs_dialect_is_understood() {
     let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
     let files = Files { decoders: file("d.xml", WAZUH_DECODERS), rules: file("r.xml", WAZUH_RULES), ..Files::default() };
     let (mut ossec, notices) = Ossec::load(&files).unwrap();
-    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), ["r.xml:11: rule 87003: no rule before it has the number 99999"]);
+    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), ["r.xml:15: rule 87003: no rule before it has the number 99999"]);
     let json = |host: &str| format!(r#"{{"event":{{"kind":"alert","user":"bob","host":"{host}"}},"srcip":"192.0.2.1"}}"#);
     let found = read(&mut ossec, 0, &json("a"));
     assert_eq!((found.actor, found.fields.len()), ("192.0.2.1".parse().ok(), 4));
@@ -494,6 +498,11 @@ fn wazuhs_dialect_is_understood() {
         ("FW1: act=deny from=192.0.2.1 zone=wan quiet", "87001"),
         ("FW1: act=drop from=192.0.2.1 zone=lan", "87000"),
         ("FW1: act=pass from=192.0.2.1 zone=lan", ""),
+        ("FW1: act=drop from=10.0.0.1 zone=abZ", "87004"),
+        ("FW1: act=drop from=10.0.0.1 zone=abz", "87001"),
+        ("FW1: act=drop from=10.0.0.1 zone=bZ", "87001"),
+        ("FW1: act=drop from=10.0.0.1 zone=abZ", "87004"),
+        ("FW1: act=drop from=10.0.0.2 zone=abZ", "87005"),
     ] {
         assert_eq!(rules(&mut ossec, &[line]), [expected], "{line}");
     }
