@@ -19,6 +19,8 @@ const DEPTH_MAX: usize = 64;
 /// What does not change between lines.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Knowledge {
+    /// The files are Wazuh's.
+    pub wazuh: bool,
     pub decoders: Decoders,
     pub patterns: Patterns,
     pub tree: Tree,

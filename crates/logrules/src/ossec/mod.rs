@@ -219,7 +219,7 @@ impl Ossec {
         let (memory, state) = (Memory::new(&tree, wazuh), State::new(tree.rules.len()));
         let ossec = Ossec {
             settings: Settings::default(),
-            knowledge: Knowledge { decoders, patterns, tree, lists },
+            knowledge: Knowledge { wazuh, decoders, patterns, tree, lists },
             conf,
             responses,
             state,
@@ -290,7 +290,7 @@ impl Ossec {
     /// The rule that a line meets, and whether it is an alert.
     fn take(&mut self, line: &Line<'_>) -> Option<(u32, bool)> {
         let (knowledge, event, scratch) = (&self.knowledge, &mut self.event, &mut self.scratch);
-        predecode::predecode(line, event);
+        predecode::predecode(line, knowledge.wazuh, event);
         let patterns = &knowledge.patterns;
         let programs = event.program.map(|program| event.at(program)).and_then(|name| {
             self.remembered.of(name, || {

@@ -212,7 +212,7 @@ mod tests {
     /// What a plugin finds in a line, and what kind of log it takes it for.
     fn found(plugin: Plugin, text: &str) -> (Kind, String) {
         let mut event = Event::default();
-        super::super::predecode::predecode(&Line::new(text.as_bytes(), Time::EPOCH, "x"), &mut event);
+        super::super::predecode::predecode(&Line::new(text.as_bytes(), Time::EPOCH, "x"), false, &mut event);
         plugin.run(&mut event, 0);
         let shown = |field: &Field| format!("{}={}", field.word(), String::from_utf8_lossy(event.get(*field).unwrap_or_default()));
         (event.kind, event.found.iter().map(shown).collect::<Vec<_>>().join(" "))
