@@ -35,6 +35,7 @@ use model::event::Trust;
 use patterns::{Patterns, Remembered, Scratch};
 use rule::{ListField, Rule};
 use state::State;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -205,7 +206,7 @@ impl Ossec {
                 rule.dead |= rests;
                 for test in &mut rule.lists {
                     test.list = list_name(&test.list);
-                    Self::check_list(&rule.name, rule.line, test, &lists, &mut loader);
+                    rule.dead |= Self::check_list(&rule.name, rule.line, test, &lists, wazuh, &mut loader);
                 }
                 tree.add(rule, wazuh, &mut loader);
             }
@@ -232,13 +233,17 @@ impl Ossec {
         Ok((ossec, loader.notices))
     }
 
-    fn check_list(rule: &str, line: u32, test: &rule::ListTest, lists: &std::collections::BTreeMap<String, List>, loader: &mut Loader) {
-        if !lists.contains_key(&test.list) {
-            loader.notice(line, format!("rule {rule} asks for a list {} that isn't there: it is taken for empty", test.list));
+    /// Says what is to be said of a rule's list. Whether the rule is left out: to Wazuh one without its list is, OSSEC takes the list for empty.
+    fn check_list(rule: &str, line: u32, test: &rule::ListTest, lists: &BTreeMap<String, List>, wazuh: bool, loader: &mut Loader) -> bool {
+        let missing = !lists.contains_key(&test.list);
+        if missing {
+            let what = if wazuh { "the rule is left out" } else { "it is taken for empty" };
+            loader.notice(line, format!("rule {rule} asks for a list {} that isn't there: {what}", test.list));
         }
         if let ListField::Named(name) = &test.field {
             loader.notice(line, format!("rule {rule}: its list is asked for the field {name}, which only some decoders find"));
         }
+        missing && wazuh
     }
 
     /// How many decoders and rules there are, patterns on logs, and those of them that must be tried on every line.

@@ -445,6 +445,20 @@ fn nothing_is_passed_over_silently() {
     assert!(read_conf("c", &unknown).unwrap_err()[0].to_string().contains("no command is called lokc; did you mean \"lock\"?"));
 }
 
+#[test]
+fn who_is_overwritten_keeps_its_place_and_those_behind_go_by_its_new_level() {
+    let rule = |id: u32, level: u8, rest: &str| format!("<rule id=\"{id}\" level=\"{level}\" {rest}><match>x</match></rule>");
+    let base = "<group name=\"a\"><rule id=\"1\" level=\"0\" noalert=\"1\"><category>syslog</category></rule>";
+    let met = |rules: &[String]| {
+        let files = Files { rules: vec![("r.xml".into(), format!("{base}{}</group>", rules.concat()))], ..Files::default() };
+        read(&mut Ossec::load(&files).unwrap().0, 0, "x").met.map(|met| met.rule.to_string())
+    };
+    let over = "overwrite=\"yes\"";
+    assert_eq!(met(&[rule(20, 2, ""), rule(21, 5, "")]).as_deref(), Some("21"));
+    assert_eq!(met(&[rule(20, 2, ""), rule(20, 8, over), rule(21, 5, "")]).as_deref(), Some("20"));
+    assert_eq!(met(&[rule(20, 2, ""), rule(21, 5, ""), rule(20, 8, over)]).as_deref(), Some("21"));
+}
+
 const WAZUH_DECODERS: &str = r#"
 <decoder name="json"><prematch>^{\s*"</prematch><plugin_decoder>JSON_Decoder</plugin_decoder></decoder>
 <decoder name="fw"><prematch type="pcre2">(?i)^fw\d: </prematch></decoder>
@@ -469,6 +483,8 @@ const WAZUH_RULES: &str = r#"
     <description>both</description></rule>
   <rule id="87005" level="9" frequency="2" timeframe="60"><if_matched_sid>87004</if_matched_sid><not_same_field>srcip</not_same_field>
     <description>D</description></rule>
+  <rule id="87006" level="9"><if_sid>87000</if_sid><list field="srcip" lookup="not_match_key">lists/nope</list><description>L</description></rule>
+  <rule id="87000" level="9"><description>twice</description></rule>
   <rule id="87003" level="6"><if_sid>99999</if_sid><description>of nobody</description></rule>
 </group>
 "#;
@@ -478,7 +494,12 @@ fn wazuhs_dialect_is_understood() {
     let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
     let files = Files { decoders: file("d.xml", WAZUH_DECODERS), rules: file("r.xml", WAZUH_RULES), ..Files::default() };
     let (mut ossec, notices) = Ossec::load(&files).unwrap();
-    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), ["r.xml:15: rule 87003: no rule before it has the number 99999"]);
+    let expected = [
+        "r.xml:15: rule 87006 asks for a list nope that isn't there: the rule is left out",
+        "r.xml:16: there is a rule 87000 already; overwrite=\"yes\" replaces it",
+        "r.xml:17: rule 87003: no rule before it has the number 99999",
+    ];
+    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), expected);
     let json = |host: &str| format!(r#"{{"event":{{"kind":"alert","user":"bob","host":"{host}"}},"srcip":"192.0.2.1"}}"#);
     let found = read(&mut ossec, 0, &json("a"));
     assert_eq!((found.actor, found.fields.len()), ("192.0.2.1".parse().ok(), 4));
