@@ -114,6 +114,8 @@ pub(crate) struct Decoder {
     prematch: Option<u32>,
     prematch_offset: Offset,
     regex: Option<u32>,
+    /// Groups that took no part have their place, too: Wazuh's PCRE2.
+    all_groups: bool,
     regex_offset: Offset,
     order: Vec<Order>,
     pub fts: FieldSet,
@@ -234,6 +236,7 @@ impl Decoders {
             prematch: None,
             prematch_offset: Offset::Start,
             regex: None,
+            all_groups: false,
             regex_offset: Offset::Start,
             order: Vec::new(),
             fts: FieldSet::default(),
@@ -315,6 +318,7 @@ impl Decoders {
             decoder.prematch = Some(loader.compile(line, &text, dialect, |pattern| patterns.log(pattern))?);
         }
         if let Some((text, dialect)) = regex.take() {
+            decoder.all_groups = dialect == Dialect::CasedPcre2;
             decoder.regex = Some(loader.compile(line, &text, dialect, |pattern| patterns.log(pattern))?);
         }
         Some(decoder)
@@ -426,7 +430,7 @@ impl Decoders {
                 Offset::AfterPrematch => child_end,
                 Offset::AfterRegex => regex_end.or(child_end),
             };
-            regex_end = from.and_then(|from| patterns.groups(regex, event, from, scratch));
+            regex_end = from.and_then(|from| patterns.groups(regex, current.all_groups, event, from, scratch));
             if regex_end.is_some() {
                 let number = siblings.get(place).copied().unwrap_or(root.decoder);
                 event.decoder = Some(number);

@@ -467,6 +467,10 @@ const WAZUH_DECODERS: &str = r#"
   <regex offset="after_parent" type="pcre2">act=(\w+) from=(\S+) zone=(\w+)</regex>
   <order>action, srcip, zone.name</order>
 </decoder>
+<decoder name="either"><prematch type="pcre2">^either </prematch></decoder>
+<decoder name="either-fields">
+  <parent>either</parent><regex offset="after_parent" type="pcre2">^(?:by (\w+)|from (\S+))</regex><order>user, srcip</order>
+</decoder>
 "#;
 
 const WAZUH_RULES: &str = r#"
@@ -513,6 +517,8 @@ fn wazuhs_dialect_is_understood() {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let expected = ["86600", "86600", "86600", "86600", "86601", "86601", "86600", "86600", "86601"];
     assert_eq!(rules(&mut ossec, &lines), expected);
+    let found = read(&mut ossec, 0, "either from 192.0.2.9");
+    assert_eq!((found.actor, found.fields.len()), ("192.0.2.9".parse().ok(), 2), "a group that took no part has its place");
     for (line, expected) in [
         ("FW1: act=deny from=192.0.2.1 zone=wan", "87002"),
         ("FW1: act=deny from=10.0.0.1 zone=wan", "87001"),
