@@ -98,6 +98,17 @@ fn what_is_wrong_has_file_and_line() {
     let output = logtest(&["--rules", folder.path().to_str().unwrap()], "");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && text.contains("my_rules.xml:2: level=\"x\" is no number"), "{text}");
+    let says = |name: &str, text: &str, expected: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        let output = logtest(&["--rules", file.to_str().unwrap()], "");
+        assert!(!output.status.success() && said(&output).contains(expected), "{}", said(&output));
+    };
+    says("x.xml", "words", "x.xml: neither <decoder name=…> nor <group name=…> is in it");
+    says("x.conf", "<ossec_config><global></global></ossec_config>", "x.conf names neither decoders nor rules");
+    let includes = |file: &str| format!("<ossec_config><rules><include>{file}</include></rules></ossec_config>");
+    says("y.conf", &includes("nope.xml"), "y.conf: nope.xml is neither below");
+    says("y.conf", &includes("x.xml"), "x.xml:1: no rule is in this file");
 }
 
 /// A copy of tests/ossec.

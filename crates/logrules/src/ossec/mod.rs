@@ -201,6 +201,9 @@ impl Ossec {
         let rules = files.rules.iter().map(|file| (file, false)).chain(files.resting.iter().map(|file| (file, true)));
         for ((name, text), rests) in rules {
             let elements = elements(name, text, &mut loader);
+            if elements.is_empty() && loader.problems.is_empty() {
+                loader.problem(1, "no rule is in this file".into());
+            }
             let rules = rule::Reader { loader: &mut loader, patterns: &mut patterns, decoders: &decoders, wazuh }.file(&elements);
             for mut rule in rules {
                 rule.dead |= rests;

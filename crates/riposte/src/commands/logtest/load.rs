@@ -159,9 +159,12 @@ impl Found {
         if path.extension().is_some_and(|ending| ending == "conf") {
             return self.config(path);
         }
-        let (_, text) = read(path)?;
-        let place = |word: &str| text.find(word).unwrap_or(usize::MAX);
-        let list = if place("<decoder ") < place("<group ") { &mut self.decoders } else { &mut self.named };
+        let (file, text) = read(path)?;
+        let list = match (text.find("<decoder "), text.find("<group ")) {
+            (None, None) => return Err(fail(format!("{file}: neither <decoder name=…> nor <group name=…> is in it"))),
+            (Some(decoder), group) if group.is_none_or(|group| decoder < group) => &mut self.decoders,
+            _ => &mut self.named,
+        };
         list.push(path.to_owned());
         Ok(())
     }
@@ -300,6 +303,13 @@ impl Found {
         let mut once = |paths: &mut Vec<PathBuf>| paths.retain(|path| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
         self.rules.append(&mut self.named);
         [&mut self.decoders, &mut self.rules, &mut self.lists, &mut resting].into_iter().for_each(&mut once);
+        if self.rules.is_empty() {
+            let from = self.config.as_ref().map_or_else(String::new, |(path, ..)| format!("{} names ", path.display()));
+            if self.decoders.is_empty() {
+                return Err(fail(format!("{from}neither decoders nor rules: --rules says where they are")));
+            }
+            self.notices.push(format!("{from}no rules: lines are only decoded"));
+        }
         for file in resting.iter().map(|path| path.display()) {
             self.notices.push(format!("{file}: its rules are at rest, as in OSSEC's own configuration; --rules {file} puts them to work"));
         }
