@@ -339,7 +339,7 @@ impl Ossec {
             return Some((place, false));
         }
         if !rule.ignore.is_empty() && !self.settings.as_logtest {
-            self.state.ignored.put(key(rule.ignore), ());
+            self.state.ignored.put(&key(rule.ignore), ());
         }
         self.memory.store(place, used, event, &knowledge.tree);
         Some((place, true))
