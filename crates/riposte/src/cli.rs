@@ -326,7 +326,7 @@ pub enum RulesWhat {
 /// Arguments of `logtest`.
 #[derive(Debug, Args)]
 pub struct Logtest {
-    /// Rules: .toml files beside riposte's own, a folder with OSSEC's decoder.xml and rules/*.xml or single ones of these files, or fail2ban's
+    /// Rules: .toml files beside riposte's own; OSSEC's or Wazuh's home, ossec.conf, or single files of decoders and rules; or fail2ban's
     /// folder. Default: riposte's own.
     #[arg(long, value_name = "DIR|FILE")]
     pub rules: Vec<PathBuf>,
@@ -338,10 +338,10 @@ pub struct Logtest {
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
     /// The filter of fail2ban's that an annotated log is for: sshd[mode=aggressive].
-    #[arg(long, value_name = "NAME[OPTIONS]")]
+    #[arg(long, value_name = "NAME[OPTIONS]", conflicts_with_all = ["config", "summary"])]
     pub filter: Option<String>,
     /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "filter")]
     pub config_dir: Option<PathBuf>,
     /// Only say what all lines came to: how often each rule was met, and who would be blocked.
     #[arg(long, conflicts_with = "suite")]

@@ -53,7 +53,7 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let wrong =
         |message: String| vec![Diagnostic { file: file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string(), at: None, message }];
     if config.applications.enabled {
-        let rules = engine::load(&config.applications.rules)
+        let rules = engine::load(&config.applications.rules, &config.applications.timezone)
             .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[applications] rules: {error}"))).collect::<Vec<_>>())?;
         rules.notices.iter().for_each(|notice| eprintln!("riposte: [applications] rules: {notice}"));
     }

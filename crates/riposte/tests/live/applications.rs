@@ -73,12 +73,15 @@ fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
     fs::create_dir(fail2ban.path().join("filter.d")).unwrap();
     fs::write(fail2ban.path().join("filter.d/shop.conf"), "[Definition]\nfailregex = ^\\s*\\S+ shop\\[\\d+\\]: bad login from <HOST>$\n")
         .unwrap();
-    let jail = "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nbantime = 1234\naction = nftables[name=shop]\n";
+    let jail =
+        "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nbantime = 1234\nignorecommand = /bin/true\naction = nftables[name=shop]\n";
     fs::write(fail2ban.path().join("jail.conf"), format!("{jail}logpath = {}/auth.log\n", place.path().display())).unwrap();
     let ossec = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec/etc/ossec.conf");
     let rules = format!("rules = [\"{ossec}\", \"{}\"]\n", fail2ban.path().display());
     let daemon = Daemon::start_in(place, &network.victim, &config(&rules), &[]);
     wait_until_followed(&daemon, 1);
+    let log = daemon.log();
+    assert!(log.contains("[applications] rules: ") && log.contains("ignorecommand"), "what can't be honoured is said: {log}");
     // Both know stamps as rsyslog writes them: with six digits, and the zone as a number.
     let stamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string();
     let bad = |n: usize| format!("{stamp} host shop[{n}]: bad login from 198.51.100.8\n");

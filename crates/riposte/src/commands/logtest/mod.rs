@@ -6,6 +6,7 @@ mod summary;
 
 use super::{Failure, fail};
 use crate::cli;
+use crate::lives::applications::engine::{Kind, kind};
 use crate::lives::now;
 use logrules::Rules;
 use logrules::finding::Finding;
@@ -142,6 +143,8 @@ impl Answer {
             None => writeln!(out, "       No decoder matched.")?,
         }
         for (name, value) in &self.found {
+            // Its own word for it.
+            let name = if name == "protocol" { "proto" } else { name };
             writeln!(out, "       {}: '{}'", safe(name), safe(value))?;
         }
         if let (Some(rule), Some(level)) = (&self.rule, self.level) {
@@ -169,7 +172,11 @@ impl Engine {
         let line = Line::new(text, now(), PLACE);
         let mut found = Vec::new();
         match self {
-            Engine::Ossec(ossec) => return Answer::reading(number, ossec.read(&line)),
+            Engine::Ossec(ossec) => {
+                let mut answer = Answer::reading(number, ossec.read(&line));
+                answer.host.get_or_insert_with(|| ossec.settings.host.clone());
+                return answer;
+            }
             Engine::Own(book) => book.line(&line, &mut found),
             Engine::Other(rules) => rules.line(&line, &mut found),
         }
@@ -186,7 +193,12 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
         let Some(path) = &args.suite else {
             return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
         };
-        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
+        let dir = match (args.rules.as_slice(), args.config_dir.as_deref()) {
+            ([], dir) => dir,
+            ([dir], None) if kind(dir)? == Kind::Fail2ban => Some(dir.as_path()),
+            _ => return Err(fail("--filter takes one fail2ban folder: --config-dir DIR")),
+        };
+        return super::regex::suite(path, filter, dir, args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
@@ -200,6 +212,10 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     let interactive = io::stdin().is_terminal();
     if interactive {
+        if let Engine::Ossec(ossec) = &engine {
+            let (decoders, rules, ..) = ossec.counts();
+            eprintln!("riposte: {decoders} decoders, {rules} rules");
+        }
         eprintln!("riposte: type one log line at a time; Ctrl-D ends");
     }
     let mut line = Vec::new();

@@ -4,6 +4,8 @@
 use crate::commands::logtest::load::ossec_files;
 use crate::commands::regex::FILES;
 use crate::commands::{Failure, fail, rules};
+use crate::config::Zone;
+use jiff::tz::TimeZone;
 use logrules::Rules;
 use logrules::fail2ban::Fail2ban;
 use logrules::finding::Finding;
@@ -26,11 +28,12 @@ pub struct Engines {
 }
 
 /// Riposte's own rules with what is at these places: rule files of one's own (a file called like one of riposte's stands in for it), OSSEC's
-/// folders and files, fail2ban's configuration. Runs before the sandbox.
+/// folders and files, fail2ban's configuration. `zone` is what local time is to them. Runs before the sandbox.
 ///
 /// # Errors
 /// A line for each thing that is wrong, with its file and line.
-pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
+pub fn load(places: &[PathBuf], zone: &Zone) -> Result<Engines, Failure> {
+    let zone = zone.clone().unwrap_or_else(TimeZone::system);
     let (mut own, mut ossec, mut engines) = (Vec::new(), Vec::new(), Engines::default());
     let mut jails = Vec::new();
     for place in places {
@@ -40,16 +43,15 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
             Kind::Fail2ban => jails.push(place.clone()),
         }
     }
-    let mut book = book(own)?;
+    let mut book = book(own, &zone)?;
     book.set_terse(true);
     engines.all.push(Box::new(book));
     // OSSEC's own configuration says which rules, and what is to be done.
     let config = ossec.iter().position(|place| place.extension().is_some_and(|ending| ending == "conf")).map(|at| ossec.remove(at));
     if config.is_some() || !ossec.is_empty() {
-        engines.all.push(Box::new(engines_of_ossec(&ossec, config.as_deref(), &mut engines.notices)?));
+        engines.all.push(Box::new(engines_of_ossec(&ossec, config.as_deref(), zone.clone(), &mut engines.notices)?));
     }
     for dir in jails {
-        let zone = jiff::tz::TimeZone::system();
         let (jails, notices) = Fail2ban::load(&dir, FILES, &zone).map_err(|problems| told(&problems))?;
         let notices: Vec<_> = notices.iter().map(|notice| format!("{}: {}", notice.about, notice.message)).collect();
         engines.notices.extend(told(&notices));
@@ -62,13 +64,13 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
 ///
 /// # Errors
 /// A line for each thing that is wrong.
-pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
+pub fn book(own: Vec<(String, String)>, zone: &TimeZone) -> Result<Book, Failure> {
     let base = |name: &str| Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let files: BTreeMap<String, (String, String)> =
         Book::shipped_files().into_iter().chain(own).map(|file| (base(&file.0), file)).collect();
     let files: Vec<_> = files.into_values().collect();
     let mut book = Book::load(&files).map_err(|problems| told(&problems))?;
-    book.set_utc_offset(utc_offset());
+    book.set_utc_offset(zone.to_offset(jiff::Timestamp::now()).seconds());
     Ok(book)
 }
 
@@ -76,21 +78,22 @@ pub fn book(own: Vec<(String, String)>) -> Result<Book, Failure> {
 ///
 /// # Errors
 /// A line for each thing that is wrong.
-pub fn engines_of_ossec(places: &[PathBuf], config: Option<&Path>, notices: &mut Vec<String>) -> Result<Ossec, Failure> {
-    let (files, left_out) = ossec_files(places, config)?;
+pub fn engines_of_ossec(places: &[PathBuf], config: Option<&Path>, zone: TimeZone, notices: &mut Vec<String>) -> Result<Ossec, Failure> {
+    let (files, said) = ossec_files(places, config)?;
     let (mut ossec, remarks) = Ossec::load(&files).map_err(|remarks| told(&remarks))?;
-    notices.extend(left_out.into_iter().chain(told(&remarks)));
-    ossec.settings.utc_offset = utc_offset();
+    notices.extend(told(&said).into_iter().chain(told(&remarks)));
+    ossec.settings.zone = zone;
+    // As OSSEC has it: without a domain.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if let Some(host) = host.trim().split('.').next().filter(|host| !host.is_empty()) {
+        host.clone_into(&mut ossec.settings.host);
+    }
     Ok(ossec)
 }
 
 /// Files come from elsewhere, too: what they say must not reach a terminal as it is.
 pub fn told(remarks: &[impl ToString]) -> Failure {
     remarks.iter().map(|remark| escape::text(&remark.to_string(), SHOWN)).collect()
-}
-
-fn utc_offset() -> i32 {
-    jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now()).seconds()
 }
 
 /// Whose rules.
@@ -168,7 +171,7 @@ mod tests {
         let own = "name = \"shop\"\nsummary = \"Our shop\"\nprogram = [\"shop\"]\n[[rule]]\nname = \"bad\"\n\
                    match = ['^bad login of .* from <address>$']\n";
         fs::write(folder.path().join("shop.toml"), own).unwrap();
-        let mut engines = load(&[folder.path().to_owned()]).unwrap();
+        let mut engines = load(&[folder.path().to_owned()], &None).unwrap();
         let mut found = Vec::new();
         let lines = [
             "Nov 21 03:04:05 box shop[1]: bad login of x from 192.0.2.1",
@@ -179,7 +182,7 @@ mod tests {
         }
         assert_eq!(found.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["shop/bad", "sshd/failed-password"]);
         fs::write(folder.path().join("sshd.toml"), own.replace("shop", "sshd")).unwrap();
-        let mut engines = load(&[folder.path().join("sshd.toml")]).unwrap();
+        let mut engines = load(&[folder.path().join("sshd.toml")], &None).unwrap();
         found.clear();
         engines.line(&Line::new(lines[1].as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
         assert!(found.is_empty());

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_rules_want_goes_to_the_judge_with_the_line_cut() {
-        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let mut rules = engine::load(&[], &None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let mut findings = Findings::new(9);
         let long = format!("invalid user {}", "x\u{e9}".repeat(300));
         guesses(&mut findings, &mut rules, "/var/log/auth.log", &long);
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_two_logs_have_counts_once() {
-        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let mut rules = engine::load(&[], &None).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         let mut findings = Findings::new(9);
         let guess = |n: u8| format!("2026-11-21T04:00:0{n}+00:00 host sshd[7]: Failed password for root from 192.0.2.7 port 22 ssh2");
         for n in 0..4 {

@@ -129,7 +129,7 @@ impl Warden {
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
         if new.applications.enabled && !new.applications.rules.is_empty() {
-            engine::load(&new.applications.rules)
+            engine::load(&new.applications.rules, &new.applications.timezone)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
         let changes = self.prepared.compare(&new.logs)?;
