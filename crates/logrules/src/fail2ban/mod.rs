@@ -69,10 +69,15 @@ impl Reader {
             let clock = Clock { now, zone: self.zone.clone() };
             self.dates.time(found, text, &self.scratch, &clock)
         });
-        self.last = written.or(self.last);
         // What has no date was written when the line before it was, or just now.
-        let at = written.or(self.last.filter(|last| now.since(*last) < LAST_DATE_AGE)).unwrap_or(now);
-        Dated { at, found }
+        let last = self.last.filter(|last| now.since(*last) < LAST_DATE_AGE);
+        self.last = written.or(self.last);
+        let wrong = written.is_none() && before < after;
+        if wrong && last.is_some() {
+            // What looked like a date and is none is text, as fail2ban has it.
+            self.whole(text);
+        }
+        Dated { at: written.or(last).unwrap_or(now), found }
     }
 
     /// A line whose time is known otherwise.
@@ -130,6 +135,16 @@ impl Single {
     /// Patterns that took too many steps so far.
     pub fn too_many_steps(&self) -> u64 {
         self.state.too_many_steps
+    }
+
+    /// Has every failregex tried, not only until one matches: so fail2ban-regex and fail2ban's own tests have it.
+    pub fn try_all(&mut self) {
+        self.state.all = true;
+    }
+
+    /// Which failregexes matched the last line, if all were tried.
+    pub fn matched(&self) -> &[usize] {
+        &self.state.matched
     }
 
     /// Takes one line in. `dated` says that it has no date to be cut out, for `now` is known from elsewhere (the journal).

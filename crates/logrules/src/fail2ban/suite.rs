@@ -5,13 +5,14 @@
 //! `# addFILE: "other"` reads another such log. Any other line that begins with `#` is a comment.
 
 use super::Single;
-use super::filter::{Failure, Filter, Written};
+use super::filter::{Caught, Failure, Filter, Written};
 use super::ini::{Files, Problem};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use model::time::Time;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Logs that include each other deeper than this are taken for a circle.
@@ -79,11 +80,17 @@ impl Suite<'_> {
             return Err(problem(0, "logs include each other in a circle".to_owned()));
         }
         let text = (self.files.read)(path).map_err(|error| problem(0, error.to_string()))?;
-        // The case that the next lines belong to.
+        // The case that the next lines belong to, and whether the first of them has come.
         let mut case: Option<Map<String, Value>> = None;
-        let mut begun = false;
-        for (number, line) in text.split('\n').enumerate().map(|(number, line)| (number + 1, line.strip_suffix('\r').unwrap_or(line))) {
+        let (mut begun, mut more) = (true, Vec::new());
+        for (number, line) in text.split('\n').enumerate().map(|(number, line)| (number + 1, line.trim_end_matches('\r'))) {
             let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| problem(number, format!("no JSON: {error}")));
+            // What follows a case is its line, whatever it looks like.
+            if !begun {
+                self.line(&file, number, line, case.as_ref(), false);
+                begun = true;
+                continue;
+            }
             match directive(line) {
                 Some(("failJSON", text)) => {
                     let Value::Object(wanted) = json(text)? else { return Err(problem(number, "failJSON is one {…}".to_owned())) };
@@ -100,26 +107,21 @@ impl Suite<'_> {
                     self.options(&sets)?;
                     case = None;
                 }
-                Some(("fileOptions", text)) => {
-                    if let Value::Object(common) = json(text)? {
-                        self.common = common;
-                    }
-                    self.options(&[Map::new()])?;
-                    case = None;
-                }
+                // Goes with the filterOptions that follow.
+                Some(("fileOptions", text)) => match json(text)? {
+                    Value::Object(common) => self.common = common,
+                    _ => return Err(problem(number, "fileOptions is one {…}".to_owned())),
+                },
                 Some((_, text)) => {
                     let Value::String(other) = json(text)? else { return Err(problem(number, "addFILE is \"NAME\"".to_owned())) };
-                    self.log(&path.with_file_name(other), depth + 1)?;
-                    case = None;
+                    more.push(path.with_file_name(other));
                 }
                 None if line.starts_with('#') || line.trim().is_empty() => {}
-                None => {
-                    self.line(&file, number, line, case.as_ref(), begun);
-                    begun = true;
-                }
+                None => self.line(&file, number, line, case.as_ref(), true),
             }
         }
-        Ok(())
+        // Behind this one, under the options that held last.
+        more.iter().try_for_each(|path| self.log(path, depth + 1))
     }
 
     /// From here on, lines are read under each of these.
@@ -146,7 +148,8 @@ impl Suite<'_> {
             };
             let written = Written::read(&text, &[("logtype", "file")], self.dir, self.files).map_err(|problem| vec![problem])?;
             let single = Single::new(Filter::new(&written)?, self.settings.zone.clone());
-            let single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
+            let mut single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
+            single.try_all();
             self.variants.push(Variant { options, text, single });
         }
         Ok(())
@@ -211,6 +214,8 @@ fn got(wanted: &Map<String, Value>, failure: Option<&Failure>, at: Option<Time>,
     got.insert("match".to_owned(), Value::Bool(failure.is_some()));
     let Some(failure) = failure else { return got };
     got.insert("host".to_owned(), Value::String(failure.id.clone()));
+    let Caught { ip, dns, id, .. } = &failure.caught;
+    let of_family = |six: bool| ip.clone().filter(|ip| ip.contains(':') == six);
     if let Some(local) = at.and_then(|at| jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).ok()) {
         got.insert("time".to_owned(), Value::String(local.to_zoned(zone.clone()).datetime().to_string()));
     }
@@ -218,11 +223,17 @@ fn got(wanted: &Map<String, Value>, failure: Option<&Failure>, at: Option<Time>,
         let value = match name.as_str() {
             "users" => failure.users.iter().cloned().map(Value::String).collect(),
             "attempts" => Value::from(failure.lines),
-            "fid" => Value::String(failure.id.clone()),
-            name => match failure.fields.get(name) {
-                Some(text) => Value::String(text.clone()),
-                None => continue,
-            },
+            name => {
+                let text = match name {
+                    "ip4" => of_family(false),
+                    "ip6" => of_family(true),
+                    "dns" => dns.clone(),
+                    "fid" => id.clone(),
+                    name => failure.fields.get(name).cloned(),
+                };
+                let Some(text) = text else { continue };
+                Value::String(text)
+            }
         };
         got.entry(name.clone()).or_insert(value);
     }
@@ -248,11 +259,18 @@ fn agrees(wanted: &Map<String, Value>, got: &Map<String, Value>, settings: &Sett
                     let sorted = |values: &[Value]| values.iter().map(plain).collect::<std::collections::BTreeSet<String>>();
                     sorted(some) == sorted(others)
                 }
+                // An address has many spellings.
+                (Value::String(wanted), Some(Value::String(got))) if name == "host" => wanted == got || same_address(wanted, got),
                 (Value::Array(some), Some(Value::String(joined))) => some.iter().map(plain).collect::<Vec<_>>().join(" ") == *joined,
                 (value, Some(got)) => plain(value) == plain(got),
                 (_, None) => false,
             },
         })
+}
+
+fn same_address(one: &str, other: &str) -> bool {
+    let address = |text: &str| text.parse().ok().map(|ip: IpAddr| ip.to_canonical());
+    address(one).is_some() && address(one) == address(other)
 }
 
 /// Local times may be told in two ways when clocks are set back: what counts is the moment, and its whole second, for fail2ban knows no more.
