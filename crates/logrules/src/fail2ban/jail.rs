@@ -46,6 +46,15 @@ pub struct Action {
     pub blocks: bool,
 }
 
+/// Where jails' lines come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files, with `*`, `?` and `[…]`, each once.
+    pub files: Vec<String>,
+    /// Whether one of them reads the journal.
+    pub journal: bool,
+}
+
 /// How times grow with each block of the same address.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Increment {
@@ -100,30 +109,58 @@ impl Jail {
     /// # Errors
     /// Everything that can't be understood, in all jails.
     pub fn read_all(dir: &Path, files: Files<'_>) -> Result<(Vec<Jail>, Vec<Notice>), Vec<Problem>> {
+        let mut notices = Vec::new();
+        let jails = Jail::each_enabled(dir, files, &mut |reading| Jail::read(reading, dir, files, &mut notices))?;
+        Ok((jails, notices))
+    }
+
+    /// Where the lines of the jails come from that are enabled, without a look at what they do with them.
+    ///
+    /// # Errors
+    /// Everything that can't be understood, in all jails.
+    pub fn sources(dir: &Path, files: Files<'_>) -> Result<Sources, Vec<Problem>> {
+        let all = Jail::each_enabled(dir, files, &mut |reading| reading.sources().map_err(|problem| vec![problem]))?;
+        let mut sources = Sources::default();
+        for one in all {
+            sources.journal |= one.journal;
+            for path in one.files {
+                if !sources.files.contains(&path) {
+                    sources.files.push(path);
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    fn each_enabled<T>(
+        dir: &Path,
+        files: Files<'_>,
+        each: &mut dyn FnMut(Reading<'_>) -> Result<T, Vec<Problem>>,
+    ) -> Result<Vec<T>, Vec<Problem>> {
         let mut ini = Ini::with(&[("fail2ban_confpath", &dir.display().to_string()), ("fail2ban_version", "1.1.0")]);
         ini.read_set(&dir.join("jail"), files).map_err(|problem| vec![problem])?;
-        let (mut jails, mut notices, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut problems) = (Vec::new(), Vec::new());
         for section in ini.sections() {
             let reading = Reading { ini: &ini, section, vars: BTreeMap::new() };
             match reading.flag("enabled", false) {
-                Ok(true) => match Jail::read(reading, dir, files, &mut notices) {
-                    Ok(jail) => jails.push(jail),
+                Ok(true) => match each(reading) {
+                    Ok(one) => all.push(one),
                     Err(wrong) => problems.extend(wrong),
                 },
                 Ok(false) => {}
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok((jails, notices)) } else { Err(problems) }
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
     }
 
     fn read(mut reading: Reading<'_>, dir: &Path, files: Files<'_>, notices: &mut Vec<Notice>) -> Result<Jail, Vec<Problem>> {
         let one = |problem: Problem| vec![problem];
         let name = reading.section.to_owned();
         let mut notice = |message: String| notices.push(Notice { about: name.clone(), message });
-        let backend = reading.text("backend").map_err(one)?;
+        let sources = reading.sources().map_err(one)?;
         let filter_text = reading.text("filter").map_err(one)?.replace('\n', " ");
-        let logtype = if backend.starts_with("systemd") { "journal" } else { "file" };
+        let logtype = if sources.journal { "journal" } else { "file" };
         let mut written = match filter_text.as_str() {
             "" => Written { name: name.clone(), ..Written::default() },
             text => Written::read(text, &[("logtype", logtype)], dir, files).map_err(one)?,
@@ -140,16 +177,6 @@ impl Jail {
         }
         let filter = Filter::new(&written)?;
         let read = |reading: &Reading<'_>| -> Result<Jail, Problem> {
-            let logpaths: Vec<String> = match backend.starts_with("systemd") {
-                true => Vec::new(),
-                false => reading
-                    .text("logpath")?
-                    .lines()
-                    .map(|line| line.trim())
-                    .map(|line| line.strip_suffix(" tail").or(line.strip_suffix(" head")).unwrap_or(line).trim().to_owned())
-                    .filter(|path| !path.is_empty())
-                    .collect(),
-            };
             let seconds = |option: &str, default: f64| -> Result<f64, Problem> {
                 match reading.text(option)?.as_str() {
                     "" => Ok(default),
@@ -195,11 +222,10 @@ impl Jail {
             Ok(Jail {
                 name: name.as_str().into(),
                 trust: if FORGEABLE.contains(&filter.name.as_ref()) { Trust::Spoofable } else { Trust::Vouched },
-                journal: backend.starts_with("systemd")
-                    || (backend.is_empty() || backend == "auto") && logpaths.is_empty() && filter.has_journal(),
+                journal: sources.journal && (filter.has_journal() || reading.text("backend")?.starts_with("systemd")),
                 filter: filter.clone(),
                 filter_text: filter_text.clone(),
-                logpaths,
+                logpaths: sources.files.clone(),
                 zone: reading.text("logtimezone")?,
                 retries,
                 window: Duration::from_secs_f64(window.min(FOR_EVER.as_secs_f64())),
@@ -254,6 +280,9 @@ impl Jail {
                 notice(format!("action `{action}` is not done by riposte; what is decided stands in the ledger and in `riposte history`"));
             }
             jail.actions.push(Action { name: action, options, blocks });
+        }
+        for path in jail.logpaths.iter().filter(|path| !path.starts_with('/') || path.split('/').any(|step| matches!(step, ".." | "**"))) {
+            notice(format!("logpath `{path}` is not followed: write its full path, without `..` and `**`"));
         }
         if jail.logpaths.is_empty() && !jail.journal {
             notice("it watches nothing: neither logpath nor journal".to_owned());
@@ -365,6 +394,21 @@ impl Reading<'_> {
     /// An option's text; empty if there is none.
     fn text(&self, option: &str) -> Result<String, Problem> {
         Ok(self.ini.value(self.section, option, &self.vars)?.unwrap_or_default().trim().to_owned())
+    }
+
+    /// Its files, or the journal.
+    fn sources(&self) -> Result<Sources, Problem> {
+        let backend = self.text("backend")?;
+        if backend.starts_with("systemd") {
+            return Ok(Sources { files: Vec::new(), journal: true });
+        }
+        let text = self.text("logpath")?;
+        let paths = text.lines().map(|line| line.trim());
+        let paths = paths.map(|line| line.strip_suffix(" tail").or(line.strip_suffix(" head")).unwrap_or(line).trim().to_owned());
+        let files: Vec<String> = paths.filter(|path| !path.is_empty()).collect();
+        // Without any file, a filter that says which entries are its own may read them.
+        let journal = files.is_empty() && matches!(backend.as_str(), "" | "auto");
+        Ok(Sources { files, journal })
     }
 
     fn flag(&self, option: &str, default: bool) -> Result<bool, Problem> {

@@ -6,6 +6,7 @@ use crate::commands::regex::FILES;
 use crate::commands::{Failure, fail, rules};
 use logrules::Rules;
 use logrules::fail2ban::Fail2ban;
+use logrules::fail2ban::jail::{Jail, Sources};
 use logrules::finding::Finding;
 use logrules::line::Line;
 use logrules::native::Book;
@@ -54,6 +55,22 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
         engines.all.push(Box::new(jails));
     }
     Ok(engines)
+}
+
+/// Where the jails at these places have their lines from, if one of them is fail2ban's.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn jails_sources(places: &[PathBuf]) -> Result<Sources, Failure> {
+    let mut all = Sources::default();
+    for place in places {
+        if kind(place)? == Kind::Fail2ban {
+            let more = Jail::sources(place, FILES).map_err(|problems| told(&problems))?;
+            all.journal |= more.journal;
+            all.files.extend(more.files);
+        }
+    }
+    Ok(all)
 }
 
 /// Riposte's own rules, and files of the user's.
