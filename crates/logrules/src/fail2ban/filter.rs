@@ -116,8 +116,10 @@ pub struct State {
     pub names: u64,
     /// Every failregex is tried, not only until one matches; so fail2ban-regex and fail2ban's own tests have it.
     pub all: bool,
-    /// Which failregexes matched the last line, if all are tried.
-    pub matched: Vec<usize>,
+    /// Which failregexes matched the last line, if all are tried, and whether it is a failure by that.
+    pub matched: Vec<(usize, bool)>,
+    /// Lines that the prefregex matched.
+    pub prefixed: u64,
 }
 
 /// What became of a line.
@@ -125,8 +127,8 @@ pub struct State {
 pub enum Became {
     /// No failregex matched.
     Missed,
-    /// An ignoreregex matched.
-    Ignored,
+    /// The ignoreregex of this number matched.
+    Ignored(usize),
     /// The failregex of this number matched, whether that was a failure or not.
     Matched(usize),
 }
@@ -237,6 +239,16 @@ impl Filter {
         self.fail.iter().map(|regex| regex.text.as_str())
     }
 
+    /// Its prefregex, if it has one.
+    pub fn prefix_text(&self) -> Option<&str> {
+        self.prefix.as_ref().map(|regex| regex.text.as_str())
+    }
+
+    /// Its ignoreregexes.
+    pub fn ignore_texts(&self) -> impl Iterator<Item = &str> {
+        self.ignore.iter().map(|regex| regex.text.as_str())
+    }
+
     /// How many of its patterns are not linear.
     pub fn stepped(&self) -> usize {
         self.prefix.iter().chain(&self.fail).chain(&self.ignore).filter(|regex| !regex.pattern().is_linear()).count()
@@ -269,7 +281,7 @@ impl Filter {
     pub fn failures(&self, state: &mut State, line: &[u8], now: Time, could: &dyn Fn(usize) -> bool, out: &mut Vec<Failure>) -> Became {
         state.matched.clear();
         let buffered = self.is_buffered();
-        if !buffered && !self.ignores_first() && !(0..self.fail.len()).any(could) {
+        if !buffered && !state.all && !self.ignores_first() && !(0..self.fail.len()).any(could) {
             return Became::Missed;
         }
         let mut joined = std::mem::take(&mut state.joined);
@@ -297,8 +309,10 @@ impl Filter {
         could: &dyn Fn(usize) -> bool,
         out: &mut Vec<Failure>,
     ) -> Became {
-        if self.ignores_first() && self.ignores(whole, state) {
-            return Became::Ignored;
+        if self.ignores_first()
+            && let Some(ignore) = self.ignores(whole, state)
+        {
+            return Became::Ignored(ignore);
         }
         let mut base = Begun { known: Known { since: now, ..Known::default() }, session: None, forgets: false };
         let mut text = whole;
@@ -306,6 +320,7 @@ impl Filter {
             if !found(prefix, whole, &mut state.spans, &mut state.too_many_steps) {
                 return Became::Missed;
             }
+            state.prefixed += 1;
             content.clear();
             for (group, caught) in prefix.caught(whole, &state.spans) {
                 if *group == Group::Content {
@@ -328,8 +343,8 @@ impl Filter {
             // What is ignored is what the failregex matched: one line, its content, or several lines.
             let ignored = if buffered { self.ignores(&matched.concat(), state) } else { self.ignores(text, state) };
             let last = !state.all || buffered;
-            if ignored {
-                became = if became == Became::Missed { Became::Ignored } else { became };
+            if let Some(ignore) = ignored {
+                became = if became == Became::Missed { Became::Ignored(ignore) } else { became };
             } else {
                 let Begun { mut known, session, forgets } = base.with(regex, text, &state.spans);
                 known.lines = if buffered { matched.len().max(1) as u32 } else { 1 };
@@ -346,8 +361,9 @@ impl Filter {
         became
     }
 
-    fn ignores(&self, text: &[u8], state: &mut State) -> bool {
-        self.ignore.iter().any(|regex| found(regex, text, &mut state.more, &mut state.too_many_steps))
+    /// The first ignoreregex that matches.
+    fn ignores(&self, text: &[u8], state: &mut State) -> Option<usize> {
+        self.ignore.iter().position(|regex| found(regex, text, &mut state.more, &mut state.too_many_steps))
     }
 
     /// Takes the lines of a match out of the buffer, but for those that it skipped.
@@ -399,6 +415,7 @@ impl Default for State {
             names: 0,
             all: false,
             matched: Vec::new(),
+            prefixed: 0,
         }
     }
 }
@@ -414,7 +431,7 @@ impl State {
         let Some(key) = session else {
             let no_fail = known.no_fail;
             let Some(failure) = known.failure(number) else { return false };
-            self.told(number, (!no_fail).then_some(failure), out);
+            self.told(number, !no_fail, Some(failure), out);
             return true;
         };
         let lines = known.lines;
@@ -427,14 +444,15 @@ impl State {
         {
             kept.pending = true;
         }
-        self.told(number, failure.filter(|_| counts), out);
+        self.told(number, counts, failure, out);
         true
     }
 
-    fn told(&mut self, number: usize, failure: Option<Failure>, out: &mut Vec<Failure>) {
+    fn told(&mut self, number: usize, counts: bool, failure: Option<Failure>, out: &mut Vec<Failure>) {
         if self.all {
-            self.matched.push(number);
+            self.matched.push((number, counts));
         }
+        let failure = failure.filter(|_| counts);
         self.names += u64::from(failure.as_ref().is_some_and(|failure| failure.by_name));
         out.extend(failure);
     }
@@ -718,6 +736,27 @@ mod tests {
     }
 
     #[test]
+    fn few_ignoreregexes_see_the_whole_line_first() {
+        // As fail2ban-regex 1.0.2 answers: they do if they are fewer than the failregexes by more than two.
+        let with = |more: &str| {
+            let fail = format!("^bad <HOST>\n{more}");
+            filter(&[("prefregex", "^pre: <F-CONTENT>.+</F-CONTENT>$"), ("failregex", &fail), ("ignoreregex", "^pre: bad 192\\.0\\.2\\.2")])
+        };
+        assert_eq!(run(&with("^x <HOST>\n^y <HOST>\n^z <HOST>"), &["pre: bad 192.0.2.2"]), [""]);
+        assert_eq!(run(&with("^x <HOST>\n^y <HOST>"), &["pre: bad 192.0.2.2"]), ["192.0.2.2  1"]);
+    }
+
+    #[test]
+    fn every_failregex_is_tried_if_that_is_wanted() {
+        let filter = filter(&[("failregex", "^<F-NOFAIL>a</F-NOFAIL>b <HOST>\n^ab <HOST>\n^a. <F-ID>\\S+</F-ID>")]);
+        let mut state = State { all: true, ..State::default() };
+        let mut out = Vec::new();
+        let became = filter.failures(&mut state, b"ab 192.0.2.1\n", Time::EPOCH, &|_| true, &mut out);
+        assert_eq!((became, state.matched.as_slice()), (Became::Matched(0), &[(0, false), (1, true), (2, true)][..]));
+        assert_eq!(out.iter().map(|failure| failure.regex).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
     fn several_lines_are_looked_at_together() {
         let filter = filter(&[("maxlines", "3"), ("failregex", "^from <HOST>$<SKIPLINES>^wrong password$")]);
         let lines = ["from 192.0.2.1", "from 192.0.2.2", "wrong password", "wrong password", "x", "y", "wrong password"];
@@ -727,7 +766,8 @@ mod tests {
     #[test]
     fn who_it_was() {
         let who = |regex: &str, line: &str| run(&filter(&[("failregex", regex)]), &[line]).remove(0);
-        assert_eq!(who("^x <SUBNET>", "x 192.0.2.0/24"), "192.0.2.0/24  1");
+        assert_eq!(who("^x <SUBNET>", "x 192.0.2.77/24"), "192.0.2.0/24  1");
+        assert_eq!(who("^x <F-ADDR/>", "x 2001:DB8:0::1"), "2001:db8::1  1");
         assert_eq!(who("^x <F-ID>\\S+</F-ID> <F-ALT_USER_1>\\w+</F-ALT_USER_1>", "x a@b me"), "a@b me 1");
         assert_eq!(who("^x <HOST>", "x host.example.com"), "host.example.com  1");
         let wrong = Filter::new(&Written::of_regex("^x\n^(")).unwrap_err();

@@ -19,8 +19,8 @@ const COUNTED_MAX: usize = 65_536;
 /// Failures that one of them can be counted for.
 const RETRIES_MAX: u32 = 10_000;
 /// As long as anything lasts that fail2ban would never end: what the policy makes of it is its own affair.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
-/// fail2ban's own formula for growing times, without white space.
+pub const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// fail2ban's own formula for growing times, without white space: twice as long each time.
 const FORMULA: &str = "ban.Time*(1<<(ban.Countifban.Count<20else20))*banFactor";
 /// Filters of services that answer over UDP, where anybody can write any address.
 const FORGEABLE: [&str; 10] =
@@ -55,17 +55,14 @@ pub struct Sources {
     pub journal: bool,
 }
 
-/// How times grow with each block of the same address.
+/// How times are to grow with each block of the same address. The policy has them grow, which remembers everybody and is the same for all jails:
+/// here it only says what its author meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Increment {
     /// Times this at each one; the last one goes on. Empty: twice as long each time.
     pub multipliers: Vec<f64>,
-    /// Times this.
-    pub factor: f64,
     /// Never longer.
     pub longest: Option<Duration>,
-    /// Blocks by other jails count too.
-    pub all_jails: bool,
 }
 
 /// A jail.
@@ -89,10 +86,12 @@ pub struct Jail {
     pub window: Duration,
     /// Blocked for so long.
     pub duration: Duration,
-    /// How that grows.
+    /// How that is to grow.
     pub increment: Option<Increment>,
     /// Who is let off.
     pub ignored: Vec<Prefix>,
+    /// Who is to be let off by a name, or by what is none: nobody is by that.
+    pub ignored_names: Vec<String>,
     /// What is done.
     pub actions: Vec<Action>,
     /// `usedns`.
@@ -100,7 +99,6 @@ pub struct Jail {
     /// How far its addresses are to be believed.
     pub trust: Trust,
     counted: Table<VecDeque<Time>>,
-    blocked: Table<u32>,
 }
 
 impl Jail {
@@ -211,12 +209,7 @@ impl Jail {
                         "" => None,
                         _ => Some(span(seconds("bantime.maxtime", 0.0)?)),
                     };
-                    Some(Increment {
-                        multipliers,
-                        factor: number("bantime.factor", 1.0)?,
-                        longest,
-                        all_jails: reading.flag("bantime.overalljails", false)?,
-                    })
+                    Some(Increment { multipliers, longest })
                 }
             };
             Ok(Jail {
@@ -232,10 +225,10 @@ impl Jail {
                 duration: span(bantime),
                 increment,
                 ignored: Vec::new(),
+                ignored_names: Vec::new(),
                 actions: Vec::new(),
                 names: reading.text("usedns")?,
                 counted: Table::new(COUNTED_MAX),
-                blocked: Table::new(COUNTED_MAX),
             })
         };
         let mut jail = read(&reading).map_err(one)?;
@@ -243,10 +236,13 @@ impl Jail {
             notice("bantime without end: as long as the policy allows".to_owned());
         }
         for word in reading.text("ignoreip").map_err(one)?.split([' ', ',', '\n', '\t']).filter(|word| !word.is_empty()) {
-            match word.parse::<Prefix>() {
-                Ok(prefix) => jail.ignored.push(prefix),
-                Err(_) => {
-                    notice(format!("ignoreip `{word}` is no address: not honoured; list it in the policy's `exempt`, which resolves names"))
+            match prefix(word) {
+                Some(prefix) => jail.ignored.push(prefix),
+                None => {
+                    notice(format!(
+                        "ignoreip `{word}` is no address: not honoured; list it in the policy's `exempt`, which resolves names"
+                    ));
+                    jail.ignored_names.push(word.to_owned());
                 }
             }
         }
@@ -263,9 +259,15 @@ impl Jail {
                 notice(format!("{option} `{}` is not honoured: {why}", text.replace('\n', " ")));
             }
         }
-        let formula: String = reading.text("bantime.formula").map_err(one)?.split_whitespace().collect();
-        if !formula.is_empty() && formula != FORMULA && jail.increment.is_some() {
-            notice("bantime.formula is not fail2ban's own: not honoured, times double as they do by default".to_owned());
+        if jail.increment.is_some() {
+            notice("bantime.increment: the policy's `escalation` and `block_max` say how times grow, for all jails alike".to_owned());
+            for option in ["bantime.factor", "bantime.formula", "bantime.multipliers"] {
+                let text = reading.text(option).map_err(one)?;
+                let usual = text.split_whitespace().collect::<String>() == FORMULA || option == "bantime.factor" && text == "1";
+                if !text.is_empty() && !usual {
+                    notice(format!("{option} `{}` is not honoured: times grow by the policy's `escalation`", text.replace('\n', " ")));
+                }
+            }
         }
         if matches!(jail.names.as_str(), "yes" | "warn")
             && jail.filter.fail_texts().any(|text| text.contains("<HOST>") || text.contains("<DNS>"))
@@ -307,11 +309,11 @@ impl Jail {
             duration: Duration::from_secs(600),
             increment: None,
             ignored: Vec::new(),
+            ignored_names: Vec::new(),
             actions: Vec::new(),
             names: "warn".to_owned(),
             trust: Trust::Vouched,
             counted: Table::new(COUNTED_MAX),
-            blocked: Table::new(COUNTED_MAX),
         }
     }
 
@@ -343,43 +345,17 @@ impl Jail {
             return (count, None);
         }
         self.counted.remove(id.as_bytes());
-        let before = self.blocked.at(id.as_bytes(), || 0);
-        let earlier = *before;
-        *before = before.saturating_add(1);
         let action = match self.actions.iter().find(|action| action.blocks).or(self.actions.first()) {
             Some(action) if !action.blocks => action.name.as_str().into(),
             _ => Arc::from("block"),
         };
         let why = format!("jail {}: {count} failure{} in {}", self.name, if count == 1 { "" } else { "s" }, brief(window));
-        (count, Some(Wish { action, duration: Some(self.grown(earlier)), why }))
-    }
-
-    /// Somebody was blocked by another jail: the next time here is longer.
-    pub fn note_block(&mut self, id: &str) {
-        if self.increment.as_ref().is_some_and(|increment| increment.all_jails) {
-            let before = self.blocked.at(id.as_bytes(), || 0);
-            *before = before.saturating_add(1);
-        }
-    }
-
-    /// How long, after so many earlier blocks.
-    fn grown(&self, earlier: u32) -> Duration {
-        let Some(increment) = &self.increment else { return self.duration };
-        if self.duration == FOR_EVER {
-            return FOR_EVER;
-        }
-        let times = match increment.multipliers.get(earlier as usize).or(increment.multipliers.last()) {
-            Some(times) => *times,
-            None => f64::from(1u32 << earlier.min(20)),
-        };
-        let seconds = (self.duration.as_secs_f64() * times * increment.factor).clamp(0.0, FOR_EVER.as_secs_f64());
-        let grown = Duration::from_secs_f64(seconds);
-        increment.longest.map_or(grown, |longest| grown.min(longest))
+        (count, Some(Wish { action, duration: Some(self.duration), why }))
     }
 
     /// Addresses that gave way to newer ones.
     pub fn evicted(&self) -> u64 {
-        self.counted.evicted + self.blocked.evicted
+        self.counted.evicted
     }
 }
 
@@ -424,6 +400,21 @@ impl Reading<'_> {
         let (file, line) = self.ini.place(self.section, option);
         Problem { file, line, message: format!("[{}] {option}: {message}", self.section) }
     }
+}
+
+/// `192.0.2.0/24`, or with its mask written out: `192.0.2.0/255.255.255.0`.
+fn prefix(word: &str) -> Option<Prefix> {
+    let masked = || {
+        let (address, mask) = word.split_once('/')?;
+        let (mask, all) = match mask.parse().ok()? {
+            IpAddr::V4(mask) => (u128::from(u32::from(mask)) << 96, 32),
+            IpAddr::V6(mask) => (u128::from(mask), 128),
+        };
+        let bits = mask.leading_ones().min(all);
+        let whole = mask.checked_shl(bits).unwrap_or(0) == 0;
+        whole.then(|| Some(Prefix::new(address.parse().ok()?, bits as u8)))?
+    };
+    word.parse().ok().or_else(masked)
 }
 
 /// Whether fail2ban's action of this name is a block.
@@ -616,15 +607,12 @@ mod tests {
     }
 
     #[test]
-    fn times_grow_with_every_block() {
-        let times = |options: &str, number: usize| {
-            let mut jail = jail(&format!("maxretry = 1\nbantime = 60\nbantime.increment = true\n{options}"));
-            (0..number).map(|at| jail.count("a", Time::from_secs(at as u64)).1.unwrap().duration.unwrap().as_secs()).collect::<Vec<_>>()
-        };
-        assert_eq!(times("", 5), [60, 120, 240, 480, 960]);
-        assert_eq!(times("bantime.factor = 2\nbantime.maxtime = 5m\n", 4), [120, 240, 300, 300]);
-        assert_eq!(times("bantime.multipliers = 1 5 30\n", 4), [60, 300, 1_800, 1_800]);
-        assert_eq!(times("", 30).last(), Some(&(60 << 20)));
+    fn times_are_not_the_jail_s_to_grow() {
+        let mut jail = jail("maxretry = 1\nbantime = 60\nbantime.increment = true\nbantime.multipliers = 1 5 30\nbantime.maxtime = 1d\n");
+        let times: Vec<u64> = (0..3).map(|at| jail.count("a", Time::from_secs(at)).1.unwrap().duration.unwrap().as_secs()).collect();
+        assert_eq!(times, [60, 60, 60], "the policy multiplies them");
+        let increment = jail.increment.unwrap();
+        assert_eq!((increment.multipliers, increment.longest), (vec![1.0, 5.0, 30.0], Some(Duration::from_secs(86_400))));
     }
 
     #[test]

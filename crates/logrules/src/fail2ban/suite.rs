@@ -409,6 +409,17 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_case_is_its_line() {
+        let log = "# failJSON: {\"match\": false}\n# addFILE: \"more\"\n# fileOptions: {\"mode\": \"more\"}\n# failJSON: {\"match\": false}\nJun 21 16:47:46 worse from 192.0.2.1\n\
+                   # addFILE: \"more\"\n# filterOptions: [{}]\n# failJSON: {\"match\": true, \"host\": \"192.0.2.1\", \"ip4\": \"192.0.2.1\", \"ip6\": null}\n\
+                   Jun 21 16:47:46 worse from 192.0.2.1\n";
+        // A log that is added comes behind, under the options that hold then.
+        assert_eq!(cases("t", log), [(2, true), (5, true), (9, true), (2, true)]);
+        let spelling = "# failJSON: {\"match\": true, \"host\": \"2001:db8:0::1\"}\nJun 21 16:47:46 bad x from 2001:DB8::1\n";
+        assert_eq!(cases("t", spelling), [(2, true)]);
+    }
+
+    #[test]
     fn what_a_later_line_completes_counts() {
         let log = "# failJSON: {\"match\": true, \"host\": \"192.0.2.1\", \"attempts\": 2}\nJun 21 16:47:46 from 192.0.2.1\nJun 21 16:47:46 wrong\n\
                    # failJSON: {\"match\": false}\nJun 21 16:47:46 from 192.0.2.2\n# failJSON: {\"match\": true, \"host\": \"192.0.2.2\"}\nJun 21 16:47:47 wrong\n";

@@ -1,8 +1,8 @@
 //! Finds the files that `--rules` and `--config` mean, and makes rules of them. Opens files for reading only.
 
-use super::Engine;
+use super::{Engine, PLACE};
 use crate::cli;
-use crate::commands::{Failure, fail, rules};
+use crate::commands::{Failure, fail, regex, rules};
 use crate::lives::applications::engine::{self, Kind};
 use logrules::ossec::{self, Files, order};
 use std::collections::BTreeSet;
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A line for each thing that is wrong.
 pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
+    if let Some(filter) = &args.filter {
+        return regex::jail_of(filter, args.config_dir.as_deref()).map(|jail| Engine::Other(Box::new(jail)));
+    }
     let mut kinds = args.rules.iter().map(|place| engine::kind(place)).collect::<Result<Vec<_>, _>>()?;
     kinds.extend(args.config.as_ref().map(|_| Kind::Ossec));
     kinds.dedup();
@@ -31,8 +34,9 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
             Engine::Ossec(Box::new(ossec))
         }
         [Kind::Fail2ban] => {
-            let mut jails = engine::load(&args.rules)?;
-            notices.append(&mut jails.notices);
+            let [dir] = args.rules.as_slice() else { return Err(fail("one folder of fail2ban's at a time")) };
+            let mut jails = engine::jails(dir, &mut notices)?;
+            jails.try_on(PLACE);
             Engine::Other(Box::new(jails))
         }
         _ => return Err(fail("rules of one kind at a time: .toml files, OSSEC's, or fail2ban's")),

@@ -1,7 +1,7 @@
 //! `riposte logtest`: what a line comes to, phase by phase, and what would be done about it. Never does it.
 
 pub mod load;
-mod suite;
+pub mod suite;
 mod summary;
 
 use super::{Failure, fail};
@@ -180,10 +180,7 @@ impl Engine {
 /// # Errors
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
-    if let Some(filter) = &args.filter {
-        let Some(path) = &args.suite else {
-            return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
-        };
+    if let (Some(filter), Some(path)) = (&args.filter, &args.suite) {
         return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
     }
     let mut engine = load::engine(args)?;
