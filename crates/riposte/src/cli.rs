@@ -338,10 +338,10 @@ pub struct Logtest {
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
     /// A filter of fail2ban's instead of rules: sshd[mode=aggressive]. Each failure would be blocked; or the annotated log is for it.
-    #[arg(long, value_name = "NAME[OPTIONS]", conflicts_with_all = ["rules", "config"])]
+    #[arg(long, value_name = "NAME[OPTIONS]", conflicts_with = "config")]
     pub filter: Option<String>,
     /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
-    #[arg(long, value_name = "DIR", requires = "filter")]
+    #[arg(long, value_name = "DIR", requires = "filter", conflicts_with = "rules")]
     pub config_dir: Option<PathBuf>,
     /// Only say what all lines came to: how often each rule was met, and who would be blocked.
     #[arg(long, conflicts_with = "suite")]

@@ -28,7 +28,9 @@ const SHOWN: usize = 1_024;
 pub fn run(args: &cli::ImportFail2ban, out: &mut impl Write) -> Result<(), Failure> {
     let failed = |error: io::Error| fail(error.to_string());
     if let Some(database) = &args.database {
-        let (bans, odd) = store::fail2ban::standing(database, now()).map_err(|error| fail(format!("{}: {error}", database.display())))?;
+        let wrong = |error: &dyn std::fmt::Display| told(&[format!("{}: {error}", database.display())]);
+        std::fs::File::open(database).map_err(|error| wrong(&error))?;
+        let (bans, odd) = store::fail2ban::standing(database, now()).map_err(|error| wrong(&error))?;
         return blocks(&bans, odd, out).map_err(failed);
     }
     let dir = args.dir.as_deref().unwrap_or(Path::new(CONFIG_DIR));

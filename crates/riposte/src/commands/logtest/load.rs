@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// A line for each thing that is wrong.
 pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
     if let Some(filter) = &args.filter {
-        return regex::jail_of(filter, args.config_dir.as_deref()).map(|jail| Engine::Other(Box::new(jail)));
+        return regex::jail_of(filter, filter_dir(args)?).map(|jail| Engine::Other(Box::new(jail)));
     }
     let mut kinds = args.rules.iter().map(|place| engine::kind(place)).collect::<Result<Vec<_>, _>>()?;
     kinds.extend(args.config.as_ref().map(|_| Kind::Ossec));
@@ -43,6 +43,18 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
     };
     notices.iter().for_each(|notice| eprintln!("riposte: {notice}"));
     Ok(engine)
+}
+
+/// Where the filter lies: in `--config-dir`, or in fail2ban's folder that `--rules` names.
+///
+/// # Errors
+/// If `--rules` names anything else.
+pub(super) fn filter_dir(args: &cli::Logtest) -> Result<Option<&Path>, Failure> {
+    match args.rules.as_slice() {
+        [] => Ok(args.config_dir.as_deref()),
+        [dir] if engine::kind(dir)? == Kind::Fail2ban => Ok(Some(dir)),
+        _ => Err(fail("--filter is a filter of fail2ban's: with it, --rules can only be the folder that has filter.d")),
+    }
 }
 
 /// OSSEC's files that these folders, files and `ossec.conf` mean, in the order in which they are to be read; and what was left out.

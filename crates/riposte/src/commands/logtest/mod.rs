@@ -181,7 +181,7 @@ impl Engine {
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
     if let (Some(filter), Some(path)) = (&args.filter, &args.suite) {
-        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
+        return super::regex::suite(path, filter, load::filter_dir(args)?, args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
