@@ -44,11 +44,10 @@ pub struct Case {
     pub agree: bool,
 }
 
-/// A filter under one set of options.
+/// A filter under one set of options; by its text it is known.
 struct Variant {
     options: Map<String, Value>,
     text: String,
-    single: Single,
 }
 
 /// Runs a log against filter `name` (`sshd` or `sshd[mode=aggressive]`) of the configuration in `dir`.
@@ -56,7 +55,11 @@ struct Variant {
 /// # Errors
 /// If the log or the filter can't be understood.
 pub fn run(log: &Path, name: &str, dir: &Path, files: Files<'_>, settings: &Settings) -> Result<Vec<Case>, Vec<Problem>> {
-    let mut suite = Suite { name, dir, files, settings, common: Map::new(), variants: Vec::new(), cases: Vec::new() };
+    let base = name.split('[').next().unwrap_or(name).trim();
+    let stem = log.file_stem().map(|stem| stem.to_string_lossy().into_owned()).filter(|stem| stem.starts_with(base));
+    let test = stem.unwrap_or_else(|| base.to_owned());
+    let mut suite =
+        Suite { name, dir, files, settings, common: Map::new(), variants: Vec::new(), filters: BTreeMap::new(), test, cases: Vec::new() };
     suite.options(&[Map::new()])?;
     suite.log(log, 0)?;
     Ok(suite.cases)
@@ -69,6 +72,10 @@ struct Suite<'a> {
     settings: &'a Settings,
     common: Map<String, Value>,
     variants: Vec<Variant>,
+    /// Filters that were used so far: whoever comes back goes on where he left off, as in fail2ban's own runner.
+    filters: BTreeMap<String, Single>,
+    /// What conditions call `name`: the log's if it is the filter's with more behind (`sshd-journal`), else the filter's.
+    test: String,
     cases: Vec<Case>,
 }
 
@@ -127,13 +134,12 @@ impl Suite<'_> {
     /// From here on, lines are read under each of these.
     fn options(&mut self, sets: &[Map<String, Value>]) -> Result<(), Vec<Problem>> {
         self.variants.clear();
-        let base = self.name.split('[').next().unwrap_or(self.name).trim();
         let sets = if sets.is_empty() { &[Map::new()][..] } else { sets };
         for set in sets {
             let mut options = self.common.clone();
             options.extend(set.clone());
             let wanted = options.get("test.condition").and_then(Value::as_str);
-            if wanted.is_some_and(|wanted| !condition(wanted, base, &options)) {
+            if wanted.is_some_and(|wanted| !condition(wanted, &self.test, &options)) {
                 continue;
             }
             let given: Vec<String> = options
@@ -146,11 +152,14 @@ impl Suite<'_> {
                 (Some(begun), false) => format!("{begun}][{}]", given.join(", ")),
                 (None, false) => format!("{}[{}]", self.name, given.join(", ")),
             };
-            let written = Written::read(&text, &[("logtype", "file")], self.dir, self.files).map_err(|problem| vec![problem])?;
-            let single = Single::new(Filter::new(&written)?, self.settings.zone.clone());
-            let mut single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
-            single.try_all();
-            self.variants.push(Variant { options, text, single });
+            if !self.filters.contains_key(&text) {
+                let written = Written::read(&text, &[("logtype", "file")], self.dir, self.files).map_err(|problem| vec![problem])?;
+                let single = Single::new(Filter::new(&written)?, self.settings.zone.clone());
+                let mut single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
+                single.try_all();
+                self.filters.insert(text.clone(), single);
+            }
+            self.variants.push(Variant { options, text });
         }
         Ok(())
     }
@@ -158,15 +167,16 @@ impl Suite<'_> {
     /// Reads one line under all options. Lines without a case of their own go on with the one above.
     fn line(&mut self, file: &str, number: usize, line: &str, wanted: Option<&Map<String, Value>>, begun: bool) {
         let base = self.name.split('[').next().unwrap_or(self.name).trim();
-        for variant in &mut self.variants {
+        for variant in &self.variants {
+            let Some(single) = self.filters.get_mut(&variant.text) else { continue };
             let limited = wanted.and_then(|wanted| wanted.get("constraint")).and_then(Value::as_str);
             let other = wanted.and_then(|wanted| wanted.get("filter")).and_then(Value::as_str).is_some_and(|other| other != base);
-            if limited.is_some_and(|limited| !condition(limited, base, &variant.options)) {
+            if limited.is_some_and(|limited| !condition(limited, &self.test, &variant.options)) {
                 continue;
             }
             let journal = variant.options.get("logtype").and_then(Value::as_str) == Some("journal");
             let prefix = variant.options.get("test.prefix-line").and_then(Value::as_str).filter(|_| journal).unwrap_or_default();
-            let read = variant.single.line(format!("{prefix}{line}").as_bytes(), self.settings.now, journal);
+            let read = single.line(format!("{prefix}{line}").as_bytes(), self.settings.now, journal);
             let Some(wanted) = wanted else { continue };
             let first = read.failures.first();
             if other && first.is_none() {
