@@ -94,6 +94,8 @@ pub struct Jail {
     pub ignored_names: Vec<String>,
     /// What is done.
     pub actions: Vec<Action>,
+    /// A command would say who is let off, and isn't asked: it blocks nobody.
+    pub only_counts: bool,
     /// `usedns`.
     pub names: String,
     /// How far its addresses are to be believed.
@@ -227,6 +229,7 @@ impl Jail {
                 ignored: Vec::new(),
                 ignored_names: Vec::new(),
                 actions: Vec::new(),
+                only_counts: !reading.text("ignorecommand")?.is_empty(),
                 names: reading.text("usedns")?,
                 counted: Table::new(COUNTED_MAX),
             })
@@ -250,7 +253,10 @@ impl Jail {
             notice("ignoreself = false is not honoured: the host's own addresses are never blocked".to_owned());
         }
         for (option, why) in [
-            ("ignorecommand", "no command decides who is let off; use `ignoreip` or the policy's `exempt`"),
+            (
+                "ignorecommand",
+                "no command is asked who is let off, so this jail blocks nobody; override it with an empty one and use `ignoreip` if all others may be blocked",
+            ),
             ("ignorecache", "there is nothing to remember without ignorecommand"),
             ("bantime.rndtime", "times are not random"),
         ] {
@@ -311,6 +317,7 @@ impl Jail {
             ignored: Vec::new(),
             ignored_names: Vec::new(),
             actions: Vec::new(),
+            only_counts: false,
             names: "warn".to_owned(),
             trust: Trust::Vouched,
             counted: Table::new(COUNTED_MAX),
@@ -345,6 +352,9 @@ impl Jail {
             return (count, None);
         }
         self.counted.remove(id.as_bytes());
+        if self.only_counts {
+            return (count, None);
+        }
         let action = match self.actions.iter().find(|action| action.blocks).or(self.actions.first()) {
             Some(action) if !action.blocks => action.name.as_str().into(),
             _ => Arc::from("block"),
@@ -604,6 +614,8 @@ mod tests {
             (3, "block", Some(Duration::from_secs(50)), "jail t: 3 failures in 100 s")
         );
         assert_eq!(count("a", 1_190), (1, None), "it begins anew");
+        let mut asking = self::jail("maxretry = 1\nignorecommand = /bin/friend <ip>\n");
+        assert_eq!(asking.count("a", Time::EPOCH), (1, None), "a friend nobody is asked about");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn about(jail: &Jail) -> Vec<String> {
     }
     lines.push(format!("  blocks after {} failures in {}, for {}", jail.retries, span(jail.window), span(jail.duration)));
     for action in &jail.actions {
-        let what = if action.blocks { "riposte's own block, of all ports" } else { "not done" };
+        let what = if action.blocks && !jail.only_counts { "riposte's own block, of all ports" } else { "not done" };
         lines.push(format!("  action {}: {what}", action.name));
     }
     if !jail.ignored.is_empty() {
@@ -153,10 +153,15 @@ fn policy(jails: &[Jail], out: &mut impl Write) -> io::Result<()> {
             "# No jail has bantime.increment: each block is as long as the one before. Without this line it is twice as long.\nescalation = 1"
         )?,
     }
+    let usual = PolicyConfig::default();
     let longest = jails.iter().map(|jail| jail.increment.as_ref().and_then(|increment| increment.longest).unwrap_or(jail.duration)).max();
-    let usual = PolicyConfig::default().block_max;
-    if let Some(longest) = longest.filter(|longest| *longest > usual) {
-        writeln!(out, "# The longest block: what is to be for ever is so long.\nblock_max = \"{}\"", Period(longest.min(PERIOD_MAX)))?;
+    // What grows without an end of its own may grow as far as it does here.
+    let bound =
+        if !growing.is_empty() && growing.iter().all(|increment| increment.longest.is_some()) { Duration::ZERO } else { usual.block_max };
+    let least = usual.block_for.into_iter().max().unwrap_or_default().max(bound);
+    let longest = longest.unwrap_or_default().clamp(least, PERIOD_MAX);
+    if longest != usual.block_max {
+        writeln!(out, "# The longest block; what is to be for ever is so long.\nblock_max = \"{}\"", Period(longest))?;
     }
     Ok(())
 }
@@ -191,7 +196,7 @@ mod tests {
         for wanted in [
             "# jail s (filter s): reads /var/log/s*\n",
             "#   blocks after 3 failures in 10m",
-            "#   action nftables-allports: riposte's own block",
+            "#   action nftables-allports: not done",
             "#   action mail: not done",
             "#   ignorecommand `/bin/true` is not honoured",
             "exempt = [\"127.0.0.0/8\", \"192.0.2.0/24\", \"198.51.100.0/24\", \"admin.example.org\"]",
@@ -208,6 +213,8 @@ mod tests {
     fn times_that_grow_are_the_policy_s() {
         let jail = "[s]\nenabled = true\nfilter = s\nlogpath = /x\nbantime.increment = true\n";
         assert!(imported(jail).contains("escalation = 2\n"));
+        assert!(imported(&format!("{jail}bantime.maxtime = 1w\n")).contains("block_max = \"7d\"\n"));
+        assert!(imported(&format!("{jail}bantime.maxtime = 1h\n")).contains("block_max = \"1d\"\n"), "the policy's own blocks are as long");
         let text = imported(&format!("{jail}bantime.multipliers = 1 5 30\nbantime.maxtime = 60d\n"));
         assert!(text.contains("escalation = 5\n") && text.contains("block_max = \"60d\"\n"), "{text}");
     }
