@@ -269,7 +269,7 @@ impl Template {
             local = local.checked_sub(SignedDuration::from_hours(24)).ok()?;
         } else if year.is_none() && local > now.checked_add(SignedDuration::from_hours(24)).ok()? {
             // The day as it is written, whatever the zone has made of it: so fail2ban has it.
-            local = Date::new(local.year() - 1, date.month(), date.day()).ok()?.to_datetime(local.time());
+            local = Date::new(date.year() - 1, date.month(), date.day()).ok()?.to_datetime(local.time());
         }
         let zone = if offset.is_some() { &TimeZone::UTC } else { &clock.zone };
         Time::from_nanos(u64::try_from(zone.to_timestamp(local).ok()?.as_nanosecond()).ok()?).into()
@@ -643,6 +643,7 @@ mod tests {
             ("20260116T210529 bad", "| bad", "2026-01-16T20:05:29Z"),
             ("PDT Jan 16 21:05:29 bad", "| bad", "2026-01-17T04:05:29Z"),
             ("CEST Jan 16 21:05:29 bad", "| bad", "2026-01-16T19:05:29Z"),
+            ("PDT Dec 31 23:16:12 bad", "| bad", "2025-12-31T06:16:12Z"),
             ("ERROR Jan 16 21:05:29 bad", "| bad", ""),
             ("+02:00 Jan 16 21:05:29 bad", "| bad", "2026-01-16T19:05:29Z"),
             ("@40000000433225833b6e1a8c bad", "| bad", "2005-09-22T03:31:15Z"),
