@@ -32,6 +32,8 @@ pub struct Written {
     pub options: BTreeMap<String, String>,
     /// Where its failregexes stand.
     pub place: (String, usize),
+    /// What is odd about it.
+    pub notices: Vec<String>,
 }
 
 /// Fields of which each must have one of its values.
@@ -158,10 +160,12 @@ impl Written {
             }
         }
         let base = Path::new(&name).file_stem().map_or(name.clone(), |stem| stem.to_string_lossy().into_owned());
-        let mut written = Written { name: base, options: BTreeMap::new(), place: ini.place("Definition", "failregex") };
+        let mut written =
+            Written { name: base, options: BTreeMap::new(), place: ini.place("Definition", "failregex"), notices: Vec::new() };
         let tags = Tags::new(&ini, given)?;
         for option in ["prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns"] {
             if let Some(value) = tags.value(option)? {
+                written.notices.extend(tags.strays(&value));
                 written.options.insert(option.to_owned(), value);
             }
         }
@@ -171,7 +175,7 @@ impl Written {
     /// Of one regular expression, as a filter with nothing else.
     pub fn of_regex(regex: &str) -> Written {
         let options = BTreeMap::from([("failregex".to_owned(), regex.to_owned())]);
-        Written { name: "regex".to_owned(), options, place: ("failregex".to_owned(), 0) }
+        Written { name: "regex".to_owned(), options, place: ("failregex".to_owned(), 0), notices: Vec::new() }
     }
 }
 
@@ -639,7 +643,7 @@ mod tests {
 
     fn filter(options: &[(&str, &str)]) -> Filter {
         let options = options.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Filter::new(&Written { name: "t".into(), options, place: ("t.conf".into(), 1) }).unwrap()
+        Filter::new(&Written { name: "t".into(), options, place: ("t.conf".into(), 1), notices: Vec::new() }).unwrap()
     }
 
     /// Each line's failures, as `id user lines`.

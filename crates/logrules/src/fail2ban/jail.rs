@@ -165,6 +165,7 @@ impl Jail {
             "" => Written { name: name.clone(), ..Written::default() },
             text => Written::read(text, &[("logtype", logtype)], dir, files).map_err(one)?,
         };
+        written.notices.drain(..).for_each(|message| notice(format!("filter {filter_text}: {message}")));
         reading.vars = written.options.iter().map(|(option, text)| (format!("known/{option}"), text.clone())).collect();
         for option in ["prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns"] {
             let text = reading.text(option).map_err(one)?;

@@ -172,6 +172,7 @@ pub fn run(args: &cli::Regex, out: &mut impl Write) -> Result<(), Failure> {
         return suite(Path::new(&args.log), &args.filter, Some(dir), args.json, out);
     }
     let mut written = written(&args.filter, dir)?;
+    told(&written.notices).iter().for_each(|notice| eprintln!("riposte: {notice}"));
     if let Some(ignore) = &args.ignoreregex {
         let (key, text) = match meant(ignore, dir) {
             Ok(Meant::Filter(_)) => ("ignoreregex", self::written(ignore, dir)?),
