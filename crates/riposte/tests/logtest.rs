@@ -232,3 +232,36 @@ fn stock_rules_know_well_known_lines() {
     let output = logtest(&["--rules", &rules, "--suite", suite.to_str().unwrap()], "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[test]
+fn fail2ban_s_jails_and_filters_are_tried_on_standard_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("filter.d")).expect("another");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("filter.d/shop.conf", "[Definition]\nfailregex = ^ shop: bad <F-USER>\\w+</F-USER> from <HOST>$\n");
+    write(
+        "jail.conf",
+        "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nlogpath = /var/log/shop\naction = nftables\n[off]\nfilter = shop\n",
+    );
+    let dir = folder.path().to_str().expect("a name");
+    // The jail's lines are of another place, and of another year.
+    let input =
+        format!("2020-01-16 21:05:29 shop: bad x from 192.0.2.1\n2020-01-16 21:05:30 shop: bad x from 192.0.2.1\n{}", failed("192.0.2.7"));
+    let answers = lines(&logtest(&["--rules", dir, "--json"], &input));
+    let told = |answer: &Value| (answer["rule"].clone(), answer["source"].clone(), answer["would"]["action"].clone());
+    assert_eq!(told(&answers[0]), (json!("shop"), json!("192.0.2.1"), Value::Null));
+    assert_eq!(told(&answers[1]), (json!("shop"), json!("192.0.2.1"), json!("block")));
+    assert_eq!(answers[2]["rule"], Value::Null, "riposte's own rules are not asked");
+    for by in [["--rules", dir], ["--config-dir", dir]] {
+        let answers = lines(&logtest(&["--filter", "shop", by[0], by[1], "--json"], &input));
+        assert_eq!(told(&answers[0]), (json!("shop"), json!("192.0.2.1"), json!("block")), "{by:?}");
+    }
+    let refused = |args: &[&str]| String::from_utf8_lossy(&logtest(args, "").stderr).into_owned();
+    assert!(refused(&["--filter", "shpo", "--rules", dir]).contains("did you mean 'shop'?"));
+    assert!(refused(&["--rules", &format!("{dir}/jail.conf")]).contains("name the folder"));
+    assert!(refused(&["--filter", "shop", "--rules", folder_of_ossec()]).contains("only be the folder that has filter.d"));
+}
+
+fn folder_of_ossec() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec")
+}

@@ -4,6 +4,7 @@ pub mod ask;
 pub mod check;
 pub mod doctor;
 pub mod hostcheck;
+pub mod import;
 pub mod logtest;
 pub mod metrics;
 pub mod pages;

@@ -7,6 +7,7 @@ pub mod problems;
 mod raw;
 mod read;
 mod read_policy;
+pub use read::{PATTERNS_MAX, pattern};
 pub mod words;
 
 #[cfg(test)]

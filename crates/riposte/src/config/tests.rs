@@ -310,7 +310,7 @@ fn application_logs_are_patterns_with_full_paths() {
     refused(&files("'/var/log/[a.log'"), "r.toml:2:10: [applications] files: '/var/log/[a.log' is no pattern: invalid range pattern");
     refused(
         &files("'/x/**/a.log'"),
-        "r.toml:2:10: [applications] files: '/x/**/a.log': '..' and '**' stand for too much: name the folders",
+        "r.toml:2:10: [applications] files: '/x/**/a.log' has '..' or '**', which stand for too much: name the folders",
     );
     refused(&files("'/a', '/a'"), "r.toml:2:16: [applications] files: '/a' stands there twice");
     refused(

@@ -69,17 +69,21 @@ fn who_guesses_is_blocked_and_it_is_explained() {
 fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
     let network = network("foreign", 0);
     let (place, fail2ban) = (folder(), folder());
-    fs::write(place.path().join("auth.log"), "").unwrap();
+    // The jail's own log is followed because the jail says so.
+    for name in ["auth.log", "shop.log"] {
+        fs::write(place.path().join(name), "").unwrap();
+    }
     fs::create_dir(fail2ban.path().join("filter.d")).unwrap();
     fs::write(fail2ban.path().join("filter.d/shop.conf"), "[Definition]\nfailregex = ^\\s*\\S+ shop\\[\\d+\\]: bad login from <HOST>$\n")
         .unwrap();
-    let jail =
-        "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nbantime = 1234\nignorecommand = /bin/true\naction = nftables[name=shop]\n";
-    fs::write(fail2ban.path().join("jail.conf"), format!("{jail}logpath = {}/auth.log\n", place.path().display())).unwrap();
+    let log_of = |name: &str| format!("logpath = {}/{name}.log\n", place.path().display());
+    let jail = "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nbantime = 1234\naction = nftables[name=shop]\n";
+    let asks = "[asks]\nenabled = true\nfilter = shop\nignorecommand = /bin/true\n";
+    fs::write(fail2ban.path().join("jail.conf"), [jail, &log_of("shop"), asks, &log_of("auth")].concat()).unwrap();
     let ossec = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec/etc/ossec.conf");
     let rules = format!("rules = [\"{ossec}\", \"{}\"]\n", fail2ban.path().display());
     let daemon = Daemon::start_in(place, &network.victim, &config(&rules), &[]);
-    wait_until_followed(&daemon, 1);
+    wait_until_followed(&daemon, 2);
     let log = daemon.log();
     assert!(log.contains("[applications] rules: ") && log.contains("ignorecommand"), "what can't be honoured is said: {log}");
     // Both know stamps as rsyslog writes them: with six digits, and the zone as a number.
@@ -89,7 +93,8 @@ fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
         (1..GUESSES).map(|n| format!("{stamp} host sshd[{n}]: Failed password for root from {from} port {} ssh2\n", 4_000 + n)).collect()
     };
     // One guess less than our own rule wants: OSSEC's fires on the fourth, and spares its own white list.
-    daemon.append("auth.log", &(guesses("198.51.100.7") + &guesses("192.0.2.7") + &bad(1) + &bad(2)));
+    daemon.append("auth.log", &(guesses("198.51.100.7") + &guesses("192.0.2.7")));
+    daemon.append("shop.log", &(bad(1) + &bad(2)));
     daemon.wait_until_blocked("198.51.100.7");
     daemon.wait_until_blocked("198.51.100.8");
     assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8"]);

@@ -1,8 +1,8 @@
 //! Finds the files that `--rules` and `--config` mean, and makes rules of them. Opens files for reading only.
 
-use super::Engine;
+use super::{Engine, PLACE};
 use crate::cli;
-use crate::commands::{Failure, fail, rules};
+use crate::commands::{Failure, fail, regex, rules};
 use crate::lives::applications::engine::{self, Kind};
 use jiff::tz::TimeZone;
 use logrules::ossec::{self, Files, conf::Conf, order};
@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// A line for each thing that is wrong.
 pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
+    if let Some(filter) = &args.filter {
+        return regex::jail_of(filter, filter_dir(args)?).map(|jail| Engine::Other(Box::new(jail)));
+    }
     let mut kinds = args.rules.iter().map(|place| engine::kind(place)).collect::<Result<Vec<_>, _>>()?;
     kinds.extend(args.config.as_ref().map(|_| Kind::Ossec));
     kinds.dedup();
@@ -34,14 +37,27 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
             Engine::Ossec(Box::new(ossec))
         }
         [Kind::Fail2ban] => {
-            let mut jails = engine::load(&args.rules, &Some(zone))?;
-            notices.append(&mut jails.notices);
+            let [dir] = args.rules.as_slice() else { return Err(fail("one folder of fail2ban's at a time")) };
+            let mut jails = engine::jails(dir, &zone, &mut notices)?;
+            jails.try_on(PLACE);
             Engine::Other(Box::new(jails))
         }
         _ => return Err(fail("rules of one kind at a time: .toml files, OSSEC's, or fail2ban's")),
     };
     notices.iter().for_each(|notice| eprintln!("riposte: {notice}"));
     Ok(engine)
+}
+
+/// Where the filter lies: in `--config-dir`, or in fail2ban's folder that `--rules` names.
+///
+/// # Errors
+/// If `--rules` names anything else.
+pub(super) fn filter_dir(args: &cli::Logtest) -> Result<Option<&Path>, Failure> {
+    match args.rules.as_slice() {
+        [] => Ok(args.config_dir.as_deref()),
+        [dir] if engine::kind(dir)? == Kind::Fail2ban => Ok(Some(dir)),
+        _ => Err(fail("--filter is a filter of fail2ban's: with it, --rules can only be the folder that has filter.d")),
+    }
 }
 
 /// OSSEC's files that these folders, files and `ossec.conf` mean, in the order in which they are to be read; and what is to be said of them.

@@ -1,12 +1,11 @@
 //! `riposte logtest`: what a line comes to, phase by phase, and what would be done about it. Never does it.
 
 pub mod load;
-mod suite;
+pub mod suite;
 mod summary;
 
 use super::{Failure, fail};
 use crate::cli;
-use crate::lives::applications::engine::{Kind, kind};
 use crate::lives::now;
 use logrules::Rules;
 use logrules::finding::Finding;
@@ -189,16 +188,8 @@ impl Engine {
 /// # Errors
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
-    if let Some(filter) = &args.filter {
-        let Some(path) = &args.suite else {
-            return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
-        };
-        let dir = match (args.rules.as_slice(), args.config_dir.as_deref()) {
-            ([], dir) => dir,
-            ([dir], None) if kind(dir)? == Kind::Fail2ban => Some(dir.as_path()),
-            _ => return Err(fail("--filter takes one fail2ban folder: --config-dir DIR")),
-        };
-        return super::regex::suite(path, filter, dir, args.json, out);
+    if let (Some(filter), Some(path)) = (&args.filter, &args.suite) {
+        return super::regex::suite(path, filter, load::filter_dir(args)?, args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());

@@ -124,7 +124,7 @@ pub(super) fn run(path: &Path, engine: &mut Engine, json: bool, out: &mut impl W
 }
 
 /// A suite's last line, and whether all of it agreed.
-fn close(name: &str, agree: usize, total: usize, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+pub fn close(name: &str, agree: usize, total: usize, json: bool, out: &mut impl Write) -> Result<(), Failure> {
     let line = match json {
         true => report::serial::to_json_line(&SuiteLine { kind: "suite", agree, total }).unwrap_or_default(),
         false => format!("{agree} of {total} agree\n"),

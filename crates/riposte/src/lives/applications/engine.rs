@@ -8,6 +8,7 @@ use crate::config::Zone;
 use jiff::tz::TimeZone;
 use logrules::Rules;
 use logrules::fail2ban::Fail2ban;
+use logrules::fail2ban::jail::{Jail, Sources};
 use logrules::finding::Finding;
 use logrules::line::Line;
 use logrules::native::Book;
@@ -52,12 +53,37 @@ pub fn load(places: &[PathBuf], zone: &Zone) -> Result<Engines, Failure> {
         engines.all.push(Box::new(engines_of_ossec(&ossec, config.as_deref(), zone.clone(), &mut engines.notices)?));
     }
     for dir in jails {
-        let (jails, notices) = Fail2ban::load(&dir, FILES, &zone).map_err(|problems| told(&problems))?;
-        let notices: Vec<_> = notices.iter().map(|notice| format!("{}: {}", notice.about, notice.message)).collect();
-        engines.notices.extend(told(&notices));
+        let jails = self::jails(&dir, &zone, &mut engines.notices)?;
         engines.all.push(Box::new(jails));
     }
     Ok(engines)
+}
+
+/// fail2ban's jails; what they don't do as they say goes into `notices`.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn jails(dir: &Path, zone: &TimeZone, notices: &mut Vec<String>) -> Result<Fail2ban, Failure> {
+    let (jails, said) = Fail2ban::load(dir, FILES, zone).map_err(|problems| told(&problems))?;
+    let said: Vec<_> = said.iter().map(|notice| format!("{}: {}", notice.about, notice.message)).collect();
+    notices.extend(told(&said));
+    Ok(jails)
+}
+
+/// Where the jails at these places have their lines from, if one of them is fail2ban's.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn jails_sources(places: &[PathBuf]) -> Result<Sources, Failure> {
+    let mut all = Sources::default();
+    for place in places {
+        if kind(place)? == Kind::Fail2ban {
+            let more = Jail::sources(place, FILES).map_err(|problems| told(&problems))?;
+            all.journal |= more.journal;
+            all.files.extend(more.files);
+        }
+    }
+    Ok(all)
 }
 
 /// Riposte's own rules, and files of the user's.
@@ -125,9 +151,17 @@ pub fn kind(place: &Path) -> Result<Kind, Failure> {
     match place.metadata() {
         Err(error) => Err(told(&error.to_string())),
         Ok(_) if is(place, "toml") => Ok(Kind::Own),
+        Ok(_) if is_of_fail2ban(place) => Err(told("a file of fail2ban's: name the folder that has jail.conf and filter.d")),
         Ok(_) if is(place, "xml") || is(place, "conf") => Ok(Kind::Ossec),
         Ok(_) => Err(told("no rules: they are .toml files, OSSEC's .xml files, or a folder with either or with fail2ban's jail.conf")),
     }
+}
+
+/// `jail.conf`, `jail.local`, or a file in `jail.d`, `filter.d` or `action.d`.
+fn is_of_fail2ban(file: &Path) -> bool {
+    let folder = file.parent().and_then(Path::file_name).unwrap_or_default();
+    file.file_stem().is_some_and(|name| name == "jail" || name == "fail2ban")
+        || ["jail.d", "filter.d", "action.d"].iter().any(|name| folder == *name)
 }
 
 impl Rules for Engines {

@@ -536,7 +536,7 @@ impl Warden {
             return;
         }
         if self.wards[index].life == Life::Applications {
-            let answer = self.prepared.look(&self.config.applications.files);
+            let answer = self.prepared.look();
             return answer.into_iter().for_each(|(message, fd)| self.send(index, &message, fd));
         }
         match self.prepared.reopen(self.wards[index].slot) {

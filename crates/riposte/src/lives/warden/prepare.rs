@@ -4,13 +4,15 @@ use super::files::Files;
 use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
-use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, SyslogSocket};
+use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, SyslogSocket, pattern};
+use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
+use logrules::fail2ban::jail::Sources;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -94,6 +96,7 @@ pub struct Prepared {
     feeders: Vec<(u16, Child)>,
     /// What the application-log sensor was handed; and what it reads beside files, opened once and for all, in the order in which it is passed.
     files: Option<Files>,
+    patterns: Vec<String>,
     streams: Vec<(LogSource, OwnedFd)>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
@@ -159,6 +162,7 @@ impl Prepared {
             inputs,
             feeders: Vec::new(),
             files: None,
+            patterns: Vec::new(),
             streams,
             _lock: lock,
             sandbox: String::new(),
@@ -267,8 +271,10 @@ impl Prepared {
         let files = Files::new().map_err(|e| e.to_string())?;
         let mut own = vec![files.watch().map_err(|e| e.to_string())?];
         self.files = Some(files);
+        let jails = jails(&config.applications);
+        self.patterns = followed(&config.applications, &jails.files);
         self.end_feeder(APPLICATIONS_SLOT);
-        if reads_journal(&config.applications) {
+        if reads_journal(&config.applications, &jails) {
             let (fd, feeder) = slots::start_journal(config, &journal::SERVICES).map_err(|e| format!("{}: {e}", journal::PROGRAM))?;
             self.feeders.push((APPLICATIONS_SLOT, feeder));
             own.push(fd);
@@ -280,8 +286,8 @@ impl Prepared {
     }
 
     /// Looks for what the application-log sensor is to follow: messages for it, most with a descriptor.
-    pub fn look(&mut self, patterns: &[String]) -> Vec<(Message, Option<OwnedFd>)> {
-        self.files.as_mut().map(|files| files.look(patterns)).unwrap_or_default()
+    pub fn look(&mut self) -> Vec<(Message, Option<OwnedFd>)> {
+        self.files.as_mut().map(|files| files.look(&self.patterns)).unwrap_or_default()
     }
 
     /// Files that the application-log sensor could not be handed.
@@ -291,7 +297,7 @@ impl Prepared {
 
     /// Whether application logs can be read although none were at the start: that takes rights which may have been given up.
     pub fn may_read_applications(&self, config: &ApplicationsConfig) -> bool {
-        self.may_read_any && (self.may_run_journal || !reads_journal(config))
+        self.may_read_any && (self.may_run_journal || !reads_journal(config, &jails(config)))
     }
 
     fn end_feeder(&mut self, slot: u16) {
@@ -423,14 +429,30 @@ fn streams(config: &ApplicationsConfig) -> Vec<LogSource> {
     syslog.into_iter().chain(pipe).filter(|_| config.enabled).collect()
 }
 
-/// Whether application logs are read from the journal: `auto` if nobody writes what sshd says into a file.
-fn reads_journal(config: &ApplicationsConfig) -> bool {
+/// Where fail2ban's jails have their lines from. What can't be read is said by the sensor, which reads all of it.
+fn jails(config: &ApplicationsConfig) -> Sources {
+    engine::jails_sources(&config.rules).unwrap_or_default()
+}
+
+/// What is followed: the configured patterns, and what jails name by its whole path.
+fn followed(config: &ApplicationsConfig, jails: &[String]) -> Vec<String> {
+    let mut patterns = config.files.clone();
+    for path in jails.iter().filter(|path| path.starts_with('/') && pattern(path).is_ok()) {
+        if patterns.len() < PATTERNS_MAX && !patterns.contains(path) {
+            patterns.push(path.clone());
+        }
+    }
+    patterns
+}
+
+/// Whether application logs are read from the journal: `auto` if nobody writes what sshd says into a file, or if a jail reads it.
+fn reads_journal(config: &ApplicationsConfig, jails: &Sources) -> bool {
     let is_there = |path: &str| config.files.iter().any(|pattern| pattern == path) && Path::new(path).exists();
     config.enabled
         && match config.journal {
             JournalUse::Always => true,
             JournalUse::Never => false,
-            JournalUse::Auto => !SYSTEM_LOGS.iter().any(|path| is_there(path)) && Path::new(journal::PROGRAM).exists(),
+            JournalUse::Auto => (jails.journal || !SYSTEM_LOGS.iter().any(|path| is_there(path))) && Path::new(journal::PROGRAM).exists(),
         }
 }
 
