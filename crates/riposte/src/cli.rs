@@ -338,10 +338,10 @@ pub struct Logtest {
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
     /// The filter of fail2ban's that an annotated log is for: sshd[mode=aggressive].
-    #[arg(long, value_name = "NAME[OPTIONS]", conflicts_with_all = ["config", "summary"])]
+    #[arg(long, value_name = "NAME[OPTIONS]")]
     pub filter: Option<String>,
     /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
-    #[arg(long, value_name = "DIR", requires = "filter")]
+    #[arg(long, value_name = "DIR")]
     pub config_dir: Option<PathBuf>,
     /// Only say what all lines came to: how often each rule was met, and who would be blocked.
     #[arg(long, conflicts_with = "suite")]

@@ -6,7 +6,6 @@ mod summary;
 
 use super::{Failure, fail};
 use crate::cli;
-use crate::lives::applications::engine::{Kind, kind};
 use crate::lives::now;
 use logrules::Rules;
 use logrules::finding::Finding;
@@ -191,12 +190,7 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
         let Some(path) = &args.suite else {
             return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
         };
-        let dir = match (args.rules.as_slice(), args.config_dir.as_deref()) {
-            ([], dir) => dir,
-            ([dir], None) if kind(dir)? == Kind::Fail2ban => Some(dir.as_path()),
-            _ => return Err(fail("--filter takes one fail2ban folder: --config-dir DIR")),
-        };
-        return super::regex::suite(path, filter, dir, args.json, out);
+        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
