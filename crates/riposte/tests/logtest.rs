@@ -209,19 +209,6 @@ fn rules_that_ossec_leaves_out_are_read_and_rest() {
     assert!(!output.status.success() && said(&output).contains("policy_rules.xml:1: rule 100900: no such element: <if_grup>"));
 }
 
-#[test]
-fn options_that_mean_nothing_are_errors() {
-    for args in [["--config-dir", "/nope"], ["--filter", "sshd"]] {
-        let output = logtest(&args, "");
-        assert!(!output.status.success() && said(&output).contains("--filter"), "{args:?}: {}", said(&output));
-    }
-    let config = folder().join("etc/ossec.conf");
-    let output = logtest(&["--suite", "x.log", "--filter", "sshd", "--config", config.to_str().unwrap()], "");
-    assert!(!output.status.success() && said(&output).contains("cannot be used with"), "{}", said(&output));
-    let output = logtest(&["--suite", "x.log", "--filter", "sshd", "--rules", config.to_str().unwrap()], "");
-    assert!(!output.status.success() && said(&output).contains("--config-dir"), "{}", said(&output));
-}
-
 /// OSSEC's own decoders and rules: lines of real services with what they are known to come to.
 #[test]
 fn stock_rules_know_well_known_lines() {
