@@ -455,6 +455,20 @@ impl Court {
     /// Why not.
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
+        Ok(self.ordered(prefix, expiry, ruling, now))
+    }
+
+    /// A block that another program's manager asks for, within the caps.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn respond(&mut self, whom: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
+        self.pass_time(now);
+        let ruling = self.judge.respond(whom, expiry, note, now)?;
+        Ok(self.ordered(whom, expiry, ruling, now))
+    }
+
+    fn ordered(&mut self, prefix: Prefix, expiry: Expiry, ruling: Ruling, now: Time) -> usize {
         let changed = ruling.made.len() + ruling.extended.len();
         for block in ruling.extended.iter().filter(|_| !ruling.dry_run) {
             self.note(Entry::Turned { at: now, whom: prefix, id: block.id, turn: Turn::ChangedByOperator });
@@ -466,7 +480,7 @@ impl Court {
         tracing::info!(address = %prefix, secs, "blocked by an operator");
         self.absorb(ruling, now);
         self.promise(now);
-        Ok(changed)
+        changed
     }
 
     /// An operator lifts; returns how many blocks.

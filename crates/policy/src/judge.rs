@@ -200,7 +200,7 @@ impl Judge {
         }
     }
 
-    fn cap_in_the_way(&mut self, forgeable: bool) -> Option<Cap> {
+    pub(crate) fn cap_in_the_way(&mut self, forgeable: bool) -> Option<Cap> {
         let passed = self.clock.passed();
         let used_up = |window: &mut Window, cap: u32| window.count(passed) >= (cap as usize).min(limits::BLOCKS);
         if forgeable && used_up(&mut self.forgeable_minute, self.config.spoofable.blocks_per_minute) {

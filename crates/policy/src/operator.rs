@@ -84,6 +84,19 @@ impl Judge {
         Ok(ruling)
     }
 
+    /// Blocks as another program's manager asks, who decides by himself as our detectors do: within the caps that hold for them. The caller
+    /// has let time pass.
+    pub fn respond(&mut self, whom: Prefix, expiry: Expiry, note: String, now: Time) -> Result<Ruling, Refusal> {
+        let is_new = self.standing.get(&whom).is_none();
+        if let Some(cap) = self.cap_in_the_way(false).filter(|_| is_new) {
+            return Err(Refusal::Cap(cap));
+        }
+        let ruling = self.block(whom, expiry, note, now)?;
+        let passed = self.clock.passed();
+        ruling.made.iter().for_each(|block| self.minute.add(passed, block.id));
+        Ok(ruling)
+    }
+
     /// Takes over a block that the firewall has and the ledger does not know. The exempt list stands above that, too.
     pub fn adopt(&mut self, prefix: Prefix, expiry: Expiry, now: Time) -> Result<Ruling, Refusal> {
         self.set(prefix, expiry, Because::Adopted, now)

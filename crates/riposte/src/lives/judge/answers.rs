@@ -1,7 +1,7 @@
 //! The judge's answers on the control socket. Decides nothing itself: orders go through the court like everything else.
 
 use super::{Judge, Sensor};
-use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Reply, Request};
+use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
@@ -65,6 +65,15 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 }
             }
         }),
+        Request::Respond { address, note } => respond(judge, Prefix::host(model::net::canonical(address)), note, now),
+        Request::Release { address } => {
+            let whom = Prefix::host(model::net::canonical(address));
+            match judge.court.judge.block_for(&whom) {
+                Some(block) if is_managed(&block) => done(format!("{whom} is unblocked"), judge.court.unblock(whom, now)),
+                Some(_) => done(format!("{whom} stays blocked: for another reason than an active response"), 0),
+                None => done(format!("{whom} is not blocked"), 0),
+            }
+        }
         Request::Allow { prefix, seconds } => with_prefix(&prefix, |prefix| {
             let until = seconds.map(|secs| now.after(Duration::from_secs(secs)));
             match judge.court.allow(prefix, until, now) {
@@ -96,6 +105,22 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
         Request::Reload => reload(judge),
     }
+}
+
+/// A block for another program's manager. He may never come back to lift it, so it has an end.
+fn respond(judge: &mut Judge, whom: Prefix, note: String, now: Time) -> Reply {
+    if let Some(block) = judge.court.judge.standing_for(whom.addr()).filter(|block| !is_managed(block)) {
+        return done(format!("{whom} is blocked already, with {}", block.scope.prefix()), 0);
+    }
+    let end = now.after(judge.court.config().policy.block_max);
+    match judge.court.respond(whom, Expiry::At(end), format!("{MANAGED}{note}"), now) {
+        Ok(changed) => done(format!("{whom} is blocked"), changed),
+        Err(refusal) => Reply::error(format!("{whom} is not blocked: {refusal}")),
+    }
+}
+
+fn is_managed(block: &Block) -> bool {
+    matches!(&block.because, Because::Operator { note } if note.starts_with(MANAGED))
 }
 
 fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
