@@ -42,4 +42,6 @@ pub struct Wish {
     pub duration: Option<Duration>,
     /// What decided: rule, jail or active response, and the counts.
     pub why: String,
+    /// What is to be done besides: an OSSEC rule may have several responses.
+    pub further: Vec<Wish>,
 }

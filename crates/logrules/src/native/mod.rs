@@ -380,7 +380,7 @@ impl Book {
         {
             return;
         }
-        let block = |why: String, duration| Wish { action: "block".into(), duration, why };
+        let block = |why: String, duration| Wish { action: "block".into(), duration, why, further: Vec::new() };
         let mut wish = match (rule.block, facts.address) {
             (Some(duration), Some(_)) => Some(block(why.unwrap_or_else(|| rule.name.to_string()), duration)),
             _ => None,

@@ -95,3 +95,167 @@ fn wazuh_s_manager_blocks_through_riposte() {
     assert!(exchange("delete", None));
     assert_eq!(daemon.blocked(), Vec::<String>::new());
 }
+
+/// A script in OSSEC's way: writes its arguments into its installation's log, finds that by its own place.
+const OSSEC_SCRIPT: &str = "#!/bin/sh
+cd \"$(dirname \"$0\")\" && cd ../..
+printf '%s|' \"$@\" >> logs/ran
+echo \"$(id -un) $(pwd)\" >> logs/ran
+case \"$3\" in 203.0.113.66) sleep 1000;; 203.0.113.67) exit 3;; 203.0.113.68) yes x | head -c 1000000;; esac
+exit 0
+";
+
+/// One in Wazuh's way, with its exchange of keys.
+const WAZUH_SCRIPT: &str = "#!/usr/bin/python3
+import json, sys
+order = json.loads(sys.stdin.readline())
+alert = order['parameters']['alert']
+def log(text):
+    with open('logs/ran', 'a') as f: f.write(text + '\\n')
+if order['command'] == 'add':
+    print(json.dumps({'version': 1, 'origin': {'name': 'w.py', 'module': 'active-response'}, 'command': 'check_keys', 'parameters': {'keys': [alert['data']['srcip']]}}), flush=True)
+    answer = json.loads(sys.stdin.readline())
+    if answer['command'] != 'continue':
+        log('aborted')
+        sys.exit(0)
+log(' '.join([order['command'], alert['data']['srcip'], alert['data'].get('dstuser', '-'), ','.join(order['parameters']['extra_args']), order['parameters']['program']]))
+";
+
+/// OSSEC's rules with responses, and an installation with scripts that anybody may write the log of.
+struct Installation {
+    home: tempfile::TempDir,
+}
+
+impl Installation {
+    fn new(conf: &str) -> Installation {
+        let home = folder();
+        for dir in ["active-response/bin", "logs", "etc", "rules"] {
+            fs::create_dir_all(home.path().join(dir)).unwrap();
+        }
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(home.path().join("logs"), open).unwrap();
+        let this = Installation { home };
+        this.script("custom.sh", OSSEC_SCRIPT);
+        this.script("w.py", WAZUH_SCRIPT);
+        let stock = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec"));
+        for file in ["etc/decoder.xml", "rules/rules_config.xml", "rules/local_rules.xml"] {
+            let _ = fs::copy(stock.join(file), this.home.path().join(file));
+        }
+        let includes = "<rules><include>rules_config.xml</include><include>local_rules.xml</include></rules>";
+        fs::write(this.home.path().join("etc/ossec.conf"), format!("<ossec_config>{includes}{conf}</ossec_config>")).unwrap();
+        this
+    }
+
+    fn script(&self, name: &str, text: &str) {
+        let path = self.home.path().join("active-response/bin").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    fn place(&self) -> String {
+        self.home.path().display().to_string()
+    }
+
+    fn ran(&self) -> Vec<String> {
+        fs::read_to_string(self.home.path().join("logs/ran")).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until scripts have left so many lines.
+    fn wait_until_ran(&self, lines: usize) -> Vec<String> {
+        until("the scripts have run", || Some(self.ran()).filter(|ran| ran.len() >= lines))
+    }
+}
+
+fn response(installation: &Installation, name: &str, protocol: &str, program: &str, more: &str) -> String {
+    let program = format!("{}/active-response/bin/{program}", installation.place());
+    format!("[[response]]\nname = \"{name}\"\nprotocol = \"{protocol}\"\nprogram = \"{program}\"\n{more}\n")
+}
+
+/// Changes nothing in between: what a script is for.
+fn without_alert(line: &str) -> String {
+    line.split('|').enumerate().filter(|(n, _)| *n != 3).map(|(_, word)| word).collect::<Vec<_>>().join("|")
+}
+
+#[test]
+fn scripts_run_with_blocks_and_are_undone_at_their_end() {
+    let network = network("scripts", 0);
+    let installation = Installation::new("");
+    let with = "on = \"block\"\nlimit = \"1s\"";
+    let config = format!(
+        "# runs as nobody\n[policy]\nexempt = [\"192.0.2.0/24\"]\n{}{}",
+        response(&installation, "custom", "ossec", "custom.sh", with),
+        response(&installation, "w", "wazuh", "w.py", "on = \"block\"\nargs = [\"a b\", \"-c\"]")
+    );
+    let mut daemon = Daemon::start(&network.victim, &config);
+    daemon.text(&["block", "198.51.100.7", "--for", "2h"]);
+    let mut ran = installation.wait_until_ran(2);
+    ran.sort();
+    let place = installation.place();
+    assert_eq!(without_alert(&ran[1]), format!("add|-|198.51.100.7|-|riposte|-|nobody {place}"));
+    assert_eq!(ran[0], "add 198.51.100.7 - a b,-c active-response/bin/w.py");
+    assert!(!daemon.ask(&["block", "192.0.2.7"]).status.success());
+    // What takes too long is ended, what fails is told, what talks too much holds nobody up. Each is undone all the same.
+    for address in ["203.0.113.66", "203.0.113.67", "203.0.113.68"] {
+        daemon.text(&["block", address]);
+    }
+    let why = |address: &str, what: &str| {
+        until(what, || daemon.json(&["history", address]).into_iter().find(|line| text(&line["why"]).contains(what)));
+    };
+    why("203.0.113.66", "add: failed: it took too long and was ended");
+    why("203.0.113.67", "add: failed: the program says so");
+    why("203.0.113.68", "add: done");
+    let count = installation.wait_until_ran(8).len();
+    assert_eq!(count, 8);
+    let told = daemon.text(&["explain", "198.51.100.7"]);
+    assert!(told.contains("response custom") && told.contains("add: done"), "{told}");
+    // A restart in the middle: nothing is run twice, and the end comes with the block's.
+    assert!(daemon.end().success());
+    daemon.start_again();
+    assert_eq!(daemon.figure("responses that stand"), 8);
+    daemon.text(&["unblock", "198.51.100.7"]);
+    let ran = installation.wait_until_ran(10);
+    let mut ended: Vec<String> = ran[8..].iter().map(|line| without_alert(line)).collect();
+    ended.sort();
+    assert_eq!(
+        ended,
+        ["delete 198.51.100.7 - a b,-c active-response/bin/w.py".to_owned(), format!("delete|-|198.51.100.7|-|riposte|-|nobody {place}")]
+    );
+    until("both are undone", || (daemon.figure("responses undone") == 2).then_some(()));
+    assert_eq!(installation.ran().len(), 10);
+}
+
+#[test]
+fn a_killed_runner_begins_again_and_what_it_was_at_is_undone() {
+    let network = network("runner", 0);
+    let installation = Installation::new("");
+    let config = format!("# runs as nobody\n{}", response(&installation, "custom", "ossec", "custom.sh", "on = \"block\"\nlimit = \"9m\""));
+    let mut daemon = Daemon::start(&network.victim, &config);
+    let keeper = daemon.life("runner").expect("it runs");
+    let worker = || fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?.trim().parse::<u32>().ok();
+    let first = until("one works", worker);
+    let status = fs::read_to_string(format!("/proc/{first}/status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1") && status.contains("CapEff:\t0000000000000000") && !status.contains("Uid:\t0"), "{status}");
+    daemon.text(&["block", "203.0.113.66"]);
+    installation.wait_until_ran(1);
+    crate::daemon::signal("KILL", first);
+    until("another works", || worker().filter(|again| *again != first));
+    until("it is told", || daemon.json(&["history", "203.0.113.66"]).into_iter().find(|line| text(&line["why"]).contains("has ended")));
+    daemon.text(&["block", "198.51.100.7"]);
+    installation.wait_until_ran(2);
+    // Half done is undone, by the same script, which hangs again; and the daemon is told to go meanwhile.
+    daemon.text(&["unblock", "203.0.113.66"]);
+    let ran = installation.wait_until_ran(3);
+    assert!(ran[2].starts_with("delete|-|203.0.113.66|"), "{ran:?}");
+    assert!(daemon.end().success());
+    daemon.start_again();
+    // It was not answered: it is undone once more.
+    let ran = installation.wait_until_ran(4);
+    assert!(ran[3].starts_with("delete|-|203.0.113.66|"), "{ran:?}");
+    // A runner that is gone with its keeper holds up nobody.
+    daemon.expect_error("responses are run again when riposte is restarted");
+    crate::daemon::signal("KILL", daemon.life("runner").expect("it runs") as u32);
+    until("it is gone", || daemon.life("runner").is_none().then_some(()));
+    daemon.text(&["block", "198.51.100.8"]);
+    wait_until_in_kernel(&network.victim, "198.51.100.8");
+    until("it is told", || daemon.json(&["history", "198.51.100.8"]).into_iter().find(|line| text(&line["why"]).contains("has ended")));
+}

@@ -31,7 +31,7 @@ pub(super) fn engine(args: &cli::Logtest) -> Result<Engine, Failure> {
             Engine::Ossec(Box::new(ossec))
         }
         [Kind::Fail2ban] => {
-            let mut jails = engine::load(&args.rules)?;
+            let mut jails = engine::load(&args.rules, &[])?;
             notices.append(&mut jails.notices);
             Engine::Other(Box::new(jails))
         }

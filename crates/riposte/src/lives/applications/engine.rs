@@ -4,14 +4,16 @@
 use crate::commands::logtest::load::ossec_files;
 use crate::commands::regex::FILES;
 use crate::commands::{Failure, fail, rules};
+use crate::config::response::ResponseConfig;
 use logrules::Rules;
 use logrules::fail2ban::Fail2ban;
 use logrules::finding::Finding;
 use logrules::line::Line;
 use logrules::native::Book;
-use logrules::ossec::Ossec;
+use logrules::ossec::{Ossec, read_conf};
+use model::net::Prefix;
 use report::escape;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Characters of a remark that are shown.
@@ -23,14 +25,20 @@ pub struct Engines {
     all: Vec<Box<dyn Rules>>,
     /// What can't be done as its author meant.
     pub notices: Vec<String>,
+    /// Commands of ossec.conf that stand for riposte's own block.
+    pub blocks: BTreeSet<String>,
 }
+
+/// OSSEC's and Wazuh's own scripts that block an address, without their endings: riposte's block stands in for them.
+const BLOCKERS: [&str; 9] =
+    ["firewall-drop", "firewalld-drop", "nftables-drop", "host-deny", "route-null", "pf", "npf", "ipfw", "ipfw_mac"];
 
 /// Riposte's own rules with what is at these places: rule files of one's own (a file called like one of riposte's stands in for it), OSSEC's
 /// folders and files, fail2ban's configuration. Runs before the sandbox.
 ///
 /// # Errors
 /// A line for each thing that is wrong, with its file and line.
-pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
+pub fn load(places: &[PathBuf], responses: &[ResponseConfig]) -> Result<Engines, Failure> {
     let (mut own, mut ossec, mut engines) = (Vec::new(), Vec::new(), Engines::default());
     let mut jails = Vec::new();
     for place in places {
@@ -44,7 +52,9 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
     // OSSEC's own configuration says which rules, and what is to be done.
     let config = ossec.iter().position(|place| place.extension().is_some_and(|ending| ending == "conf")).map(|at| ossec.remove(at));
     if config.is_some() || !ossec.is_empty() {
-        engines.all.push(Box::new(engines_of_ossec(&ossec, config.as_deref(), &mut engines.notices)?));
+        let ossec = engines_of_ossec(&ossec, config.as_deref(), &mut engines.notices)?;
+        engines.take_commands(&ossec, config.as_deref().unwrap_or(Path::new("")), responses);
+        engines.all.push(Box::new(ossec));
     }
     for dir in jails {
         let zone = jiff::tz::TimeZone::system();
@@ -54,6 +64,58 @@ pub fn load(places: &[PathBuf]) -> Result<Engines, Failure> {
         engines.all.push(Box::new(jails));
     }
     Ok(engines)
+}
+
+impl Engines {
+    /// What becomes of ossec.conf's commands: riposte's block, a program of the configuration, or nothing, which is said.
+    fn take_commands(&mut self, ossec: &Ossec, config: &Path, responses: &[ResponseConfig]) {
+        let (_, others) = ossec.conf().allowed();
+        if others > 0 {
+            let file = config.display();
+            self.notices.push(format!(
+                "{file}: {others} of the <white_list> are names or exceptions: OSSEC's rules go by them, riposte's own don't"
+            ));
+        }
+        for command in ossec.conf().used() {
+            if responses.iter().any(|response| response.name == *command.name) {
+                continue;
+            }
+            let executable = Path::new(&command.executable);
+            let stem =
+                if executable.extension().is_some_and(|ending| ending == "sh") { executable.file_stem() } else { executable.file_name() };
+            if stem.is_some_and(|stem| BLOCKERS.iter().any(|known| stem == *known)) {
+                self.blocks.insert(command.name.to_string());
+                continue;
+            }
+            let home = config.parent().and_then(Path::parent).unwrap_or(Path::new("/var/ossec"));
+            let program = home.join("active-response/bin").join(executable.file_name().unwrap_or_default());
+            let user =
+                if stem.is_some_and(|stem| stem == "disable-account") { " (or protocol = \"account\", user = \"root\")" } else { "" };
+            self.notices.push(format!(
+                "{}: the command '{}' is not run: no [[response]] allows it. If it is to be, write: [[response]] name = \"{}\" protocol = \"ossec\" \
+                 (\"wazuh\" from Wazuh 4.2 on) program = \"{}\"{user}",
+                config.display(),
+                escape::text(&command.name, 64),
+                escape::text(&command.name, 64),
+                escape::text(&program.to_string_lossy(), 200)
+            ));
+        }
+    }
+}
+
+/// Whom the `<white_list>`s of these rules' ossec.conf exempt.
+///
+/// # Errors
+/// A line for each thing that is wrong.
+pub fn white_list(places: &[PathBuf]) -> Result<Vec<Prefix>, Failure> {
+    let mut exempt = Vec::new();
+    for place in places.iter().filter(|place| place.extension().is_some_and(|ending| ending == "conf")) {
+        let name = place.display().to_string();
+        let text = std::fs::read(place).map_err(|error| fail(format!("{name}: {error}")))?;
+        let (conf, _) = read_conf(&name, &String::from_utf8_lossy(&text)).map_err(|remarks| told(&remarks))?;
+        exempt.extend(conf.allowed().0);
+    }
+    Ok(exempt)
 }
 
 /// Riposte's own rules, and files of the user's.
@@ -166,7 +228,7 @@ mod tests {
         let own = "name = \"shop\"\nsummary = \"Our shop\"\nprogram = [\"shop\"]\n[[rule]]\nname = \"bad\"\n\
                    match = ['^bad login of .* from <address>$']\n";
         fs::write(folder.path().join("shop.toml"), own).unwrap();
-        let mut engines = load(&[folder.path().to_owned()]).unwrap();
+        let mut engines = load(&[folder.path().to_owned()], &[]).unwrap();
         let mut found = Vec::new();
         let lines = [
             "Nov 21 03:04:05 box shop[1]: bad login of x from 192.0.2.1",
@@ -177,7 +239,7 @@ mod tests {
         }
         assert_eq!(found.iter().map(|finding| &*finding.rule).collect::<Vec<_>>(), ["shop/bad", "sshd/failed-password"]);
         fs::write(folder.path().join("sshd.toml"), own.replace("shop", "sshd")).unwrap();
-        let mut engines = load(&[folder.path().join("sshd.toml")]).unwrap();
+        let mut engines = load(&[folder.path().join("sshd.toml")], &[]).unwrap();
         found.clear();
         engines.line(&Line::new(lines[1].as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
         assert!(found.is_empty());

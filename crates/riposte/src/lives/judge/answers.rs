@@ -240,6 +240,10 @@ fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
         }
         Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
         Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
+        Entry::Responded { at, whom, name, add, ran, .. } => {
+            let (name, what) = (judge.court.rule_name(*name).unwrap_or("?"), if *add { "add" } else { "delete" });
+            HistoryLine::event(*at, *whom, format!("response {name}"), format!("{what}: {}", ran.word()))
+        }
         Entry::Disallowed { at, whom } => HistoryLine::event(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
     }
 }
@@ -324,7 +328,9 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications => process.life.word().into(),
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Runner => {
+                process.life.word().into()
+            }
         },
         pid: process.pid,
         uid: u32::MAX,
@@ -349,6 +355,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
     let (court, policy, detect) = (&judge.court, judge.court.judge.counters(), judge.court.detectors.counters());
     let t = court.tallies;
     let stored = court.store().counts();
+    let (responses, standing) = court.response_tallies();
     let mut list: Vec<(String, u64)> = [
         ("events", t.events),
         ("events ignored by configuration", t.ignored),
@@ -378,6 +385,13 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("shares without room", detect.shares_refused),
         ("reports of log rules that said nothing new", detect.reports_repeated),
         ("reports of log rules without room for their names", t.rules_unnamed),
+        ("responses run", responses.begun),
+        ("responses that stand", standing as u64),
+        ("responses whose time began anew", responses.renewed),
+        ("responses undone", responses.undone),
+        ("responses that failed", responses.failed),
+        ("responses not run", responses.refused),
+        ("responses that could not be undone", responses.left),
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),

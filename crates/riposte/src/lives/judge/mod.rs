@@ -11,8 +11,9 @@ use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
 use court::court::Court;
+use court::court::responses::Wanted;
 use link::gate::Gate;
-use link::message::{Counter, Life, Message, Process, Trouble};
+use link::message::{Asked, Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
@@ -329,6 +330,9 @@ impl Judge {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;
         }
+        for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
+            self.warden.send(&Message::Respond(orders.to_vec()))?;
+        }
         let interest = if self.warden.wants_to_write() { Interest::Both } else { Interest::Read };
         self.poller.modify(self.warden.as_fd(), WARDEN, interest)
     }
@@ -363,6 +367,7 @@ impl Judge {
             Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
+            Message::Ran(ran) => self.court.ran(&ran, now),
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
@@ -381,7 +386,8 @@ impl Judge {
                 self.next_sensor += 1;
             }
             // The warden does not say these.
-            Message::Ready { .. }
+            Message::Respond(_)
+            | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
             | Message::Apply(_)
@@ -446,6 +452,11 @@ impl Judge {
                             continue;
                         };
                         report.rule = *rule;
+                        if let Some(Asked { response, user, rule }) = reported.response {
+                            let wanted = Wanted { response, user, rule, stands: report.wished };
+                            self.court.asked(&reported.event, wanted, now);
+                            continue;
+                        }
                         self.court.reported(&reported.event, &reported.log, &reported.line, now);
                     }
                     self.send_changes()?;

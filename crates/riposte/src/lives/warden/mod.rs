@@ -8,6 +8,7 @@ mod mending;
 mod notify;
 mod prepare;
 pub mod reload;
+mod responses;
 #[cfg(test)]
 mod siege;
 mod slots;
@@ -26,11 +27,12 @@ use link::message::{Counter, Life, Message, Tag};
 use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
+use model::response::RunId;
 use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
 use reload::Origin;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -80,6 +82,8 @@ struct Warden {
     reopen_failed: u64,
     exempt_refused: u64,
     malformed: u64,
+    /// Orders to run responses that are not answered, by the runner that has them.
+    ordered: BTreeMap<RunId, usize>,
     processes_changed: bool,
     ending: bool,
 }
@@ -139,6 +143,7 @@ impl Warden {
             reopen_failed: 0,
             exempt_refused: 0,
             malformed: 0,
+            ordered: BTreeMap::new(),
             processes_changed: false,
             ending: false,
         })
@@ -150,6 +155,7 @@ impl Warden {
             self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
         }
         self.set_exempt();
+        self.start_runners()?;
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
         let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
@@ -223,7 +229,8 @@ impl Warden {
             Life::Judge => true,
             Life::Host | Life::Lookup => self.judge().is_some(),
             Life::Packets | Life::Log | Life::Applications => self.judge().is_some() && self.shield.has_derived(Life::Host),
-            Life::Warden => false,
+            // It was started once and for all, with rights that we no longer have.
+            Life::Runner | Life::Warden => false,
         }
     }
 
@@ -341,6 +348,10 @@ impl Warden {
             if !ward.was_ready && !self.ending {
                 return Err(format!("{} could not start: see the line above", ward.name));
             }
+            if ward.life == Life::Runner {
+                self.lose_runner(index);
+                continue;
+            }
             if !done && ward.after == After::Restart {
                 tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
             }
@@ -414,8 +425,12 @@ impl Warden {
             }
             Message::Ready { sandbox } => {
                 let ward = &mut self.wards[index];
-                (ward.sandbox, ward.was_ready) = (sandbox, true);
+                ward.sandbox = sandbox;
+                let again = std::mem::replace(&mut ward.was_ready, true);
                 self.processes_changed = true;
+                if again && self.wards[index].life == Life::Runner {
+                    self.lose_orders(index);
+                }
             }
             Message::Derived(list) => {
                 self.shield.derive(self.wards[index].life, list);
@@ -427,6 +442,8 @@ impl Warden {
                 self.set_open_ports();
                 self.tell_rebuilt();
             }
+            Message::Respond(orders) => self.respond(index, orders),
+            Message::Ran(ran) => self.ran(index, ran),
             Message::Reopen => self.reopen(index),
             Message::Reload => {
                 let answer = self.reload();
