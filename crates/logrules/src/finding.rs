@@ -42,6 +42,10 @@ pub struct Wish {
     pub duration: Option<Duration>,
     /// What decided: rule, jail or active response, and the counts.
     pub why: String,
+    /// What of that holds for an offender who comes back: the second, third … time, whatever `duration` says. Empty: nothing is said.
+    pub repeated: Vec<Duration>,
+    /// And the first time.
+    pub first: Option<Duration>,
     /// What is to be done besides: an OSSEC rule may have several responses.
     pub further: Vec<Wish>,
 }

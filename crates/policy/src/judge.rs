@@ -193,7 +193,11 @@ impl Judge {
     }
 
     fn span(&self, offence: &Offence, strike: u32) -> Duration {
-        let full = escalated(self.config.first_block(offence), self.config.escalation, strike, self.config.block_max);
+        // A rule's author who says how long for whom comes back has said it: nothing is multiplied on top.
+        let full = match offence.repeated.span(strike) {
+            Some(span) => span.min(self.config.block_max),
+            None => escalated(self.config.first_block(offence), self.config.escalation, strike, self.config.block_max),
+        };
         match offence.trust {
             Trust::Spoofable => full.min(self.config.spoofable.block_max),
             Trust::Handshake | Trust::Vouched => full,

@@ -6,7 +6,7 @@ use crate::key::{Columns, Key, TRUST, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use model::block::{Because, BlockId, Expiry, Fault};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
-use model::event::RuleId;
+use model::event::{Repeated, RuleId};
 use model::level::DangerLevel;
 use model::net::Prefix;
 use model::offence::{Charge, Evidence, Offence};
@@ -300,7 +300,7 @@ pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(
     let (at, whom) = (nanos(entry.at()), Key::of(entry.whom()));
     match entry {
         Entry::Judged { offence, .. } => {
-            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished } = offence;
+            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished, repeated: _ } = offence;
             let Evidence { first, last, packets, targets, endpoints, protocols, convicted } = evidence;
             insert.execute(params![
                 at,
@@ -374,6 +374,8 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
         evidence,
         rule: row.maybe(18)?.map(RuleId),
         wished: row.maybe(19)?.map(Duration::from_secs),
+        // It has done its part: the verdict says for how long.
+        repeated: Repeated::default(),
     };
     Ok(Entry::Judged { offence, verdict })
 }

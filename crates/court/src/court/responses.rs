@@ -3,7 +3,7 @@
 
 use super::Court;
 use model::block::{BlockId, Expiry, State};
-use model::event::{Event, Trust};
+use model::event::{Event, Repeated, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::response::{Order, Ran, ResponseId, RunId, UserName};
@@ -47,6 +47,8 @@ pub struct Wanted {
     pub rule: Option<u32>,
     /// For how long.
     pub stands: Option<Duration>,
+    /// And for how long if the offender comes back.
+    pub repeated: Repeated,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +124,15 @@ impl Court {
             self.responses.tallies.refused += 1;
             return;
         }
-        self.begin(wanted, Prefix::host(event.actor), stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
+        let whom = Prefix::host(event.actor);
+        let (strike, changes) = if stands.is_some() && !self.is_answered(&wanted, whom) && !self.config.policy.dry_run {
+            self.judge.strike(whom, now)
+        } else {
+            (1, Vec::new())
+        };
+        self.strikes.extend(changes.into_iter().map(|change| (change.prefix(), change)));
+        let stands = wanted.repeated.span(strike).map(|span| span.min(longest)).or(stands);
+        self.begin(wanted, whom, stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
     }
 
     /// A block stands: the responses that go with blocks begin.
@@ -130,7 +140,7 @@ impl Court {
         let with: Vec<ResponseId> = self.with_blocks().collect();
         let Some(block) = self.judge.block_of(id).filter(|block| !with.is_empty() && block.scope.prefix().is_host()) else { return };
         for response in with {
-            let wanted = Wanted { response, user: None, rule: None, stands: None };
+            let wanted = Wanted { response, user: None, rule: None, stands: None, repeated: Repeated::default() };
             self.begin(wanted, block.scope.prefix(), Expiry::Never, Some(id), now);
         }
     }
@@ -183,6 +193,12 @@ impl Court {
         self.responses.tallies.begun += 1;
         self.responses.outbox.push(order(&run, response, true));
         self.responses.runs.insert(id, (run, Phase::Stands));
+    }
+
+    /// Whether this very response stands against him already: then nothing new has happened.
+    fn is_answered(&self, wanted: &Wanted, whom: Prefix) -> bool {
+        let name = self.config.responses.get(usize::from(wanted.response.0)).map(|response| &response.name);
+        self.runs_against(whom).any(|run| Some(&run.response) == name)
     }
 
     fn is_used_up(&mut self, response: ResponseId, per_minute: u32, now: Time) -> bool {

@@ -3,7 +3,7 @@
 use super::*;
 use model::block::{Fault, Scope};
 use model::decision::ExemptReason;
-use model::event::{Act, Origin, Probe, Report, TcpFlags, Trust};
+use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Trust};
 use model::level::DangerLevel;
 use model::net::Protocol;
 use model::style::Style;
@@ -30,7 +30,13 @@ fn samples() -> Vec<Message> {
         times: 2,
     };
     let reached = Event { target: None, act: Act::Reached { protocol: Protocol::UDP, port: None }, trust: Trust::Vouched, ..event };
-    let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+    let report = Report {
+        rule: RuleId(7),
+        level: DangerLevel::MAX,
+        lines: 5,
+        wished: Some(Duration::from_secs(600)),
+        repeated: Repeated([30, 60, 0, 0, 0]),
+    };
     let reported = Event { act: Act::Reported(report), ..event };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
@@ -118,7 +124,13 @@ fn the_largest_lists_fit_into_a_frame() {
     let worst = Event { target: Some(events[0].actor), ..events[0] };
     Message::Events(vec![worst; limits::BATCH_EVENTS]).encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
-    let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+    let report = Report {
+        rule: RuleId(7),
+        level: DangerLevel::MAX,
+        lines: 5,
+        wished: Some(Duration::from_secs(600)),
+        repeated: Repeated([30, 60, 0, 0, 0]),
+    };
     let event = Event { act: Act::Reported(report), ..worst };
     let reported = Reported {
         event,

@@ -322,7 +322,7 @@ impl Jail {
             _ => Arc::from("block"),
         };
         let why = format!("jail {}: {count} failure{} in {}", self.name, if count == 1 { "" } else { "s" }, brief(window));
-        (count, Some(Wish { action, duration: Some(self.grown(earlier)), why, further: Vec::new() }))
+        (count, Some(Wish { action, duration: Some(self.grown(earlier)), why, repeated: Vec::new(), first: None, further: Vec::new() }))
     }
 
     /// Somebody was blocked by another jail: the next time here is longer.

@@ -380,7 +380,8 @@ impl Book {
         {
             return;
         }
-        let block = |why: String, duration| Wish { action: "block".into(), duration, why, further: Vec::new() };
+        let block =
+            |why: String, duration| Wish { action: "block".into(), duration, why, repeated: Vec::new(), first: None, further: Vec::new() };
         let mut wish = match (rule.block, facts.address) {
             (Some(duration), Some(_)) => Some(block(why.unwrap_or_else(|| rule.name.to_string()), duration)),
             _ => None,

@@ -359,7 +359,15 @@ impl Ossec {
             let whom = if command.wants_address { source } else { user }.unwrap_or_default().to_owned();
             let now = self.event.at;
             let duration = response.timeout.map(|first| self.state.duration(&response.command, &whom, first, &self.conf.repeated, now));
-            wishes.push(Wish { action: response.command.clone(), duration, why: why(response, rule), further: Vec::new() });
+            let repeated = if response.timeout.is_some() { self.conf.repeated.clone() } else { Vec::new() };
+            wishes.push(Wish {
+                action: response.command.clone(),
+                duration,
+                why: why(response, rule),
+                repeated,
+                first: response.timeout,
+                further: Vec::new(),
+            });
         }
         let mut wishes = wishes.into_iter();
         let first = wishes.next()?;

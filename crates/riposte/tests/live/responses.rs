@@ -99,8 +99,8 @@ fn wazuh_s_manager_blocks_through_riposte() {
 /// A script in OSSEC's way: writes its arguments into its installation's log, finds that by its own place.
 const OSSEC_SCRIPT: &str = "#!/bin/sh
 cd \"$(dirname \"$0\")\" && cd ../..
-printf '%s|' \"$@\" >> logs/ran
-echo \"$(id -un) $(pwd)\" >> logs/ran
+args=$(printf '%s|' \"$@\")
+echo \"$args$(id -un) $(pwd)\" >> logs/ran
 case \"$3\" in 203.0.113.66) sleep 1000;; 203.0.113.67) exit 3;; 203.0.113.68) yes x | head -c 1000000;; esac
 exit 0
 ";
@@ -258,4 +258,115 @@ fn a_killed_runner_begins_again_and_what_it_was_at_is_undone() {
     daemon.text(&["block", "198.51.100.8"]);
     wait_until_in_kernel(&network.victim, "198.51.100.8");
     until("it is told", || daemon.json(&["history", "198.51.100.8"]).into_iter().find(|line| text(&line["why"]).contains("has ended")));
+}
+
+fn guesses(daemon: &Daemon, from: &str, user: &str) {
+    let stamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string();
+    let line = |n: usize| format!("{stamp} host sshd[{n}]: Failed password for {user} from {from} port {} ssh2\n", 4_000 + n);
+    daemon.append("auth.log", &(1..5).map(line).collect::<String>());
+}
+
+#[test]
+fn an_ossec_conf_s_responses_are_riposte_s_block_or_what_the_operator_allows() {
+    let network = network("ossecconf", 0);
+    let command = |name: &str, file: &str, expect: &str| {
+        format!(
+            "<command><name>{name}</name><executable>{file}</executable><expect>{expect}</expect><timeout_allowed>yes</timeout_allowed></command>"
+        )
+    };
+    let when = |name: &str, timeout: u32| {
+        format!(
+            "<active-response><command>{name}</command><location>local</location><level>10</level><timeout>{timeout}</timeout></active-response>"
+        )
+    };
+    let conf = [
+        "<global><white_list>192.0.2.0/24</white_list><white_list>friend.example</white_list></global>".to_owned(),
+        command("drop-it", "firewall-drop.sh", "srcip"),
+        command("custom", "custom.sh", "srcip"),
+        command("strange", "strange.sh", "srcip"),
+        command("lock", "disable-account.sh", "user"),
+        [when("drop-it", 900), when("custom", 4), when("strange", 900), when("lock", 900)].concat(),
+    ];
+    let installation = Installation::new(&conf.concat());
+    let place = folder();
+    let etc = place.path().join("etc");
+    assert!(Command::new("cp").arg("-a").arg("/etc").arg(&etc).status().unwrap().success());
+    let account = |file: &str, line: &str| {
+        let path = etc.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text + line).unwrap();
+    };
+    account("passwd", "bob:x:1500:1500::/home/bob:/bin/sh\n");
+    account("group", "bob:x:1500:\n");
+    account("shadow", "bob:$6$x$y:19000:0:99999:7:::\n");
+    let bob = || fs::read_to_string(etc.join("shadow")).unwrap().lines().find(|line| line.starts_with("bob:")).map(str::to_owned).unwrap();
+    fs::write(place.path().join("auth.log"), "").unwrap();
+    let applications = format!(
+        "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{}/etc/ossec.conf\"]\n[sense.nflog]\nenabled = false\n",
+        installation.place()
+    );
+    let lock = "[[response]]\nname = \"lock\"\nprotocol = \"account\"\nuser = \"root\"\n";
+    let config =
+        format!("# runs as nobody\n# runs as root\n{applications}{}{lock}", response(&installation, "custom", "ossec", "custom.sh", ""));
+    let bind = format!("mount --bind {} /etc && exec \"$@\"", etc.display());
+    let mut daemon = Daemon::start_in(place, &network.victim, &config, &["unshare", "-m", "sh", "-c", &bind, "sh"]);
+    daemon.wait_until_figure("applications", "files followed", 1);
+    let log = daemon.log();
+    assert!(log.contains("the command 'strange' is not run") && log.contains("active-response/bin/strange.sh"), "{log}");
+    assert!(log.contains("1 of the <white_list> are names or exceptions") && !log.contains("'drop-it' is not run"), "{log}");
+    let refusal = daemon.refusal(&["block", "192.0.2.7"]);
+    assert!(refusal.contains("exempt"), "{refusal}");
+
+    guesses(&daemon, "198.51.100.7", "bob");
+    daemon.wait_until_blocked("198.51.100.7");
+    let explained = daemon.json_one(&["explain", "198.51.100.7"]);
+    assert_eq!(explained["entries"][0]["seconds"], 900, "{explained}");
+    // Its time-out is its own, and shorter than the block's.
+    let ran = installation.wait_until_ran(2);
+    let at = installation.place();
+    assert_eq!(
+        [without_alert(&ran[0]), without_alert(&ran[1])],
+        ["add", "delete"].map(|what| format!("{what}|-|198.51.100.7|100720|riposte|-|nobody {at}"))
+    );
+    until("the account is locked", || bob().starts_with("bob:!$6$x$y:19000:0:99999:7::1:").then_some(()));
+
+    // The white list, root's own account, and names that could do harm.
+    guesses(&daemon, "192.0.2.7", "bob");
+    guesses(&daemon, "198.51.100.8", "root");
+    guesses(&daemon, "198.51.100.9", "invalid user --root=/tmp");
+    guesses(&daemon, "198.51.100.10", "invalid user -rf");
+    daemon.wait_until_blocked("198.51.100.10");
+    let guarded = |address: &str| {
+        daemon
+            .json(&["history", address])
+            .into_iter()
+            .find(|line| line["charge"] == "response lock" && text(&line["why"]).contains("guard"))
+    };
+    until("root is guarded", || guarded("198.51.100.8"));
+    assert!(daemon.log().contains("root is never locked"));
+    daemon.wait_until_figure_of_at_least("applications", "responses without a usable user", 1);
+    assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8", "198.51.100.9", "198.51.100.10"].map(str::to_owned).to_vec());
+    // A restart in the middle, and the end: the account is as it was.
+    assert!(daemon.end().success());
+    daemon.start_again_with(&["unshare", "-m", "sh", "-c", &bind, "sh"], Stdio::null());
+    daemon.text(&["unblock", "198.51.100.7"]);
+    until("the account is unlocked", || (bob() == "bob:$6$x$y:19000:0:99999:7:::").then_some(()));
+}
+
+#[test]
+fn what_can_t_be_run_is_told_before_anything_starts() {
+    let network = network("unknown", 0);
+    let installation = Installation::new("");
+    for (program, more, why) in [
+        ("custmo.sh", "", "did you mean 'custom.sh'?"),
+        ("custom.sh", "user = \"root\"", "may be changed by others than root"),
+        ("custom.sh", "user = \"eve\"", "there is no user 'eve'"),
+    ] {
+        fs::set_permissions(installation.home.path().join("logs"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let writable = installation.home.path().join("active-response/bin/custom.sh");
+        fs::set_permissions(writable, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let mut daemon = Daemon::launch(folder(), &network.victim, &response(&installation, "custom", "ossec", program, more), &[]);
+        daemon.expect_error(why);
+        until(why, || daemon.log().contains(why).then_some(()));
+    }
 }

@@ -7,7 +7,7 @@ use link::message::{Asked, Message, RULES, Reported};
 use logrules::Rules;
 use logrules::finding::{Finding, Wish};
 use logrules::line;
-use model::event::{Act, Event, Origin, Report, RuleId, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::limits;
 use model::response::{ResponseId, UserName};
@@ -137,16 +137,16 @@ impl Findings {
         for finding in std::mem::take(&mut self.found) {
             self.findings += 1;
             let Some(wish) = &finding.wish else { continue };
-            let mut blocks = false;
-            for wish in std::iter::once(wish).chain(&wish.further) {
-                self.wishes += 1;
-                let response = self.responses.iter().position(|(name, _)| **name == *wish.action);
-                // Two scripts that both block are one block.
-                if response.is_none() && (!self.blocks.contains(&*wish.action) || std::mem::replace(&mut blocks, true)) {
-                    self.other_responses += u64::from(!self.blocks.contains(&*wish.action));
-                    continue;
-                }
-                self.report(&finding, wish, response, (text, log), most);
+            let responses = &self.responses;
+            let place = |wish: &Wish| responses.iter().position(|(name, _)| **name == *wish.action);
+            let all: Vec<(&Wish, Option<usize>)> = std::iter::once(wish).chain(&wish.further).map(|wish| (wish, place(wish))).collect();
+            self.wishes += all.len() as u64;
+            // The block comes first, by which the ledger counts; two scripts that both block are one.
+            let block = all.iter().find(|(wish, place)| place.is_none() && self.blocks.contains(&*wish.action)).copied();
+            let others = all.iter().filter(|(wish, place)| place.is_none() && !self.blocks.contains(&*wish.action)).count();
+            self.other_responses += others as u64;
+            for (wish, place) in block.into_iter().chain(all.into_iter().filter(|(_, place)| place.is_some())) {
+                self.report(&finding, wish, place, (text, log), most);
             }
         }
     }
@@ -171,7 +171,9 @@ impl Findings {
             rule: self.number(&finding.rule),
             level: level(finding.level),
             lines: finding.count.max(1),
-            wished: wish.duration,
+            // Whoever comes back is known by the ledger, which forgets nobody over a restart.
+            wished: if wish.repeated.is_empty() { wish.duration } else { wish.first },
+            repeated: Repeated::new(&wish.repeated),
         });
         let origin = Origin { sensor: self.slot, serial: self.lines };
         let trust = finding.trust.min(most);

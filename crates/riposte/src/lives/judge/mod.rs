@@ -453,7 +453,7 @@ impl Judge {
                         };
                         report.rule = *rule;
                         if let Some(Asked { response, user, rule }) = reported.response {
-                            let wanted = Wanted { response, user, rule, stands: report.wished };
+                            let wanted = Wanted { response, user, rule, stands: report.wished, repeated: report.repeated };
                             self.court.asked(&reported.event, wanted, now);
                             continue;
                         }

@@ -84,6 +84,8 @@ struct Warden {
     malformed: u64,
     /// Orders to run responses that are not answered, by the runner that has them.
     ordered: BTreeMap<RunId, usize>,
+    /// Answers of runners that nobody has asked for.
+    unasked: u64,
     processes_changed: bool,
     ending: bool,
 }
@@ -144,6 +146,7 @@ impl Warden {
             exempt_refused: 0,
             malformed: 0,
             ordered: BTreeMap::new(),
+            unasked: 0,
             processes_changed: false,
             ending: false,
         })
@@ -568,6 +571,7 @@ impl Warden {
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
+            ("answers of runners that nobody asked for", self.unasked),
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
             ("allowances too wide or too many for the kernel", self.allowances.refused),

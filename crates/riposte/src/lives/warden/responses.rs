@@ -56,7 +56,7 @@ impl Warden {
     pub(super) fn ran(&mut self, runner: usize, mut ran: Vec<(RunId, Ran)>) {
         let before = ran.len();
         ran.retain(|(run, _)| self.ordered.get(run) == Some(&runner) && self.ordered.remove(run).is_some());
-        self.malformed += (before - ran.len()) as u64;
+        self.unasked += (before - ran.len()) as u64;
         if !ran.is_empty() {
             self.send_judge(&Message::Ran(ran), None);
         }
