@@ -15,7 +15,7 @@ pub struct ResponseConfig {
     pub protocol: Protocol,
     /// The program.
     pub program: PathBuf,
-    /// Wazuh's `extra_args`.
+    /// Wazuh's `extra_args`; of `Account`, the system's accounts that may be locked.
     pub args: Vec<String>,
     /// What it wants to know.
     pub expect: Vec<Expect>,
@@ -172,8 +172,8 @@ impl Meaning<'_> {
             (Some(_), _) => self.path(raw.program.take(), PathBuf::new()),
         };
         let args: Vec<String> = match raw.args.take() {
-            Some(given) if protocol != Protocol::Wazuh && !given.value.is_empty() => {
-                self.wrong(&given, "only Wazuh's protocol has further arguments");
+            Some(given) if protocol == Protocol::Ossec && !given.value.is_empty() => {
+                self.wrong(&given, "OSSEC's protocol has no further arguments");
                 Vec::new()
             }
             Some(given) => self.few(given, 16).map(|arg| arg.value).collect(),

@@ -81,16 +81,15 @@ impl Engines {
                 continue;
             }
             let executable = Path::new(&command.executable);
-            let stem =
-                if executable.extension().is_some_and(|ending| ending == "sh") { executable.file_stem() } else { executable.file_name() };
-            if stem.is_some_and(|stem| BLOCKERS.iter().any(|known| stem == *known)) {
+            let file = executable.file_name().unwrap_or_default().to_string_lossy();
+            let stem = file.strip_suffix(".sh").unwrap_or(&file);
+            if BLOCKERS.contains(&stem) {
                 self.blocks.insert(command.name.to_string());
                 continue;
             }
             let home = config.parent().and_then(Path::parent).unwrap_or(Path::new("/var/ossec"));
-            let program = home.join("active-response/bin").join(executable.file_name().unwrap_or_default());
-            let user =
-                if stem.is_some_and(|stem| stem == "disable-account") { " (or protocol = \"account\", user = \"root\")" } else { "" };
+            let program = home.join("active-response/bin").join(&*file);
+            let user = if stem == "disable-account" { " (or protocol = \"account\", user = \"root\")" } else { "" };
             self.notices.push(format!(
                 "{}: the command '{}' is not run: no [[response]] allows it. If it is to be, write: [[response]] name = \"{}\" protocol = \"ossec\" \
                  (\"wazuh\" from Wazuh 4.2 on) program = \"{}\"{user}",

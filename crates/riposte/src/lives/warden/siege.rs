@@ -350,7 +350,7 @@ rusty_fork_test! {
         siege.check();
         assert_eq!(possessions(), before);
         assert!(siege.warden.shield.touches(&prefix(EXEMPT[0])));
-        assert!(siege.warden.exempt_refused >= refused && refused > 3_000 && applied > 3_000 && handed > 100 && responded > 100, "{responded} {refused} {applied} {handed}");
+        assert!(siege.warden.exempt_refused >= refused && refused > 3_000 && applied > 3_000 && handed > 50 && responded > 100, "{responded} {refused} {applied} {handed}");
         println!("{applied} changes passed, {refused} refused as exempt, {handed} descriptors handed out, {} frames refused", siege.warden.malformed);
     }
 
