@@ -302,7 +302,7 @@ fn an_ossec_conf_s_responses_are_riposte_s_block_or_what_the_operator_allows() {
     let bob = || fs::read_to_string(etc.join("shadow")).unwrap().lines().find(|line| line.starts_with("bob:")).map(str::to_owned).unwrap();
     fs::write(place.path().join("auth.log"), "").unwrap();
     let applications = format!(
-        "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{}/etc/ossec.conf\"]\n[sense.nflog]\nenabled = false\n",
+        "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{}\"]\n[sense.nflog]\nenabled = false\n",
         installation.place()
     );
     let lock = "[[response]]\nname = \"lock\"\nprotocol = \"account\"\nuser = \"root\"\n";

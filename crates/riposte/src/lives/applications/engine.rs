@@ -44,13 +44,15 @@ pub fn load(places: &[PathBuf], responses: &[ResponseConfig]) -> Result<Engines,
     for place in places {
         match kind(place)? {
             Kind::Own => rules::gather(place, &mut own)?,
-            Kind::Ossec => ossec.push(place.clone()),
+            // There is one configuration: a folder beside it holds rules.
+            Kind::Ossec if ossec.iter().any(|known: &PathBuf| is_conf(known)) => ossec.push(place.clone()),
+            Kind::Ossec => ossec.push(conf_of(place).unwrap_or_else(|| place.clone())),
             Kind::Fail2ban => jails.push(place.clone()),
         }
     }
     engines.all.push(Box::new(book(own)?));
     // OSSEC's own configuration says which rules, and what is to be done.
-    let config = ossec.iter().position(|place| place.extension().is_some_and(|ending| ending == "conf")).map(|at| ossec.remove(at));
+    let config = ossec.iter().position(|place| is_conf(place)).map(|at| ossec.remove(at));
     if config.is_some() || !ossec.is_empty() {
         let ossec = engines_of_ossec(&ossec, config.as_deref(), &mut engines.notices)?;
         engines.take_commands(&ossec, config.as_deref().unwrap_or(Path::new("")), responses);
@@ -102,15 +104,25 @@ impl Engines {
     }
 }
 
+fn is_conf(place: &Path) -> bool {
+    place.extension().is_some_and(|ending| ending == "conf")
+}
+
+/// The ossec.conf that a place stands for: itself, or that of the installation in this folder.
+fn conf_of(place: &Path) -> Option<PathBuf> {
+    let own = is_conf(place).then(|| place.to_owned());
+    own.or_else(|| Some(place.join("etc/ossec.conf")).filter(|conf| conf.is_file()))
+}
+
 /// Whom the `<white_list>`s of these rules' ossec.conf exempt.
 ///
 /// # Errors
 /// A line for each thing that is wrong.
 pub fn white_list(places: &[PathBuf]) -> Result<Vec<Prefix>, Failure> {
     let mut exempt = Vec::new();
-    for place in places.iter().filter(|place| place.extension().is_some_and(|ending| ending == "conf")) {
+    for place in places.iter().filter_map(|place| conf_of(place)) {
         let name = place.display().to_string();
-        let text = std::fs::read(place).map_err(|error| fail(format!("{name}: {error}")))?;
+        let text = std::fs::read(&place).map_err(|error| fail(format!("{name}: {error}")))?;
         let (conf, _) = read_conf(&name, &String::from_utf8_lossy(&text)).map_err(|remarks| told(&remarks))?;
         exempt.extend(conf.allowed().0);
     }
