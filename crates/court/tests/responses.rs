@@ -7,7 +7,7 @@ use model::block::{Change, Expiry, Outcome};
 use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::net::Prefix;
-use model::response::{Order, Ran, ResponseId, UserName};
+use model::response::{Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 use std::path::Path;
 use std::time::Duration;
@@ -105,7 +105,9 @@ fn nobody_exempt_nothing_forgeable_and_no_more_than_the_cap() {
     assert_eq!(told(&court, "192.0.2.7"), [(true, Ran::Exempt)]);
     assert_eq!(told(&court, "203.0.113.4"), [(true, Ran::TooMany)]);
     assert_eq!(court.response_tallies().0.refused, 8);
-    // Who becomes exempt is let go at once.
+    // Who becomes exempt is let go at once: as soon as it is known that he was responded to.
+    let runs: Vec<RunId> = court.runs_against("203.0.113.1".parse().unwrap()).map(|run| run.id).collect();
+    court.ran(&[(runs[0], Ran::Done)], at(762));
     court.allow("203.0.113.1".parse().unwrap(), None, at(762)).unwrap();
     assert_eq!(kinds(&court.orders(at(762))), [(false, "203.0.113.1".into())]);
 }
@@ -161,6 +163,19 @@ fn what_cannot_be_undone_is_tried_again_and_then_told() {
 }
 
 #[test]
+fn no_delete_passes_its_add() {
+    let mut court = in_memory();
+    let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(0))[0].run;
+    court.unblock(WHOM.parse().unwrap(), at(1));
+    assert_eq!((court.orders(at(1)), court.next_run()), (vec![], Some(at(1_800))));
+    court.ran(&[(run, Ran::Done)], at(2));
+    assert_eq!(kinds(&court.orders(at(2))), [(false, WHOM.into())]);
+    // An answer that never comes, to that or to another's `add`, is not waited for for ever.
+    ask(&mut court, "203.0.113.8", wanted(0, Some(600)), at(10));
+    assert_eq!((court.orders(at(1_801)).len(), court.orders(at(1_810)).len()), (0, 2));
+}
+
+#[test]
 fn what_goes_with_a_block_ends_with_it() {
     let mut court = in_memory();
     court.installed(&[], true, at(0));
@@ -169,7 +184,9 @@ fn what_goes_with_a_block_ends_with_it() {
     assert_eq!(court.orders(at(0)), [], "not before the kernel has it");
     let answers: Vec<_> = changes.iter().map(|change: &Change| (change.id(), Outcome::Added)).collect();
     court.outcomes(&answers, at(0));
-    assert_eq!(kinds(&court.orders(at(0))), [(true, WHOM.into())]);
+    let orders = court.orders(at(0));
+    assert_eq!(kinds(&orders), [(true, WHOM.into())]);
+    court.ran(&[(orders[0].run, Ran::Done)], at(0));
     // Set again by a repair: no second run.
     court.outcomes(&answers, at(1));
     assert_eq!(court.orders(at(1)), []);

@@ -53,7 +53,9 @@ pub struct Wanted {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// `add` was sent, or the program has said that it is done.
+    /// `add` was sent then, and nobody has answered yet: no `delete` may pass it.
+    Begun { sent: Time },
+    /// It is done, as far as anybody can tell.
     Stands,
     /// Its time is over: `delete` is due then, for the nth time.
     Over { due: Time, tries: u32 },
@@ -125,11 +127,8 @@ impl Court {
             return;
         }
         let whom = Prefix::host(event.actor);
-        let (strike, changes) = if stands.is_some() && !self.is_answered(&wanted, whom) && !self.config.policy.dry_run {
-            self.judge.strike(whom, now)
-        } else {
-            (1, Vec::new())
-        };
+        let counts = !self.is_answered(&wanted, whom) && !self.config.policy.dry_run && self.judge.is_exempt(&whom).is_none();
+        let (strike, changes) = if stands.is_some() && counts { self.judge.strike(whom, now) } else { (1, Vec::new()) };
         self.strikes.extend(changes.into_iter().map(|change| (change.prefix(), change)));
         let stands = wanted.repeated.span(strike).map(|span| span.min(longest)).or(stands);
         self.begin(wanted, whom, stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
@@ -158,7 +157,7 @@ impl Court {
         let same = |run: &Run| run.response == name && run.whom == whom && run.user == user;
         if let Some((run, phase)) = self.responses.runs.values_mut().find(|(run, _)| same(run)) {
             // As the managers have it: its time begins anew, and nothing is run.
-            if *phase == Phase::Stands && run.block.is_none() {
+            if matches!(phase, Phase::Begun { .. } | Phase::Stands) && run.block.is_none() {
                 (run.until, run.block) = (until, block);
                 self.responses.tallies.renewed += 1;
                 let run = run.clone();
@@ -192,7 +191,7 @@ impl Court {
         self.responses.minutes.entry(response).or_default().push_back(now);
         self.responses.tallies.begun += 1;
         self.responses.outbox.push(order(&run, response, true));
-        self.responses.runs.insert(id, (run, Phase::Stands));
+        self.responses.runs.insert(id, (run, Phase::Begun { sent: now }));
     }
 
     /// Whether this very response stands against him already: then nothing new has happened.
@@ -227,7 +226,7 @@ impl Court {
             let failed = !matches!(ran, Ran::Done | Ran::ForGood | Ran::Already);
             self.responses.tallies.failed += u64::from(failed);
             let add = match phase {
-                Phase::Stands | Phase::Over { .. } => true,
+                Phase::Begun { .. } | Phase::Stands | Phase::Over { .. } => true,
                 Phase::Undoing { .. } => false,
             };
             self.note_run(whom, *id, &name, add, *ran, now);
@@ -237,13 +236,11 @@ impl Court {
             }
             match phase {
                 // Nobody says for how long: then it is for good.
-                Phase::Stands | Phase::Over { .. } if !ran.may_stand() || is_for_good => self.forget(*id),
+                Phase::Begun { .. } | Phase::Stands | Phase::Over { .. } if !ran.may_stand() || is_for_good => self.forget(*id),
+                Phase::Begun { .. } => self.set_phase(*id, Phase::Stands),
                 Phase::Stands | Phase::Over { .. } => {}
                 Phase::Undoing { tries, .. } if failed && tries < TRIES => {
-                    let due = now.after(AGAIN * 2_u32.saturating_pow(tries - 1));
-                    if let Some((_, phase)) = self.responses.runs.get_mut(id) {
-                        *phase = Phase::Over { due, tries };
-                    }
+                    self.set_phase(*id, Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries - 1)), tries });
                 }
                 Phase::Undoing { .. } if failed => {
                     self.responses.tallies.left += 1;
@@ -262,6 +259,12 @@ impl Court {
         }
     }
 
+    fn set_phase(&mut self, id: RunId, phase: Phase) {
+        if let Some((_, known)) = self.responses.runs.get_mut(&id) {
+            *known = phase;
+        }
+    }
+
     fn forget(&mut self, id: RunId) {
         self.responses.runs.remove(&id);
         self.responses.forgotten.push(id);
@@ -269,10 +272,8 @@ impl Court {
 
     /// Ends the runs of an address, before their time: it is unblocked, or exempt now.
     pub(super) fn end_runs(&mut self, whom: Prefix, now: Time) {
-        for (run, phase) in self.responses.runs.values_mut() {
-            if whom.contains(run.whom.addr()) && *phase == Phase::Stands {
-                *phase = Phase::Over { due: now, tries: 0 };
-            }
+        for (run, _) in self.responses.runs.values_mut().filter(|(run, _)| whom.contains(run.whom.addr())) {
+            (run.until, run.block) = (Expiry::At(now), None);
         }
     }
 
@@ -287,6 +288,9 @@ impl Court {
                 Some(block) => !self.judge.stands(block),
                 None => run.until.is_over(now),
             };
+            if matches!(phase, Phase::Begun { sent } if now.since(*sent) >= PATIENCE) {
+                *phase = Phase::Stands;
+            }
             // Who has become exempt is let go at once.
             if *phase == Phase::Stands && (is_over || self.judge.is_exempt(&run.whom).is_some()) {
                 *phase = Phase::Over { due: now, tries: 0 };
@@ -329,15 +333,15 @@ impl Court {
         let due = |(run, phase): &(Run, Phase)| match (phase, run.until) {
             (Phase::Stands, Expiry::At(at)) => Some(at),
             (Phase::Over { due, .. }, _) => Some(*due),
-            (Phase::Undoing { sent, .. }, _) => Some(sent.after(PATIENCE)),
+            (Phase::Begun { sent } | Phase::Undoing { sent, .. }, _) => Some(sent.after(PATIENCE)),
             (Phase::Stands, Expiry::Never) => None,
         };
         self.responses.runs.values().filter_map(due).min()
     }
 
-    /// The responses that stand against an address, with their ends.
+    /// The responses that stand against an address or in a range, with their ends.
     pub fn runs_against(&self, whom: Prefix) -> impl Iterator<Item = &Run> {
-        self.responses.runs.values().map(|(run, _)| run).filter(move |run| run.whom == whom)
+        self.responses.runs.values().map(|(run, _)| run).filter(move |run| whom.contains(run.whom.addr()))
     }
 
     /// The wall clock was set: what had a minute left has a minute left.

@@ -51,20 +51,23 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 Err(refusal) => Reply::error(format!("{prefix} is not blocked: {refusal}")),
             }
         }),
-        Request::Unblock { prefix } => with_prefix(&prefix, |prefix| match judge.court.unblock(prefix, now) {
-            0 => match judge.court.judge.standing_for(prefix.addr()) {
-                Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
-                None => Reply::error(format!("{prefix} is not blocked")),
-            },
-            lifted => {
-                let said =
-                    if lifted == 1 { format!("{prefix} is unblocked") } else { format!("{lifted} blocks inside {prefix} are lifted") };
-                match judge.court.judge.standing_for(prefix.addr()) {
-                    Some(block) => done(format!("{said}, and still blocked as part of {}", block.scope.prefix()), lifted),
-                    None => done(said, lifted),
+        Request::Unblock { prefix } => {
+            with_prefix(&prefix, |prefix| match (judge.court.runs_against(prefix).count(), judge.court.unblock(prefix, now)) {
+                (responses @ 1.., 0) => done(format!("{responses} responses to {prefix} are undone"), responses),
+                (_, 0) => match judge.court.judge.standing_for(prefix.addr()) {
+                    Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
+                    None => Reply::error(format!("{prefix} is not blocked")),
+                },
+                (_, lifted) => {
+                    let said =
+                        if lifted == 1 { format!("{prefix} is unblocked") } else { format!("{lifted} blocks inside {prefix} are lifted") };
+                    match judge.court.judge.standing_for(prefix.addr()) {
+                        Some(block) => done(format!("{said}, and still blocked as part of {}", block.scope.prefix()), lifted),
+                        None => done(said, lifted),
+                    }
                 }
-            }
-        }),
+            })
+        }
         Request::Respond { address, note } => respond(judge, Prefix::host(model::net::canonical(address)), note, now),
         Request::Release { address } => {
             let whom = Prefix::host(model::net::canonical(address));

@@ -107,7 +107,8 @@ impl Script {
     /// Reads what it has written; the keys if it asks about them.
     pub fn hear(&mut self) -> Option<String> {
         let mut buffer = [0; 4_096];
-        loop {
+        // A pipe holds no more at one time: one that never stops talking must not keep us from the others.
+        for _ in 0..OUTPUT_BYTES / buffer.len() {
             match self.output.read(&mut buffer) {
                 Ok(0) => {
                     self.silent = true;
@@ -117,9 +118,6 @@ impl Script {
                     let room = OUTPUT_BYTES.saturating_sub(self.heard.len()).min(len);
                     self.heard.extend_from_slice(buffer.get(..room).unwrap_or_default());
                     self.dropped += (len - room) as u64;
-                    if self.dropped > 0 && len < buffer.len() {
-                        break;
-                    }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => break,
