@@ -288,7 +288,13 @@ impl Court {
         self.latest = now;
         let charged = self.tallies.offences;
         self.take(event, now);
-        if self.tallies.offences > charged && (self.quotes.len() < limits::QUOTES || self.failing.is_none()) {
+        if self.tallies.offences > charged {
+            self.quote(event, log, line);
+        }
+    }
+
+    fn quote(&mut self, event: &Event, log: &str, line: &str) {
+        if self.quotes.len() < limits::QUOTES || self.failing.is_none() {
             let whom = Prefix::host(event.actor);
             self.quotes.insert(whom, Quote { whom, at: event.at, log: log.to_owned(), line: line.to_owned() });
         }

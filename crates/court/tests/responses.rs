@@ -57,7 +57,7 @@ fn wanted(response: u8, secs: Option<u64>) -> Wanted {
 
 /// Asks, and what is to be run then.
 fn ask(court: &mut Court, whom: &str, wanted: Wanted, now: Time) -> Vec<Order> {
-    court.asked(&event(whom, Trust::Vouched, now), wanted, now);
+    court.asked(&event(whom, Trust::Vouched, now), wanted, ("auth.log", "a line"), now);
     court.orders(now)
 }
 
@@ -87,16 +87,18 @@ fn a_response_is_undone_when_its_time_is_over_and_not_before() {
     assert_eq!((court.response_tallies().1, court.next_run()), (0, None));
     assert!(court.settle(at(1_102)));
     assert_eq!(told(&court, WHOM), [(true, Ran::Done), (false, Ran::Done)]);
+    let quote = court.store().story(WHOM.parse().unwrap(), at(1_102), 9).unwrap().quote;
+    assert_eq!(quote.map(|quote| (quote.log, quote.line)), Some(("auth.log".into(), "a line".into())));
 }
 
 #[test]
 fn nobody_exempt_nothing_forgeable_and_no_more_than_the_cap() {
     let mut court = in_memory();
     assert_eq!(ask(&mut court, "192.0.2.7", wanted(0, Some(600)), at(0)), []);
-    court.asked(&event(WHOM, Trust::Spoofable, at(0)), wanted(0, Some(600)), at(0));
+    court.asked(&event(WHOM, Trust::Spoofable, at(0)), wanted(0, Some(600)), ("", ""), at(0));
     // One that wants a user and is told none; one that there is not; one that is long over.
     assert_eq!([ask(&mut court, WHOM, wanted(1, Some(600)), at(0)), ask(&mut court, WHOM, wanted(9, Some(600)), at(0))], [vec![], vec![]]);
-    court.asked(&event(WHOM, Trust::Vouched, at(0)), wanted(0, Some(600)), at(601));
+    court.asked(&event(WHOM, Trust::Vouched, at(0)), wanted(0, Some(600)), ("", ""), at(601));
     assert_eq!(court.orders(at(601)), []);
     let run = |court: &mut Court, n: u64, now| ask(court, &format!("203.0.113.{n}"), wanted(0, Some(6_000)), at(now)).len();
     assert_eq!((1..=5).map(|n| run(&mut court, n, 700)).sum::<usize>(), 3);

@@ -107,8 +107,8 @@ impl Court {
         self.responses.runs = runs.into_iter().map(|run| (run.id, (run, Phase::Stands))).collect();
     }
 
-    /// A rule asks for a response in place of a block.
-    pub fn asked(&mut self, event: &Event, wanted: Wanted, now: Time) {
+    /// A rule asks for a response in place of a block, because of a line in this log.
+    pub fn asked(&mut self, event: &Event, wanted: Wanted, (log, line): (&str, &str), now: Time) {
         self.tallies.events += 1;
         if self.judge.ignores(event) {
             self.tallies.ignored += 1;
@@ -131,7 +131,11 @@ impl Court {
         let (strike, changes) = if stands.is_some() && counts { self.judge.strike(whom, now) } else { (1, Vec::new()) };
         self.strikes.extend(changes.into_iter().map(|change| (change.prefix(), change)));
         let stands = wanted.repeated.span(strike).map(|span| span.min(longest)).or(stands);
+        let begun = self.responses.tallies.begun;
         self.begin(wanted, whom, stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
+        if self.responses.tallies.begun > begun {
+            self.quote(event, log, line);
+        }
     }
 
     /// A block stands: the responses that go with blocks begin.

@@ -134,6 +134,10 @@ impl Installation {
         }
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         fs::set_permissions(home.path().join("logs"), open).unwrap();
+        // Whoever comes first must not keep the others from it.
+        let ran = home.path().join("logs/ran");
+        fs::write(&ran, "").unwrap();
+        fs::set_permissions(ran, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
         let this = Installation { home };
         this.script("custom.sh", OSSEC_SCRIPT);
         this.script("w.py", WAZUH_SCRIPT);
@@ -369,4 +373,24 @@ fn what_can_t_be_run_is_told_before_anything_starts() {
         daemon.expect_error(why);
         until(why, || daemon.log().contains(why).then_some(()));
     }
+}
+
+#[test]
+fn root_runs_what_the_configuration_names_for_it_and_nothing_else() {
+    let network = network("asroot", 0);
+    let installation = Installation::new("");
+    let config = format!(
+        "# runs as nobody\n# runs as root\n{}{}",
+        response(&installation, "custom", "ossec", "custom.sh", "on = \"block\""),
+        response(&installation, "rooted", "ossec", "custom.sh", "on = \"block\"\nuser = \"root\"")
+    );
+    let daemon = Daemon::start(&network.victim, &config);
+    daemon.text(&["block", "198.51.100.7"]);
+    let mut ran: Vec<String> = installation.wait_until_ran(2).iter().map(|line| without_alert(line)).collect();
+    ran.sort();
+    assert_eq!(ran, ["nobody", "root"].map(|user| format!("add|-|198.51.100.7|-|riposte|-|{user} {}", installation.place())));
+    // Both are undone when the address is allowed from now on.
+    daemon.text(&["allow", "198.51.100.7"]);
+    installation.wait_until_ran(4);
+    until("both are undone", || (daemon.figure("responses undone") == 2).then_some(()));
 }

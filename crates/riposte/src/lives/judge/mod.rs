@@ -454,7 +454,7 @@ impl Judge {
                         report.rule = *rule;
                         if let Some(Asked { response, user, rule }) = reported.response {
                             let wanted = Wanted { response, user, rule, stands: report.wished, repeated: report.repeated };
-                            self.court.asked(&reported.event, wanted, now);
+                            self.court.asked(&reported.event, wanted, (&reported.log, &reported.line), now);
                             continue;
                         }
                         self.court.reported(&reported.event, &reported.log, &reported.line, now);
