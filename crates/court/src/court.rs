@@ -3,6 +3,7 @@
 
 mod kernel;
 mod ledger;
+pub mod responses;
 mod rules;
 
 use crate::settings::Settings;
@@ -19,6 +20,7 @@ use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
 use policy::storm::StormReport;
+use responses::Responses;
 use rules::Rules;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -111,6 +113,7 @@ pub struct Court {
     entries: Vec<Entry>,
     /// By offender, so that only the latest word is written.
     strikes: BTreeMap<Prefix, StrikeChange>,
+    responses: Responses,
     /// The log rules by their numbers, for good.
     rules: Rules,
     /// Lines that decided and that the store has not taken yet.
@@ -167,6 +170,7 @@ impl Court {
             marks: Vec::new(),
             entries: Vec::new(),
             strikes: BTreeMap::new(),
+            responses: Responses::default(),
             rules: Rules::default(),
             quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
@@ -236,6 +240,7 @@ impl Court {
             self.judge.resume(pause.map(|p| StormReport { since: p.since, until: p.until, rolled_back: p.rolled_back as usize }), now);
         self.absorb(ruling, now);
         self.pause = self.judge.storm();
+        self.restore_runs(now);
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
         }
@@ -282,7 +287,13 @@ impl Court {
         self.latest = now;
         let charged = self.tallies.offences;
         self.take(event, now);
-        if self.tallies.offences > charged && (self.quotes.len() < limits::QUOTES || self.failing.is_none()) {
+        if self.tallies.offences > charged {
+            self.quote(event, log, line);
+        }
+    }
+
+    fn quote(&mut self, event: &Event, log: &str, line: &str) {
+        if self.quotes.len() < limits::QUOTES || self.failing.is_none() {
             let whom = Prefix::host(event.actor);
             self.quotes.insert(whom, Quote { whom, at: event.at, log: log.to_owned(), line: line.to_owned() });
         }
@@ -324,7 +335,7 @@ impl Court {
 
     /// When `tick` is due next.
     pub fn next_tick(&self) -> Option<Time> {
-        self.detectors.next_tick().into_iter().chain(self.judge.next_expiry()).min()
+        self.detectors.next_tick().into_iter().chain(self.judge.next_expiry()).chain(self.next_run()).min()
     }
 
     fn sentence(&mut self, now: Time) {
@@ -417,6 +428,7 @@ impl Court {
     pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
         self.tallies.clock_set += 1;
         let ruling = self.judge.clock_set(step, forward, now);
+        self.move_runs(step, forward);
         self.absorb(ruling, now);
         // What was under way when it was set got its time-out by the new clock.
         self.resync = true;
@@ -454,6 +466,20 @@ impl Court {
     /// Why not.
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
+        Ok(self.ordered(prefix, expiry, ruling, now))
+    }
+
+    /// A block that another program's manager asks for, within the caps.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn respond(&mut self, whom: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
+        self.pass_time(now);
+        let ruling = self.judge.respond(whom, expiry, note, now)?;
+        Ok(self.ordered(whom, expiry, ruling, now))
+    }
+
+    fn ordered(&mut self, prefix: Prefix, expiry: Expiry, ruling: Ruling, now: Time) -> usize {
         let changed = ruling.made.len() + ruling.extended.len();
         for block in ruling.extended.iter().filter(|_| !ruling.dry_run) {
             self.note(Entry::Turned { at: now, whom: prefix, id: block.id, turn: Turn::ChangedByOperator });
@@ -465,7 +491,7 @@ impl Court {
         tracing::info!(address = %prefix, secs, "blocked by an operator");
         self.absorb(ruling, now);
         self.promise(now);
-        Ok(changed)
+        changed
     }
 
     /// An operator lifts; returns how many blocks.
@@ -473,6 +499,7 @@ impl Court {
         let ruling = self.judge.unblock(prefix, now);
         let changed = ruling.lifted.len();
         self.absorb(ruling, now);
+        self.end_runs(prefix, now);
         self.promise(now);
         changed
     }

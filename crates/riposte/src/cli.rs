@@ -43,6 +43,12 @@ pub enum Command {
     /// Never block an address or prefix (it is unblocked if it is blocked).
     #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
     Allow(Allow),
+    /// Stand in for an active-response script of OSSEC's or Wazuh's: their manager's arguments, or its messages on standard input. A link of
+    /// that name to riposte does the same.
+    #[command(
+        after_help = "Examples: sudo riposte active-response firewall-drop add - 203.0.113.9 1700000000.1 5712\n          sudo ln -sf /usr/local/sbin/riposte /var/ossec/active-response/bin/firewall-drop"
+    )]
+    ActiveResponse(ActiveResponse),
     /// Say why an address is blocked, or why not.
     #[command(after_help = "Example: sudo riposte explain 203.0.113.9")]
     Explain(Explain),
@@ -220,6 +226,23 @@ pub struct Unblock {
     /// How to reach the daemon.
     #[command(flatten)]
     pub ask: Ask,
+}
+
+/// Arguments of `active-response`.
+#[derive(Debug, Args)]
+pub struct ActiveResponse {
+    /// The script.
+    #[arg(value_parser = crate::commands::active_response::NAMES)]
+    pub name: String,
+    /// `add` or `delete`, user, address, alert, rule; without them a message is read from standard input.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// The configuration (for the place of the control socket).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The control socket, if it is elsewhere.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Arguments of `allow`.

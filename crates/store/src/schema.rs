@@ -12,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x5269_7074;
 
 /// One step for each version of the schema; the file's version is the number of steps it has taken.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE block (
         id INTEGER PRIMARY KEY,
@@ -94,6 +94,18 @@ const STEPS: [&str; 3] = [
         at INTEGER NOT NULL,
         log TEXT NOT NULL,
         line TEXT NOT NULL
+    ) STRICT;
+",
+    "
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        response TEXT NOT NULL,
+        whom BLOB NOT NULL,
+        user TEXT,
+        rule INTEGER,
+        made INTEGER NOT NULL,
+        until INTEGER,
+        block INTEGER
     ) STRICT;
 ",
 ];

@@ -361,7 +361,7 @@ impl Jail {
             _ => Arc::from("block"),
         };
         let why = format!("jail {}: {count} failure{} in {}", self.name, if count == 1 { "" } else { "s" }, brief(window));
-        (count, Some(Wish { action, duration: Some(self.duration), why }))
+        (count, Some(Wish::new(action, Some(self.duration), why)))
     }
 
     /// Addresses that gave way to newer ones.

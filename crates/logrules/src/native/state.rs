@@ -355,7 +355,7 @@ impl State {
     }
 
     fn wish(&self, why: String, duration: Option<Duration>) -> Wish {
-        Wish { action: Arc::clone(&self.block), duration, why }
+        Wish::new(Arc::clone(&self.block), duration, why)
     }
 
     fn finding(&self, plan: &Plan, rule: &Rule, facts: &Facts<'_>, count: u32, wish: Option<Wish>) -> Finding {

@@ -345,10 +345,16 @@ impl Ossec {
         Some((place, true))
     }
 
-    /// What is to be done about the event that met a rule: the first response that has all it wants.
+    /// What `ossec.conf` says; empty without one.
+    pub fn conf(&self) -> &Conf {
+        &self.conf
+    }
+
+    /// What is to be done about the event that met a rule: each response that has all it wants.
     fn wish(&mut self, place: u32) -> Option<Wish> {
         let rule = self.knowledge.tree.rules.get(place as usize)?;
         let responses = self.responses.get(place as usize)?.iter().filter_map(|&response| self.conf.responses.get(response as usize));
+        let mut wishes = Vec::new();
         for response in responses {
             let Some(command) = self.conf.command_named(&response.command) else { continue };
             let text = |field| self.event.get(field).and_then(|value| std::str::from_utf8(value).ok());
@@ -366,9 +372,19 @@ impl Ossec {
             let whom = if command.wants_address { source } else { user }.unwrap_or_default().to_owned();
             let now = self.event.at;
             let duration = response.timeout.map(|first| self.state.duration(&response.command, &whom, first, &self.conf.repeated, now));
-            return Some(Wish { action: response.command.clone(), duration, why: why(response, rule) });
+            let repeated = if response.timeout.is_some() { self.conf.repeated.clone() } else { Vec::new() };
+            wishes.push(Wish {
+                action: response.command.clone(),
+                duration,
+                why: why(response, rule),
+                repeated,
+                first: response.timeout,
+                further: Vec::new(),
+            });
         }
-        None
+        let mut wishes = wishes.into_iter();
+        let first = wishes.next()?;
+        Some(Wish { further: wishes.collect(), ..first })
     }
 }
 

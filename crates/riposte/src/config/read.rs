@@ -62,6 +62,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         exempt_names,
         derive: derived,
         respond: meaning.word(raw.respond.and_then(|respond| respond.kind)).unwrap_or_default(),
+        responses: meaning.responses(raw.response.unwrap_or_default()),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),
@@ -154,7 +155,7 @@ impl Meaning<'_> {
         <[T; 5]>::try_from(numbers).unwrap_or(default)
     }
 
-    fn path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
+    pub(super) fn path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
         let Some(given) = given else { return default };
         if !given.value.starts_with('/') {
             self.wrong(
@@ -192,7 +193,7 @@ impl Meaning<'_> {
         }
     }
 
-    fn account(&mut self, given: Given<String>) -> String {
+    pub(super) fn account(&mut self, given: Given<String>) -> String {
         if !is_account_name(&given.value) {
             self.wrong(&given, format!("{} is no name of a user or group", quoted(&given.value)));
         }
@@ -326,7 +327,7 @@ impl Meaning<'_> {
     }
 
     /// A list that is not too long.
-    fn few(&mut self, given: GivenList<String>, most: usize) -> std::vec::IntoIter<Given<String>> {
+    pub(super) fn few(&mut self, given: GivenList<String>, most: usize) -> std::vec::IntoIter<Given<String>> {
         if given.value.len() > most {
             self.wrong(&given, format!("at most {most}, not {}", given.value.len()));
         }

@@ -16,6 +16,7 @@ mod processes;
 mod reload;
 mod repair;
 mod resources;
+mod responses;
 mod restart;
 mod rules;
 mod scan;

@@ -79,11 +79,11 @@ pub fn run(start: Start) -> Result<(), String> {
     let files = FollowedFiles::new(own(1)?, start);
     let others = others(applications)?;
     // Rules are files: they are read now.
-    let rules =
-        engine::load(&applications.rules, &applications.timezone).map_err(|wrong| format!("[applications] rules: {}", wrong.join("; ")))?;
+    let rules = engine::load(applications, &config.responses).map_err(|wrong| format!("[applications] rules: {}", wrong.join("; ")))?;
     for notice in &rules.notices {
         tracing::warn!("[applications] rules: {notice}");
     }
+    let findings = Findings::new(slot, &rules.blocks, &config.responses);
     // So is zone data.
     let offset = super::log::utc_offset(applications.timezone.clone());
     let stamps = Stamps::new(LogClock { utc_offset: offset, reference: now(), boot: None });
@@ -94,7 +94,7 @@ pub fn run(start: Start) -> Result<(), String> {
         rules,
         files,
         others,
-        findings: Findings::new(slot),
+        findings,
         stamps,
         begun: false,
         asked: None,

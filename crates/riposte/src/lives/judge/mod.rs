@@ -12,8 +12,9 @@ use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
 use court::court::Court;
+use court::court::responses::Wanted;
 use link::gate::Gate;
-use link::message::{Counter, Life, Message, Process, Trouble};
+use link::message::{Asked, Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
@@ -339,6 +340,9 @@ impl Judge {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;
         }
+        for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
+            self.warden.send(&Message::Respond(orders.to_vec()))?;
+        }
         let interest = if self.warden.wants_to_write() { Interest::Both } else { Interest::Read };
         self.poller.modify(self.warden.as_fd(), WARDEN, interest)
     }
@@ -376,6 +380,7 @@ impl Judge {
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
+            Message::Ran(ran) => self.court.ran(&ran, now),
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
@@ -394,7 +399,8 @@ impl Judge {
                 self.next_sensor += 1;
             }
             // The warden does not say these.
-            Message::Ready { .. }
+            Message::Respond(_)
+            | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
             | Message::Apply(_)
@@ -459,6 +465,11 @@ impl Judge {
                             continue;
                         };
                         report.rule = *rule;
+                        if let Some(Asked { response, user, rule }) = reported.response {
+                            let wanted = Wanted { response, user, rule, stands: report.wished, repeated: report.repeated };
+                            self.court.asked(&reported.event, wanted, (&reported.log, &reported.line), now);
+                            continue;
+                        }
                         self.court.reported(&reported.event, &reported.log, &reported.line, now);
                     }
                     self.send_changes()?;

@@ -8,6 +8,7 @@ mod mending;
 mod notify;
 mod prepare;
 pub mod reload;
+mod responses;
 #[cfg(test)]
 mod siege;
 mod slots;
@@ -27,11 +28,12 @@ use link::message::{Counter, Life, Message, Tag};
 use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
+use model::response::RunId;
 use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
 use reload::Origin;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -84,6 +86,10 @@ struct Warden {
     reopen_failed: u64,
     exempt_refused: u64,
     malformed: u64,
+    /// Orders to run responses that are not answered, by the runner that has them.
+    ordered: BTreeMap<RunId, usize>,
+    /// Answers of runners that nobody has asked for.
+    unasked: u64,
     processes_changed: bool,
     ending: bool,
 }
@@ -144,6 +150,8 @@ impl Warden {
             reopen_failed: 0,
             exempt_refused: 0,
             malformed: 0,
+            ordered: BTreeMap::new(),
+            unasked: 0,
             processes_changed: false,
             ending: false,
         })
@@ -155,6 +163,7 @@ impl Warden {
             self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
         }
         self.set_exempt();
+        self.start_runners()?;
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
         let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
@@ -234,7 +243,8 @@ impl Warden {
             Life::Judge => true,
             Life::Host | Life::Lookup => self.judge().is_some(),
             Life::Packets | Life::Log | Life::Applications => self.judge().is_some() && self.shield.has_derived(Life::Host),
-            Life::Warden => false,
+            // It was started once and for all, with rights that we no longer have.
+            Life::Runner | Life::Warden => false,
         }
     }
 
@@ -352,6 +362,10 @@ impl Warden {
             if !ward.was_ready && !self.ending {
                 return Err(format!("{} could not start: see the line above", ward.name));
             }
+            if ward.life == Life::Runner {
+                self.lose_runner(index);
+                continue;
+            }
             if !done && ward.after == After::Restart {
                 tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
             }
@@ -425,8 +439,12 @@ impl Warden {
             }
             Message::Ready { sandbox } => {
                 let ward = &mut self.wards[index];
-                (ward.sandbox, ward.was_ready) = (sandbox, true);
+                ward.sandbox = sandbox;
+                let again = std::mem::replace(&mut ward.was_ready, true);
                 self.processes_changed = true;
+                if again && self.wards[index].life == Life::Runner {
+                    self.lose_orders(index);
+                }
             }
             Message::Derived(list) => {
                 self.shield.derive(self.wards[index].life, list);
@@ -438,6 +456,8 @@ impl Warden {
                 self.set_open_ports();
                 self.tell_rebuilt();
             }
+            Message::Respond(orders) => self.respond(index, orders),
+            Message::Ran(ran) => self.ran(index, ran),
             Message::Reopen => self.reopen(index),
             Message::Reload => {
                 let answer = self.reload();
@@ -562,6 +582,7 @@ impl Warden {
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
+            ("answers of runners that nobody asked for", self.unasked),
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
             ("allowances too wide or too many for the kernel", self.allowances.refused),

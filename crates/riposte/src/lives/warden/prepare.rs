@@ -4,6 +4,7 @@ use super::files::Files;
 use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
+use crate::config::response::users;
 use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, SyslogSocket, pattern};
 use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
@@ -27,7 +28,7 @@ use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
 use sys::hold::Held;
 use sys::nflog::{Nflog, NflogSettings};
-use sys::process::{Child, spawn_life};
+use sys::process::{Child, Identity, spawn_life, spawn_life_as};
 use sys::route::Routes;
 use sys::sandbox::Profile;
 
@@ -181,6 +182,8 @@ impl Prepared {
         if config.applications.enabled {
             wards.push(Ward::new(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), now));
         }
+        let runners = (0..).zip(users(&config.responses));
+        wards.extend(runners.map(|(slot, user)| Ward::new(Life::Runner, slot, format!("runner {user}"), now)));
         let logs = (1..).zip(&config.logs);
         wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
         wards
@@ -225,15 +228,20 @@ impl Prepared {
                 own.push(sensor_end);
                 own.extend(self.begin_applications(config)?);
             }
-            Life::Lookup => {}
+            Life::Lookup | Life::Runner => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
         let text = self.text_for(life, slot, config).map_err(fail)?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> = vec![(theirs.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
         fds.extend(own.iter().zip(OWN_FD..).map(|(fd, number)| (fd.as_fd(), number)));
-        let slot = slot.to_string();
+        let number = slot.to_string();
+        let args = [OsStr::new(&number)];
         let zone = std::env::var_os("TZ");
-        let child = spawn_life(life.word(), &[OsStr::new(&slot)], &fds, zone.as_deref()).map_err(fail)?;
+        if let Some(identity) = (life == Life::Runner).then(|| runs_as(slot, config)).transpose()?.flatten() {
+            let child = spawn_life_as(life.word(), &args, &fds, &identity).map_err(fail)?;
+            return Ok((child, Channel::new(ours), None));
+        }
+        let child = spawn_life(life.word(), &args, &fds, zone.as_deref()).map_err(fail)?;
         Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
     }
 
@@ -250,7 +258,9 @@ impl Prepared {
                 let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup => sealed_text(config.canonical().as_bytes()),
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner => {
+                sealed_text(config.canonical().as_bytes())
+            }
         }
     }
 
@@ -412,6 +422,24 @@ impl Prepared {
             let _ = feeder.order(sys::process::Order::Kill).and_then(|()| feeder.wait().map(drop));
         }
         let _ = fs::remove_file(&config.control.socket);
+    }
+}
+
+/// Whom a runner becomes; `None`: it stays who we are.
+fn runs_as(slot: u16, config: &Config) -> Result<Option<Identity>, String> {
+    let users = users(&config.responses);
+    let name = *users.get(usize::from(slot)).ok_or("no such runner")?;
+    let (own, wrong) = (sys::identity::own_uid(), |why: &str| Err(format!("[[response]] user: {why}")));
+    if name == "root" {
+        return if own == 0 { Ok(None) } else { wrong("riposte is not root here, so nothing can be run as root") };
+    }
+    let Some(user) = sys::identity::lookup_user(name).ok().flatten() else { return wrong(&format!("there is no user '{name}'")) };
+    match user.uid {
+        0 => wrong(&format!("'{name}' is root by another name: write \"root\" if that is to be")),
+        uid if own == 0 && sys::identity::is_mapped(uid) => Ok(Some(Identity { uid, gid: user.gid, groups: Vec::new() })),
+        // Under the unit, where nobody can be become, and in a user namespace with one user.
+        uid if own == 0 || uid == own || name == "nobody" => Ok(None),
+        _ => wrong(&format!("riposte is not root here, so nothing can be run as '{name}'")),
     }
 }
 
