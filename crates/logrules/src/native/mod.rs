@@ -37,11 +37,15 @@ const COUNTED_MAX: usize = 65_536;
 const SESSIONS_MAX: usize = 65_536;
 /// Programs and places whose rules are known without looking. At the bound all are looked up anew.
 const KNOWN_MAX: usize = 4_096;
+/// Places where a stranger's text may go on; far more than files can be followed.
+const TORN_MAX: usize = 262_144;
 /// Bytes of a field that count in a key.
 const KEY_BYTES: usize = 128;
 /// Bytes of a field that a finding tells.
 const FIELD_BYTES: usize = 1_024;
-/// A line that syslog says was repeated counts no oftener than this.
+/// The field that says how often what a line tells has happened.
+const TIMES: &str = "times";
+/// A line that says it was repeated counts no oftener than this.
 const REPEATED_MAX: u32 = 1_000;
 
 /// Rules at work.
@@ -59,6 +63,8 @@ pub struct Book {
     places: HashMap<Box<str>, usize>,
     table: Table<Entry>,
     sessions: Table<Session>,
+    /// Places where a stranger may have ended a line within his own text, and how many bytes further on that text can reach.
+    torn: HashMap<Box<str>, usize>,
     hasher: RandomState,
     utc_offset: i32,
     /// Whether rules of level 0 speak, too (for samples).
@@ -68,6 +74,7 @@ pub struct Book {
     key: Vec<u8>,
     no_address: u64,
     foreign_uid: u64,
+    passed_over: u64,
 }
 
 /// Services that are asked together.
@@ -201,6 +208,7 @@ impl Book {
             places: HashMap::new(),
             table: Table::new(COUNTED_MAX),
             sessions: Table::new(SESSIONS_MAX),
+            torn: HashMap::new(),
             hasher: RandomState::new(),
             utc_offset: 0,
             aloud: false,
@@ -209,6 +217,7 @@ impl Book {
             key: Vec::new(),
             no_address: 0,
             foreign_uid: 0,
+            passed_over: 0,
         })
     }
 
@@ -244,6 +253,7 @@ impl Book {
     pub fn forget(&mut self) {
         self.table.clear();
         self.sessions.clear();
+        self.torn.clear();
     }
 
     /// Takes one line in.
@@ -253,6 +263,9 @@ impl Book {
         if line.journal.is_empty() {
             head = Head::of(line.text);
             (program, pid, host, message) = (head.program, head.pid, head.host, head.message(line.text));
+            if program.is_none() && self.is_torn(line) {
+                return;
+            }
             let Some(known) = self.group_of(&head, line) else { return };
             group = known;
         } else {
@@ -282,11 +295,36 @@ impl Book {
                 let mut facts = Facts { at, program, pid, host, fields: Vec::new(), address: None, times };
                 if self.meets(rule, place, message, line, &mut facts) {
                     done = Some(rule.service);
+                    if rule.torn > 0 && line.journal.is_empty() && program.is_none() {
+                        self.tear(line, rule.torn);
+                    }
                     self.fire(&rules, number, rule.weight, &facts, out);
                 }
             }
         }
         self.candidates = candidates;
+    }
+
+    /// Whether this line may be a stranger's text within another, which says nothing of its own.
+    fn is_torn(&mut self, line: &Line<'_>) -> bool {
+        if self.torn.is_empty() {
+            return false;
+        }
+        let Some(left) = self.torn.get_mut(line.place) else { return false };
+        match left.checked_sub(line.text.len() + 1) {
+            Some(less) => *left = less,
+            None => drop(self.torn.remove(line.place)),
+        }
+        self.passed_over += 1;
+        true
+    }
+
+    /// From the beginning of this line on, so many bytes may be a stranger's.
+    fn tear(&mut self, line: &Line<'_>, bytes: usize) {
+        let Some(left) = bytes.checked_sub(line.text.len() + 1) else { return };
+        if self.torn.len() < TORN_MAX || self.torn.contains_key(line.place) {
+            self.torn.insert(line.place.into(), left);
+        }
     }
 
     /// Asks one pattern. Says whether the line is this rule's.
@@ -310,6 +348,11 @@ impl Book {
             if Some(*group) != pattern.address
                 && let Some(text) = self.spans.text(message, *group)
             {
+                // A line may say itself how often.
+                if &**name == TIMES {
+                    let times = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u32>().ok());
+                    facts.times = facts.times.saturating_mul(times.unwrap_or(1)).clamp(1, REPEATED_MAX);
+                }
                 facts.fields.push((name, text));
             }
         }
@@ -557,6 +600,7 @@ impl Rules for Book {
             ("counts given way", self.table.given_way()),
             ("sessions given way", self.sessions.given_way()),
             ("lines whose address is none", self.no_address),
+            ("lines that may be a stranger's", self.passed_over),
             ("journal entries of a foreign user", self.foreign_uid),
         ]
     }

@@ -160,6 +160,13 @@ fn a_line_that_says_it_was_repeated_counts_so_often() {
     let mut book = book(&format!("{FAILED}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
     assert_eq!(meets(&mut book, 0, "message repeated 4 times: [ failed a from 192.0.2.1]"), ["failed"]);
     assert_eq!(meets(&mut book, 1, "failed a from 192.0.2.1"), ["failed", "burst"]);
+    // The service may say so itself.
+    let rule = "[[rule]]\nname = \"failed\"\nmatch = '^failed (?<times>[0-9]+) times from <address>$'\n";
+    let mut book = self::book(&format!("{rule}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
+    assert_eq!(meets(&mut book, 0, "failed 4 times from 192.0.2.1"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 0 times from 192.0.2.1"), ["failed", "burst"]);
+    assert_eq!(meets(&mut book, 0, "failed 99999999999 times from 192.0.2.2"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 5 times from 192.0.2.3"), ["failed", "burst"]);
 }
 
 #[test]
