@@ -1,11 +1,10 @@
-//! Application logs end to end: a real sshd that is attacked with real tools, its log followed through rotation and restarts, and what
-//! somebody who chooses his own name can and cannot make of that.
+//! Application logs end to end: a log followed through rotation and restarts, and what somebody who chooses his own name can and cannot make of that.
+//! The services that write such logs are attacked for real in services.rs.
 
 use crate::daemon::{Daemon, folder, network, said, signal, text, until, wait_until_in_kernel};
-use range::network::{Network, VICTIM, attacker_address};
+use range::network::Network;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
 
 /// Guesses after which the rule for sshd wants a block.
 const GUESSES: usize = 5;
@@ -314,77 +313,4 @@ fn in_the_journal_a_name_alone_proves_nothing() {
     daemon.wait_until_figure("applications", "lines", before + 4 * GUESSES as u64);
     daemon.wait_until_figure("applications", "forged", 2 * GUESSES as u64);
     assert!(!daemon.blocked().contains(&"198.51.100.7".to_owned()));
-}
-
-/// An sshd of its own in the victim's namespace. What it says is written down as a syslog daemon does it.
-fn sshd(network: &mut Network, place: &Path) {
-    let key = place.join("host_key");
-    range::namespace::run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()]).expect("ssh-keygen");
-    let text = format!(
-        "Port 22\nHostKey {}\nPidFile none\nUsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxAuthTries 3\nMaxStartups 100\nUseDNS no\nStrictModes no\n",
-        key.display()
-    );
-    fs::write(place.join("sshd_config"), text).unwrap();
-    fs::create_dir_all("/run/sshd").expect("sshd's own folder");
-    let (config, log) = (place.join("sshd_config").display().to_string(), place.join("auth.log").display().to_string());
-    // It is sshd itself that we have started, so that it ends with us.
-    let script = r#"exec /usr/sbin/sshd -D -e -f "$1" 2> >(while IFS= read -r line; do echo "$(date -Is) box sshd[7]: ${line%$'\r'}" >> "$2"; done)"#;
-    network.victim.start("bash", ["-c", script, "bash", &config, &log]).expect("bash can be started");
-    until("sshd listens", || network.victim.run("sh", ["-c", "ss -ltn | grep -q ':22 '"]).ok());
-}
-
-#[test]
-fn a_real_sshd_is_protected_from_a_real_guesser() {
-    let mut network = network("sshd", 3);
-    let folder = folder();
-    let place = folder.path().to_owned();
-    fs::write(place.join("auth.log"), "").unwrap();
-    sshd(&mut network, &place);
-    let exempt = attacker_address(2);
-    let config = config(&format!("[policy]\nexempt = [\"{exempt}\"]"));
-    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
-    wait_until_followed(&daemon, 1);
-    let words: String = (0..40).map(|n| format!("guess{n}\n")).collect();
-    fs::write(daemon.path("words"), words).unwrap();
-    let words = daemon.path("words").display().to_string();
-    let hydra = |n: usize| {
-        // It leaves a file where it is, and gives up when nobody answers any more: how it ends is no matter.
-        let _ = network.attackers[n]
-            .command("timeout")
-            .args(["10", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
-            .current_dir(&place)
-            .output();
-    };
-    // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.
-    let wrong = |n: usize| {
-        let ssh = [
-            "-p",
-            "wrong",
-            "ssh",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "NumberOfPasswordPrompts=1",
-        ];
-        let _ =
-            network.attackers[n].command("timeout").args(["10", "sshpass"]).args(ssh).arg(format!("root@{VICTIM}")).arg("true").output();
-    };
-    (0..GUESSES - 1).for_each(|_| wrong(1));
-    (0..GUESSES + 2).for_each(|_| wrong(2));
-    hydra(0);
-    let attacker = attacker_address(0);
-    daemon.wait_until_blocked(&attacker);
-    wait_until_in_kernel(&network.victim, &attacker);
-    let log = fs::read_to_string(daemon.path("auth.log")).unwrap();
-    let failed = |who: &str| log.lines().filter(|line| line.contains(&format!("Failed password for root from {who} port"))).count();
-    assert!(failed(&attacker) >= GUESSES && failed(&exempt) > GUESSES && failed(&attacker_address(1)) == GUESSES - 1, "{log}");
-    assert_eq!(daemon.blocked(), std::slice::from_ref(&attacker));
-    assert!(text(&daemon.json_one(&["explain", &exempt])["exempt"]).contains("exempt"));
-    // Who is blocked gets no answer, and the friend still does.
-    let reach = |n: usize| {
-        network.attackers[n].run("timeout", ["2", "bash", "-c", &format!("read -r line < /dev/tcp/{VICTIM}/22 && echo \"$line\"")])
-    };
-    assert!(reach(0).is_err() && reach(1).is_ok_and(|said| said.starts_with("SSH-2.0")));
 }

@@ -19,3 +19,4 @@ mod resources;
 mod restart;
 mod rules;
 mod scan;
+mod services;
