@@ -67,6 +67,22 @@ fn who_guesses_is_blocked_and_it_is_explained() {
 }
 
 #[test]
+fn how_many_failures_are_enough_is_what_the_rule_file_says() {
+    let network = network("limit", 0);
+    let rules = folder();
+    let shipped = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules/sshd.toml")).unwrap();
+    let stricter = format!("limit = {{ score = 30, within = \"10m\", block = \"2h\" }}\n{shipped}");
+    fs::write(rules.path().join("sshd.toml"), stricter).unwrap();
+    let daemon = start(&network, &format!("rules = [\"{}\"]", rules.path().display()));
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..3));
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", 5);
+    assert_eq!(daemon.blocked(), ["198.51.100.8"]);
+    assert_eq!(daemon.json_one(&["explain", "198.51.100.8"])["entries"][0]["seconds"], 7_200);
+}
+
+#[test]
 fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
     let network = network("foreign", 0);
     let (place, fail2ban) = (folder(), folder());
