@@ -11,6 +11,7 @@ pub mod suite;
 mod table;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 pub use file::{Rule, Service};
 pub use read::Problem;
@@ -30,6 +31,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use table::{Entry, Table, Until};
+use torn::Torn;
 
 /// Keys that all rules together count. At the bound those quiet for longest give way, and are counted.
 const COUNTED_MAX: usize = 65_536;
@@ -37,8 +39,6 @@ const COUNTED_MAX: usize = 65_536;
 const SESSIONS_MAX: usize = 65_536;
 /// Programs and places whose rules are known without looking. At the bound all are looked up anew.
 const KNOWN_MAX: usize = 4_096;
-/// Places where a stranger's text may go on; far more than files can be followed.
-const TORN_MAX: usize = 262_144;
 /// Bytes of a field that count in a key.
 const KEY_BYTES: usize = 128;
 /// Bytes of a field that a finding tells.
@@ -63,8 +63,7 @@ pub struct Book {
     places: HashMap<Box<str>, usize>,
     table: Table<Entry>,
     sessions: Table<Session>,
-    /// Places where a stranger may have ended a line within his own text, and how many bytes further on that text can reach.
-    torn: HashMap<Box<str>, usize>,
+    torn: Torn,
     hasher: RandomState,
     utc_offset: i32,
     /// Whether rules of level 0 speak, too (for samples).
@@ -74,7 +73,6 @@ pub struct Book {
     key: Vec<u8>,
     no_address: u64,
     foreign_uid: u64,
-    passed_over: u64,
 }
 
 /// Services that are asked together.
@@ -208,7 +206,7 @@ impl Book {
             places: HashMap::new(),
             table: Table::new(COUNTED_MAX),
             sessions: Table::new(SESSIONS_MAX),
-            torn: HashMap::new(),
+            torn: Torn::default(),
             hasher: RandomState::new(),
             utc_offset: 0,
             aloud: false,
@@ -217,7 +215,6 @@ impl Book {
             key: Vec::new(),
             no_address: 0,
             foreign_uid: 0,
-            passed_over: 0,
         })
     }
 
@@ -263,7 +260,7 @@ impl Book {
         if line.journal.is_empty() {
             head = Head::of(line.text);
             (program, pid, host, message) = (head.program, head.pid, head.host, head.message(line.text));
-            if program.is_none() && self.is_torn(line) {
+            if program.is_none() && self.torn.covers(line) {
                 return;
             }
             let Some(known) = self.group_of(&head, line) else { return };
@@ -296,35 +293,13 @@ impl Book {
                 if self.meets(rule, place, message, line, &mut facts) {
                     done = Some(rule.service);
                     if rule.torn > 0 && line.journal.is_empty() && program.is_none() {
-                        self.tear(line, rule.torn);
+                        self.torn.tear(line, rule.torn);
                     }
                     self.fire(&rules, number, rule.weight, &facts, out);
                 }
             }
         }
         self.candidates = candidates;
-    }
-
-    /// Whether this line may be a stranger's text within another, which says nothing of its own.
-    fn is_torn(&mut self, line: &Line<'_>) -> bool {
-        if self.torn.is_empty() {
-            return false;
-        }
-        let Some(left) = self.torn.get_mut(line.place) else { return false };
-        match left.checked_sub(line.text.len() + 1) {
-            Some(less) => *left = less,
-            None => drop(self.torn.remove(line.place)),
-        }
-        self.passed_over += 1;
-        true
-    }
-
-    /// From the beginning of this line on, so many bytes may be a stranger's.
-    fn tear(&mut self, line: &Line<'_>, bytes: usize) {
-        let Some(left) = bytes.checked_sub(line.text.len() + 1) else { return };
-        if self.torn.len() < TORN_MAX || self.torn.contains_key(line.place) {
-            self.torn.insert(line.place.into(), left);
-        }
     }
 
     /// Asks one pattern. Says whether the line is this rule's.
@@ -600,7 +575,7 @@ impl Rules for Book {
             ("counts given way", self.table.given_way()),
             ("sessions given way", self.sessions.given_way()),
             ("lines whose address is none", self.no_address),
-            ("lines that may be a stranger's", self.passed_over),
+            ("lines that may be a stranger's", self.torn.passed),
             ("journal entries of a foreign user", self.foreign_uid),
         ]
     }
