@@ -20,3 +20,4 @@ mod responses;
 mod restart;
 mod rules;
 mod scan;
+mod services;

@@ -106,16 +106,21 @@ impl Findings {
         }
     }
 
-    /// An entry of the journal.
-    pub fn entry(&mut self, rules: &mut dyn Rules, line: Line<'_>, at: Time, fields: &[(&str, &[u8])]) {
-        self.lines += 1;
+    /// An entry of the journal; one that an earlier run has read is past.
+    pub fn entry(&mut self, rules: &mut dyn Rules, line: Line<'_>, at: Time, fields: &[(&str, &[u8])], past: bool) {
+        self.lines += u64::from(!past);
         let field = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let Some(trust) = super::proof::trust(field) else {
-            self.forged += 1;
+            self.forged += u64::from(!past);
             return;
         };
-        rules.line(&line::Line { text: line.text, at, place: "journal", journal: fields }, &mut self.found);
-        self.take(line.text, "journal", trust);
+        rules.line(&line::Line { text: line.text, at, place: super::JOURNAL, journal: fields }, &mut self.found);
+        if past {
+            self.found.clear();
+            self.past += 1;
+        } else {
+            self.take(line.text, super::JOURNAL, trust);
+        }
     }
 
     /// Whether another log has just had the very same line: a syslog daemon writes what it is told into several, and one guess counts once.

@@ -292,7 +292,7 @@ impl Judge {
         if !self.court.has_work() || at < self.settle_from {
             return;
         }
-        self.positions.owed();
+        self.positions.owed(at);
         if self.court.settle(now) {
             self.settle_wait = SETTLE_FIRST;
             if !self.untidy {
