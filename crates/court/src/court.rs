@@ -211,17 +211,16 @@ impl Court {
         self.take_allowances(now);
         let names = self.read(|store, _| store.load_rules(), now).unwrap_or_default();
         self.rules.restore(names, self.store.is_on_disk());
-        let live = self.read(live_with_state, now).unwrap_or_default();
-        self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
-        let mut live: Vec<Block> = live.into_iter().map(|(block, _)| block).collect();
-        for block in &mut live {
+        let mut live = self.read(live_with_state, now).unwrap_or_default();
+        self.unanswered.extend(live.unanswered);
+        for block in &mut live.blocks {
             self.within_its_span(block, now);
         }
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
-        let count = live.len();
-        for (block, refusal) in self.judge.restore(live, strikes, last_id) {
+        let count = live.blocks.len();
+        for (block, refusal) in self.judge.restore(live.blocks, strikes, last_id) {
             // It may still be set in the kernel: taking it out is harmless if it is not, and if no younger one stands there.
             if !self.stands(&block.scope) {
                 self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
@@ -508,9 +507,21 @@ impl Court {
     }
 }
 
-fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, store::error::Error> {
-    let mut live = Vec::new();
-    store.for_each_live(now, |block, state| live.push((block, state)))?;
+/// The ledger's blocks that should be in force, and which of them no responder has confirmed yet.
+#[derive(Default)]
+struct Live {
+    blocks: Vec<Block>,
+    unanswered: Vec<BlockId>,
+}
+
+fn live_with_state(store: &Store, now: Time) -> Result<Live, store::error::Error> {
+    // Two million of them are two hundred megabytes: moved about as seldom as can be.
+    let expected = usize::try_from(store.counts().live()).unwrap_or(0).min(limits::BLOCKS);
+    let mut live = Live { blocks: Vec::with_capacity(expected), unanswered: Vec::new() };
+    store.for_each_live(now, |block, state| {
+        live.unanswered.extend((state != State::Active).then_some(block.id));
+        live.blocks.push(block);
+    })?;
     Ok(live)
 }
 

@@ -339,7 +339,7 @@ impl Judge {
 
     /// Whether the block with this number stands.
     pub fn stands(&self, id: BlockId) -> bool {
-        self.standing.find(id).is_some()
+        self.standing.has(id)
     }
 
     /// Whether a responder has set the block with this number (or, after a restart, may have).

@@ -6,6 +6,7 @@ use crate::config::PolicyConfig;
 use crate::escalate::Strike;
 use crate::judge::Judge;
 use crate::ruling::{Lift, Refusal, Ruling};
+use crate::standing::Record;
 use crate::storm::StormReport;
 use model::block::{Because, Block, BlockId, Change, Expiry, Outcome, Scope};
 use model::decision::Exemption;
@@ -242,11 +243,11 @@ impl Judge {
         }
         // A block that stands says which strike it was for: the table may have been written before that.
         let mut ruling = Ruling { dry_run: self.config.dry_run, ..Ruling::default() };
-        for (prefix, record) in self.standing.iter() {
-            if let Because::Offence { strike, .. } = record.because {
-                self.strikes.witness(Strike { prefix: *prefix, count: strike, last: record.made }, &mut ruling.strikes);
-            }
-        }
+        let strike = |(prefix, record): (&Prefix, &Record)| match record.because {
+            Because::Offence { strike, .. } => Some(Strike { prefix: *prefix, count: strike, last: record.made }),
+            Because::Adopted | Because::Operator { .. } => None,
+        };
+        self.strikes.witness(self.standing.iter().filter_map(strike), &mut ruling.strikes);
         self.close();
         ruling
     }

@@ -178,7 +178,10 @@ impl Court {
         if missing == 0 {
             self.refuses_no_longer(now);
         }
-        self.settle(now);
+        // Anything else is written once the changes are on their way.
+        if adopts {
+            self.settle(now);
+        }
         let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
         tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }

@@ -2,6 +2,7 @@
 //! byte from outside; a step that fails ends it.
 
 pub mod applications;
+pub mod calm;
 pub mod channel;
 pub mod host;
 pub mod judge;

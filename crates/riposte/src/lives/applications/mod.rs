@@ -5,7 +5,7 @@ pub mod engine;
 mod findings;
 mod proof;
 
-use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{ApplicationsConfig, JournalUse, StartAt};
 use crate::sources::files::{FollowedFiles, Handed};
 use crate::sources::{self, Line, Progress, Source, file, journal::JournalSource, pipe::PipeSource, syslog::SyslogSource};
@@ -148,10 +148,10 @@ impl Applications {
         for fd in self.fds() {
             poller.add(fd, SOURCE + fd.as_raw_fd() as u64, Interest::Read)?;
         }
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         let mut more = true;
         loop {
-            poller.wait(self.patience(more), &mut ready)?;
+            calm.wait(&poller, self.patience(more), &mut ready)?;
             let mut read = more;
             for event in &ready {
                 match event.token {

@@ -15,6 +15,7 @@ mod stored;
 mod troubles;
 mod ward;
 
+use super::calm::Calm;
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
@@ -50,6 +51,8 @@ const LAST_ORDERS: Duration = Duration::from_secs(3);
 const TURN_FRAMES: usize = 64;
 /// Bytes of a log's name that travel.
 const NAME_BYTES: usize = 250;
+/// So long after the last full batch of changes the firewall's other users are listened to again.
+const HUSH: Duration = Duration::from_millis(20);
 /// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
 const SEVER_SHARE: u32 = 10;
 /// Sources whose connections may wait to be cut. At the bound further ones keep theirs until they run into the block, and are counted.
@@ -70,6 +73,7 @@ struct Warden {
     prepared: Prepared,
     wards: Vec<Ward>,
     poller: Poller,
+    calm: Calm,
     signals: Signals,
     /// Whose connections are still to be cut, and not before when (monotonic).
     to_sever: BTreeSet<Scope>,
@@ -130,6 +134,7 @@ impl Warden {
             origin,
             notify,
             poller: Poller::new()?,
+            calm: Calm::default(),
             signals,
             to_sever: BTreeSet::new(),
             sever_from: Time::EPOCH,
@@ -164,7 +169,8 @@ impl Warden {
             self.start_due()?;
             self.tell_processes();
             self.tell_manager();
-            self.poller.wait(self.patience(), &mut ready).map_err(|e| e.to_string())?;
+            let patience = self.patience();
+            self.calm.wait(&self.poller, patience, &mut ready).map_err(|e| e.to_string())?;
             for event in &ready {
                 if event.token == SIGNALS {
                     self.signalled()?;
@@ -173,6 +179,9 @@ impl Warden {
                 } else {
                     self.attend(event, &mut frame);
                 }
+            }
+            if self.firewall.wants_to_hear(ready.is_empty()) {
+                self.hear_firewall();
             }
             self.mend();
             if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
@@ -186,11 +195,13 @@ impl Warden {
     fn patience(&self) -> Option<Duration> {
         let now = monotonic();
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
+        let hear = self.firewall.wants_to_hear(true).then(|| now.after(HUSH));
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
         let due = startable
             .filter_map(|ward| ward.due)
             .chain(sever)
+            .chain(hear)
             .chain(self.notify.due())
             .chain(self.mending.due())
             .chain(self.troubles.due());

@@ -97,6 +97,7 @@ impl Warden {
         self.notify.reloading(monotonic());
         let read = self.origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect());
         let result = read.and_then(|config| self.take_over(config));
+        self.calm.begin_again();
         let mut answer = match result {
             Ok(lines) => {
                 tracing::info!(dry_run = self.config.policy.dry_run, "the configuration was read again and is in force");
