@@ -127,7 +127,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // While the ledger is read the warden lists: each may take half a second.
     warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let court = Court::new(config.court(), store, trouble, seed, now());
+    let court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
     let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
     let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
     let mut judge = Judge {
