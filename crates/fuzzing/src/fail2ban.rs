@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 const COMMON: &str = "[DEFAULT]\n_daemon = \\S+\nlogtype = file\n__prefix = \\s*\\S+ %(_daemon)s(?:\\[\\d+\\])?:\\s+\n";
 const FILTER: &str = "[INCLUDES]\nbefore = common.conf\n[Definition]\n_daemon = sshd\nprefregex = ^<F-MLFID>%(__prefix)s</F-MLFID><F-CONTENT>.+</F-CONTENT>$\n\
     failregex = ^Failed \\w+ for <F-USER>.*</F-USER> from <HOST>(?: port \\d+)?\n            ^<F-NOFAIL>Connection from</F-NOFAIL> <HOST>\n            ^bad <SUBNET> (?!x)\n            <m-<mode>>\n\
-    m-more = ^from (?P<host><ADDR>)(?(host) z|y)\nm-normal =\nmode = normal\nignoreregex = from 192\\.0\\.2\\.9$\ndatepattern = ^%Y-%m-%dT%H:%M:%S%z\n              ^%b %d %H:%M:%S\n";
+    m-more = ^from (?P<host><ADDR>)(?(host) z|y)\nm-normal =\nmode = normal\nignoreregex = from 192\\.0\\.2\\.9$\ndatepattern = ^%%Y-%%m-%%dT%%H:%%M:%%S%%z\n              ^%%b %%d %%H:%%M:%%S\n";
 const JAIL: &str = "[DEFAULT]\nmaxretry = 2\naction = nftables\n[sshd]\nenabled = true\nfilter = t[mode=more]\nlogpath = /var/log/auth.log\n[r]\nenabled = true\nfilter = t\n\
     logpath = /var/log/*.log\nmaxlines = 3\nfailregex = ^one$<SKIPLINES>^two <HOST>$\nignoreip = 192.0.2.0/28\n";
 const LINES: [&str; 3] = [
