@@ -465,9 +465,18 @@ fn jails(config: &ApplicationsConfig) -> Sources {
 /// What is followed: the configured patterns, and what jails name by its whole path.
 fn followed(config: &ApplicationsConfig, jails: &[String]) -> Vec<String> {
     let mut patterns = config.files.clone();
-    for path in jails.iter().filter(|path| path.starts_with('/') && pattern(path).is_ok()) {
-        if patterns.len() < PATTERNS_MAX && !patterns.contains(path) {
+    for path in jails {
+        if patterns.contains(path) {
+            continue;
+        }
+        if path.starts_with('/') && pattern(path).is_ok() && patterns.len() < PATTERNS_MAX {
             patterns.push(path.clone());
+        } else {
+            tracing::warn!(
+                logpath = path,
+                most = PATTERNS_MAX,
+                "a jail's log is not followed: it is no pattern of a full path, or there are too many"
+            );
         }
     }
     patterns
