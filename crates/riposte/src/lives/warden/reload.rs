@@ -271,10 +271,12 @@ mod tests {
         new.nflog.rate = 9;
         new.nflog.ssh_ports = vec![2_222];
         new.respond = Responder::Null;
+        let response = "[[response]]\nname='a'\nprotocol='ossec'\nprogram='/bin/true'";
+        new.responses = Config::parse(response, "x").unwrap().responses;
         new.log.level = LogLevel::Debug;
         new.policy.block_max = Duration::from_secs(60);
         let (taken, later) = adoptable(&old, new);
-        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "log.level"]);
+        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "response", "log.level"]);
         let mut expected = old;
         expected.store.history_days = 7;
         expected.nflog.ssh_ports = vec![2_222];
