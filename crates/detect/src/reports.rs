@@ -74,7 +74,7 @@ impl Reports {
 
 impl Detector for Reports {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
-        let Act::Reported(Report { rule, level, lines, wished }) = event.act else { return };
+        let Act::Reported(Report { rule, level, lines, wished, repeated }) = event.act else { return };
         let actor = canonical(event.actor);
         if !self.is_news(actor, rule, event.at) {
             self.repeated += 1;
@@ -99,6 +99,7 @@ impl Detector for Reports {
             },
             rule: Some(rule),
             wished,
+            repeated,
         });
     }
 

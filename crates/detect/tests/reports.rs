@@ -3,14 +3,20 @@
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
-use model::event::{Act, Event, Origin, Report, RuleId, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::offence::{Charge, Offence};
 use model::time::Time;
 use std::time::Duration;
 
 fn report(actor: &str, rule: u16, millis: u64) -> Event {
-    let report = Report { rule: RuleId(rule), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+    let report = Report {
+        rule: RuleId(rule),
+        level: DangerLevel::MAX,
+        lines: 5,
+        wished: Some(Duration::from_secs(600)),
+        repeated: Repeated::default(),
+    };
     Event {
         at: Time::from_nanos(1_000_000_000_000 + millis * 1_000_000),
         origin: Origin::default(),

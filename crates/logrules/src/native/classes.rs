@@ -68,12 +68,19 @@ fn once<'t>(text: &'t str, own: &BTreeMap<String, String>) -> Result<Cow<'t, str
 /// The address at `from..to` of a message, if the text there is one and goes on as no name or number would: `192.0.2.1.example.org` is none.
 pub(crate) fn address(message: &[u8], from: usize, to: usize) -> Option<IpAddr> {
     let letter = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    let before = from.checked_sub(1).and_then(|place| message.get(place));
+    let before = uncoloured(message.get(..from).unwrap_or_default()).last();
     let (next, second) = (message.get(to), message.get(to + 1));
     if letter(before) || before == Some(&b'.') || letter(next) || (next == Some(&b'.') && letter(second)) {
         return None;
     }
     parse(message.get(from..to)?)
+}
+
+/// Without what tells a terminal to colour what follows: `ESC [ 1 m`.
+fn uncoloured(text: &[u8]) -> &[u8] {
+    let Some(inner) = text.strip_suffix(b"m") else { return text };
+    let digits = inner.iter().rev().take(8).take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
+    inner.get(..inner.len() - digits).and_then(|rest| rest.strip_suffix(b"\x1b[")).unwrap_or(text)
 }
 
 /// Reads an address; a zone is dropped, an IPv4-mapped one comes out as IPv4.
@@ -127,10 +134,12 @@ mod tests {
         assert_eq!(of("from ::ffff:192.0.2.1 x", "::ffff:192.0.2.1").as_deref(), Some("192.0.2.1"));
         assert_eq!(of("[fe80::1%eth0]:22", "fe80::1%eth0").as_deref(), Some("fe80::1"));
         assert_eq!(of("192.0.2.1:5060", "192.0.2.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(of("from \x1b[1;32m192.0.2.1\x1b[0m", "192.0.2.1").as_deref(), Some("192.0.2.1"));
         for (text, part) in [
             ("192.0.2.1.example.org", "192.0.2.1"),
             ("192.0.2.300", "192.0.2.300"),
             ("x192.0.2.1", "192.0.2.1"),
+            ("[1m192.0.2.1", "192.0.2.1"),
             ("1.192.0.2.1", "192.0.2.1"),
             ("192.0.2.1-x", "192.0.2.1"),
         ] {

@@ -16,9 +16,9 @@ use toml::de::{DeTable, DeValue};
 const RULES_MAX: usize = 1_000;
 const FILE_KEYS: [&str; 13] =
     ["name", "summary", "program", "unit", "path", "uid", "bare", "trust", "limit", "lists", "classes", "forged", "rule"];
-const RULE_KEYS: [&str; 25] = [
+const RULE_KEYS: [&str; 26] = [
     "name", "match", "except", "level", "weight", "describe", "where", "unless", "of", "by", "count", "distinct", "within", "leak",
-    "after", "first", "ignore", "hours", "days", "session", "trust", "block", "hit", "miss", "score",
+    "after", "first", "ignore", "hours", "days", "session", "trust", "block", "hit", "miss", "score", "torn",
 ];
 const LIMIT_KEYS: [&str; 4] = ["score", "within", "by", "block"];
 const SAMPLE_KEYS: [&str; 6] = ["line", "before", "times", "place", "address", "block"];
@@ -70,8 +70,9 @@ pub struct Rule {
     pub weight: u32,
     /// Where it stands in its file.
     pub line: usize,
+    /// Could the address that it tells be forged?
+    pub trust: Trust,
     pub(crate) service: usize,
-    pub(crate) trust: Trust,
     pub(crate) matches: Vec<Match>,
     pub(crate) except: Vec<Pattern>,
     pub(crate) conditions: Vec<Condition>,
@@ -87,6 +88,8 @@ pub struct Rule {
     pub(crate) days: Vec<u64>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) block: Option<Option<Duration>>,
+    /// So many bytes from such a line's beginning on may be a stranger's, whole lines among them.
+    pub(crate) torn: usize,
     pub(crate) hits: Vec<Sample>,
     pub(crate) misses: Vec<Sample>,
 }
@@ -373,6 +376,7 @@ fn rule(reader: &mut Reader<'_>, shared: &Shared<'_>, table: &DeTable<'_>, at: u
         days: days(reader, table),
         session,
         block: block(reader, table, counted),
+        torn: reader.number(table, "torn", 1, 1_000_000).map_or(0, |bytes| bytes.value as usize),
         hits: samples(reader, table, "hit"),
         misses: samples(reader, table, "miss"),
         name: full,

@@ -12,6 +12,7 @@ pub mod suite;
 mod table;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 pub use file::{Rule, Service};
 pub use read::Problem;
@@ -24,12 +25,11 @@ use crate::line::Line;
 use crate::pattern::Pattern;
 use crate::starts::Starts;
 use hashbrown::HashMap;
-use state::{Facts, Plan, State};
+use state::{Facts, Plan, REPEATED_MAX, State};
+use torn::Torn;
 
 /// Programs and places whose rules are known without looking. At the bound all are looked up anew.
 const KNOWN_MAX: usize = 4_096;
-/// A line that syslog says was repeated counts no oftener than this.
-const REPEATED_MAX: u32 = 1_000;
 
 /// Rules at work.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub struct Book {
     programs: HashMap<Box<[u8]>, usize>,
     units: HashMap<Box<[u8]>, usize>,
     places: HashMap<Box<str>, usize>,
+    torn: Torn,
     /// Whether all services are asked for a line without a head (for suites, which name no files).
     all_bare: bool,
     key: Vec<u8>,
@@ -87,6 +88,7 @@ impl Book {
             programs: HashMap::new(),
             units: HashMap::new(),
             places: HashMap::new(),
+            torn: Torn::default(),
             all_bare: false,
             key: Vec::new(),
             found: Vec::new(),
@@ -129,6 +131,7 @@ impl Book {
     /// Forgets everything that was counted.
     pub fn forget(&mut self) {
         self.state.forget();
+        self.torn.clear();
     }
 
     fn ask_all_bare(&mut self, all: bool) {
@@ -143,6 +146,9 @@ impl Book {
         if line.journal.is_empty() {
             head = Head::of(line.text);
             (program, pid, host, message) = (head.program, head.pid, head.host, head.message(line.text));
+            if program.is_none() && self.torn.covers(line) {
+                return;
+            }
             let Some(known) = self.group_of(&head, line) else { return };
             group = known;
         } else {
@@ -153,7 +159,7 @@ impl Book {
             group = self.group_of_entry(program, line.field("_SYSTEMD_UNIT"));
         }
         let (message, times) = repeated(message);
-        let Book { plan, state, groups, found, .. } = self;
+        let Book { plan, state, torn, groups, found, .. } = self;
         let Some(group) = groups.get_mut(group) else { return };
         group.starts.look(message, found);
         if found.is_empty() {
@@ -171,6 +177,9 @@ impl Book {
             let mut facts = Facts::new(at, program, pid, host, times);
             if state.meets(plan, rule, place, message, line, &mut facts) {
                 done = Some(rule.service);
+                if rule.torn > 0 && line.journal.is_empty() && program.is_none() {
+                    torn.tear(line, rule.torn);
+                }
                 state.fire(plan, number, rule.weight, &facts, out);
             }
         }
@@ -251,7 +260,7 @@ impl Rules for Book {
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.state.counters()
+        self.state.counters(self.torn.passed)
     }
 }
 

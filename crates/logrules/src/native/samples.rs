@@ -104,6 +104,9 @@ fn names(found: &[Finding]) -> String {
 /// What a finding says otherwise than its sample.
 fn differs(found: &Finding, sample: &Sample) -> Option<String> {
     let actor = found.actor.map(|address| address.to_string());
+    if let (Some(actor), None) = (&actor, &sample.address) {
+        return Some(format!("tells an address that the sample doesn't: write {{ line = …, address = \"{actor}\" }}"));
+    }
     if actor != canonical(sample) {
         return Some(format!("address {} instead of {}", shown(actor.as_ref()), shown(sample.address.as_ref())));
     }

@@ -26,6 +26,10 @@ const SESSIONS_MAX: usize = 65_536;
 const KEY_BYTES: usize = 128;
 /// Bytes of a field that a finding tells.
 const FIELD_BYTES: usize = 1_024;
+/// The field that says how often what a line tells has happened.
+const TIMES: &str = "times";
+/// A line that says it was repeated counts no oftener than this.
+pub(super) const REPEATED_MAX: u32 = 1_000;
 /// What of a rule remembers: its count, that of a whole network, and its marks.
 const COUNT: u8 = 0;
 const WIDE: u8 = 1;
@@ -214,12 +218,14 @@ impl State {
         self.sessions.clear();
     }
 
-    pub(super) fn counters(&self) -> Vec<(&'static str, u64)> {
+    /// `strangers`: lines that were passed over because they may be a stranger's.
+    pub(super) fn counters(&self, strangers: u64) -> Vec<(&'static str, u64)> {
         vec![
             ("counts given way", self.counted.vouched.given_way()),
             ("forgeable counts given way", self.counted.forgeable.given_way()),
             ("sessions given way", self.sessions.given_way()),
             ("lines whose address is none", self.no_address),
+            ("lines that may be a stranger's", strangers),
             ("journal entries of a foreign user", self.foreign_uid),
         ]
     }
@@ -253,6 +259,11 @@ impl State {
             if Some(*group) != pattern.address
                 && let Some(text) = self.spans.text(message, *group)
             {
+                // A line may say itself how often.
+                if &**name == TIMES {
+                    let times = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u32>().ok());
+                    facts.times = facts.times.saturating_mul(times.unwrap_or(1)).clamp(1, REPEATED_MAX);
+                }
                 facts.fields.push((name, text));
             }
         }
@@ -355,7 +366,7 @@ impl State {
     }
 
     fn wish(&self, why: String, duration: Option<Duration>) -> Wish {
-        Wish { action: Arc::clone(&self.block), duration, why }
+        Wish::new(Arc::clone(&self.block), duration, why)
     }
 
     fn finding(&self, plan: &Plan, rule: &Rule, facts: &Facts<'_>, count: u32, wish: Option<Wish>) -> Finding {

@@ -209,6 +209,38 @@ fn a_line_that_says_it_was_repeated_counts_so_often() {
     let mut book = book(&format!("{FAILED}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
     assert_eq!(meets(&mut book, 0, "message repeated 4 times: [ failed a from 192.0.2.1]"), ["failed"]);
     assert_eq!(meets(&mut book, 1, "failed a from 192.0.2.1"), ["failed", "burst"]);
+    // The service may say so itself.
+    let rule = "[[rule]]\nname = \"failed\"\nmatch = '^failed (?<times>[0-9]+) times from <address>$'\n";
+    let mut book = self::book(&format!("{rule}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
+    assert_eq!(meets(&mut book, 0, "failed 4 times from 192.0.2.1"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 0 times from 192.0.2.1"), ["failed", "burst"]);
+    assert_eq!(meets(&mut book, 0, "failed 99999999999 times from 192.0.2.2"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 5 times from 192.0.2.3"), ["failed", "burst"]);
+}
+
+/// A service that writes a stranger's line ends as they are.
+#[test]
+fn what_may_be_a_stranger_s_lines_is_passed_over() {
+    let text = "name = \"svc\"\nbare = true\nlimit = false\n[[rule]]\nname = \"failed\"\nmatch = '^failed <user> from <address>$'\n\
+        [[rule]]\nname = \"text\"\nmatch = '^asked for .*$'\ntorn = 50\nlevel = 1\n";
+    let mut book = with_files(&[("svc.toml", text)]);
+    let mut meets = |place: &str, text: &str| {
+        let mut found = Vec::new();
+        book.line(&Line::new(text.as_bytes(), Time::from_secs(1_795_219_200), place), &mut found);
+        found.first().map(|finding| finding.rule.to_string()).unwrap_or_default()
+    };
+    let failed = "failed a from 192.0.2.1";
+    assert_eq!(meets("/a", failed), "svc/failed");
+    // 11 bytes and a line's end: 38 are left, of which the next line takes 24, and the one behind begins among them.
+    assert_eq!(["asked for x", failed, failed, failed].map(|line| meets("/a", line)), ["svc/text", "", "", "svc/failed"]);
+    assert_eq!(
+        [("/a", "asked for x"), ("/b", failed), ("/a", failed)].map(|(place, line)| meets(place, line)),
+        ["svc/text", "svc/failed", ""]
+    );
+    // A line that takes all of it leaves nothing.
+    let long = format!("asked for {}", "x".repeat(40));
+    assert_eq!([long.as_str(), failed].map(|line| meets("/c", line)), ["svc/text", "svc/failed"]);
+    assert_eq!(book.counters().iter().find(|(name, _)| name.contains("stranger")), Some(&("lines that may be a stranger's", 3)));
 }
 
 #[test]
@@ -258,7 +290,7 @@ fn a_sample_that_comes_out_otherwise_is_told() {
         [
             "svc.toml:4: accuses 192.0.2.1 instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
             "svc.toml:6: svc/failed: no miss among its samples",
-            "svc.toml:8: address \"192.0.2.1\" instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
+            "svc.toml:8: tells an address that the sample doesn't: write { line = …, address = \"192.0.2.1\" }: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
         ]
     );
 }

@@ -2,6 +2,7 @@
 //! byte from outside; a step that fails ends it.
 
 pub mod applications;
+pub mod calm;
 pub mod channel;
 pub mod host;
 pub mod judge;
@@ -9,6 +10,7 @@ pub mod log;
 pub mod logging;
 pub mod lookup;
 pub mod packets;
+pub mod runner;
 pub mod warden;
 
 use crate::config::Config;
@@ -71,6 +73,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Applications => applications::run(start),
         Life::Host => host::run(start),
         Life::Lookup => lookup::run(start),
+        Life::Runner => runner::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });
     match result {

@@ -16,6 +16,8 @@ mod processes;
 mod reload;
 mod repair;
 mod resources;
+mod responses;
 mod restart;
 mod rules;
 mod scan;
+mod services;

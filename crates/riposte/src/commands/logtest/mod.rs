@@ -1,7 +1,7 @@
 //! `riposte logtest`: what a line comes to, phase by phase, and what would be done about it. Never does it.
 
 pub mod load;
-mod suite;
+pub mod suite;
 mod summary;
 
 use super::{Failure, fail};
@@ -142,6 +142,8 @@ impl Answer {
             None => writeln!(out, "       No decoder matched.")?,
         }
         for (name, value) in &self.found {
+            // Its own word for it.
+            let name = if name == "protocol" { "proto" } else { name };
             writeln!(out, "       {}: '{}'", safe(name), safe(value))?;
         }
         if let (Some(rule), Some(level)) = (&self.rule, self.level) {
@@ -169,7 +171,11 @@ impl Engine {
         let line = Line::new(text, now(), PLACE);
         let mut found = Vec::new();
         match self {
-            Engine::Ossec(ossec) => return Answer::reading(number, ossec.read(&line)),
+            Engine::Ossec(ossec) => {
+                let mut answer = Answer::reading(number, ossec.read(&line));
+                answer.host.get_or_insert_with(|| ossec.settings.host.clone());
+                return answer;
+            }
             Engine::Own(book) => book.line(&line, &mut found),
             Engine::Other(rules) => rules.line(&line, &mut found),
         }
@@ -182,11 +188,8 @@ impl Engine {
 /// # Errors
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
-    if let Some(filter) = &args.filter {
-        let Some(path) = &args.suite else {
-            return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
-        };
-        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
+    if let (Some(filter), Some(path)) = (&args.filter, &args.suite) {
+        return super::regex::suite(path, filter, load::filter_dir(args)?, args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
@@ -200,6 +203,10 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
     let mut input = io::stdin().lock();
     let interactive = io::stdin().is_terminal();
     if interactive {
+        if let Engine::Ossec(ossec) = &engine {
+            let (decoders, rules, ..) = ossec.counts();
+            eprintln!("riposte: {decoders} decoders, {rules} rules");
+        }
         eprintln!("riposte: type one log line at a time; Ctrl-D ends");
     }
     let mut line = Vec::new();

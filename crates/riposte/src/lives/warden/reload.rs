@@ -50,6 +50,13 @@ impl Origin {
             None => Config::load_default()?,
         };
         config.policy.dry_run |= self.dry_run;
+        if config.applications.enabled {
+            // Whom OSSEC's manager spares, riposte's own rules must spare, too.
+            let wrong = |message| Diagnostic { file: "[applications] rules".to_owned(), at: None, message };
+            let exempt =
+                engine::white_list(&config.applications.rules).map_err(|lines| lines.into_iter().map(wrong).collect::<Vec<_>>())?;
+            config.policy.exempt.extend(exempt);
+        }
         Ok(config)
     }
 }
@@ -64,8 +71,21 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     }
     let mut later = Vec::new();
     // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
-    let Config { store, control, process, nflog, logs: _, applications, scan: _, policy: _, exempt_names: _, derive: _, respond, log } =
-        &mut new;
+    let Config {
+        store,
+        control,
+        process,
+        nflog,
+        logs: _,
+        applications,
+        scan: _,
+        policy: _,
+        exempt_names: _,
+        derive: _,
+        respond,
+        responses,
+        log,
+    } = &mut new;
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
@@ -84,6 +104,8 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
     keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
     keep("respond.kind", &old.respond, respond, &mut later);
+    // Who runs them was started while there was every right.
+    keep("response", &old.responses, responses, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
@@ -97,6 +119,7 @@ impl Warden {
         self.notify.reloading(monotonic());
         let read = self.origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect());
         let result = read.and_then(|config| self.take_over(config));
+        self.calm.begin_again();
         let mut answer = match result {
             Ok(lines) => {
                 tracing::info!(dry_run = self.config.policy.dry_run, "the configuration was read again and is in force");
@@ -128,7 +151,7 @@ impl Warden {
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
         if new.applications.enabled && !new.applications.rules.is_empty() {
-            engine::load(&new.applications.rules)
+            engine::load(&new.applications, &new.responses)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
         let changes = self.prepared.compare(&new.logs)?;
