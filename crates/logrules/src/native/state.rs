@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys that all rules together count whose lines are vouched for, and those that anybody could have sent: a forger may push out none of the
-/// former. At the bound those quiet for longest give way, and are counted.
+/// Keys (addresses, users, …) that rules count by whose lines are vouched for, and those that anybody could have sent: a forger may push out none
+/// of the former. Each holds what every rule counts of it. At the bound those quiet for longest give way, and are counted.
 pub(super) const COUNTED_MAX: usize = 65_536;
 const FORGEABLE_MAX: usize = 16_384;
 /// Sessions whose address is remembered. At the bound the oldest give way, and are counted.
