@@ -37,15 +37,25 @@ pub struct Book {
     plan: Plan,
     state: State,
     groups: Vec<Group>,
-    /// A line's program, unit or place, and its group.
+    /// A line's program, unit or place, and its group; in a place that is some service's, program and place.
     programs: HashMap<Box<[u8]>, usize>,
+    claimed: HashMap<Box<[u8]>, usize>,
     units: HashMap<Box<[u8]>, usize>,
-    places: HashMap<Box<str>, usize>,
+    places: HashMap<Box<str>, Place>,
     torn: Torn,
     /// Whether all services are asked for a line without a head (for suites, which name no files).
     all_bare: bool,
     key: Vec<u8>,
     found: Vec<u32>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Who is asked about a line without a head.
+    group: usize,
+    /// Whether services name it as their own.
+    is_claimed: bool,
 }
 
 /// Services that are asked together.
@@ -86,6 +96,7 @@ impl Book {
             state: State::new(),
             groups: Vec::new(),
             programs: HashMap::new(),
+            claimed: HashMap::new(),
             units: HashMap::new(),
             places: HashMap::new(),
             torn: Torn::default(),
@@ -146,7 +157,7 @@ impl Book {
         if line.journal.is_empty() {
             head = Head::of(line.text);
             (program, pid, host, message) = (head.program, head.pid, head.host, head.message(line.text));
-            if program.is_none() && self.torn.covers(line) {
+            if self.torn.covers(line) {
                 return;
             }
             let Some(known) = self.group_of(&head, line) else { return };
@@ -186,10 +197,13 @@ impl Book {
     }
 
     /// The services for a line of a file: by its program, or without a head by where it stands. If nobody claims that place, the services whose
-    /// lines are known without are asked.
+    /// lines are known without are asked. In a place that is some service's nobody else is asked: what a stranger has it write is no line of sshd.
     fn group_of(&mut self, head: &Head<'_>, line: &Line<'_>) -> Option<usize> {
-        let place = line.place;
+        let place = self.place(line.place);
         if let Some(program) = head.program {
+            if place.is_claimed {
+                return Some(self.group_in_place(program, line.place));
+            }
             if let Some(group) = self.programs.get(program) {
                 return Some(*group);
             }
@@ -199,19 +213,38 @@ impl Book {
             return Some(group);
         }
         // What is set in goes on with the line before: text, whatever it looks like.
-        if head.form != Form::Bare || line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-            return None;
+        let is_bare = head.form == Form::Bare && !line.text.first().is_some_and(|byte| matches!(byte, b' ' | b'\t'));
+        is_bare.then_some(place.group)
+    }
+
+    fn place(&mut self, name: &str) -> Place {
+        if let Some(place) = self.places.get(name) {
+            return *place;
         }
-        if let Some(group) = self.places.get(place) {
-            return Some(*group);
-        }
-        let mut wanted = self.choose(|service| service.paths.iter().any(|known| glob(known.as_bytes(), place.as_bytes())));
-        if wanted.is_empty() {
+        let mut wanted = self.choose(|service| service.is_at(name));
+        let is_claimed = !wanted.is_empty();
+        if !is_claimed {
             wanted = self.choose(|service| service.bare || self.all_bare);
         }
+        let place = Place { group: self.group(wanted), is_claimed };
+        remember(&mut self.places, name.into(), place);
+        place
+    }
+
+    fn group_in_place(&mut self, program: &[u8], place: &str) -> usize {
+        self.key.clear();
+        self.key.extend_from_slice(program);
+        self.key.push(0);
+        self.key.extend_from_slice(place.as_bytes());
+        if let Some(group) = self.claimed.get(self.key.as_slice()) {
+            return *group;
+        }
+        let is_its = |service: &Service| service.programs.iter().any(|known| glob(known.as_bytes(), program));
+        let wanted = self.choose(|service| is_its(service) && service.is_at(place));
+        let key = self.key.as_slice().into();
         let group = self.group(wanted);
-        remember(&mut self.places, place.into(), group);
-        Some(group)
+        remember(&mut self.claimed, key, group);
+        group
     }
 
     /// The services for a journal entry.
@@ -254,6 +287,13 @@ impl Book {
     }
 }
 
+impl Service {
+    /// Whether it names this file.
+    fn is_at(&self, place: &str) -> bool {
+        self.paths.iter().any(|known| glob(known.as_bytes(), place.as_bytes()))
+    }
+}
+
 impl Rules for Book {
     fn line(&mut self, line: &Line<'_>, out: &mut Vec<Finding>) {
         self.take(line, out);
@@ -264,7 +304,7 @@ impl Rules for Book {
     }
 }
 
-fn remember<K: std::hash::Hash + Eq>(known: &mut HashMap<K, usize>, name: K, group: usize) {
+fn remember<K: std::hash::Hash + Eq, V>(known: &mut HashMap<K, V>, name: K, group: V) {
     if known.len() >= KNOWN_MAX {
         known.clear();
     }

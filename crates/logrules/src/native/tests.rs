@@ -204,6 +204,24 @@ fn whose_file_it_is_decides_who_is_asked() {
     assert!(book.services().len() == 2);
 }
 
+/// A service that writes a name's line ends as they are, and a stranger whose name holds a line of sshd's.
+#[test]
+fn in_a_service_s_own_file_nobody_speaks_for_another() {
+    let mut book = Book::shipped().unwrap();
+    let mut rules = |place: &str, line: &str| {
+        let mut found = Vec::new();
+        book.line(&Line::new(line.as_bytes(), Time::from_secs(1_795_219_200), place), &mut found);
+        found.iter().map(|finding| finding.rule.to_string()).collect::<Vec<_>>()
+    };
+    let sshd = "Nov 21 03:04:05 box sshd[1]: Failed password for root from 198.51.100.9 port 22 ssh2";
+    for place in ["/var/log/mysql/error.log", "/var/log/xrdp-sesman.log", "/var/log/nginx/error.log", "/var/log/roundcube/errors.log"] {
+        assert!(rules(place, sshd).is_empty(), "{place}");
+    }
+    assert_eq!(rules("/var/log/auth.log", sshd), ["sshd/failed-password"]);
+    let own = "Nov 21 03:04:05 box dovecot: imap-login: Aborted login (auth failed, 1 attempts): user=<x>, method=LOGIN, rip=192.0.2.1, lip=203.0.113.5";
+    assert_eq!(rules("/var/log/dovecot.log", own), ["dovecot/auth-failed"]);
+}
+
 #[test]
 fn a_line_that_says_it_was_repeated_counts_so_often() {
     let mut book = book(&format!("{FAILED}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
@@ -221,7 +239,7 @@ fn a_line_that_says_it_was_repeated_counts_so_often() {
 /// A service that writes a stranger's line ends as they are.
 #[test]
 fn what_may_be_a_stranger_s_lines_is_passed_over() {
-    let text = "name = \"svc\"\nbare = true\nlimit = false\n[[rule]]\nname = \"failed\"\nmatch = '^failed <user> from <address>$'\n\
+    let text = "name = \"svc\"\nprogram = \"svc\"\nbare = true\nlimit = false\n[[rule]]\nname = \"failed\"\nmatch = '^failed <user> from <address>$'\n\
         [[rule]]\nname = \"text\"\nmatch = '^asked for .*$'\ntorn = 50\nlevel = 1\n";
     let mut book = with_files(&[("svc.toml", text)]);
     let mut meets = |place: &str, text: &str| {
@@ -237,10 +255,12 @@ fn what_may_be_a_stranger_s_lines_is_passed_over() {
         [("/a", "asked for x"), ("/b", failed), ("/a", failed)].map(|(place, line)| meets(place, line)),
         ["svc/text", "svc/failed", ""]
     );
+    // Whoever ends the line can begin his own with a head.
+    assert_eq!(["asked for x", "Nov 21 03:04:05 box svc[1]: failed a from 192.0.2.1"].map(|line| meets("/d", line)), ["svc/text", ""]);
     // A line that takes all of it leaves nothing.
     let long = format!("asked for {}", "x".repeat(40));
     assert_eq!([long.as_str(), failed].map(|line| meets("/c", line)), ["svc/text", "svc/failed"]);
-    assert_eq!(book.counters().iter().find(|(name, _)| name.contains("stranger")), Some(&("lines that may be a stranger's", 3)));
+    assert_eq!(book.counters().iter().find(|(name, _)| name.contains("stranger")), Some(&("lines that may be a stranger's", 4)));
 }
 
 #[test]
