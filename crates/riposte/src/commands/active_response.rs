@@ -12,6 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -171,9 +172,13 @@ impl Log {
             true => format!("{} {}: {said}\n", now.strftime("%Y/%m/%d %H:%M:%S"), self.program),
             false => format!("{} {} {said}\n", now.strftime("%a %b %e %H:%M:%S %Z %Y"), self.program),
         };
-        // A link there would have root write wherever the manager's own user likes. What can't be logged is no reason not to obey.
-        if path.symlink_metadata().is_ok_and(|meta| meta.is_file()) || !path.exists() {
-            let _ = File::options().append(true).create(true).open(path).and_then(|mut log| log.write_all(line.as_bytes()));
+        // A link there would have root write wherever the manager's own user likes, and a pipe have it wait. What can't be logged is no reason
+        // not to obey.
+        let mut open = File::options();
+        open.append(true).create(true).custom_flags(sys::fd::NO_FOLLOW | sys::fd::NO_WAIT);
+        let log = open.open(path).ok().filter(|log| log.metadata().is_ok_and(|meta| meta.is_file()));
+        if let Some(mut log) = log {
+            let _ = log.write_all(line.as_bytes());
         }
     }
 }
@@ -201,6 +206,22 @@ mod tests {
         assert_eq!(called("/var/ossec/active-response/bin/firewall-drop.sh"), Some("firewall-drop"));
         assert_eq!(called("active-response/bin/host-deny"), Some("host-deny"));
         assert_eq!([called("riposte"), called("/usr/sbin/riposte"), called("firewall-drop.py"), called("")], [None; 4]);
+    }
+
+    #[test]
+    fn its_log_is_no_way_to_another_file() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        ["bin", "logs", "active-response"].iter().for_each(|name| std::fs::create_dir(at(name)).unwrap());
+        std::fs::rename(at("bin"), at("active-response/bin")).unwrap();
+        let log = Log::beside(&at("active-response/bin/firewall-drop"), true);
+        let path = at("logs/active-responses.log");
+        std::os::unix::fs::symlink(at("not-there-yet"), &path).unwrap();
+        log.line("x");
+        assert!(!at("not-there-yet").exists());
+        std::fs::remove_file(&path).unwrap();
+        log.line("x");
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with(": x\n"));
     }
 
     #[test]

@@ -94,6 +94,8 @@ impl Word for On {
 
 /// What locks accounts if nobody says otherwise.
 const USERMOD: &str = "/usr/sbin/usermod";
+/// Links that are followed on the way to a program, one within the other: Linux' own bound.
+const LINKS: u32 = 40;
 /// Bytes of the longest name.
 const NAME_BYTES: usize = 64;
 
@@ -240,16 +242,27 @@ fn wrong_with(response: &ResponseConfig) -> Option<String> {
         return Some(format!("{shown} can't be executed (chmod +x)"));
     }
     if response.user == "root" {
-        // Who may change it, or what lies on the way to it, would be root by that.
-        let real = program.canonicalize().ok()?;
-        let strange = real.ancestors().find(|step| {
-            let open = |meta: std::fs::Metadata| meta.uid() != 0 || meta.mode() & 0o022 != 0 && meta.mode() & 0o1000 == 0;
-            step.metadata().is_ok_and(open)
-        });
-        return strange
+        return strange(program, LINKS)
             .map(|step| format!("{} may be changed by others than root, so it is not run as root", quoted(&step.to_string_lossy())));
     }
     None
+}
+
+/// What on the way to a program, links included, others than root may change: who can would be root by that.
+fn strange(path: &Path, links: u32) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    path.ancestors().find_map(|step| {
+        let meta = step.symlink_metadata().ok()?;
+        let sticky = meta.is_dir() && meta.mode() & 0o1000 != 0;
+        if meta.uid() != 0 || !meta.is_symlink() && meta.mode() & 0o022 != 0 && !sticky {
+            return Some(step.to_owned());
+        }
+        if !meta.is_symlink() {
+            return None;
+        }
+        let leads = step.parent().zip(step.read_link().ok()).map(|(folder, target)| folder.join(target));
+        leads.filter(|_| links > 0).map_or_else(|| Some(step.to_owned()), |target| strange(&target, links - 1))
+    })
 }
 
 fn nearest(program: &Path) -> String {

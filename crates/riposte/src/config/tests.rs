@@ -446,6 +446,13 @@ fn programs_that_are_missing_or_not_only_root_s_are_named() {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o775)).unwrap();
     assert!(wrong(&script, "root").contains("may be changed by others than root"), "{}", wrong(&script, "root"));
     assert!(wrong(folder.path(), "nobody").contains("is no file"));
+    // A link that somebody else may turn elsewhere tomorrow.
+    let shared = folder.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::os::unix::fs::symlink("/usr/bin/true", shared.join("link")).unwrap();
+    assert_eq!(wrong(Path::new("/usr/bin/true"), "root"), "");
+    assert!(wrong(&shared.join("link"), "root").contains("may be changed by others than root"));
 }
 
 fn a_scan() -> impl Strategy<Value = ScanConfig> {

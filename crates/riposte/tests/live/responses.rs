@@ -332,7 +332,7 @@ fn an_ossec_conf_s_responses_are_riposte_s_block_or_what_the_operator_allows() {
         [without_alert(&ran[0]), without_alert(&ran[1])],
         ["add", "delete"].map(|what| format!("{what}|-|198.51.100.7|100720|riposte|-|nobody {at}"))
     );
-    until("the account is locked", || bob().starts_with("bob:!$6$x$y:19000:0:99999:7::1:").then_some(()));
+    until("the account is locked", || bob().starts_with("bob:!$6$x$y:19000:0:99999:7::2:").then_some(()));
 
     // The white list, root's own account, and names that could do harm.
     guesses(&daemon, "192.0.2.7", "bob");

@@ -8,6 +8,8 @@ use std::fs;
 /// Accounts below belong to the system, and those from the second number on (nobody).
 const FIRST_USER: u32 = 1_000;
 const LAST_USER: u32 = 60_000;
+/// The day since 1970 on which what we lock has ended. By it our own are known: administrators write 0 or 1.
+const ENDED: &str = "2";
 /// Groups whose members may become root.
 const ADMINISTRATORS: [&str; 3] = ["sudo", "wheel", "admin"];
 
@@ -29,7 +31,7 @@ pub fn arguments(order: &Order, named: &[String]) -> Result<Vec<String>, String>
     let accounts = Accounts::read().map_err(|error| format!("/etc: {error}"))?;
     let words: [&str; 3] = if order.add {
         accounts.may_lock(user, named)?;
-        ["--lock", "--expiredate", "1"]
+        ["--lock", "--expiredate", ENDED]
     } else {
         accounts.may_unlock(user)?;
         ["--unlock", "--expiredate", ""]
@@ -75,10 +77,15 @@ impl Accounts {
         Ok(())
     }
 
-    /// Only what locking let pass can have been locked; root is looked at once more.
+    /// Only what is locked as we lock: whether we did is not known after a crash, and an administrator's own lock is not ours to open.
     fn may_unlock(&self, user: &UserName) -> Result<(), String> {
         let account = fields(&self.passwd, user.as_str()).ok_or("there is no such account any more")?;
-        if account.get(2) == Some(&"0") { Err("root is never touched".into()) } else { Ok(()) }
+        if account.get(2) == Some(&"0") {
+            return Err("root is never touched".into());
+        }
+        let shadow = fields(&self.shadow, user.as_str()).ok_or("it has no line in /etc/shadow")?;
+        let is_locked = shadow.get(1).is_some_and(|password| password.starts_with('!'));
+        if is_locked && shadow.get(7) == Some(&ENDED) { Ok(()) } else { Err(format!("{} was not locked by riposte", user.as_str())) }
     }
 
     fn is_administrator(&self, name: &str, gid: u32) -> bool {
@@ -159,5 +166,14 @@ mod tests {
         accounts.shadow = "bob:$6$x$y:19000:0:99999:7::20000:\n".into();
         assert!(refusal(&accounts, "bob").contains("unlocking it would change that"));
         assert!(accounts.may_unlock(&UserName::new("toor").unwrap()).is_err());
+        // An `add` whose end nobody knows is undone, too, whether it came to that or not.
+        let unlocked = |line: &str| {
+            let shadow = line.to_owned();
+            Accounts { shadow, ..self::accounts() }.may_unlock(&UserName::new("bob").unwrap()).is_ok()
+        };
+        for line in ["bob:!$6$x$y:19000:0:99999:7:::\n", "bob:!$6$x$y:19000:0:99999:7::1:\n", "bob:$6$x$y:19000:0:99999:7:::\n", ""] {
+            assert!(!unlocked(line), "{line}");
+        }
+        assert!(unlocked("bob:!$6$x$y:19000:0:99999:7::2:\n"));
     }
 }
