@@ -43,6 +43,9 @@ pub struct Book {
     units: HashMap<Box<[u8]>, usize>,
     places: HashMap<Box<str>, Place>,
     torn: Torn,
+    /// Files that are followed for these rules, and those that are for others' sake: of the latter only who names one by its path is asked.
+    own: Vec<String>,
+    others: Vec<String>,
     /// Whether all services are asked for a line without a head (for suites, which name no files).
     all_bare: bool,
     key: Vec<u8>,
@@ -54,7 +57,7 @@ pub struct Book {
 struct Place {
     /// Who is asked about a line without a head.
     group: usize,
-    /// Whether services name it as their own.
+    /// Whether it is somebody's own: of services that name it, or of other rules.
     is_claimed: bool,
 }
 
@@ -100,6 +103,8 @@ impl Book {
             units: HashMap::new(),
             places: HashMap::new(),
             torn: Torn::default(),
+            own: Vec::new(),
+            others: Vec::new(),
             all_bare: false,
             key: Vec::new(),
             found: Vec::new(),
@@ -143,6 +148,14 @@ impl Book {
     pub fn forget(&mut self) {
         self.state.forget();
         self.torn.clear();
+    }
+
+    /// Sets which files (`*` stands for anything) are followed for these rules, and which for others': what stands in those, and what strangers
+    /// may write there, only their own rules know. A file that is both is read.
+    pub fn set_files(&mut self, own: Vec<String>, others: Vec<String>) {
+        (self.own, self.others) = (own, others);
+        self.places.clear();
+        self.claimed.clear();
     }
 
     fn ask_all_bare(&mut self, all: bool) {
@@ -222,7 +235,8 @@ impl Book {
             return *place;
         }
         let mut wanted = self.choose(|service| service.is_at(name));
-        let is_claimed = !wanted.is_empty();
+        let is_one = |patterns: &[String]| patterns.iter().any(|known| glob(known.as_bytes(), name.as_bytes()));
+        let is_claimed = !wanted.is_empty() || is_one(&self.others) && !is_one(&self.own);
         if !is_claimed {
             wanted = self.choose(|service| service.bare || self.all_bare);
         }

@@ -218,6 +218,16 @@ fn in_a_service_s_own_file_nobody_speaks_for_another() {
         assert!(rules(place, sshd).is_empty(), "{place}");
     }
     assert_eq!(rules("/var/log/auth.log", sshd), ["sshd/failed-password"]);
+    // A jail's own log, in which its service writes whatever its users do.
+    let mut rules = |place: &str, line: &str| {
+        let mut found = Vec::new();
+        book.set_files(vec!["/var/log/*.log".into()], vec!["/srv/app/*.log".into(), "/var/log/auth.log".into()]);
+        book.line(&Line::new(line.as_bytes(), Time::from_secs(1_795_219_200), place), &mut found);
+        found.iter().map(|finding| finding.rule.to_string()).collect::<Vec<_>>()
+    };
+    let bare = "[x] failed to login from 198.51.100.9";
+    assert_eq!(["/srv/app/a.log", "/srv/app/b.log"].map(|place| rules(place, sshd).len() + rules(place, bare).len()), [0, 0]);
+    assert_eq!([rules("/var/log/auth.log", sshd).len(), rules("/srv/app/znc/x", bare).len()], [1, 1]);
     let own = "Nov 21 03:04:05 box dovecot: imap-login: Aborted login (auth failed, 1 attempts): user=<x>, method=LOGIN, rip=192.0.2.1, lip=203.0.113.5";
     assert_eq!(rules("/var/log/dovecot.log", own), ["dovecot/auth-failed"]);
 }

@@ -13,7 +13,7 @@ const GUESSES: usize = 5;
 
 fn config(more: &str) -> String {
     format!(
-        "[applications]\nfiles = [\"{{}}/auth.log\", \"{{}}/sites/*/access.log\"]\njournal = \"never\"\n{more}\n[sense.nflog]\nenabled = false\n"
+        "[applications]\nfiles = [\"{{}}/auth.log\", \"{{}}/sites/*/app.log\"]\njournal = \"never\"\n{more}\n[sense.nflog]\nenabled = false\n"
     )
 }
 
@@ -226,7 +226,7 @@ fn many_files_that_appear_later_are_followed_by_one_process() {
     let daemon = start(&network, "");
     for n in 0..300 {
         fs::create_dir_all(daemon.path(&format!("sites/{n}"))).unwrap();
-        daemon.append(&format!("sites/{n}/access.log"), &guess("198.51.100.7", "root", n));
+        daemon.append(&format!("sites/{n}/app.log"), &guess("198.51.100.7", "root", n));
     }
     daemon.wait_until_blocked("198.51.100.7");
     wait_until_followed(&daemon, 301);

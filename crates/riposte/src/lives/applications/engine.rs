@@ -54,6 +54,7 @@ pub fn load(applications: &ApplicationsConfig, responses: &[ResponseConfig]) -> 
     }
     let mut book = book(own, &zone)?;
     book.set_terse(true);
+    book.set_files(applications.files.clone(), jails_sources(&applications.rules)?.files);
     engines.all.push(Box::new(book));
     // OSSEC's own configuration says which rules, and what is to be done.
     let config = ossec.iter().position(|place| is_conf(place)).map(|at| ossec.remove(at));
