@@ -9,7 +9,7 @@ mod script;
 
 use super::{CONFIG_FD, Start, WARDEN_FD, channel, channel::Channel, monotonic};
 use crate::config::Config;
-use crate::config::response::{ResponseConfig, users};
+use crate::config::response::{Protocol, ResponseConfig, users};
 use link::message::{Life, Message};
 use model::limits;
 use model::response::{Order, Ran, ResponseId, RunId};
@@ -150,12 +150,12 @@ impl Runner {
         self.poll_writing()
     }
 
-    /// Starts what waits, as far as there is room. Two programs about the same never run at one time: a `delete` must not pass its `add`.
+    /// Starts what waits, as far as there is room.
     fn start_waiting(&mut self) -> io::Result<()> {
         while self.running.len() < AT_ONCE {
-            let about = |order: &Order| (order.response, order.address, order.user.clone());
-            let busy: Vec<_> = self.running.values().map(|script| about(&script.order)).collect();
-            let Some(place) = self.waiting.iter().position(|order| !busy.contains(&about(order))) else { return Ok(()) };
+            let responses = &self.config.responses;
+            let is_free = |order: &Order| !self.running.values().any(|script| excludes(&script.order, order, responses));
+            let Some(place) = self.waiting.iter().position(is_free) else { return Ok(()) };
             let Some(order) = self.waiting.remove(place) else { return Ok(()) };
             let run = order.run;
             // The warden sends a runner only what is its user's; looked at here, too, since one of them is root.
@@ -205,9 +205,43 @@ impl Runner {
     }
 }
 
+/// Whether two programs never run at one time. Those about the same don't: a `delete` must not pass its `add`. Nor do two that lock accounts:
+/// each looks at first whether another administrator is left.
+fn excludes(one: &Order, other: &Order, responses: &[ResponseConfig]) -> bool {
+    let locks = |order: &Order| responses.get(usize::from(order.response.0)).is_some_and(|response| response.protocol == Protocol::Account);
+    (one.response, one.address, &one.user) == (other.response, other.address, &other.user) || locks(one) && locks(other)
+}
+
 fn begin(order: Order, response: &ResponseConfig) -> Result<Script, Ran> {
     Script::begin(order, response).map_err(|(ran, why)| {
         tracing::warn!(response = response.name, why = report::escape::text(&why, script::SHOWN), "not run");
         ran
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::response::UserName;
+
+    #[test]
+    fn what_might_cross_runs_one_after_the_other() {
+        let text = "[[response]]\nname='a'\nprotocol='ossec'\nprogram='/a'\n\
+            [[response]]\nname='lock'\nprotocol='account'\nuser='root'\n";
+        let responses = Config::parse(text, "x").unwrap().responses;
+        let order = |response, address: &str, user: &str| Order {
+            run: RunId(1),
+            response: ResponseId(response),
+            add: true,
+            address: address.parse().unwrap(),
+            user: UserName::new(user),
+            rule: None,
+        };
+        let excludes = |one: &Order, other: &Order| super::excludes(one, other, &responses);
+        let script = order(0, "192.0.2.1", "");
+        assert!(excludes(&script, &script) && !excludes(&script, &order(0, "192.0.2.2", "")));
+        // Two administrators, each of whom would be the other one.
+        assert!(excludes(&order(1, "192.0.2.1", "ann"), &order(1, "192.0.2.2", "cat")));
+        assert!(!excludes(&script, &order(1, "192.0.2.1", "ann")));
+    }
 }
