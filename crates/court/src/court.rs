@@ -10,7 +10,7 @@ use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption};
-use model::event::{Event, RuleId};
+use model::event::{Act, Event, RuleId};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -40,6 +40,9 @@ const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
 const LISTED: usize = 100_000;
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
+
+/// Stands in the place of a log's name where what was touched is kept as the line that decided.
+const GUARDED: &str = "guarded ports";
 
 /// What `status` shows of the court's own doings.
 #[derive(Debug, Clone, Copy, Default)]
@@ -274,16 +277,24 @@ impl Court {
             if n % WARM == 0 {
                 self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
             }
-            self.take(event, now);
+            let charged = self.take(event, now);
+            if charged && let Act::Touched(touch) = event.act {
+                self.quote(event, GUARDED, &touch.to_string());
+            }
         }
     }
 
     /// Takes in what a log rule reports, with the name of the log and the line that it rests on.
     pub fn reported(&mut self, event: &Event, log: &str, line: &str, now: Time) {
         self.latest = now;
-        let charged = self.tallies.offences;
-        self.take(event, now);
-        if self.tallies.offences > charged && (self.quotes.len() < limits::QUOTES || self.failing.is_none()) {
+        if self.take(event, now) {
+            self.quote(event, log, line);
+        }
+    }
+
+    /// Keeps what decided, for `explain`.
+    fn quote(&mut self, event: &Event, log: &str, line: &str) {
+        if self.quotes.len() < limits::QUOTES || self.failing.is_none() {
             let whom = Prefix::host(event.actor);
             self.quotes.insert(whom, Quote { whom, at: event.at, log: log.to_owned(), line: line.to_owned() });
         }
@@ -301,12 +312,14 @@ impl Court {
         self.rules.name(rule)
     }
 
-    fn take(&mut self, event: &Event, now: Time) {
+    /// Takes one event in; whether it led to a charge.
+    fn take(&mut self, event: &Event, now: Time) -> bool {
         self.tallies.events += 1;
         if self.judge.ignores(event) {
             self.tallies.ignored += 1;
-            return;
+            return false;
         }
+        let before = self.tallies.offences;
         let mut event = *event;
         if event.at > now.after(AHEAD) {
             self.tallies.ahead += 1;
@@ -314,6 +327,7 @@ impl Court {
         }
         self.detectors.observe(&event, &mut self.offences);
         self.sentence(now);
+        self.tallies.offences > before
     }
 
     /// Lets the detectors and the judge do what is due.

@@ -26,11 +26,14 @@ pub enum Life {
     Lookup,
     /// Reads application logs by their rules.
     Applications,
+    /// Answers at guarded ports.
+    Guard,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 7] = [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications];
+    pub const ALL: [Life; 8] =
+        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Guard];
 
     /// The word for it, as in `--life` and the process table.
     pub const fn word(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Life {
             Life::Host => "host",
             Life::Lookup => "lookup",
             Life::Applications => "applications",
+            Life::Guard => "guard",
         }
     }
 
@@ -616,7 +620,7 @@ mod tests {
     use super::*;
     use model::block::{Fault, Scope};
     use model::decision::ExemptReason;
-    use model::event::{Act, Origin, Probe, Report, TcpFlags, Trust};
+    use model::event::{Act, Origin, Probe, Report, TcpFlags, Touch, Trust};
     use model::level::DangerLevel;
     use model::net::Protocol;
     use model::style::Style;
@@ -645,10 +649,11 @@ mod tests {
         let reached = Event { target: None, act: Act::Reached { protocol: Protocol::UDP, port: None }, trust: Trust::Vouched, ..event };
         let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
         let reported = Event { act: Act::Reported(report), ..event };
+        let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
         let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
         vec![
             Message::Ready { sandbox: "Landlock 7, seccomp".into() },
-            Message::Events(vec![event, reached]),
+            Message::Events(vec![event, reached, touched]),
             Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
             Message::AskCounters,
             Message::Apply(vec![

@@ -8,5 +8,6 @@ pub mod level;
 pub mod limits;
 pub mod net;
 pub mod offence;
+pub mod ports;
 pub mod style;
 pub mod time;

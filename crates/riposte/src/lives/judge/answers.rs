@@ -299,7 +299,9 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications => process.life.word().into(),
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Guard => {
+                process.life.word().into()
+            }
         },
         pid: process.pid,
         uid: u32::MAX,
@@ -352,6 +354,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("targets evicted", detect.targets_evicted),
         ("shares without room", detect.shares_refused),
         ("reports of log rules that said nothing new", detect.reports_repeated),
+        ("touches of guarded ports that found no room", detect.touches_crowded_out),
         ("reports of log rules without room for their names", t.rules_unnamed),
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),

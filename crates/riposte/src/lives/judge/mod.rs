@@ -6,7 +6,7 @@ mod clocks;
 mod positions;
 
 use super::channel::{self, Channel};
-use super::{APPLICATIONS_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
+use super::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
@@ -68,7 +68,7 @@ impl Sensor {
     fn vouch(&self, event: &mut Event) {
         event.origin.sensor = self.slot;
         let most = match self.slot {
-            PACKETS_SLOT => Trust::Handshake,
+            PACKETS_SLOT | GUARD_SLOT => Trust::Handshake,
             APPLICATIONS_SLOT => Trust::Vouched,
             _ => Trust::Spoofable,
         };
@@ -373,7 +373,7 @@ impl Judge {
                         link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
                     }
                     link.send(&Message::Position(None))?;
-                } else if slot != PACKETS_SLOT {
+                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
@@ -418,9 +418,14 @@ impl Judge {
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
                 Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {
-                    // Only who reads services' logs can tell of them.
+                    // Only who reads services' logs can tell of them, and only who sees guarded ports of those.
                     let told = events.len();
-                    events.retain(|event| !matches!(event.act, Act::Reported(_)));
+                    let sees_ports = matches!(sensor.slot, PACKETS_SLOT | GUARD_SLOT);
+                    events.retain(|event| match event.act {
+                        Act::Reported(_) => false,
+                        Act::Touched(_) => sees_ports,
+                        Act::Probe(_) | Act::Reached { .. } => true,
+                    });
                     self.malformed += (told - events.len()) as u64;
                     events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
@@ -454,7 +459,7 @@ impl Judge {
                     self.positions.note(&format!("{APPLICATION_LOG}{log}"), position);
                 }
                 Some(Message::Counters(counters)) => sensor.counters = counters,
-                Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT) => {
+                Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT | GUARD_SLOT) => {
                     self.positions.note(&sensor.name, position)
                 }
                 // A sensor parses hostile bytes: what it says may be anything, and is counted.

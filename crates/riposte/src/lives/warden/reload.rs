@@ -64,8 +64,22 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     }
     let mut later = Vec::new();
     // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
-    let Config { store, control, process, nflog, logs: _, applications, scan: _, policy: _, exempt_names: _, derive: _, respond, log } =
-        &mut new;
+    let Config {
+        store,
+        control,
+        process,
+        nflog,
+        logs: _,
+        applications,
+        guard,
+        scan: _,
+        policy: _,
+        exempt_names: _,
+        derive: _,
+        respond,
+        log,
+    } = &mut new;
+    keep("guard (ports, stealth, banner)", &old.guard, guard, &mut later);
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
@@ -145,6 +159,7 @@ impl Warden {
         }
         new.logs.retain(|source| !changes.later.contains(source));
         let text = sealed_text(new.canonical().as_bytes()).map_err(|error| vec![format!("out of resources: {error}")])?;
+        self.firewall.reshape(&new).map_err(|error| vec![format!("the firewall refuses: {error}")])?;
 
         // From here on nothing can fail.
         let old = std::mem::replace(&mut self.config, new);
