@@ -7,6 +7,7 @@ pub mod hostcheck;
 pub mod logtest;
 pub mod metrics;
 pub mod pages;
+pub mod portsentry;
 pub mod regex;
 pub mod replay;
 pub mod rules;

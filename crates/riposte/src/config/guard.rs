@@ -125,7 +125,8 @@ impl Meaning<'_> {
         // Whoever is connected to one of these counts as an administrator: nobody may get that by touching.
         let ssh: Ports = nflog.ssh_ports.iter().map(|port| *port..=*port).collect();
         let mut ports = |given: Option<GivenList<PortsWord>>, protocol| {
-            given.map_or_else(Ports::default, |list| self.ports_of(list, protocol).without(&ssh))
+            let ports = given.map_or_else(Ports::default, |list| self.ports_of(list, protocol));
+            if protocol == Protocol::TCP { ports.without(&ssh) } else { ports }
         };
         // A trap comes first: at a guarded port there would be an answer.
         let (trap_tcp, trap_udp) = (ports(raw.trap_tcp, Protocol::TCP), ports(raw.trap_udp, Protocol::UDP));

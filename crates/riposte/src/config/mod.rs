@@ -3,7 +3,7 @@
 //! zones, and nothing else.
 
 mod canonical;
-mod guard;
+pub mod guard;
 pub mod problems;
 mod raw;
 mod read;
