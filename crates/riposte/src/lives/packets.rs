@@ -166,9 +166,9 @@ impl Packets {
             }
             if !events.is_empty() {
                 events.retain(|event| !self.is_open_by_now(event));
-                let touches: Vec<Event> = events.iter().filter_map(|event| self.touch(event)).collect();
-                events.extend(touches);
-                self.tell(&mut events)?;
+                // The touch first: it says more.
+                let mut seen: Vec<Event> = events.drain(..).flat_map(|event| [self.touch(&event), Some(event)]).flatten().collect();
+                self.tell(&mut seen)?;
             }
         }
         Ok(())
