@@ -10,7 +10,7 @@ use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption};
-use model::event::{Act, Event, RuleId};
+use model::event::{Act, Event, RuleId, Touch, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -21,6 +21,7 @@ use policy::ruling::{Lift, Refusal, Ruling};
 use policy::storm::StormReport;
 use rules::Rules;
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
@@ -73,6 +74,21 @@ pub struct Tallies {
     pub clock_set: u64,
 }
 
+/// A touch of a guarded port that led to a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub actor: IpAddr,
+    /// What.
+    pub touch: Touch,
+    /// Whether the address is proven.
+    pub trust: Trust,
+    /// Whether it earned a block, or a longer one.
+    pub blocked: bool,
+}
+
 /// A store that can't be written.
 #[derive(Debug, Clone)]
 pub struct Failing {
@@ -122,6 +138,7 @@ pub struct Court {
     allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
     spoken: Vec<(Offence, Decision)>,
+    touched: Vec<Touched>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
     /// Removals sent and not yet answered, in their order, and those that failed: what was to be lifted may still stand in the kernel.
@@ -174,6 +191,7 @@ impl Court {
             quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
             spoken: Vec::new(),
+            touched: Vec::new(),
             unanswered: HashSet::new(),
             removing: VecDeque::new(),
             owed: BTreeMap::new(),
@@ -273,6 +291,8 @@ impl Court {
     /// Takes events in, up to decisions.
     pub fn observe(&mut self, events: &[Event], now: Time) {
         self.latest = now;
+        // Whoever wants to know asks after each call.
+        self.touched.clear();
         for (n, event) in events.iter().enumerate() {
             if n % WARM == 0 {
                 self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
@@ -280,8 +300,16 @@ impl Court {
             let charged = self.take(event, now);
             if charged && let Act::Touched(touch) = event.act {
                 self.quote(event, GUARDED, &touch.to_string());
+                let earned = matches!(self.spoken.last(), Some((_, Decision::Block(_) | Decision::Extend { .. })));
+                let blocked = earned && !self.config.policy.dry_run;
+                self.touched.push(Touched { at: event.at, actor: event.actor, touch, trust: event.trust, blocked });
             }
         }
+    }
+
+    /// The touches that led to charges since the last call.
+    pub fn take_touched(&mut self) -> Vec<Touched> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Takes in what a log rule reports, with the name of the log and the line that it rests on.

@@ -164,6 +164,7 @@ impl Page {
         self.key("level", touch.level);
         self.key("block_tcp", block_tcp);
         self.key("block_udp", block_udp);
+        self.key("portsentry", guard.portsentry);
     }
 
     fn zone(&mut self, zone: &Zone) {

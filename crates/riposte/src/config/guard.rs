@@ -30,6 +30,8 @@ pub struct GuardConfig {
     pub stealth: bool,
     /// What riposte says at TCP ports.
     pub banner: Option<String>,
+    /// Whether PortSentry's own lines are written besides.
+    pub portsentry: bool,
 }
 
 impl GuardConfig {
@@ -132,7 +134,8 @@ impl Meaning<'_> {
         let (trap_tcp, trap_udp) = (ports(raw.trap_tcp, Protocol::TCP), ports(raw.trap_udp, Protocol::UDP));
         let (tcp, udp) = (ports(raw.tcp, Protocol::TCP).without(&trap_tcp), ports(raw.udp, Protocol::UDP).without(&trap_udp));
         let stealth = raw.stealth.is_some_and(|given| given.value);
-        let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, stealth, banner: self.banner(raw.banner, stealth) };
+        let portsentry = raw.portsentry.is_some_and(|given| given.value);
+        let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, stealth, banner: self.banner(raw.banner, stealth), portsentry };
         let touch = TouchConfig {
             trigger: self.number(&raw.trigger, 0..=1_000_000, default.trigger),
             within: self.period(&raw.within, 1..=30 * 86_400, default.within),

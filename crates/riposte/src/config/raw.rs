@@ -278,6 +278,7 @@ sections! {
         level: Given<i64>,
         block_tcp: Given<bool>,
         block_udp: Given<bool>,
+        portsentry: Given<bool>,
     }
     /// The scan detectors.
     RawScan "[scan]" {

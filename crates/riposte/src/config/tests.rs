@@ -460,6 +460,7 @@ fn a_guard() -> impl Strategy<Value = GuardConfig> {
             trap_tcp,
             trap_udp,
             stealth,
+            portsentry: stealth,
             banner: (!stealth).then_some(banner),
         }
     })

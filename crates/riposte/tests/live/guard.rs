@@ -25,7 +25,7 @@ fn serve(host: &mut Namespace, port: &str) {
 #[test]
 fn a_whole_connection_to_a_guarded_port_earns_the_full_block() {
     let network = network("touch", 2);
-    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [31337, \"60000-65535\"]\nbanner = \"220 ready\"\n");
+    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [31337, \"60000-65535\"]\nbanner = \"220 ready\"\nportsentry = true\n");
     let (one, six) = (attacker_address(0), attacker_address6(1));
     // The very last port, and the other family.
     assert_eq!(knock(&network.attackers[0], VICTIM, "65535"), "220 ready\r\n");
@@ -44,6 +44,11 @@ fn a_whole_connection_to_a_guarded_port_earns_the_full_block() {
     let why = daemon.json_one(&["explain", &one]);
     assert_eq!((text(&why["quote"]["log"]), text(&why["quote"]["line"])), ("guarded ports".into(), "tcp/65535 (connect)".into()));
     assert!(text(&why["verdict"]).contains("for a touch of a guarded port at level 3"), "{why}");
+    // PortSentry's own lines are those that fail2ban's stock filter and people's scripts read.
+    let lines = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).unwrap();
+    assert!(lines.lines().next().unwrap().ends_with(&format!(" Host: {one}/{one} Port: 65535 TCP Blocked")), "{lines}");
+    assert_eq!(std::fs::read_to_string(daemon.path("var/store/portsentry.blocked")).unwrap(), lines);
+    assert!(daemon.log().contains(&format!("attackalert: Connect from host: {six}/{six} to TCP port: 31337")));
     assert_eq!(daemon.sensor_figure("guard", "touches"), Some(2));
     assert!(!connects(&network.attackers[0], VICTIM, "31337"), "the blocked are answered no more");
 }

@@ -244,7 +244,11 @@ impl Plan<'_> {
         );
         self.comment(text, "KILL_RUN_CMD_FIRST", ": goes with KILL_RUN_CMD");
         self.comment(text, "RESOLVE_HOST", ": names are never looked up; an attacker's name server would answer");
-        self.comment(text, "HISTORY_FILE", ": 'riposte history' instead, kept through restarts for [store] history_days");
+        self.comment(
+            text,
+            "HISTORY_FILE",
+            ": 'riposte history', kept for [store] history_days; portsentry = true writes PortSentry's own lines as well",
+        );
         self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
     }
 }

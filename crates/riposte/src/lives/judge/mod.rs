@@ -3,6 +3,7 @@
 
 mod answers;
 mod clocks;
+mod portsentry;
 mod positions;
 
 use super::channel::{self, Channel};
@@ -17,6 +18,7 @@ use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::time::Time;
+use portsentry::Lines;
 use positions::Positions;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -102,6 +104,8 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    /// Whoever reads PortSentry's lines gets them.
+    lines: Option<Lines>,
     /// The warden's gate as it stands: what it would turn away is not asked for.
     reloads: Gate,
     /// The warden's answer to `reload`, once it is there.
@@ -149,6 +153,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
+        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -430,6 +435,9 @@ impl Judge {
                     events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
                     self.send_changes()?;
+                    if let Some(lines) = &mut self.lines {
+                        lines.tell(&self.court.take_touched());
+                    }
                 }
                 Some(Message::Rules(names)) if sensor.slot == APPLICATIONS_SLOT => {
                     for (number, name) in names {
