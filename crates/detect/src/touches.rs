@@ -43,7 +43,6 @@ struct Source {
     /// All touches, and those of a proven address.
     count: u32,
     proven: u32,
-    styles: StyleSet,
     /// The last charge: when, and on what trust.
     charged: Option<(Time, Trust)>,
 }
@@ -83,7 +82,7 @@ impl Touches {
         }
         let at = self.seed.address(Key::from(who.addr())) as usize % limits::TOUCHERS;
         let place = self.places.get_mut(at)?;
-        let new = Source { who, first: event.at, last: event.at, count: 0, proven: 0, styles: StyleSet::EMPTY, charged: None };
+        let new = Source { who, first: event.at, last: event.at, count: 0, proven: 0, charged: None };
         // Packets may be out of order, and clocks may be set: either way round, far apart is another window.
         let apart = |source: &Source| event.at.since(source.first).max(source.first.since(event.at)) > self.config.within;
         match place {
@@ -107,7 +106,6 @@ impl Detector for Touches {
         let Some(source) = self.place(who, event) else { return };
         source.count = source.count.saturating_add(event.times.max(1));
         source.last = source.last.max(event.at);
-        source.styles.insert(touch.style);
         if event.trust > Trust::Spoofable {
             source.proven = source.proven.saturating_add(event.times.max(1));
         }
@@ -122,7 +120,8 @@ impl Detector for Touches {
             offender: who,
             charge: Charge::Touch,
             level,
-            styles: source.styles,
+            // The deciding one's alone: what may be done about it can depend on that.
+            styles: StyleSet::from_iter([touch.style]),
             trust,
             evidence: Evidence {
                 first: source.first,

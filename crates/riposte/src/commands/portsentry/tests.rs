@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 fn folder(files: &[(&str, &str)]) -> TempDir {
@@ -180,4 +181,22 @@ fn hostile_files_neither_break_the_output_nor_run() {
         import(&cli::ImportPortsentry { path: Some("/nowhere".into()), connect: false }, &mut Vec::new()).unwrap_err()[0]
             .contains("no such file")
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever stands in the files: no panic, one complaint a line, and a configuration that is accepted.
+    #[test]
+    fn whatever_stands_there_the_output_is_a_configuration(
+        conf in "((TCP_PORTS|UDP_PORTS|ADVANCED_PORTS_TCP|ADVANCED_EXCLUDE_UDP|PORT_BANNER|SCAN_TRIGGER|BLOCK_TCP|KILL_ROUTE|KILL_RUN_CMD|[A-Z_]{1,9}) ?=?\"?([0-9]{1,6}|,|-|\\$TARGET\\$|\\PC|\\\\|\"|\n|#){0,20}\"?\n){0,12}",
+        ignored in "([0-9a-fA-F.:/]{0,20}|\\PC{0,9}|#| |\n){0,20}",
+        starter in prop::option::of("(TCP_MODE|UDP_MODE)=\"?(tcp|stcp|atcp|udp|\\PC{0,5})\"?\n"),
+    ) {
+        let mut files = vec![("portsentry/portsentry.conf", conf.as_str()), ("portsentry/portsentry.ignore", ignored.as_str())];
+        files.extend(starter.as_deref().map(|text| ("default/portsentry", text)));
+        let (_, text, wrong) = imported(&files, false);
+        prop_assert!(wrong.iter().all(|line| !line.contains('\n')), "{:?}", wrong);
+        prop_assert!(text.lines().all(|line| !line.chars().any(char::is_control)));
+    }
 }

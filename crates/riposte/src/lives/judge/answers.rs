@@ -364,6 +364,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("changes that failed", t.failed),
         ("messages not understood", judge.malformed),
         ("control connections turned away", judge.turned_away),
+        ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),

@@ -79,7 +79,11 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         respond,
         log,
     } = &mut new;
-    keep("guard (ports, stealth, banner)", &old.guard, guard, &mut later);
+    keep("guard (its ports, stealth, banner, portsentry)", &old.guard, guard, &mut later);
+    // Whoever is connected to one of these is taken for an administrator: not where it is enough to knock.
+    if nflog.ssh_ports.iter().any(|port| guard.tcp.contains(*port)) {
+        keep("sense.nflog.ssh_ports", &old.nflog.ssh_ports, &mut nflog.ssh_ports, &mut later);
+    }
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
