@@ -312,11 +312,6 @@ fn block_rules(transaction: &mut Transaction, labels: &mut Labels) {
         steps.extend([Expression::Lookup(set.name), Expression::Count(set.name), Expression::Verdict(Verdict::Drop)]);
         transaction.add_rule(PREROUTING.0, &steps);
     }
-    for (family, set) in Family::ALL.into_iter().zip(TRAPPED_SETS) {
-        let number = family_number(family);
-        let drop = [Expression::Lookup(set), Expression::Count(TRAPPED), Expression::Verdict(Verdict::Drop)];
-        transaction.add_rule(PREROUTING.0, &[&source_of(family, &number)[..], &drop].concat());
-    }
     labels.note(transaction, "rules that look sources up and drop (nft_lookup, nft_objref)");
 }
 

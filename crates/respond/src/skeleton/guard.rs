@@ -6,8 +6,8 @@
 //! of guarded ports is logged as a scan.
 
 use super::{
-    Chain, Comparison, Expression, Family, Hook, KNOWN_CONNECTION, Labels, Limit, Meta, OPEN_TCP, OPEN_UDP, PROBE_BYTES, TCP, UDP, Verdict,
-    family_number, from_exempt, from_loopback, protocol_is, source_of, transport,
+    Chain, Comparison, Expression, Family, Hook, KNOWN_CONNECTION, Labels, Limit, Meta, OPEN_TCP, OPEN_UDP, PREROUTING, PROBE_BYTES, TCP,
+    UDP, Verdict, family_number, from_exempt, from_loopback, protocol_is, source_of, transport,
 };
 use model::ports::Ports;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -117,7 +117,11 @@ impl Guarded {
             let number = family_number(family);
             let add = Expression::Add { set, timeout_millis: TRAPPED_MILLIS };
             let log = Expression::Log { group, snap_bytes: PROBE_BYTES };
-            rule(transaction, &source_of(family, &number), &[add, Expression::Count(TRAPPED), log, Expression::Verdict(Verdict::Drop)]);
+            let (count, drop) = (Expression::Count(TRAPPED), Expression::Verdict(Verdict::Drop));
+            rule(transaction, &source_of(family, &number), &[add, count, log, drop]);
+            // What comes after it goes no further than what the blocked send.
+            let trapped = [&source_of(family, &number)[..], &[Expression::Lookup(set), count, drop]];
+            transaction.add_rule(PREROUTING.0, &trapped.concat());
         }
     }
 }

@@ -135,7 +135,7 @@ fn the_same_connection_again_is_seen_again() {
 
 #[test]
 fn forwarded_and_exempt_traffic_is_left_alone() {
-    let mut network: Network = network("beside", 2);
+    let mut network: Network = network("untouched", 2);
     serve(&mut network.victim, "8080");
     let exempt = attacker_address(1);
     // Where the kernel filters bridged packets before it knows whose they are, nothing can be directed to a socket.
