@@ -3,6 +3,7 @@
 
 mod kernel;
 mod ledger;
+pub mod responses;
 mod rules;
 
 use crate::settings::Settings;
@@ -19,6 +20,7 @@ use policy::escalate::StrikeChange;
 use policy::judge::Judge;
 use policy::ruling::{Lift, Refusal, Ruling};
 use policy::storm::StormReport;
+use responses::Responses;
 use rules::Rules;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -130,6 +132,7 @@ pub struct Court {
     entries: Vec<Entry>,
     /// By offender, so that only the latest word is written.
     strikes: BTreeMap<Prefix, StrikeChange>,
+    responses: Responses,
     /// The log rules by their numbers, for good.
     rules: Rules,
     /// Lines that decided and that the store has not taken yet.
@@ -187,6 +190,7 @@ impl Court {
             marks: Vec::new(),
             entries: Vec::new(),
             strikes: BTreeMap::new(),
+            responses: Responses::default(),
             rules: Rules::default(),
             quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
@@ -232,17 +236,16 @@ impl Court {
         self.take_allowances(now);
         let names = self.read(|store, _| store.load_rules(), now).unwrap_or_default();
         self.rules.restore(names, self.store.is_on_disk());
-        let live = self.read(live_with_state, now).unwrap_or_default();
-        self.unanswered.extend(live.iter().filter(|(_, state)| *state != State::Active).map(|(block, _)| block.id));
-        let mut live: Vec<Block> = live.into_iter().map(|(block, _)| block).collect();
-        for block in &mut live {
+        let mut live = self.read(live_with_state, now).unwrap_or_default();
+        self.unanswered.extend(live.unanswered);
+        for block in &mut live.blocks {
             self.within_its_span(block, now);
         }
         let strikes = self.read(|store, _| store.load_strikes(), now).unwrap_or_default();
         let strikes = strikes.into_iter().map(|s| policy::escalate::Strike { prefix: s.whom, count: s.count, last: s.last }).collect();
         let last_id = BlockId(self.store.next_block_id().0.saturating_sub(1));
-        let count = live.len();
-        for (block, refusal) in self.judge.restore(live, strikes, last_id) {
+        let count = live.blocks.len();
+        for (block, refusal) in self.judge.restore(live.blocks, strikes, last_id) {
             // It may still be set in the kernel: taking it out is harmless if it is not, and if no younger one stands there.
             if !self.stands(&block.scope) {
                 self.outbox.push(Change::Remove { id: block.id, scope: block.scope });
@@ -258,6 +261,7 @@ impl Court {
             self.judge.resume(pause.map(|p| StormReport { since: p.since, until: p.until, rolled_back: p.rolled_back as usize }), now);
         self.absorb(ruling, now);
         self.pause = self.judge.storm();
+        self.restore_runs(now);
         if count > 0 {
             tracing::info!(blocks = count, "blocks taken over from the ledger");
         }
@@ -367,7 +371,7 @@ impl Court {
 
     /// When `tick` is due next.
     pub fn next_tick(&self) -> Option<Time> {
-        self.detectors.next_tick().into_iter().chain(self.judge.next_expiry()).min()
+        self.detectors.next_tick().into_iter().chain(self.judge.next_expiry()).chain(self.next_run()).min()
     }
 
     fn sentence(&mut self, now: Time) {
@@ -460,6 +464,7 @@ impl Court {
     pub fn clock_set(&mut self, step: Duration, forward: bool, now: Time) {
         self.tallies.clock_set += 1;
         let ruling = self.judge.clock_set(step, forward, now);
+        self.move_runs(step, forward);
         self.absorb(ruling, now);
         // What was under way when it was set got its time-out by the new clock.
         self.resync = true;
@@ -497,6 +502,20 @@ impl Court {
     /// Why not.
     pub fn block(&mut self, prefix: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
         let ruling = self.judge.block(prefix, expiry, note, now)?;
+        Ok(self.ordered(prefix, expiry, ruling, now))
+    }
+
+    /// A block that another program's manager asks for, within the caps.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn respond(&mut self, whom: Prefix, expiry: Expiry, note: String, now: Time) -> Result<usize, Refusal> {
+        self.pass_time(now);
+        let ruling = self.judge.respond(whom, expiry, note, now)?;
+        Ok(self.ordered(whom, expiry, ruling, now))
+    }
+
+    fn ordered(&mut self, prefix: Prefix, expiry: Expiry, ruling: Ruling, now: Time) -> usize {
         let changed = ruling.made.len() + ruling.extended.len();
         for block in ruling.extended.iter().filter(|_| !ruling.dry_run) {
             self.note(Entry::Turned { at: now, whom: prefix, id: block.id, turn: Turn::ChangedByOperator });
@@ -508,7 +527,7 @@ impl Court {
         tracing::info!(address = %prefix, secs, "blocked by an operator");
         self.absorb(ruling, now);
         self.promise(now);
-        Ok(changed)
+        changed
     }
 
     /// An operator lifts; returns how many blocks.
@@ -516,6 +535,7 @@ impl Court {
         let ruling = self.judge.unblock(prefix, now);
         let changed = ruling.lifted.len();
         self.absorb(ruling, now);
+        self.end_runs(prefix, now);
         self.promise(now);
         changed
     }
@@ -550,9 +570,21 @@ impl Court {
     }
 }
 
-fn live_with_state(store: &Store, now: Time) -> Result<Vec<(Block, State)>, store::error::Error> {
-    let mut live = Vec::new();
-    store.for_each_live(now, |block, state| live.push((block, state)))?;
+/// The ledger's blocks that should be in force, and which of them no responder has confirmed yet.
+#[derive(Default)]
+struct Live {
+    blocks: Vec<Block>,
+    unanswered: Vec<BlockId>,
+}
+
+fn live_with_state(store: &Store, now: Time) -> Result<Live, store::error::Error> {
+    // Two million of them are two hundred megabytes: moved about as seldom as can be.
+    let expected = usize::try_from(store.counts().live()).unwrap_or(0).min(limits::BLOCKS);
+    let mut live = Live { blocks: Vec::with_capacity(expected), unanswered: Vec::new() };
+    store.for_each_live(now, |block, state| {
+        live.unanswered.extend((state != State::Active).then_some(block.id));
+        live.blocks.push(block);
+    })?;
     Ok(live)
 }
 

@@ -4,7 +4,7 @@ use court::court::Court;
 use court::settings::Settings;
 use model::block::{Because, Block, BlockId, Change, Effect, Expiry, Fault, Installed, Outcome, Scope, State};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, Report, RuleId, TcpFlags, Trust};
+use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::offence::Charge;
@@ -373,7 +373,7 @@ fn a_rules_name_and_the_line_that_decided_survive_a_restart() {
     before.installed(&[], true, at(0));
     let rule = before.rule("sshd");
     let actor: IpAddr = "203.0.113.9".parse().unwrap();
-    let report = Report { rule, level: DangerLevel::MIN, lines: 5, wished: Some(Duration::from_secs(900)) };
+    let report = Report { rule, level: DangerLevel::MIN, lines: 5, wished: Some(Duration::from_secs(900)), repeated: Repeated::default() };
     let act = Act::Reported(report);
     let event = Event { at: at(0), origin: Origin::default(), actor, target: None, act, trust: Trust::Vouched, times: 1 };
     let line = "Failed password for x\u{1b}[2J from 203.0.113.9 port 22 ssh2";
@@ -403,7 +403,7 @@ fn a_rules_name_and_the_line_that_decided_survive_a_restart() {
 fn a_report_about_somebody_exempt_blocks_nobody() {
     let mut court = Court::new(Settings::default(), Store::open_in_memory().unwrap(), None, 1, at(0));
     court.derived(vec![Exemption { prefix: prefix("203.0.113.0/24"), reason: ExemptReason::Configured }], at(0));
-    let report = Report { rule: RuleId(1), level: DangerLevel::MAX, lines: 99, wished: None };
+    let report = Report { rule: RuleId(1), level: DangerLevel::MAX, lines: 99, wished: None, repeated: Repeated::default() };
     let actor = "203.0.113.9".parse().unwrap();
     let act = Act::Reported(report);
     let event = Event { at: at(0), origin: Origin::default(), actor, target: None, act, trust: Trust::Vouched, times: 1 };

@@ -29,7 +29,7 @@ impl Detectors {
     /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
-        let (reports, touches) = (Reports::new(seed), Touches::new(config, seed));
+        let (reports, touches) = (Reports::new(config, seed), Touches::new(config, seed));
         Detectors { scans, distributed, reports, touches, named: Vec::new(), config: config.clone(), seed }
     }
 

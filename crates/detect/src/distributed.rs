@@ -74,6 +74,7 @@ impl Share {
             },
             rule: None,
             wished: None,
+            repeated: Default::default(),
         }
     }
 }

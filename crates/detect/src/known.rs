@@ -45,6 +45,7 @@ impl Known<'_> {
             },
             rule: None,
             wished: None,
+            repeated: Default::default(),
         })
     }
 

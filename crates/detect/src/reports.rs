@@ -1,5 +1,6 @@
 //! What log rules report becomes an offence at once: the rule has counted already. Never charges the same for the same again and again.
 
+use crate::config::ScanConfig;
 use crate::hash::{Key, Seed};
 use crate::{Detector, Kind};
 use model::event::{Act, Event, Report, RuleId};
@@ -15,7 +16,7 @@ pub const KIND: Kind = Kind {
     name: "reports",
     summary: "What a rule for application logs wants done: passwords guessed, web applications probed.",
     example: "[applications]\nenabled = true\n",
-    build: |_, seed| Box::new(Reports::new(seed)),
+    build: |config, seed| Box::new(Reports::new(config, seed)),
 };
 
 /// The same report of the same actor says nothing new for this long: a rule that answers each line must not fill the history.
@@ -27,6 +28,8 @@ const PLACES: usize = 4_096;
 #[derive(Debug)]
 pub struct Reports {
     seed: Seed,
+    /// The prefixes by which IPv4 and IPv6 are counted, and so blocked.
+    count_by: (u8, u8),
     /// By place: who, for which rule, when.
     latest: Vec<Option<(IpAddr, RuleId, Time)>>,
     repeated: u64,
@@ -34,8 +37,9 @@ pub struct Reports {
 
 impl Reports {
     /// Nothing is remembered. `seed` keys its hash function and is to be kept secret.
-    pub fn new(seed: u64) -> Reports {
-        Reports { seed: Seed::new(seed ^ 0x10f5), latest: Vec::new(), repeated: 0 }
+    pub fn new(config: &ScanConfig, seed: u64) -> Reports {
+        let count_by = (config.count_by_ipv4, config.count_by_ipv6);
+        Reports { seed: Seed::new(seed ^ 0x10f5), count_by, latest: Vec::new(), repeated: 0 }
     }
 
     /// Reports that said nothing new.
@@ -70,7 +74,7 @@ impl Reports {
 
 impl Detector for Reports {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
-        let Act::Reported(Report { rule, level, lines, wished }) = event.act else { return };
+        let Act::Reported(Report { rule, level, lines, wished, repeated }) = event.act else { return };
         let actor = canonical(event.actor);
         if !self.is_news(actor, rule, event.at) {
             self.repeated += 1;
@@ -78,7 +82,7 @@ impl Detector for Reports {
         }
         out.push(Offence {
             at: event.at,
-            offender: Prefix::host(actor),
+            offender: Prefix::new(actor, if actor.is_ipv4() { self.count_by.0 } else { self.count_by.1 }),
             charge: Charge::Rule,
             level,
             styles: StyleSet::EMPTY,
@@ -95,6 +99,7 @@ impl Detector for Reports {
             },
             rule: Some(rule),
             wished,
+            repeated,
         });
     }
 

@@ -135,6 +135,7 @@ impl Detector for Touches {
             },
             rule: None,
             wished: None,
+            repeated: Default::default(),
         });
     }
 

@@ -3,14 +3,20 @@
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
-use model::event::{Act, Event, Origin, Report, RuleId, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::offence::{Charge, Offence};
 use model::time::Time;
 use std::time::Duration;
 
 fn report(actor: &str, rule: u16, millis: u64) -> Event {
-    let report = Report { rule: RuleId(rule), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
+    let report = Report {
+        rule: RuleId(rule),
+        level: DangerLevel::MAX,
+        lines: 5,
+        wished: Some(Duration::from_secs(600)),
+        repeated: Repeated::default(),
+    };
     Event {
         at: Time::from_nanos(1_000_000_000_000 + millis * 1_000_000),
         origin: Origin::default(),
@@ -38,6 +44,14 @@ fn a_report_is_an_offence_with_all_that_it_says() {
     assert_eq!((offence.evidence.packets, offence.evidence.convicted, offence.at), (5, true, event.at));
     // It is no probe: nothing is known of the address afterwards.
     assert_eq!(detectors.suspect("192.0.2.7".parse().unwrap()), None);
+}
+
+#[test]
+fn a_report_hits_the_prefix_by_which_sources_are_counted() {
+    let config = ScanConfig { count_by_ipv6: 64, ..ScanConfig::default() };
+    let mut detectors = Detectors::new(&config, 7);
+    let mut offender = |actor| observe(&mut detectors, &report(actor, 3, 0))[0].offender.to_string();
+    assert_eq!((offender("2001:db8::7").as_str(), offender("192.0.2.7").as_str()), ("2001:db8::/64", "192.0.2.7"));
 }
 
 #[test]

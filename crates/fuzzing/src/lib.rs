@@ -3,9 +3,11 @@
 
 pub mod config;
 pub mod control;
+pub mod fail2ban;
 pub mod host_files;
 pub mod link_frames;
 pub mod log_lines;
+pub mod native;
 pub mod netlink;
 pub mod ossec;
 pub mod packets;
@@ -21,7 +23,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -31,6 +33,8 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "host_files", run: host_files::run },
     Target { name: "rulesets", run: rulesets::run },
     Target { name: "ossec", run: ossec::run },
+    Target { name: "fail2ban", run: fail2ban::run },
+    Target { name: "native", run: native::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

@@ -38,6 +38,8 @@ fn frame(bytes: &[u8]) {
         Message::Reloaded { lines, .. } => lines.len(),
         Message::Rules(list) => list.len(),
         Message::Reports(list) => list.len(),
+        Message::Respond(list) => list.len(),
+        Message::Ran(list) => list.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled

@@ -30,7 +30,7 @@ fn files(decoders: &str, rules: &str) -> Files {
         config: Some(file("ossec.conf", CONFIG)),
         decoders: vec![file("decoder.xml", decoders)],
         rules: vec![file("rules_config.xml", BASE), file("local_rules.xml", rules)],
-        lists: Vec::new(),
+        ..Files::default()
     }
 }
 

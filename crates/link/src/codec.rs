@@ -2,7 +2,7 @@
 
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, Report, RuleId, TcpFlags, Touch, Trust};
+use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::style::Style;
@@ -216,6 +216,7 @@ impl<'a> Reader<'a> {
             level: DangerLevel::new(self.u8()?).ok_or(Malformed::Value("level"))?,
             lines: self.u32()?,
             wished: self.option(Reader::u32)?.map(|secs| Duration::from_secs(secs.into())),
+            repeated: Repeated([self.u16()?, self.u16()?, self.u16()?, self.u16()?, self.u16()?]),
         })
     }
 
@@ -415,12 +416,13 @@ impl Writer {
                 self.u8(protocol.0);
                 self.option(port, Writer::u16);
             }
-            Act::Reported(Report { rule, level, lines, wished }) => {
+            Act::Reported(Report { rule, level, lines, wished, repeated }) => {
                 self.u8(2);
                 self.u16(rule.0);
                 self.u8(level.number());
                 self.u32(lines);
                 self.option(wished, |w, span| w.u32(u32::try_from(span.as_secs()).unwrap_or(u32::MAX)));
+                repeated.0.into_iter().for_each(|minutes| self.u16(minutes));
             }
             Act::Touched(Touch { protocol, port, style }) => {
                 self.u8(3);

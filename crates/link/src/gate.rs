@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 18] = [
+pub const WARDEN_ACCEPTS: [Rule; 21] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -44,6 +44,11 @@ pub const WARDEN_ACCEPTS: [Rule; 18] = [
     Rule { message: Tag::Ready, from: Life::Applications, max_len: 300, rate: 1, burst: 1 },
     // Each answer is up to 64 files: a start with 3,072 of them takes 48 questions.
     Rule { message: Tag::Reopen, from: Life::Applications, max_len: 1, rate: 2, burst: 100 },
+    // Each order starts a program: as many a second as a host can bear, and not one more.
+    Rule { message: Tag::Respond, from: Life::Judge, max_len: 4_096, rate: 20, burst: 200 },
+    // The runner's process that works begins again when it was killed.
+    Rule { message: Tag::Ready, from: Life::Runner, max_len: 300, rate: 1, burst: 4 },
+    Rule { message: Tag::Ran, from: Life::Runner, max_len: 1_024, rate: 200, burst: 4_096 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },

@@ -6,6 +6,7 @@ use model::decision::Exemption;
 use model::event::{Event, RuleId};
 use model::limits;
 use model::net::Prefix;
+use model::response::{Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 
 /// A life: what one of riposte's processes is for.
@@ -26,14 +27,16 @@ pub enum Life {
     Lookup,
     /// Reads application logs by their rules.
     Applications,
+    /// Runs the programs of responses as one user.
+    Runner,
     /// Answers at guarded ports.
     Guard,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 8] =
-        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Guard];
+    pub const ALL: [Life; 9] =
+        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Runner, Life::Guard];
 
     /// The word for it, as in `--life` and the process table.
     pub const fn word(self) -> &'static str {
@@ -45,6 +48,7 @@ impl Life {
             Life::Host => "host",
             Life::Lookup => "lookup",
             Life::Applications => "applications",
+            Life::Runner => "runner",
             Life::Guard => "guard",
         }
     }
@@ -232,6 +236,10 @@ pub enum Message {
         /// Files that there is no room for.
         surplus: u32,
     },
+    /// Judge → warden → runner: run these.
+    Respond(Vec<Order>),
+    /// Runner → warden → judge: what became of them.
+    Ran(Vec<(RunId, Ran)>),
 }
 
 /// What a log rule reports.
@@ -243,6 +251,19 @@ pub struct Reported {
     pub log: String,
     /// The line, as text, at most [`limits::QUOTE_BYTES`]. Hostile: to be escaped wherever it is shown.
     pub line: String,
+    /// The response that it asks for in place of a block.
+    pub response: Option<Asked>,
+}
+
+/// A response that a rule asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Which.
+    pub response: ResponseId,
+    /// Whose account it is about.
+    pub user: Option<UserName>,
+    /// The rule's own number, if it has one.
+    pub rule: Option<u32>,
 }
 
 /// How far a followed file has been read.
@@ -322,11 +343,15 @@ pub enum Tag {
     Followed,
     /// See [`Message::Looked`].
     Looked,
+    /// See [`Message::Respond`].
+    Respond,
+    /// See [`Message::Ran`].
+    Ran,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 30] = [
+    pub const ALL: [Tag; 32] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -357,6 +382,8 @@ impl Tag {
         Tag::FilePosition,
         Tag::Followed,
         Tag::Looked,
+        Tag::Respond,
+        Tag::Ran,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -387,7 +414,9 @@ impl Tag {
             | Tag::Reports
             | Tag::FilePosition
             | Tag::Followed
-            | Tag::Looked => false,
+            | Tag::Looked
+            | Tag::Respond
+            | Tag::Ran => false,
         }
     }
 
@@ -451,6 +480,8 @@ impl Message {
             Message::FilePosition { .. } => Tag::FilePosition,
             Message::Followed { .. } => Tag::Followed,
             Message::Looked { .. } => Tag::Looked,
+            Message::Respond(_) => Tag::Respond,
+            Message::Ran(_) => Tag::Ran,
         }
     }
 
@@ -517,6 +548,11 @@ impl Message {
                 w.event(&reported.event);
                 w.text(&reported.log);
                 w.text(&reported.line);
+                w.option(reported.response.as_ref(), |w, asked| {
+                    w.u8(asked.response.0);
+                    w.option(asked.user.as_ref(), |w, user| w.text(user.as_str()));
+                    w.option(asked.rule.as_ref(), |w, rule| w.u32(*rule));
+                });
             }),
             Message::FilePosition { log, position } => {
                 out.text(log);
@@ -532,6 +568,18 @@ impl Message {
                 out.u8(u8::from(*more));
                 out.u32(*surplus);
             }
+            Message::Respond(orders) => out.list(orders, |w, order| {
+                w.u64(order.run.0);
+                w.u8(order.response.0);
+                w.u8(u8::from(order.add));
+                w.addr(order.address);
+                w.option(order.user.as_ref(), |w, user| w.text(user.as_str()));
+                w.option(order.rule.as_ref(), |w, rule| w.u32(*rule));
+            }),
+            Message::Ran(ran) => out.list(ran, |w, (run, ran)| {
+                w.u64(run.0);
+                w.u8(*ran as u8);
+            }),
             Message::AskCounters
             | Message::AskInstalled
             | Message::Reopen
@@ -590,17 +638,38 @@ impl Message {
             Tag::Position => Message::Position(r.option(read_position)?),
             Tag::Rules => Message::Rules(r.list(RULES, |r| Ok((RuleId(r.u16()?), r.text(limits::RULE_BYTES)?)))?),
             Tag::Reports => Message::Reports(r.list(limits::BATCH_REPORTS, |r| {
-                Ok(Reported { event: r.event()?, log: r.text(limits::PLACE_BYTES)?, line: r.text(limits::QUOTE_BYTES)? })
+                let (event, log, line) = (r.event()?, r.text(limits::PLACE_BYTES)?, r.text(limits::QUOTE_BYTES)?);
+                let asked = |r: &mut Reader<'_>| {
+                    Ok(Asked { response: read_response(r)?, user: r.option(read_user)?, rule: r.option(Reader::u32)? })
+                };
+                Ok(Reported { event, log, line, response: r.option(asked)? })
             })?),
             Tag::FilePosition => Message::FilePosition { log: r.text(limits::PLACE_BYTES)?, position: read_position(&mut r)? },
             Tag::Followed => {
                 Message::Followed { slot: r.u16()?, watch: r.u32()?, rotated: r.flag("rotated")?, log: r.text(limits::PLACE_BYTES)? }
             }
             Tag::Looked => Message::Looked { more: r.flag("more")?, surplus: r.u32()? },
+            Tag::Respond => Message::Respond(r.list(limits::BATCH_RUNS, |r| {
+                let (run, response, add, address) = (RunId(r.u64()?), read_response(r)?, r.flag("add")?, r.addr()?);
+                Ok(Order { run, response, add, address, user: r.option(read_user)?, rule: r.option(Reader::u32)? })
+            })?),
+            Tag::Ran => Message::Ran(r.list(limits::BATCH_RUNS, |r| {
+                Ok((RunId(r.u64()?), *Ran::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("ran"))?))
+            })?),
         };
         r.end()?;
         Ok(message)
     }
+}
+
+/// No number that no configuration can have.
+fn read_response(r: &mut Reader<'_>) -> Result<ResponseId, Malformed> {
+    let number = r.u8()?;
+    if usize::from(number) < limits::RESPONSES { Ok(ResponseId(number)) } else { Err(Malformed::Value("response")) }
+}
+
+fn read_user(r: &mut Reader<'_>) -> Result<UserName, Malformed> {
+    UserName::new(&r.text(UserName::BYTES)?).ok_or(Malformed::Value("user"))
 }
 
 fn write_position(out: &mut Writer, position: &Position) {
@@ -616,161 +685,4 @@ fn read_position(r: &mut Reader<'_>) -> Result<Position, Malformed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use model::block::{Fault, Scope};
-    use model::decision::ExemptReason;
-    use model::event::{Act, Origin, Probe, Report, TcpFlags, Touch, Trust};
-    use model::level::DangerLevel;
-    use model::net::Protocol;
-    use model::style::Style;
-    use proptest::prelude::*;
-    use std::time::Duration;
-
-    fn samples() -> Vec<Message> {
-        let v4: Scope = Scope::Source("192.0.2.7".parse().unwrap());
-        let v6: Scope = Scope::Source("2001:db8::/64".parse().unwrap());
-        let event = Event {
-            at: Time::from_secs(1_700_000_000),
-            origin: Origin { sensor: 3, serial: 99 },
-            actor: "2001:db8::9".parse().unwrap(),
-            target: Some("192.0.2.1".parse().unwrap()),
-            act: Act::Probe(Probe {
-                protocol: Protocol::TCP,
-                source_port: Some(40_000),
-                port: Some(22),
-                flags: Some(TcpFlags(TcpFlags::SYN)),
-                icmp: None,
-                style: Some(Style::Syn),
-            }),
-            trust: Trust::Spoofable,
-            times: 2,
-        };
-        let reached = Event { target: None, act: Act::Reached { protocol: Protocol::UDP, port: None }, trust: Trust::Vouched, ..event };
-        let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
-        let reported = Event { act: Act::Reported(report), ..event };
-        let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
-        let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
-        vec![
-            Message::Ready { sandbox: "Landlock 7, seccomp".into() },
-            Message::Events(vec![event, reached, touched]),
-            Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
-            Message::AskCounters,
-            Message::Apply(vec![
-                Change::Add { id: BlockId(1), scope: v4, expiry: Expiry::At(Time::from_secs(5)) },
-                Change::Add { id: BlockId(2), scope: v6, expiry: Expiry::Never },
-                Change::Remove { id: BlockId(1), scope: v4 },
-            ]),
-            Message::Outcomes(vec![
-                (BlockId(1), Outcome::Added),
-                (BlockId(2), Outcome::Failed(Fault::Exempt)),
-                (BlockId(3), Outcome::Removed),
-                (BlockId(4), Outcome::Unsupported),
-            ]),
-            Message::AskInstalled,
-            Message::Installed { last: true, items: vec![Installed { scope: v6, expiry: Expiry::Never }] },
-            Message::Derived(vec![Exemption { prefix: "192.0.2.1".parse().unwrap(), reason: ExemptReason::Gateway }]),
-            Message::Allowed(vec![
-                ("192.0.2.0/24".parse().unwrap(), Expiry::Never),
-                ("2001:db8::1".parse().unwrap(), Expiry::At(Time::from_secs(5))),
-            ]),
-            Message::Repaired { why: "was deleted by 'nft' (process 123)".into() },
-            Message::OpenPorts { tcp: PortMap::new([22, 443, 65_535]), udp: PortMap::new([]) },
-            Message::Reopen,
-            Message::Reopened { names: vec!["kern.log".into()], file: true },
-            Message::SensorLink { slot: 1, name: "kern.log".into() },
-            Message::Processes(vec![Process { life: Life::Judge, slot: 0, pid: 77, restarts: 1, sandbox: String::new() }]),
-            Message::ReopenedFile,
-            Message::Rebuilt,
-            Message::Reload,
-            Message::Reloaded { ok: false, lines: vec!["riposte.toml:3:1: there is no key 'polcy'".into()] },
-            Message::Config,
-            Message::Alive,
-            Message::Position(Some(position.clone())),
-            Message::Troubles(vec![Trouble { since: Time::from_secs(9), what: "no list".into(), why: "ENOMEM".into() }]),
-            Message::RotatedFile,
-            Message::Rules(vec![(RuleId(7), "sshd".into())]),
-            Message::Reports(vec![Reported {
-                event: reported,
-                log: "auth.log".into(),
-                line: "Failed password for root from 192.0.2.7".into(),
-            }]),
-            Message::FilePosition { log: "/var/log/auth.log".into(), position },
-            Message::Followed { slot: 7, watch: 8, rotated: true, log: "/var/log/auth.log".into() },
-            Message::Looked { more: true, surplus: 9 },
-        ]
-    }
-
-    #[test]
-    fn every_message_survives_the_way() {
-        let mut out = Writer::default();
-        let mut tags = Vec::new();
-        for message in samples() {
-            message.encode(&mut out);
-            assert_eq!(Message::decode(out.as_bytes()).as_ref(), Ok(&message));
-            tags.push(message.tag());
-            // Cut anywhere or with a byte more, it is no message.
-            for cut in 0..out.as_bytes().len().min(200) {
-                assert!(Message::decode(&out.as_bytes()[..cut]).is_err(), "{message:?} cut to {cut}");
-            }
-            let long = [out.as_bytes(), &[0]].concat();
-            assert!(Message::decode(&long).is_err());
-        }
-        assert_eq!(tags, Tag::ALL);
-    }
-
-    #[test]
-    fn the_largest_lists_fit_into_a_frame() {
-        let mut out = Writer::default();
-        let scope = Scope::Source("2001:db8::1".parse().unwrap());
-        let change = Change::Add { id: BlockId(1), scope, expiry: Expiry::At(Time::from_secs(1)) };
-        Message::Apply(vec![change; limits::BATCH_CHANGES]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
-        let Message::Events(events) = &samples()[1] else { unreachable!() };
-        let worst = Event { target: Some(events[0].actor), ..events[0] };
-        Message::Events(vec![worst; limits::BATCH_EVENTS]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
-        let report = Report { rule: RuleId(7), level: DangerLevel::MAX, lines: 5, wished: Some(Duration::from_secs(600)) };
-        let event = Event { act: Act::Reported(report), ..worst };
-        let reported = Reported { event, log: "x".repeat(limits::PLACE_BYTES), line: "x".repeat(limits::QUOTE_BYTES) };
-        Message::Reports(vec![reported; limits::BATCH_REPORTS]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
-        Message::Rules(vec![(RuleId(7), "x".repeat(limits::RULE_BYTES)); RULES]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
-        let exemption = Exemption { prefix: "2001:db8::1".parse().unwrap(), reason: ExemptReason::Own };
-        Message::Derived(vec![exemption; limits::DERIVED]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
-        Message::Reloaded { ok: false, lines: vec!["x".repeat(ANSWER_BYTES); ANSWER_LINES] }.encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
-        Message::Allowed(vec![(exemption.prefix, Expiry::At(Time::from_secs(1))); limits::ALLOWED_TOLD]).encode(&mut out);
-        assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
-    }
-
-    #[test]
-    fn control_characters_do_not_travel() {
-        let mut out = Writer::default();
-        Message::Ready { sandbox: "a\u{1b}[2Jb\u{85}c".into() }.encode(&mut out);
-        assert_eq!(Message::decode(out.as_bytes()), Ok(Message::Ready { sandbox: "a [2Jb  c".into() }));
-    }
-
-    proptest! {
-        #[test]
-        fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Message::decode(&bytes);
-        }
-
-        #[test]
-        fn bent_messages_never_panic(which in 0..Tag::ALL.len(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
-            let mut out = Writer::default();
-            samples()[which].encode(&mut out);
-            let mut frame = out.as_bytes().to_vec();
-            let at = at.index(frame.len());
-            frame[at] = byte;
-            if let Ok(message) = Message::decode(&frame) {
-                // What is accepted is written back to the very same bytes: there is one spelling.
-                message.encode(&mut out);
-                prop_assert_eq!(out.as_bytes(), &frame[..]);
-            }
-        }
-    }
-}
+mod tests;

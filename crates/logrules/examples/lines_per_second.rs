@@ -41,6 +41,7 @@ fn main() {
     let argument = std::env::args().nth(1).unwrap_or_else(|| "1000000".to_owned());
     let text = argument.parse().map(auth_log).unwrap_or_else(|_| std::fs::read_to_string(&argument).expect("a file or a number of lines"));
     let mut book = Book::shipped().expect("the shipped rules load");
+    book.set_terse(true);
     let (mut found, mut findings, mut wishes, mut lines) = (Vec::new(), 0_u64, 0_u64, 0_u64);
     let start = std::time::Instant::now();
     for line in text.lines() {

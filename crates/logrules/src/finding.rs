@@ -42,4 +42,17 @@ pub struct Wish {
     pub duration: Option<Duration>,
     /// What decided: rule, jail or active response, and the counts.
     pub why: String,
+    /// What of that holds for an offender who comes back: the second, third … time, whatever `duration` says. Empty: nothing is said.
+    pub repeated: Vec<Duration>,
+    /// And the first time.
+    pub first: Option<Duration>,
+    /// What is to be done besides: an OSSEC rule may have several responses.
+    pub further: Vec<Wish>,
+}
+
+impl Wish {
+    /// One thing, the same each time.
+    pub fn new(action: Arc<str>, duration: Option<Duration>, why: String) -> Self {
+        Wish { action, duration, why, repeated: Vec::new(), first: None, further: Vec::new() }
+    }
 }

@@ -53,6 +53,7 @@ impl<'a> Head<'a> {
             Some(b'A'..=b'Z') => classic(line, rest),
             Some(b'0'..=b'9') => iso(line, rest),
             Some(b'@') => external(line, rest),
+            Some(b'a'..=b'z') => socklog(line, rest),
             _ => None,
         }
         .unwrap_or_default()
@@ -83,9 +84,9 @@ fn priority(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Splits at a space.
+/// Splits at a space. It is some bytes ahead: looking at them one by one is faster than `memchr`.
 fn word(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(b' ', text)?;
+    let end = text.iter().position(|byte| *byte == b' ')?;
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
@@ -102,7 +103,7 @@ fn classic<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
     let openwrt = WEEKDAYS.contains(&name);
     let date = if openwrt { text.get(4..)? } else { text };
     let (month, rest) = word(date)?;
-    if !MONTHS.iter().any(|name| name.as_slice() == month) {
+    if month.len() != 3 || !month.first_chunk().is_some_and(|name| MONTHS.contains(&name)) {
         return None;
     }
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
@@ -143,30 +144,58 @@ fn classic<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
 /// BusyBox writes facility and level before the program: `auth.info`.
 fn is_facility(text: &[u8]) -> bool {
     const LEVELS: [&[u8]; 8] = [b"emerg", b"alert", b"crit", b"err", b"warn", b"notice", b"info", b"debug"];
-    memchr::memchr(b'.', text)
+    text.iter()
+        .position(|byte| *byte == b'.')
         .and_then(|dot| Some((text.get(..dot)?, text.get(dot + 1..)?)))
         .is_some_and(|(facility, level)| facility.iter().all(u8::is_ascii_alphanumeric) && LEVELS.contains(&level))
 }
 
 /// `host program[pid]: message`, or the same without the host.
 fn tagged<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
-    if let Some(head) = tag(line, text, head) {
+    let named = |text: &'a [u8], head| cisco(line, text, head).or_else(|| tag(line, text, head));
+    if let Some(head) = named(text, head) {
         return Some(head);
     }
-    let (host, mut rest) = word(text)?;
+    let (host, rest) = word(text)?;
     if host.is_empty() {
         return None;
     }
     let head = Head { host: Some(host), ..head };
-    if let Some((facility, behind)) = word(rest)
-        && is_facility(facility)
-    {
-        rest = behind;
+    named(rest, head).or_else(|| match word(rest) {
+        Some((facility, behind)) if is_facility(facility) => named(behind, head).or_else(|| topics(line, behind, head)),
+        _ => topics(line, rest, head),
+    })
+}
+
+/// MikroTik's `system,error,critical message`.
+fn topics<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
+    let (name, message) = word(text)?;
+    let are_topics = name.contains(&b',') && name.iter().all(|byte| byte.is_ascii_lowercase() || *byte == b',');
+    are_topics.then(|| found(line, name, None, message, head)).flatten()
+}
+
+/// Cisco's `%SEC_LOGIN-4-LOGIN_FAILED: message`, behind its own number and time: `123: *Nov 21 03:04:05.123 UTC: %…`.
+fn cisco<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
+    if !matches!(text.first(), Some(b'0'..=b'9' | b'*' | b'.' | b':' | b'%')) {
+        return None;
     }
-    tag(line, rest, head)
+    let rest = text.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = rest.get(digits..)?;
+    let rest = rest.strip_prefix(b": ").unwrap_or(rest);
+    let rest = rest.strip_prefix(b"*").or_else(|| rest.strip_prefix(b".")).unwrap_or(rest);
+    let rest = match rest.first_chunk::<3>() {
+        Some(name) if MONTHS.contains(&name) => rest.get(rest.windows(2).take(40).position(|pair| pair == b": ")? + 2..)?,
+        _ => rest,
+    };
+    let name = rest.iter().take(PROGRAM_BYTES).position(|byte| *byte == b':').and_then(|end| rest.get(..end))?;
+    let is_one = name.starts_with(b"%") && name.iter().skip(1).all(|byte| is_name(*byte));
+    let message = rest.get(name.len() + 1..)?.strip_prefix(b" ")?;
+    is_one.then(|| found(line, name, None, message, head)).flatten()
 }
 
 /// `program[pid]: message`, `program: message`, metalog's `[program] message`.
+#[inline]
 fn tag<'a>(line: &'a [u8], text: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
     if head.form == Form::Classic
         && let [b'[', rest @ ..] = text
@@ -203,20 +232,44 @@ const fn is_name(byte: u8) -> bool {
 }
 
 fn found<'a>(line: &'a [u8], name: &'a [u8], pid: Option<&'a [u8]>, message: &'a [u8], head: Head<'a>) -> Option<Head<'a>> {
+    let (pid, message) = marked(pid, message);
     (!name.is_empty()).then(|| Head { program: Some(last_part(name)), pid, message: line.len() - message.len(), ..head })
+}
+
+/// What some systems put before the message: Solaris `[ID 800047 auth.info] `, Cygwin `PID 2088: `.
+fn marked<'a>(pid: Option<&'a [u8]>, message: &'a [u8]) -> (Option<&'a [u8]>, &'a [u8]) {
+    let digits = |text: &'a [u8]| text.split_at(text.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count());
+    if let Some(rest) = message.strip_prefix(b"[ID ") {
+        let (id, rest) = digits(rest);
+        let close = rest.iter().take(24).position(|byte| *byte == b']').unwrap_or(0);
+        let facility = rest.get(1..close).is_some_and(is_facility);
+        if let Some(rest) = rest.get(close + 1..).and_then(|rest| rest.strip_prefix(b" ")).filter(|_| !id.is_empty() && facility) {
+            return (pid, rest);
+        }
+    }
+    if let (None, Some(rest)) = (pid, message.strip_prefix(b"PID ")) {
+        let (number, rest) = digits(rest);
+        if let Some(rest) = rest.strip_prefix(b": ").filter(|_| !number.is_empty()) {
+            return (Some(number), rest);
+        }
+    }
+    (pid, message)
 }
 
 /// `/usr/sbin/sshd` is `sshd`; `postfix/smtpd` stays.
 fn last_part(name: &[u8]) -> &[u8] {
-    match (name.first(), memchr::memrchr(b'/', name)) {
-        (Some(b'/'), Some(slash)) => name.get(slash + 1..).unwrap_or(name),
+    match name {
+        [b'/', ..] => name.rsplit(|byte| *byte == b'/').next().unwrap_or(name),
         _ => name,
     }
 }
 
 /// Without program and colon it is an application's own line, which begins alike: MySQL's, for one.
 fn iso<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
-    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b'_', ..] = text else { return None };
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b'_' | b' ', ..] = text else { return None };
+    if text.get(10) == Some(&b' ') {
+        return spaced(line, text);
+    }
     let (stamp, rest) = word(text)?;
     // What ends in a colon is an application's: `2026-11-21T03:04:05Z: Failed Login: …`.
     if !is_clock(stamp.get(11..19)?) || !stamp.last().is_some_and(|last| last.is_ascii_digit() || *last == b'Z') {
@@ -227,6 +280,21 @@ fn iso<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
     }
     let head = Head { form: Form::Iso, stamp, ..Head::default() };
     tagged(line, rest, head)
+}
+
+/// `2026-11-21 03:04:05 host sshd[1]: message`, also with a zone and two spaces (macOS). Many applications begin their own lines so: only a
+/// program with its number makes it syslog's.
+fn spaced<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
+    let (stamp, rest) = text.split_at_checked(11 + memchr::memchr(b' ', text.get(11..)?)?)?;
+    if !is_clock(stamp.get(11..19)?) {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let (_, program) = word(rest)?;
+    let open = program.iter().take(PROGRAM_BYTES).position(|byte| !is_name(*byte))?;
+    let digits = program.get(open + 1..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let numbered = program.get(open) == Some(&b'[') && digits > 0 && program.get(open + 1 + digits..)?.starts_with(b"]: ");
+    numbered.then(|| tagged(line, rest, Head { form: Form::Iso, stamp, ..Head::default() })).flatten()
 }
 
 /// svlogd's `2026-11-21_03:04:05.12345 auth.info: Nov 21 03:04:05 sshd[1]: message`.
@@ -243,8 +311,8 @@ fn external<'a>(line: &'a [u8], text: &'a [u8]) -> Option<Head<'a>> {
     }
     let (facility, inner) = word(rest)?;
     let inner = if facility.strip_suffix(b":").is_some_and(is_facility) { inner } else { rest };
-    classic(line, inner)
-        .or_else(|| tagged(line, inner, Head { form: Form::Classic, stamp, message: line.len() - inner.len(), ..Head::default() }))
+    let head = Head { stamp, message: line.len() - inner.len(), ..Head::default() };
+    classic(line, inner).or_else(|| tagged(line, inner, Head { form: Form::Classic, ..head })).or(Some(head))
 }
 
 /// Behind `<38>1 `: `time host program pid msgid [data] message`.
@@ -359,11 +427,29 @@ mod tests {
         ("@400000006740a1b20c1d2e3f auth.info: Nov 21 03:04:05 sshd[7]: a", "sshd", "7", "", "a"),
         ("2026-11-21_03:04:05.12345 auth.info: Nov 21 03:04:05 sshd[7]: a", "sshd", "7", "", "a"),
         ("Nov 21 03:04:05 box last message repeated 2 times", "", "", "", "box last message repeated 2 times"),
+        ("Nov 21 03:04:05 box sshd[7]: [ID 800047 auth.info] a", "sshd", "7", "box", "a"),
+        ("Nov 21 03:04:05 box sshd[7]: [ID x auth.info] a", "sshd", "7", "box", "[ID x auth.info] a"),
+        ("Nov 21 03:04:05 box sshd: PID 2088: a", "sshd", "2088", "box", "a"),
+        ("2026-11-21 03:04:05 box sshd[7]: a", "sshd", "7", "box", "a"),
+        ("2026-11-21 03:04:05.123456+0100  box sshd[7]: a", "sshd", "7", "box", "a"),
+        ("auth.info: Nov 21 03:04:05 sshd[7]: a", "sshd", "7", "", "a"),
+        ("Nov 21 03:04:05 fw : %ASA-6-605004: a", "%ASA-6-605004", "", "fw", "a"),
+        ("Nov 21 03:04:05 fw %ASA-6-605004: a", "%ASA-6-605004", "", "fw", "a"),
+        (
+            "<189>Nov 21 03:04:05 rtr 123: *Nov 21 03:04:05.123 UTC: %SEC_LOGIN-4-LOGIN_FAILED: a",
+            "%SEC_LOGIN-4-LOGIN_FAILED",
+            "",
+            "rtr",
+            "a",
+        ),
+        ("Nov 21 03:04:05 rtr system,error,critical a b", "system,error,critical", "", "rtr", "a b"),
+        ("Nov 21 03:04:05 rtr 123: a", "123", "", "rtr", "a"),
+        ("@400000006740a1b20c1d2e3f a b", "", "", "", "a b"),
         // No heads.
         ("192.0.2.1 - - [21/Nov/2026:03:04:05 +0000] \"GET /\"", "", "", "", "192.0.2.1 - - [21/Nov/2026:03:04:05 +0000] \"GET /\""),
         ("2026-11-21T03:04:05.123456Z 12 [Note] Access denied", "", "", "", "2026-11-21T03:04:05.123456Z 12 [Note] Access denied"),
         ("2026-11-21T03:04:05Z: Failed Login: a", "", "", "", "2026-11-21T03:04:05Z: Failed Login: a"),
-        ("2026-11-21 03:04:05 box sshd[7]: a", "", "", "", "2026-11-21 03:04:05 box sshd[7]: a"),
+        ("2026-11-21 03:04:05 TLS Error: a", "", "", "", "2026-11-21 03:04:05 TLS Error: a"),
         ("Sat Nov 21 03:04:05 2026 [pid 3] CONNECT", "", "", "", "Sat Nov 21 03:04:05 2026 [pid 3] CONNECT"),
         ("Failed password for Nov 21 03:04:05 box sshd[7]: a", "", "", "", "Failed password for Nov 21 03:04:05 box sshd[7]: a"),
         ("<38>", "", "", "", "<38>"),

@@ -10,6 +10,8 @@ pub mod native;
 pub mod ossec;
 pub mod pattern;
 pub mod scan;
+mod sequence;
+mod starts;
 
 use finding::Finding;
 use line::Line;

@@ -2,7 +2,6 @@
 //! can't tell, it says so, and the pattern has to look at every line.
 
 use fancy_regex::Expr;
-use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// More alternatives than this are no help.
@@ -23,11 +22,9 @@ enum Need {
     Unknown,
 }
 
-/// Of a pattern in the `regex` crate's syntax. `None` if there is nothing that it always needs.
-pub(crate) fn of_linear(pattern: &str, case_insensitive: bool) -> Option<Vec<Vec<u8>>> {
-    let mut parser = ParserBuilder::new().utf8(false).unicode(false).case_insensitive(case_insensitive).build();
-    // What needs Unicode to parse is rare: it looks at every line.
-    useful(of_hir(&parser.parse(pattern).ok()?))
+/// Of a linear pattern. `None` if there is nothing that it always needs.
+pub(crate) fn of_linear(pattern: &Hir) -> Option<Vec<Vec<u8>>> {
+    useful(of_hir(pattern))
 }
 
 /// Of a pattern in `fancy-regex`' syntax.
@@ -147,7 +144,8 @@ mod tests {
     use super::*;
 
     fn linear(pattern: &str) -> Vec<String> {
-        of_linear(pattern, false).unwrap_or_default().into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
+        let pattern = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(pattern).unwrap();
+        of_linear(&pattern).unwrap_or_default().into_iter().map(|text| String::from_utf8(text).unwrap()).collect()
     }
 
     #[test]
@@ -174,10 +172,5 @@ mod tests {
         assert_eq!(stepped("(?!root)user (?=x)\\w+ failed"), [b" failed".to_vec()]);
         assert_eq!(stepped("(?<!a)(?:from|by) host"), [b" host".to_vec()]);
         assert!(stepped("(\\w+) \\1").is_empty());
-    }
-
-    #[test]
-    fn a_pattern_that_needs_unicode_looks_at_every_line() {
-        assert_eq!(of_linear("\\p{Greek}abcdef", false), None);
     }
 }

@@ -177,6 +177,29 @@ impl fmt::Display for RuleId {
     }
 }
 
+/// For how many minutes a rule's author wants the second, third … offence of an actor answered, as OSSEC's `repeated_offenders`. The first 0
+/// ends the list; the last number stands for all further offences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Repeated(pub [u16; 5]);
+
+impl Repeated {
+    /// The list; what is beyond five is left out, and what is beyond a number's range cut.
+    pub fn new(spans: &[Duration]) -> Repeated {
+        let mut minutes = [0; 5];
+        for (minute, span) in minutes.iter_mut().zip(spans) {
+            *minute = u16::try_from(span.as_secs() / 60).unwrap_or(u16::MAX);
+        }
+        Repeated(minutes)
+    }
+
+    /// For how long this strike is answered, from 1; `None`: the list says nothing of it.
+    pub fn span(&self, strike: u32) -> Option<Duration> {
+        let listed = self.0.iter().position(|minutes| *minutes == 0).unwrap_or(self.0.len());
+        let place = (strike.checked_sub(2)? as usize).min(listed.checked_sub(1)?);
+        self.0.get(place).map(|minutes| Duration::from_secs(u64::from(*minutes) * 60))
+    }
+}
+
 /// What a log rule says of an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Report {
@@ -188,6 +211,8 @@ pub struct Report {
     pub lines: u32,
     /// For how long it wants the actor blocked, in whole seconds when it travels; `None` leaves it to the policy.
     pub wished: Option<Duration>,
+    /// And for how long if it comes back.
+    pub repeated: Repeated,
 }
 
 /// One observation about one actor.
@@ -212,6 +237,17 @@ pub struct Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_back_is_answered_by_the_list() {
+        let minutes = |list: &[u64], strike| {
+            let spans: Vec<Duration> = list.iter().map(|minutes| Duration::from_secs(minutes * 60)).collect();
+            Repeated::new(&spans).span(strike).map(|span| span.as_secs() / 60)
+        };
+        assert_eq!([1, 2, 3, 4, 99].map(|strike| minutes(&[30, 60, 120], strike)), [None, Some(30), Some(60), Some(120), Some(120)]);
+        assert_eq!([0, 1, 2].map(|strike| minutes(&[], strike)), [None; 3]);
+        assert_eq!([minutes(&[1, 2, 3, 4, 5, 6], 9), minutes(&[100_000], 2)], [Some(5), Some(65_535)]);
+    }
 
     #[test]
     fn flags_tell_the_scan() {

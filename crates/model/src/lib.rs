@@ -9,5 +9,6 @@ pub mod limits;
 pub mod net;
 pub mod offence;
 pub mod ports;
+pub mod response;
 pub mod style;
 pub mod time;

@@ -1,5 +1,11 @@
 //! The bound of every table, in one place. What happens at the bound stands beside it.
 
+/// Responses that the configuration can name.
+pub const RESPONSES: usize = 32;
+/// Runs of responses that stand at one time.
+pub const RUNS: usize = 4_096;
+/// Orders to run responses, or their outcomes, in one message.
+pub const BATCH_RUNS: usize = 32;
 /// Sources that the scan detector follows at one time. At the bound the one with the least evidence gives way.
 pub const TRACKED_SOURCES: usize = 65_536;
 /// Ranges of ports kept for one source and protocol. At the bound the two nearest are joined.

@@ -1,5 +1,6 @@
 //! Addresses, prefixes and protocol numbers. Never resolves a name.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -9,8 +10,8 @@ pub fn canonical(addr: IpAddr) -> IpAddr {
     addr.to_canonical()
 }
 
-/// An address range: an address with its host bits zero, and a length in bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// An address range: an address with its host bits zero, and a length in bits. IPv4 sorts before IPv6, then by address, then by length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix {
     addr: IpAddr,
     len: u8,
@@ -90,6 +91,25 @@ impl Prefix {
             IpAddr::V4(v4) => IpAddr::V4(Ipv4Addr::from(u32::from(v4) | u32::MAX.checked_shr(u32::from(self.len)).unwrap_or(0))),
             IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) | u128::MAX.checked_shr(u32::from(self.len)).unwrap_or(0))),
         }
+    }
+}
+
+/// By the addresses' numbers: what is derived compares them byte by byte, which a million blocks to sort feel.
+impl Ord for Prefix {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_addr = match (self.addr, other.addr) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => u32::from(a).cmp(&u32::from(b)),
+            (IpAddr::V6(a), IpAddr::V6(b)) => u128::from(a).cmp(&u128::from(b)),
+            (IpAddr::V4(_), IpAddr::V6(_)) => Ordering::Less,
+            (IpAddr::V6(_), IpAddr::V4(_)) => Ordering::Greater,
+        };
+        by_addr.then(self.len.cmp(&other.len))
+    }
+}
+
+impl PartialOrd for Prefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -215,6 +235,14 @@ mod tests {
         assert_eq!(all.last(), IpAddr::V6(Ipv6Addr::from(u128::MAX)));
         assert!("10.0.0.0/8".parse::<Prefix>().unwrap().overlaps(&"10.1.2.3".parse().unwrap()));
         assert!(!"10.0.0.0/8".parse::<Prefix>().unwrap().overlaps(&"11.0.0.0/8".parse().unwrap()));
+    }
+
+    #[test]
+    fn prefixes_sort_by_family_address_and_length() {
+        let sorted = ["0.0.0.0/0", "1.2.3.4", "10.0.0.0/8", "10.0.0.0/16", "200.0.0.0/8", "255.255.255.255", "::", "::2:0:0", "ff00::/8"];
+        let mut prefixes: Vec<Prefix> = sorted.iter().rev().map(|text| text.parse().unwrap()).collect();
+        prefixes.sort();
+        assert_eq!(prefixes.iter().map(Prefix::to_string).collect::<Vec<_>>(), sorted);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a detector charges somebody with. It says what was done, never what to do about it.
 
-use crate::event::{RuleId, Trust};
+use crate::event::{Repeated, RuleId, Trust};
 use crate::level::DangerLevel;
 use crate::net::Prefix;
 use crate::style::StyleSet;
@@ -95,4 +95,6 @@ pub struct Offence {
     pub rule: Option<RuleId>,
     /// For how long that rule wants it blocked; `None` leaves it to the policy.
     pub wished: Option<Duration>,
+    /// And for how long if it comes back.
+    pub repeated: Repeated,
 }

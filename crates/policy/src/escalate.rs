@@ -93,23 +93,45 @@ impl Strikes {
         }
     }
 
-    /// Takes in what was stored; of more than the bound, the latest.
+    /// Takes in what was stored, in place of all that was remembered; of more than the bound, the latest.
     pub(crate) fn restore(&mut self, mut stored: Vec<Strike>) {
         stored.sort_by_key(|strike| std::cmp::Reverse(strike.last));
         self.forgotten += stored.len().saturating_sub(limits::STRIKES) as u64;
         stored.truncate(limits::STRIKES);
-        let mut changes = Vec::new();
-        stored.into_iter().rev().filter(|strike| strike.count > 0).for_each(|strike| self.set(strike, &mut changes));
+        self.table = stored.into_iter().rev().filter(|strike| strike.count > 0).map(|s| (s.prefix, (s.count, s.last))).collect();
+        self.by_age = self.table.iter().map(|(prefix, (_, last))| (*last, *prefix)).collect();
     }
 
-    /// A block stands that says which strike it was for: the table may have been written before that, or after the strike was taken back
-    /// and before the block was.
-    pub(crate) fn witness(&mut self, strike: Strike, changes: &mut Vec<StrikeChange>) {
-        let known = self.table.get(&strike.prefix).copied();
-        if known.is_none_or(|(count, last)| count < strike.count || last < strike.last) {
-            let (count, last) = known.map_or((strike.count, strike.last), |(count, last)| (count.max(strike.count), last.max(strike.last)));
-            self.set(Strike { count, last, ..strike }, changes);
+    /// Blocks stand (sorted, one for each offender) that say which strike they were for: the table may have been written before that, or
+    /// after the strike was taken back and before the block was. Of more than the bound, the latest stay.
+    pub(crate) fn witness(&mut self, standing: impl Iterator<Item = Strike>, changes: &mut Vec<StrikeChange>) {
+        let mut told: Vec<Strike> = standing.filter_map(|strike| self.amended(strike)).collect();
+        debug_assert!(told.is_sorted_by(|a, b| a.prefix < b.prefix));
+        let fresh = told.iter().filter(|strike| !self.table.contains_key(&strike.prefix)).count();
+        let excess = (self.table.len() + fresh).saturating_sub(limits::STRIKES);
+        if excess > 0 {
+            // All at once: a million blocks would push each other's strikes out one by one, and the ledger hear of each.
+            let is_told = |prefix: &Prefix| told.binary_search_by_key(prefix, |strike| strike.prefix).is_ok();
+            let untold = self.table.iter().filter(|(prefix, _)| !is_told(prefix)).map(|(prefix, (_, last))| (*last, *prefix));
+            let mut ages: Vec<(Time, Prefix)> = told.iter().map(|strike| (strike.last, strike.prefix)).chain(untold).collect();
+            let oldest = *ages.select_nth_unstable(excess).1;
+            told.retain(|strike| (strike.last, strike.prefix) >= oldest);
+            for (_, prefix) in ages.drain(..excess) {
+                if let Some((_, last)) = self.table.remove(&prefix) {
+                    self.by_age.remove(&(last, prefix));
+                    changes.push(StrikeChange::Clear(prefix));
+                }
+            }
+            self.forgotten += excess as u64;
         }
+        told.into_iter().for_each(|strike| self.set(strike, changes));
+    }
+
+    /// What is to be remembered of an offender, if a block's word says more than is remembered.
+    fn amended(&self, strike: Strike) -> Option<Strike> {
+        let Some((count, last)) = self.table.get(&strike.prefix).copied() else { return Some(strike) };
+        let more = count < strike.count || last < strike.last;
+        more.then(|| Strike { count: count.max(strike.count), last: last.max(strike.last), ..strike })
     }
 
     /// Everything that is remembered, sorted.
@@ -187,17 +209,35 @@ mod tests {
     fn a_block_that_stands_has_its_strike() {
         let (mut strikes, mut changes) = (Strikes::default(), Vec::new());
         let strike = |count, secs| Strike { prefix: host(1), count, last: Time::from_secs(secs) };
-        strikes.witness(strike(2, 10), &mut changes);
+        let one = |strike| std::iter::once(strike);
+        strikes.witness(one(strike(2, 10)), &mut changes);
         // Written after it was taken back, and before the block was: the block came back, and its strike with it.
         strikes.withdraw(&host(1), &mut changes);
         strikes.touch(&host(1), Time::from_secs(20), &mut changes);
-        strikes.witness(strike(2, 10), &mut changes);
-        strikes.witness(strike(2, 10), &mut changes);
-        strikes.witness(strike(2, 30), &mut changes);
+        strikes.witness(one(strike(2, 10)), &mut changes);
+        strikes.witness(one(strike(2, 10)), &mut changes);
+        strikes.witness(one(strike(2, 30)), &mut changes);
         // An older one, whose end the ledger missed and whose time moved with the clock.
-        strikes.witness(strike(1, 40), &mut changes);
+        strikes.witness(one(strike(1, 40)), &mut changes);
         let told = [strike(2, 10), strike(1, 10), strike(1, 20), strike(2, 20), strike(2, 30), strike(2, 40)];
         assert_eq!(changes, told.map(StrikeChange::Set));
+        strikes.check_invariants();
+    }
+
+    #[test]
+    fn of_more_blocks_than_the_bound_the_latest_are_remembered() {
+        let (mut strikes, mut changes) = (Strikes::default(), Vec::new());
+        let many = limits::STRIKES as u32;
+        let strike = |n: u32, secs: u32| Strike { prefix: host(n), count: 1, last: Time::from_secs(secs.into()) };
+        // Number n was struck in second 10 + n, and nobody else is known but one older and one younger than all of them.
+        strikes.restore(vec![strike(many + 20, 1), strike(many + 21, many * 2), strike(5, 1)]);
+        strikes.witness((0..many + 10).map(|n| strike(n, 10 + n)), &mut changes);
+        assert_eq!((strikes.len(), strikes.forgotten()), (limits::STRIKES, 12));
+        let kept: Vec<Prefix> = strikes.list().map(|strike| strike.prefix).collect();
+        assert_eq!(kept, (11..many + 10).chain([many + 21]).map(host).collect::<Vec<_>>());
+        let cleared: Vec<_> = changes.iter().filter(|change| matches!(change, StrikeChange::Clear(_))).map(StrikeChange::prefix).collect();
+        assert_eq!((cleared.len(), changes.len()), (2, 2 + limits::STRIKES - 1), "of nobody who was not known the ledger must hear");
+        assert!(cleared.contains(&host(many + 20)) && cleared.contains(&host(5)));
         strikes.check_invariants();
     }
 

@@ -196,14 +196,18 @@ impl Judge {
     }
 
     fn span(&self, offence: &Offence, strike: u32) -> Duration {
-        let full = escalated(self.config.first_block(offence), self.config.escalation, strike, self.config.block_max);
+        // A rule's author who says how long for whom comes back has said it: nothing is multiplied on top.
+        let full = match offence.repeated.span(strike) {
+            Some(span) => span.min(self.config.block_max),
+            None => escalated(self.config.first_block(offence), self.config.escalation, strike, self.config.block_max),
+        };
         match offence.trust {
             Trust::Spoofable => full.min(self.config.spoofable.block_max),
             Trust::Handshake | Trust::Vouched => full,
         }
     }
 
-    fn cap_in_the_way(&mut self, forgeable: bool) -> Option<Cap> {
+    pub(crate) fn cap_in_the_way(&mut self, forgeable: bool) -> Option<Cap> {
         let passed = self.clock.passed();
         let used_up = |window: &mut Window, cap: u32| window.count(passed) >= (cap as usize).min(limits::BLOCKS);
         if forgeable && used_up(&mut self.forgeable_minute, self.config.spoofable.blocks_per_minute) {
@@ -342,7 +346,7 @@ impl Judge {
 
     /// Whether the block with this number stands.
     pub fn stands(&self, id: BlockId) -> bool {
-        self.standing.find(id).is_some()
+        self.standing.has(id)
     }
 
     /// Whether a responder has set the block with this number (or, after a restart, may have).

@@ -3,9 +3,10 @@
 
 use crate::caps::MINUTE;
 use crate::config::PolicyConfig;
-use crate::escalate::Strike;
+use crate::escalate::{Strike, StrikeChange};
 use crate::judge::Judge;
 use crate::ruling::{Lift, Refusal, Ruling};
+use crate::standing::Record;
 use crate::storm::StormReport;
 use model::block::{Because, Block, BlockId, Change, Expiry, Outcome, Scope};
 use model::decision::Exemption;
@@ -82,6 +83,30 @@ impl Judge {
         let ruling = self.set(prefix, expiry, Because::Operator { note }, now)?;
         self.counters.ordered += 1;
         Ok(ruling)
+    }
+
+    /// Blocks as another program's manager asks, who decides by himself as our detectors do: within the caps that hold for them. The caller
+    /// has let time pass.
+    pub fn respond(&mut self, whom: Prefix, expiry: Expiry, note: String, now: Time) -> Result<Ruling, Refusal> {
+        let is_new = self.standing.get(&whom).is_none();
+        if let Some(cap) = self.cap_in_the_way(false).filter(|_| is_new) {
+            return Err(Refusal::Cap(cap));
+        }
+        let ruling = self.block(whom, expiry, note, now)?;
+        let passed = self.clock.passed();
+        ruling.made.iter().for_each(|block| self.minute.add(passed, block.id));
+        Ok(ruling)
+    }
+
+    /// Which offence of this offender it is that is answered otherwise than by a block: the one that its block stands for, else a further one.
+    pub fn strike(&mut self, whom: Prefix, now: Time) -> (u32, Vec<StrikeChange>) {
+        let standing = self.standing.get(&whom).filter(|record| !record.expiry.is_over(now)).map(|record| &record.because);
+        if let Some(Because::Offence { strike, .. }) = standing {
+            return (*strike, Vec::new());
+        }
+        let (mut changes, count) = (Vec::new(), self.strikes.next(&whom, now, self.config.strikes_forget));
+        self.strikes.set(Strike { prefix: whom, count, last: now }, &mut changes);
+        (count, changes)
     }
 
     /// Takes over a block that the firewall has and the ledger does not know. The exempt list stands above that, too.
@@ -242,11 +267,11 @@ impl Judge {
         }
         // A block that stands says which strike it was for: the table may have been written before that.
         let mut ruling = Ruling { dry_run: self.config.dry_run, ..Ruling::default() };
-        for (prefix, record) in self.standing.iter() {
-            if let Because::Offence { strike, .. } = record.because {
-                self.strikes.witness(Strike { prefix: *prefix, count: strike, last: record.made }, &mut ruling.strikes);
-            }
-        }
+        let strike = |(prefix, record): (&Prefix, &Record)| match record.because {
+            Because::Offence { strike, .. } => Some(Strike { prefix: *prefix, count: strike, last: record.made }),
+            Because::Adopted | Because::Operator { .. } => None,
+        };
+        self.strikes.witness(self.standing.iter().filter_map(strike), &mut ruling.strikes);
         self.close();
         ruling
     }

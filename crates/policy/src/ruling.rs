@@ -85,6 +85,8 @@ pub enum Refusal {
     DryRun,
     /// Another block stands for the same prefix, or with the same number.
     Duplicate,
+    /// A cap stands in the way.
+    Cap(Cap),
 }
 
 impl fmt::Display for Refusal {
@@ -97,6 +99,7 @@ impl fmt::Display for Refusal {
             Refusal::Past => f.write_str("the time given is over already"),
             Refusal::DryRun => f.write_str("a block made in earnest stands there, and this is a dry run"),
             Refusal::Duplicate => f.write_str("another block stands for the same prefix or with the same number"),
+            Refusal::Cap(cap) => cap.fmt(f),
         }
     }
 }

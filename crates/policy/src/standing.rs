@@ -1,6 +1,7 @@
 //! The blocks that stand, by prefix, by number and by when they end. Never decides anything, and holds a million of them.
 
 use crate::prefixes::PrefixMap;
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use model::block::{Because, Block, BlockId, Effect, Expiry, Scope};
 use model::event::Trust;
@@ -86,6 +87,11 @@ impl Standing {
     pub(crate) fn find(&self, id: BlockId) -> Option<(Prefix, &Record)> {
         let prefix = *self.by_id.get(&id)?;
         Some((prefix, self.blocks.get(&prefix)?))
+    }
+
+    /// Whether a block with this number stands.
+    pub(crate) fn has(&self, id: BlockId) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// Of the blocks that hold all of `prefix`, the one that ends last.
@@ -224,10 +230,13 @@ impl Standing {
         let mut fresh: Vec<(Prefix, Record)> = Vec::with_capacity(blocks.len());
         let mut surplus = Vec::new();
         for block in blocks {
-            let (prefix, id) = (block.scope.prefix(), block.id);
-            if self.by_id.contains_key(&id) || self.blocks.get(&prefix).is_some() {
-                surplus.push(block);
-                continue;
+            let prefix = block.scope.prefix();
+            match self.by_id.entry(block.id) {
+                Entry::Vacant(place) if self.blocks.get(&prefix).is_none() => _ = place.insert(prefix),
+                Entry::Vacant(_) | Entry::Occupied(_) => {
+                    surplus.push(block);
+                    continue;
+                }
             }
             match fresh.last_mut() {
                 Some((last, record)) if *last == prefix => {
@@ -236,7 +245,6 @@ impl Standing {
                 }
                 Some(_) | None => fresh.push((prefix, Record::of(block))),
             }
-            self.by_id.insert(id, prefix);
         }
         let ends = fresh.iter().filter_map(|(_, record)| match record.expiry {
             Expiry::At(end) => Some((end, record.id)),

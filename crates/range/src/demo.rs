@@ -4,6 +4,7 @@
 use crate::enclosure;
 use crate::finding::{Finding, indent, tables};
 use crate::forgery::{self, BLOCKS_PER_MINUTE};
+use crate::guesser;
 use crate::network::{GATEWAY, RESOLVER};
 use crate::scenario::{SCANS, SLOW_SCAN, Scan, Stage};
 use model::time::Time;
@@ -24,6 +25,7 @@ const OTHERS: usize = 1 + ACTS.len();
 enum Act {
     CutOff,
     Visit,
+    Guess,
     ForgeGateway,
     GatewayServes,
     ForgeResolver,
@@ -37,16 +39,18 @@ impl Act {
     /// Whether it needs a minute in which nobody else was blocked.
     fn spends_budget(self) -> bool {
         match self {
-            Act::CutOff | Act::Visit | Act::ForgeGateway | Act::GatewayServes | Act::ForgeResolver | Act::RandomSenders => false,
+            Act::CutOff | Act::Visit | Act::Guess => false,
+            Act::ForgeGateway | Act::GatewayServes | Act::ForgeResolver | Act::RandomSenders => false,
             Act::FewDecoys | Act::ManyDecoys | Act::Storm => true,
         }
     }
 }
 
 /// Their names.
-const ACTS: [(Act, &str); 9] = [
+const ACTS: [(Act, &str); 10] = [
     (Act::CutOff, "a blocked scanner is out"),
     (Act::Visit, "an ordinary visitor"),
+    (Act::Guess, "passwords guessed on sshd (hydra)"),
     (Act::ForgeGateway, "forged: the gateway"),
     (Act::GatewayServes, "the real gateway after that"),
     (Act::ForgeResolver, "forged: the resolver"),
@@ -185,10 +189,12 @@ impl<W: Write> Show<'_, W> {
 
     fn play(&mut self, act: Act, step: &str) -> io::Result<()> {
         say(&format!("\n{step}\n"));
-        let (stage, attacker) = (self.stage, self.first_free + act as usize + 1);
+        let number = |act: Act| self.first_free + act as usize + 1;
+        let (stage, attacker) = (self.stage, number(act));
         let findings = match act {
             Act::CutOff => vec![forgery::cut_off(stage, step, attacker)?],
             Act::Visit => vec![forgery::visit(stage, step, attacker)?],
+            Act::Guess => guesser::guess(stage, step, attacker, number(Act::Visit))?,
             Act::ForgeGateway => vec![forgery::forge_exempt(stage, step, GATEWAY)?],
             Act::ForgeResolver => vec![forgery::forge_exempt(stage, step, RESOLVER)?],
             Act::GatewayServes => vec![forgery::gateway_still_serves(stage, step)?],
@@ -221,7 +227,7 @@ impl<W: Write> Show<'_, W> {
 
 /// Shows that it runs, and as what.
 fn introduce(stage: &Stage) -> io::Result<()> {
-    say("riposte runs on the victim, without any settings. As the kernel sees its processes:\n\n");
+    say("riposte runs on the victim, without any settings but the place of sshd's log. As the kernel sees its processes:\n\n");
     let status = stage.guard.ask(&["status"])?;
     let table = status.lines().skip_while(|line| !line.starts_with("PROCESS")).take_while(|line| !line.is_empty());
     table.for_each(|line| say(&format!("{line}\n")));

@@ -1,5 +1,5 @@
 //! A private world for the demonstration: mounts, processes and network namespaces of its own, which the kernel takes down with the
-//! last process in it, whatever ends it (Ctrl-C and kill -9 included). Never changes anything outside but two empty folders below /run.
+//! last process in it, whatever ends it (Ctrl-C and kill -9 included). Never changes anything outside but empty folders below /run.
 
 use crate::namespace::run;
 use crate::network::RESOLVER;
@@ -16,7 +16,7 @@ const FOLDERS: (&str, &str) = ("/run", "riposte-demo-");
 /// Where ip-netns(8) keeps the names of network namespaces.
 const NAMES: &str = "/run/netns";
 /// What must be installed, by program and Debian package.
-const TOOLS: [(&str, &str); 10] = [
+const TOOLS: [(&str, &str); 13] = [
     ("ip", "iproute2"),
     ("sysctl", "procps"),
     ("nft", "nftables"),
@@ -24,6 +24,9 @@ const TOOLS: [(&str, &str); 10] = [
     ("ncat", "ncat"),
     ("hping3", "hping3"),
     ("masscan", "masscan"),
+    ("sshd", "openssh-server"),
+    ("hydra", "hydra"),
+    ("sshpass", "sshpass"),
     ("unshare", "util-linux"),
     ("setpriv", "util-linux"),
     ("mount", "mount"),

@@ -48,13 +48,10 @@ impl Guard {
         let config = folder.join("riposte.toml");
         let place = |name: &str| folder.join(name).display().to_string();
         // Only where its files are, so that it can run beside another one: every threshold is the default. The host's own logs are none of its business.
+        let applications = if more.contains("[applications]") { "" } else { "\n[applications]\nenabled = false\n" };
         fs::write(
             &config,
-            format!(
-                "[store]\npath = {:?}\n\n[applications]\nenabled = false\n\n[control]\nsocket = {:?}\n{more}",
-                place("store"),
-                place("control")
-            ),
+            format!("[store]\npath = {:?}\n{applications}\n[control]\nsocket = {:?}\n{more}", place("store"), place("control")),
         )?;
         let log = folder.join("log");
         let program = binary.to_str().ok_or_else(|| io::Error::other("riposte's own path is no text"))?;

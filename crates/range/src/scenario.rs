@@ -4,10 +4,11 @@
 use crate::finding::{Finding, ScanFinding, indent};
 use crate::guard::{Guard, kernel_blocks, kernel_drops};
 use crate::network::{Network, VICTIM, VICTIM6, attacker_address, attacker_address6};
+use crate::services::Service;
 use report::explain::Explanation;
 use report::serial::Stamp;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Seconds after which a tool that hangs is ended.
@@ -22,6 +23,8 @@ pub struct Stage {
     pub guard: Guard,
     /// All hosts.
     pub network: Network,
+    /// Where files are.
+    pub folder: PathBuf,
 }
 
 /// One scanner: what is run and what should be seen.
@@ -84,11 +87,14 @@ impl Stage {
     pub fn build(binary: &Path, folder: &Path, attackers: usize) -> io::Result<Stage> {
         let mut network = Network::new("demo", attackers)?;
         // Each keeps its connections open and says what it is told.
-        for service in [&["-lk", "-e", "/bin/cat", "22"][..], &["-lk", "-e", "/bin/cat", "80"], &["-luk", "--recv-only", "5060"]] {
+        for service in [&["-lk", "-e", "/bin/cat", "80"][..], &["-luk", "--recv-only", "5060"]] {
             network.victim.start("ncat", service)?;
         }
-        let guard = Guard::start(binary, folder, &network.victim)?;
-        Ok(Stage { guard, network })
+        Service::Ssh.start(&mut network.victim, folder)?;
+        // The host's own logs are none of its business.
+        let logs = format!("\n[applications]\nfiles = [{:?}]\njournal = \"never\"\n", folder.join("auth.log").display().to_string());
+        let guard = Guard::start_with(binary, folder, &network.victim, &logs)?;
+        Ok(Stage { guard, network, folder: folder.to_owned() })
     }
 
     /// Starts a tool on attacker `n`; it can't hang for ever. `timeout` counts for its own exit status, `ip` for none.

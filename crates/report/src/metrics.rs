@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Figures that can fall; all others only rise.
-const GAUGES: [&str; 8] = [
+const GAUGES: [&str; 9] = [
     "bytes of answers that wait",
     "derived exemptions dropped, table full",
     "history entries",
     "ledger behind",
     "ledger in memory only",
     "offenders remembered",
+    "responses that stand",
     "sources tracked",
     "targets tracked",
 ];

@@ -58,6 +58,7 @@ fn an_offence(level: u8) -> Offence {
     Offence {
         rule: None,
         wished: None,
+        repeated: Default::default(),
         at: Time::from_secs(NOON),
         offender: "198.51.100.7".parse().unwrap(),
         charge: Charge::PortScan,

@@ -2,6 +2,7 @@
 //! Never touches another table, and never leaves packets unfiltered while it changes its own: each change is one transaction.
 
 mod book;
+mod ears;
 mod hosts;
 mod nets;
 mod repair;
@@ -21,6 +22,7 @@ use sys::nft::transaction::ElementStep;
 use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
 use book::Book;
+use ears::Ears;
 use repair::Blocks;
 pub use repair::Rebuilt;
 pub use sever::Severed;
@@ -106,6 +108,7 @@ pub struct Nftables {
     known: bool,
     /// Tells when somebody else changes the table; `None` on a kernel that does not tell.
     alarm: Option<Alarm>,
+    ears: Ears,
     /// The generation before our last rebuilding: what is older is repaired.
     repaired: Option<u32>,
     /// What somebody has done to the table since.
@@ -139,6 +142,7 @@ impl Nftables {
             book: Book::default(),
             known: false,
             alarm: None,
+            ears: Ears::default(),
             repaired: None,
             intrusion: None,
             rebuilt: None,
@@ -192,6 +196,7 @@ impl Nftables {
     /// Works without hearing of others: what they do is noticed by the next change only, and no news are written for us.
     #[must_use]
     pub fn without_alarm(mut self) -> Self {
+        self.open_ears();
         self.alarm = None;
         self
     }
@@ -218,7 +223,7 @@ impl Nftables {
         }
         // Kept even if it fails, so that a table made anew has them.
         self.exempt = Some(wanted);
-        let result = match self.table.commit(transaction) {
+        let result = match self.commit(transaction) {
             Err(error) if is_gone(&error) => self.rebuild(now),
             result => result,
         };
@@ -235,7 +240,7 @@ impl Nftables {
             transaction.elements(ElementStep::Delete, set, old.difference(new).map(|port| port_element(*port)));
             transaction.elements(ElementStep::Add, set, new.difference(old).map(|port| port_element(*port)));
         }
-        match self.table.commit(transaction) {
+        match self.commit(transaction) {
             Ok(()) => {
                 self.open_ports = Some(wanted);
                 Ok(())
@@ -251,7 +256,7 @@ impl Nftables {
             transaction.elements(ElementStep::Add, set, ports.iter().map(|port| port_element(*port)));
         }
         self.open_ports = Some(wanted);
-        match self.table.commit(transaction) {
+        match self.commit(transaction) {
             Err(error) if is_gone(&error) => self.rebuild(now),
             result => result.inspect_err(|_| self.open_ports = None),
         }
@@ -284,7 +289,7 @@ impl Nftables {
     pub fn remove(mut self) -> Result<(), NftError> {
         let mut transaction = self.table.transaction();
         transaction.delete_table();
-        match self.table.commit(transaction) {
+        match self.commit(transaction) {
             Err(error) if is_gone(&error) => Ok(()),
             result => result,
         }
@@ -309,7 +314,7 @@ impl Nftables {
             }
             labels.resize(transaction.steps(), "elements".to_owned());
         }
-        self.table.commit(transaction).map_err(|error| (error, labels))?;
+        self.commit(transaction).map_err(|error| (error, labels))?;
         self.filling = anew && blocks.is_empty() && self.book.len() == 0;
         self.exempt_stands |= anew && self.exempt.is_some();
         Ok(())

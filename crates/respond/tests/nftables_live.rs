@@ -43,6 +43,7 @@ const TESTS: &[(&str, Test)] = &[
     ("prefixes_that_run_out_make_no_trouble", prefixes_that_run_out_make_no_trouble),
     ("a_deleted_table_is_healed", a_deleted_table_is_healed),
     ("whatever_is_damaged_is_repaired", whatever_is_damaged_is_repaired),
+    ("what_is_done_while_nobody_listens_is_repaired", what_is_done_while_nobody_listens_is_repaired),
     ("what_ran_out_does_not_come_back", what_ran_out_does_not_come_back),
     ("blocked_packets_are_dropped_and_exempt_ones_pass", blocked_packets_are_dropped_and_exempt_ones_pass),
     ("only_probes_are_counted_as_probes", only_probes_are_counted_as_probes),
@@ -475,6 +476,57 @@ fn whatever_is_damaged_is_repaired(_: &Peer) {
     assert!(!nft.hear());
     assert_eq!(nft.take_rebuilt().unwrap().by.unwrap().program, "nft");
     assert_eq!(listed(&mut nft).len(), standing.len() + 1);
+    nft.remove().unwrap();
+}
+
+/// While full batches of blocks come the kernel writes no news. That others were at work is known all the same.
+fn what_is_done_while_nobody_listens_is_repaired(_: &Peer) {
+    let batch = |n: u32| -> Vec<Change> {
+        let all = n * 1_000..(n + 1) * 1_000;
+        all.map(|n| add(&format!("10.{}.{}.{}", n >> 16, n >> 8 & 255, n & 255), secs(600))).collect()
+    };
+    let done = |outcomes: Vec<Outcome>| outcomes.len() == 1_000 && outcomes.iter().all(|outcome| *outcome == Outcome::Added);
+    let stranger = ["add table inet other", "delete table inet other"];
+    let mut nft = open();
+    nft.list(NOW).unwrap();
+    (0..3).for_each(|n| assert!(done(nft.apply(&batch(n), NOW))));
+    assert!(nft.wants_to_hear(true) && !nft.wants_to_hear(false), "nobody listens, and nobody was at work");
+    assert!(!nft.hear(), "our own batches alarm nobody");
+    assert!(!nft.wants_to_hear(true));
+    // What comes when they are over is heard as ever.
+    assert!(done(nft.apply(&batch(3), NOW)) && !nft.hear());
+    run("nft", ["flush", "set", "inet", "riposte", "blocked4"]).unwrap();
+    until("a flush is heard", || nft.hear());
+    nft.repair(NOW).unwrap();
+    assert_eq!(nft.take_rebuilt().unwrap().by.unwrap().damage, Damage::Sets);
+    // A smaller change between two batches is ours, too.
+    assert!(done(nft.apply(&batch(4), NOW)));
+    nft.set_open_ports(&[22], &[], NOW).unwrap();
+    assert_eq!(nft.apply(&[add(PEER, secs(600))], NOW), [Outcome::Added]);
+    assert!(!nft.hear());
+    // Somebody else, between two batches: the next one notices, and what was done is repaired.
+    assert!(done(nft.apply(&batch(5), NOW)));
+    run("nft", ["flush", "set", "inet", "riposte", "blocked4"]).unwrap();
+    assert!(done(nft.apply(&batch(6), NOW)));
+    assert!(nft.wants_to_hear(false) && nft.hear());
+    nft.repair(NOW).unwrap();
+    let by = nft.take_rebuilt().unwrap().by.unwrap();
+    assert_eq!((by.damage, by.pid), (Damage::Unknown, 0));
+    assert_eq!(listed(&mut nft).len(), 7_001);
+    // From then on somebody listens, whatever comes: what strangers do to their own tables is no concern of ours.
+    assert!(done(nft.apply(&batch(7), NOW)));
+    stranger.iter().for_each(|what| drop(run("nft", [*what]).unwrap()));
+    assert!(!nft.wants_to_hear(true) && !nft.hear());
+    drop(nft);
+    // While nobody listens it might have been ours.
+    let mut nft = open();
+    nft.list(NOW).unwrap();
+    assert!(done(nft.apply(&batch(8), NOW)));
+    stranger.iter().for_each(|what| drop(run("nft", [*what]).unwrap()));
+    assert!(nft.hear());
+    nft.repair(NOW).unwrap();
+    assert!(nft.take_rebuilt().unwrap().complete);
+    assert_eq!(listed(&mut nft).len(), 9_001);
     nft.remove().unwrap();
 }
 

@@ -43,6 +43,12 @@ pub enum Command {
     /// Never block an address or prefix (it is unblocked if it is blocked).
     #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
     Allow(Allow),
+    /// Stand in for an active-response script of OSSEC's or Wazuh's: their manager's arguments, or its messages on standard input. A link of
+    /// that name to riposte does the same.
+    #[command(
+        after_help = "Examples: sudo riposte active-response firewall-drop add - 203.0.113.9 1700000000.1 5712\n          sudo ln -sf /usr/local/sbin/riposte /var/ossec/active-response/bin/firewall-drop"
+    )]
+    ActiveResponse(ActiveResponse),
     /// Say why an address is blocked, or why not.
     #[command(after_help = "Example: sudo riposte explain 203.0.113.9")]
     Explain(Explain),
@@ -222,6 +228,23 @@ pub struct Unblock {
     pub ask: Ask,
 }
 
+/// Arguments of `active-response`.
+#[derive(Debug, Args)]
+pub struct ActiveResponse {
+    /// The script.
+    #[arg(value_parser = crate::commands::active_response::NAMES)]
+    pub name: String,
+    /// `add` or `delete`, user, address, alert, rule; without them a message is read from standard input.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// The configuration (for the place of the control socket).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The control socket, if it is elsewhere.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
 /// Arguments of `allow`.
 #[derive(Debug, Args)]
 pub struct Allow {
@@ -326,7 +349,7 @@ pub enum RulesWhat {
 /// Arguments of `logtest`.
 #[derive(Debug, Args)]
 pub struct Logtest {
-    /// Rules: .toml files beside riposte's own, a folder with OSSEC's decoder.xml and rules/*.xml or single ones of these files, or fail2ban's
+    /// Rules: .toml files beside riposte's own; OSSEC's or Wazuh's home, ossec.conf, or single files of decoders and rules; or fail2ban's
     /// folder. Default: riposte's own.
     #[arg(long, value_name = "DIR|FILE")]
     pub rules: Vec<PathBuf>,
@@ -337,11 +360,11 @@ pub struct Logtest {
     /// a log annotated as fail2ban's with --filter. Exit code 0 only if all agree.
     #[arg(long, value_name = "FILE")]
     pub suite: Option<PathBuf>,
-    /// The filter of fail2ban's that an annotated log is for: sshd[mode=aggressive].
-    #[arg(long, value_name = "NAME[OPTIONS]")]
+    /// A filter of fail2ban's instead of rules: sshd[mode=aggressive]. Each failure would be blocked; or the annotated log is for it.
+    #[arg(long, value_name = "NAME[OPTIONS]", conflicts_with = "config")]
     pub filter: Option<String>,
     /// Where fail2ban's configuration lies. Default: /etc/fail2ban.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "filter", conflicts_with = "rules")]
     pub config_dir: Option<PathBuf>,
     /// Only say what all lines came to: how often each rule was met, and who would be blocked.
     #[arg(long, conflicts_with = "suite")]
@@ -370,10 +393,10 @@ pub struct Regex {
     #[arg(long, visible_alias = "TZ", value_name = "ZONE")]
     pub timezone: Option<String>,
     /// How many lines the filter looks at together.
-    #[arg(short = 'L', long, value_name = "N")]
-    pub maxlines: Option<String>,
+    #[arg(short = 'L', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub maxlines: Option<u8>,
     /// `no`: <HOST> is an address only. Names are never looked up.
-    #[arg(long, value_name = "yes|no|raw")]
+    #[arg(long, value_name = "WORD", value_parser = ["yes", "warn", "no", "raw"])]
     pub usedns: Option<String>,
     /// Print only this of each failure: ip, id, msg, row, a field, or text with tags: '<ip> <F-USER>'.
     #[arg(short, long, value_name = "WHAT", conflicts_with = "json")]
@@ -387,7 +410,13 @@ pub struct Regex {
     /// Print every line that was ignored, no matter how many.
     #[arg(long)]
     pub print_all_ignored: bool,
-    /// Print patterns without hits, too.
+    /// Print no line that did not match.
+    #[arg(long, conflicts_with = "print_all_missed")]
+    pub print_no_missed: bool,
+    /// Print no line that was ignored.
+    #[arg(long, conflicts_with = "print_all_ignored")]
+    pub print_no_ignored: bool,
+    /// Print patterns without hits, too, and whom each caught.
     #[arg(short, long)]
     pub verbose: bool,
     /// Print one JSON object a failure, then a summary.
@@ -401,9 +430,9 @@ pub struct Regex {
 /// What can be imported.
 #[derive(Debug, Subcommand)]
 pub enum Import {
-    /// fail2ban's jails: what riposte does for each, and what it does not.
+    /// fail2ban's jails as a configuration of riposte's; each with what is not done as it says.
     #[command(
-        after_help = "Examples: riposte import fail2ban /etc/fail2ban\n          riposte import fail2ban --database /var/lib/fail2ban/fail2ban.sqlite3 | sudo sh"
+        after_help = "Examples: riposte import fail2ban /etc/fail2ban > riposte.toml; riposte check --config riposte.toml\n          riposte import fail2ban --database /var/lib/fail2ban/fail2ban.sqlite3 | sudo sh"
     )]
     Fail2ban(ImportFail2ban),
     /// PortSentry's configuration and ignore files, 1.x and 2.x: prints a configuration that does the same.
@@ -426,7 +455,7 @@ pub struct ImportPortsentry {
 pub struct ImportFail2ban {
     /// Where its configuration lies. Default: /etc/fail2ban.
     pub dir: Option<PathBuf>,
-    /// Its database: print the blocks that stand as commands, to be run by hand or by `sh`.
+    /// Its database: print nothing but the blocks that stand, as commands to be run by hand or by `sh`.
     #[arg(long, value_name = "FILE")]
     pub database: Option<PathBuf>,
 }

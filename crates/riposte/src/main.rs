@@ -16,6 +16,11 @@ fn main() -> ExitCode {
         let (life, slot) = (args.next().unwrap_or_default(), args.next().unwrap_or_default());
         return lives::live(&life.to_string_lossy(), &slot.to_string_lossy());
     }
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    if let Some(name) = commands::active_response::called_as(&program) {
+        return commands::active_response::as_script(name, &program, &words.collect::<Vec<_>>());
+    }
     let cli = Cli::parse();
     let mut out = BufWriter::new(std::io::stdout().lock());
     if let Command::Check(args) = &cli.command
@@ -60,6 +65,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::List(args) => commands::ask::list(&args, out),
         Command::Block(args) => commands::ask::block(&args, out),
         Command::Unblock(args) => commands::ask::unblock(&args, out),
+        Command::ActiveResponse(args) => commands::active_response::run(&args, out),
         Command::Allow(args) => commands::ask::allow(&args, out),
         Command::Explain(args) => commands::ask::explain(&args, out),
         Command::History(args) => commands::ask::history(&args, out),
@@ -67,7 +73,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Logtest(args) => commands::logtest::run(&args, out),
         Command::Regex(args) => commands::regex::run(&args, out),
         Command::Import(Import::Portsentry(args)) => commands::portsentry::import(&args, out),
-        Command::Import(Import::Fail2ban(args)) => commands::regex::import(&args, out),
+        Command::Import(Import::Fail2ban(args)) => commands::import::run(&args, out),
         Command::Demo(args) => {
             let binary = std::env::current_exe().map_err(|e| commands::fail(e.to_string()))?;
             range::demo::run(&binary, args.only.as_deref(), args.json, out).map_err(|e| commands::fail(e.to_string()))

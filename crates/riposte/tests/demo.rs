@@ -30,6 +30,13 @@ fn the_gateway_is_not_blocked_whoever_forges_it() {
 }
 
 #[test]
+fn who_guesses_passwords_is_blocked_and_his_neighbour_is_not() {
+    let [guesser, neighbour] = &findings("hydra")[..] else { panic!("one step, two findings") };
+    assert_eq!((&guesser["ok"], &neighbour["ok"]), (&true.into(), &true.into()), "{guesser} {neighbour}");
+    assert!(guesser["got"].as_str().is_some_and(|got| got.contains("sshd/") && got.contains("not let in")), "{guesser}");
+}
+
+#[test]
 fn a_step_that_there_is_not_is_told() {
     let output = demo("no such step");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

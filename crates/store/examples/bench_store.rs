@@ -48,6 +48,7 @@ fn entry(id: u64) -> Entry {
     let offence = Offence {
         rule: None,
         wished: None,
+        repeated: Default::default(),
         at: NOW,
         offender: attacker(id),
         charge: Charge::PortScan,

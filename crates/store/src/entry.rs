@@ -6,10 +6,11 @@ use crate::key::{Columns, Key, TRUST, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use model::block::{Because, BlockId, Expiry, Fault};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
-use model::event::RuleId;
+use model::event::{Repeated, RuleId};
 use model::level::DangerLevel;
 use model::net::Prefix;
 use model::offence::{Charge, Evidence, Offence};
+use model::response::{Ran, RunId};
 use model::style::StyleSet;
 use model::time::Time;
 use rusqlite::{CachedStatement, params};
@@ -190,6 +191,21 @@ pub enum Entry {
         /// Whom.
         whom: Prefix,
     },
+    /// A response was run, or was to be.
+    Responded {
+        /// When.
+        at: Time,
+        /// Against whom.
+        whom: Prefix,
+        /// Which run.
+        id: RunId,
+        /// The response's name, by its number in the dictionary of rules.
+        name: RuleId,
+        /// `add` or `delete`.
+        add: bool,
+        /// What became of it.
+        ran: Ran,
+    },
 }
 
 impl Entry {
@@ -202,7 +218,7 @@ impl Entry {
     pub fn at(&self) -> Time {
         match self {
             Entry::Judged { offence, .. } => offence.at,
-            Entry::Turned { at, .. } | Entry::Allowed { at, .. } | Entry::Disallowed { at, .. } => *at,
+            Entry::Turned { at, .. } | Entry::Allowed { at, .. } | Entry::Disallowed { at, .. } | Entry::Responded { at, .. } => *at,
         }
     }
 
@@ -210,7 +226,9 @@ impl Entry {
     pub fn whom(&self) -> Prefix {
         match self {
             Entry::Judged { offence, .. } => offence.offender,
-            Entry::Turned { whom, .. } | Entry::Allowed { whom, .. } | Entry::Disallowed { whom, .. } => *whom,
+            Entry::Turned { whom, .. } | Entry::Allowed { whom, .. } | Entry::Disallowed { whom, .. } | Entry::Responded { whom, .. } => {
+                *whom
+            }
         }
     }
 }
@@ -224,6 +242,7 @@ const REFUSE: u8 = 4;
 const TURNED: u8 = 10;
 const ALLOWED: u8 = 11;
 const DISALLOWED: u8 = 12;
+const RESPONDED: u8 = 13;
 
 pub(crate) const INSERT: &str = "INSERT INTO entry (at, whom, kind, reason, block, until, strike,
         charge, level, styles, trust, first, last, packets, targets, endpoints, protocols, convicted, rule, wished)
@@ -241,6 +260,7 @@ struct Fate {
     block: Option<i64>,
     until: Option<i64>,
     strike: Option<u32>,
+    rule: Option<u16>,
 }
 
 impl Fate {
@@ -262,17 +282,25 @@ impl Fate {
             Entry::Turned { id, turn, .. } => Fate { kind: TURNED, reason: Some(turn.code()), block: number(id), ..none },
             Entry::Allowed { until, .. } => Fate { kind: ALLOWED, until: expiry_column(until), ..none },
             Entry::Disallowed { .. } => Fate { kind: DISALLOWED, ..none },
+            Entry::Responded { id, name, add, ran, .. } => Fate {
+                kind: RESPONDED,
+                reason: Some(ran as u8),
+                block: Some(whole(id.0)),
+                strike: Some(u32::from(add)),
+                rule: Some(name.0),
+                ..none
+            },
         }
     }
 }
 
 /// Inserts one entry with the prepared [`INSERT`].
 pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(), Error> {
-    let Fate { kind, reason, block, until, strike } = Fate::of(entry);
+    let Fate { kind, reason, block, until, strike, rule: name } = Fate::of(entry);
     let (at, whom) = (nanos(entry.at()), Key::of(entry.whom()));
     match entry {
         Entry::Judged { offence, .. } => {
-            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished } = offence;
+            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished, repeated: _ } = offence;
             let Evidence { first, last, packets, targets, endpoints, protocols, convicted } = evidence;
             insert.execute(params![
                 at,
@@ -297,10 +325,10 @@ pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(
                 wished.map(|span| whole(span.as_secs()))
             ])?;
         }
-        Entry::Turned { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } => {
+        Entry::Turned { .. } | Entry::Allowed { .. } | Entry::Disallowed { .. } | Entry::Responded { .. } => {
             let none = None::<u8>;
             insert.execute(params![
-                at, whom, kind, reason, block, until, strike, none, none, none, none, none, none, none, none, none, none, none, none, none
+                at, whom, kind, reason, block, until, strike, none, none, none, none, none, none, none, none, none, none, none, name, none
             ])?;
         }
     }
@@ -321,6 +349,10 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
         TURNED => return Ok(Entry::Turned { at, whom, id: id()?, turn: row.made(3, Turn::from_code)? }),
         ALLOWED => return Ok(Entry::Allowed { at, whom, until: until()? }),
         DISALLOWED => return Ok(Entry::Disallowed { at, whom }),
+        RESPONDED => {
+            let (add, ran) = (row.made(6, |n: u8| (n <= 1).then_some(n == 1))?, row.one_of(3, &Ran::ALL)?);
+            return Ok(Entry::Responded { at, whom, id: row.number(4).map(RunId)?, name: row.number(18).map(RuleId)?, add, ran });
+        }
         other => return Err(Error::Corrupt(format!("an entry of the unknown kind {other}"))),
     };
     let evidence = Evidence {
@@ -342,6 +374,8 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
         evidence,
         rule: row.maybe(18)?.map(RuleId),
         wished: row.maybe(19)?.map(Duration::from_secs),
+        // It has done its part: the verdict says for how long.
+        repeated: Repeated::default(),
     };
     Ok(Entry::Judged { offence, verdict })
 }

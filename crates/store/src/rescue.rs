@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The tables, and whether their rows are numbered anew.
-const TABLES: [(&str, bool); 8] = [
+const TABLES: [(&str, bool); 9] = [
     ("block", false),
     ("entry", true),
     ("strike", false),
@@ -20,6 +20,7 @@ const TABLES: [(&str, bool); 8] = [
     ("storm", false),
     ("rule", false),
     ("quote", false),
+    ("run", false),
 ];
 
 impl Store {

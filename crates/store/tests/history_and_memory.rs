@@ -278,7 +278,7 @@ fn a_ledger_of_the_first_version_is_brought_up_to_date() {
     drop(store);
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(
-        "DROP TABLE position; DROP TABLE storm; DROP TABLE rule; DROP TABLE quote;
+        "DROP TABLE run; DROP TABLE position; DROP TABLE storm; DROP TABLE rule; DROP TABLE quote;
              ALTER TABLE block DROP COLUMN rule; ALTER TABLE entry DROP COLUMN rule; ALTER TABLE entry DROP COLUMN wished;
              PRAGMA user_version = 1;",
     )

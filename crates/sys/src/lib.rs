@@ -10,6 +10,7 @@ pub mod hold;
 pub mod identity;
 pub mod inherit;
 pub mod listen;
+pub mod memory;
 pub mod namespace;
 pub mod netlink;
 pub mod nflog;

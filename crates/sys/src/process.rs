@@ -60,6 +60,14 @@ pub fn spawn_life(life: &str, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)], 
     spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone, identity: None })
 }
 
+/// The same as another user, from its first instruction on.
+pub fn spawn_life_as(life: &str, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)], identity: &Identity) -> io::Result<Child> {
+    let mut all = vec![OsStr::new("--life"), OsStr::new(life)];
+    all.extend_from_slice(args);
+    let title = format!("riposte: {life}");
+    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone: None, identity: Some(identity) })
+}
+
 /// Starts a process. It is killed when the thread that called this ends, and gets a process group of its own (a Ctrl-C is ours to handle).
 ///
 /// An error of the new process before its program runs is returned here.
@@ -305,6 +313,17 @@ impl Child {
         }
     }
 
+    /// Kills it with all that it has started, as far as that has not left its process group. To be called before its end was asked for: until
+    /// then nobody else can have got its number.
+    pub fn end_group(&self) -> io::Result<()> {
+        // SAFETY: takes integers only; the group's number is that of a child that nobody has waited for.
+        match checked(unsafe { libc::kill(-self.pid, libc::SIGKILL) }) {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How it ended, if it has. After that no zombie is left, and later calls fail.
     pub fn try_wait(&self) -> io::Result<Option<Ended>> {
         self.reap(libc::WNOHANG)
@@ -433,6 +452,20 @@ mod tests {
         let twice = [(std::io::stdin(), 3), (std::io::stdin(), 3)];
         let twice = twice.each_ref().map(|(fd, number)| (fd.as_fd(), *number));
         assert_eq!(spawn(&launch("/bin/true", &[], &twice)).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_group_ends_with_all_that_it_has_started() {
+        let (reader, writer) = output_pipe().unwrap();
+        let args = [OsStr::new("-c"), OsStr::new("sleep 1000 & echo begun; wait")];
+        let child = spawn(&launch("/bin/sh", &args, &[(writer.as_fd(), 1)])).unwrap();
+        drop(writer);
+        let (mut text, mut reader) = ([0; 6], File::from(reader));
+        reader.read_exact(&mut text).unwrap();
+        child.end_group().unwrap();
+        assert_eq!(child.wait().unwrap(), Ended::Killed(libc::SIGKILL));
+        // The other's end of the pipe is closed, too.
+        assert_eq!(reader.read_to_end(&mut Vec::new()).unwrap(), 0);
     }
 
     #[test]

@@ -22,8 +22,8 @@ impl Court {
             let removed = |removing: &VecDeque<(BlockId, Scope)>| removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
-                    if self.unanswered.remove(id) {
-                        self.marks.push((*id, State::Active));
+                    if self.is_first_answer(*id) {
+                        self.respond_to_block(*id, now);
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.
                     self.resync |= !self.judge.stands(*id) && removed(&self.removing).is_none();
@@ -178,7 +178,10 @@ impl Court {
         if missing == 0 {
             self.refuses_no_longer(now);
         }
-        self.settle(now);
+        // Anything else is written once the changes are on their way.
+        if adopts {
+            self.settle(now);
+        }
         let (adopted, removed) = if adopts { (surplus, 0) } else { (0, surplus) };
         tracing::info!(kept, set_again = missing, removed, adopted, "ledger and firewall agree");
     }

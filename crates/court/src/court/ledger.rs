@@ -11,6 +11,10 @@ use policy::storm::StormReport;
 use store::memory::{Allowance, LogPosition, StormPause};
 use store::sentence::Sentence;
 
+/// Strikes that are written in one go when no block waits for it: after a restart there may be a quarter of a million to write, and
+/// meanwhile the warden would wait for changes. Some 5 ms.
+const STRIKES_AT_ONCE: usize = 1_000;
+
 impl Court {
     /// Writes down what is about to be done, with the decisions and strikes behind it, and hands it over. What the ledger doesn't have to
     /// know first waits for `settle`; so does everything while the store fails: blocks must not wait for each try.
@@ -43,7 +47,7 @@ impl Court {
             return true;
         }
         let extended: Vec<Block> = self.extended.values().cloned().collect();
-        let (strikes, forgiven) = self.strikes_due();
+        let (strikes, forgiven) = self.strikes_due(usize::MAX);
         let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
         match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
             Ok(marked) => {
@@ -88,13 +92,19 @@ impl Court {
         unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
     }
 
+    /// Whether strikes wait to be written.
+    pub fn owes_strikes(&self) -> bool {
+        !self.strikes.is_empty()
+    }
+
     /// Writes down how far logs have been read; false if the store refused.
     pub fn keep_positions(&mut self, positions: &[LogPosition]) -> bool {
         let kept = self.store.save_positions(positions);
         kept.inspect_err(|error| self.store_failed("how far logs were read is not in the ledger", error)).is_ok()
     }
 
-    /// Writes down what has happened since; false if the store refused something, which is kept for the next time.
+    /// Writes down what has happened since, but for strikes beyond [`STRIKES_AT_ONCE`]: those are still work to be done then.
+    /// False if the store refused something, which is kept for the next time.
     pub fn settle(&mut self, now: Time) -> bool {
         let errors = self.tallies.store_errors;
         self.latest = now;
@@ -107,9 +117,9 @@ impl Court {
             }
         }
         if !self.strikes.is_empty() {
-            let (set, cleared) = self.strikes_due();
+            let (set, cleared) = self.strikes_due(STRIKES_AT_ONCE);
             match self.store.save_strikes(&set).and_then(|()| self.store.forget_strikes(&cleared)) {
-                Ok(()) => self.strikes.clear(),
+                Ok(()) => (0..set.len() + cleared.len()).for_each(|_| _ = self.strikes.pop_first()),
                 Err(error) => self.store_failed("strikes are not in the ledger", &error),
             }
         }
@@ -180,10 +190,10 @@ impl Court {
         }
     }
 
-    /// What is to be remembered of each offender now, and of whom nothing: the latest word counts.
-    fn strikes_due(&self) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
+    /// What is to be remembered of the first so many offenders now, and of whom nothing: the latest word counts.
+    fn strikes_due(&self, most: usize) -> (Vec<store::memory::Strike>, Vec<Prefix>) {
         let (mut set, mut cleared) = (Vec::new(), Vec::new());
-        for change in self.strikes.values() {
+        for change in self.strikes.values().take(most) {
             match change {
                 StrikeChange::Set(s) => set.push(store::memory::Strike { whom: s.prefix, count: s.count, last: s.last }),
                 StrikeChange::Clear(prefix) => cleared.push(*prefix),

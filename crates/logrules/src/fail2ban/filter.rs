@@ -2,10 +2,11 @@
 
 use super::date::Dates;
 use super::ini::{Files, Ini, Problem};
-use super::python::{Group, Regex, without_number};
+use super::python::{Group, Over, Regex, without_number};
 use super::table::Table;
 use super::tags::{self, Tags};
 use crate::pattern::{Pattern, Spans};
+use model::net::Prefix;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -31,6 +32,8 @@ pub struct Written {
     pub options: BTreeMap<String, String>,
     /// Where its failregexes stand.
     pub place: (String, usize),
+    /// What is odd about it.
+    pub notices: Vec<String>,
 }
 
 /// Fields of which each must have one of its values.
@@ -64,6 +67,8 @@ pub struct Failure {
     pub address: Option<IpAddr>,
     /// Its name instead of an address: it is not looked up.
     pub by_name: bool,
+    /// What its groups for addresses, names and ids caught, as the line has it.
+    pub caught: Caught,
     /// Everything else that the line says.
     pub fields: BTreeMap<Arc<str>, String>,
     /// All users of its session so far.
@@ -72,14 +77,23 @@ pub struct Failure {
     pub lines: u32,
 }
 
+/// Who it was, in a line's own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Caught {
+    /// An address.
+    pub ip: Option<String>,
+    /// A host's name.
+    pub dns: Option<String>,
+    /// What else stands for somebody.
+    pub id: Option<String>,
+    cidr: Option<String>,
+}
+
 /// What is known of one match, or of a session so far.
 #[derive(Debug, Clone, Default)]
 struct Known {
     since: Time,
-    ip: Option<String>,
-    dns: Option<String>,
-    cidr: Option<String>,
-    id: Option<String>,
+    caught: Caught,
     fields: BTreeMap<Arc<str>, String>,
     users: BTreeSet<String>,
     no_fail: bool,
@@ -102,6 +116,12 @@ pub struct State {
     pub too_many_steps: u64,
     /// Failures of somebody who has a name only.
     pub names: u64,
+    /// Every failregex is tried, not only until one matches; so fail2ban-regex and fail2ban's own tests have it.
+    pub all: bool,
+    /// Which failregexes matched the last line, if all are tried, and whether it is a failure by that.
+    pub matched: Vec<(usize, bool)>,
+    /// Lines that the prefregex matched.
+    pub prefixed: u64,
 }
 
 /// What became of a line.
@@ -109,8 +129,8 @@ pub struct State {
 pub enum Became {
     /// No failregex matched.
     Missed,
-    /// An ignoreregex matched.
-    Ignored,
+    /// The ignoreregex of this number matched.
+    Ignored(usize),
     /// The failregex of this number matched, whether that was a failure or not.
     Matched(usize),
 }
@@ -140,10 +160,12 @@ impl Written {
             }
         }
         let base = Path::new(&name).file_stem().map_or(name.clone(), |stem| stem.to_string_lossy().into_owned());
-        let mut written = Written { name: base, options: BTreeMap::new(), place: ini.place("Definition", "failregex") };
+        let mut written =
+            Written { name: base, options: BTreeMap::new(), place: ini.place("Definition", "failregex"), notices: Vec::new() };
         let tags = Tags::new(&ini, given)?;
         for option in ["prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns"] {
             if let Some(value) = tags.value(option)? {
+                written.notices.extend(tags.strays(&value));
                 written.options.insert(option.to_owned(), value);
             }
         }
@@ -153,7 +175,7 @@ impl Written {
     /// Of one regular expression, as a filter with nothing else.
     pub fn of_regex(regex: &str) -> Written {
         let options = BTreeMap::from([("failregex".to_owned(), regex.to_owned())]);
-        Written { name: "regex".to_owned(), options, place: ("failregex".to_owned(), 0) }
+        Written { name: "regex".to_owned(), options, place: ("failregex".to_owned(), 0), notices: Vec::new() }
     }
 }
 
@@ -176,17 +198,19 @@ impl Filter {
                 |lines| lines.clamp(1, LINES_MAX),
             ),
         };
-        let (multi_line, names) = (lines_max > 1, text("usedns") != "no");
-        let mut all = |option: &str| {
+        let names = text("usedns") != "no";
+        // Only failregexes take each of several lines for itself.
+        let (each, together) = if lines_max > 1 { (Over::Lines, Over::Text) } else { (Over::Line, Over::Line) };
+        let mut all = |option: &str, over: Over| {
             let lines = text(option).lines().map(str::trim).filter(|line| !line.is_empty());
             lines
-                .filter_map(|line| Regex::new(line, multi_line, names).map_err(|error| wrong(format!("{option}: {error}"))).ok())
+                .filter_map(|line| Regex::new(line, over, names).map_err(|error| wrong(format!("{option}: {error}"))).ok())
                 .collect::<Vec<Regex>>()
         };
-        let (fail, ignore) = (all("failregex"), all("ignoreregex"));
+        let (fail, ignore) = (all("failregex", each), all("ignoreregex", together));
         let prefix = match text("prefregex") {
             "" => None,
-            prefix => Regex::new(&prefix.replace('\n', ""), multi_line, names).map_err(|error| wrong(format!("prefregex: {error}"))).ok(),
+            prefix => Regex::new(&prefix.replace('\n', ""), together, names).map_err(|error| wrong(format!("prefregex: {error}"))).ok(),
         };
         for regex in &fail {
             if !regex.names_somebody() && !prefix.as_ref().is_some_and(Regex::names_somebody) {
@@ -219,6 +243,16 @@ impl Filter {
         self.fail.iter().map(|regex| regex.text.as_str())
     }
 
+    /// Its prefregex, if it has one.
+    pub fn prefix_text(&self) -> Option<&str> {
+        self.prefix.as_ref().map(|regex| regex.text.as_str())
+    }
+
+    /// Its ignoreregexes.
+    pub fn ignore_texts(&self) -> impl Iterator<Item = &str> {
+        self.ignore.iter().map(|regex| regex.text.as_str())
+    }
+
     /// How many of its patterns are not linear.
     pub fn stepped(&self) -> usize {
         self.prefix.iter().chain(&self.fail).chain(&self.ignore).filter(|regex| !regex.pattern().is_linear()).count()
@@ -242,10 +276,16 @@ impl Filter {
         !self.journal.is_empty()
     }
 
+    /// Whether its ignoreregexes are looked at before all else: fail2ban does if they are so few.
+    fn ignores_first(&self) -> bool {
+        !self.ignore.is_empty() && self.ignore.len() + 2 < self.fail.len()
+    }
+
     /// What it makes of one line without its date, which ends in a line feed. `could` says which failregexes could match the line.
     pub fn failures(&self, state: &mut State, line: &[u8], now: Time, could: &dyn Fn(usize) -> bool, out: &mut Vec<Failure>) -> Became {
-        let buffered = self.lines_max > 1;
-        if !buffered && !(0..self.fail.len()).any(could) {
+        state.matched.clear();
+        let buffered = self.is_buffered();
+        if !buffered && !state.all && !self.ignores_first() && !(0..self.fail.len()).any(could) {
             return Became::Missed;
         }
         let mut joined = std::mem::take(&mut state.joined);
@@ -258,92 +298,81 @@ impl Filter {
             state.lines.iter().for_each(|line| joined.extend_from_slice(line));
         }
         let mut content = std::mem::take(&mut state.content);
-        let became = self.look(state, [if buffered { &joined } else { line }, line], &mut content, now, could, out);
+        let became = self.look(state, if buffered { &joined } else { line }, &mut content, now, could, out);
         (state.joined, state.content) = (joined, content);
         became
     }
 
-    /// `whole` is what is looked at, `line` what came last: the same unless lines are looked at together.
+    /// `whole` is one line, or all that are looked at together.
     fn look(
         &self,
         state: &mut State,
-        [whole, line]: [&[u8]; 2],
+        whole: &[u8],
         content: &mut Vec<u8>,
         now: Time,
         could: &dyn Fn(usize) -> bool,
         out: &mut Vec<Failure>,
     ) -> Became {
-        if self.lines_max > 1 && self.ignores(line, state) {
-            return Became::Ignored;
+        if self.ignores_first()
+            && let Some(ignore) = self.ignores(whole, state)
+        {
+            return Became::Ignored(ignore);
         }
-        let mut base = Known { since: now, ..Known::default() };
-        let mut session: Option<Vec<u8>> = None;
-        let (mut forgets, mut text) = (false, whole);
+        let mut base = Begun { known: Known { since: now, ..Known::default() }, session: None, forgets: false };
+        let mut text = whole;
         if let Some(prefix) = &self.prefix {
             if !found(prefix, whole, &mut state.spans, &mut state.too_many_steps) {
                 return Became::Missed;
             }
+            state.prefixed += 1;
+            content.clear();
             for (group, caught) in prefix.caught(whole, &state.spans) {
                 if *group == Group::Content {
-                    content.clear();
                     content.extend_from_slice(caught);
-                    content.push(b'\n');
                 }
-                base.take(group, caught, &mut session, &mut forgets);
+                base.take(group, caught);
             }
-            if !content.is_empty()
-                && prefix.caught(whole, &state.spans).any(|(group, caught)| *group == Group::Content && !caught.is_empty())
-            {
+            if !content.is_empty() {
+                content.push(b'\n');
                 text = content;
             }
         }
-        // What is ignored is what the failregexes see: one line or its content.
-        let own = if text.as_ptr() == whole.as_ptr() { line } else { text };
+        let mut became = Became::Missed;
         for (number, regex) in self.fail.iter().enumerate() {
             if !could(number) || !found(regex, text, &mut state.spans, &mut state.too_many_steps) {
                 continue;
             }
-            if self.lines_max == 1 && self.ignores(own, state) {
-                return Became::Ignored;
-            }
-            let (mut known, mut session, mut forgets) = (base.clone(), session.clone(), forgets);
-            regex.caught(text, &state.spans).for_each(|(group, caught)| known.take(group, caught, &mut session, &mut forgets));
-            known.alternatives();
-            let mut lines = 1;
-            if self.lines_max > 1 {
-                lines = self.forget_matched(regex, state, text);
-            }
-            let known = match &session {
-                Some(key) => match state.merge(key, known, forgets, lines, now) {
-                    Some(known) => known,
-                    None => return Became::Matched(number),
-                },
-                None if known.no_fail || known.gained => return Became::Matched(number),
-                None => Known { lines, ..known },
-            };
-            match known.failure(number) {
-                Some(failure) => {
-                    state.names += u64::from(failure.by_name);
-                    out.push(failure);
+            let buffered = self.is_buffered();
+            let matched = if buffered { self.take_matched(regex, state, text) } else { Vec::new() };
+            // What is ignored is what the failregex matched: one line, its content, or several lines.
+            let ignored = if buffered { self.ignores(&matched.concat(), state) } else { self.ignores(text, state) };
+            let last = !state.all || buffered;
+            if let Some(ignore) = ignored {
+                became = if became == Became::Missed { Became::Ignored(ignore) } else { became };
+            } else {
+                let Begun { mut known, session, forgets } = base.with(regex, text, &state.spans);
+                known.lines = if buffered { matched.len().max(1) as u32 } else { 1 };
+                if !state.matched(number, known, session, forgets, now, out) {
+                    // Nobody is named: as if it had not matched.
+                    continue;
                 }
-                None => {
-                    if let Some(kept) = session.and_then(|key| state.sessions.find(&key)) {
-                        kept.pending = true;
-                    }
-                }
+                became = if let Became::Matched(_) = became { became } else { Became::Matched(number) };
             }
-            return Became::Matched(number);
+            if last {
+                break;
+            }
         }
-        Became::Missed
+        became
     }
 
-    fn ignores(&self, text: &[u8], state: &mut State) -> bool {
-        self.ignore.iter().any(|regex| found(regex, text, &mut state.more, &mut state.too_many_steps))
+    /// The first ignoreregex that matches.
+    fn ignores(&self, text: &[u8], state: &mut State) -> Option<usize> {
+        self.ignore.iter().position(|regex| found(regex, text, &mut state.more, &mut state.too_many_steps))
     }
 
-    /// Takes the lines of a match out of the buffer, but for those that it skipped. Says how many it was.
-    fn forget_matched(&self, regex: &Regex, state: &mut State, text: &[u8]) -> u32 {
-        let Some((start, end)) = state.spans.get(0) else { return 1 };
+    /// Takes the lines of a match out of the buffer, but for those that it skipped.
+    fn take_matched(&self, regex: &Regex, state: &mut State, text: &[u8]) -> Vec<Vec<u8>> {
+        let Some((start, end)) = state.spans.get(0) else { return Vec::new() };
         let feeds = |to: usize| text.iter().take(to).filter(|b| **b == b'\n').count();
         let (first, last) = (
             feeds(start + usize::from(text.get(start) == Some(&b'\n') && start + 1 < text.len())),
@@ -356,15 +385,17 @@ impl Filter {
                 skipped.extend(caught.split_inclusive(|b| *b == b'\n').map(<[u8]>::to_vec));
             }
         }
-        let (mut number, mut matched) = (0, 0);
+        let (mut number, mut matched) = (0, Vec::new());
         state.lines.retain(|line| {
             let inside = (first..=last).contains(&number);
             number += 1;
             let stays = !inside || skipped.iter().position(|skipped| skipped == line).map(|at| skipped.remove(at)).is_some();
-            matched += u32::from(!stays);
+            if !stays {
+                matched.push(line.clone());
+            }
             stays
         });
-        matched.max(1)
+        matched
     }
 }
 
@@ -386,6 +417,9 @@ impl Default for State {
             more: Spans::default(),
             too_many_steps: 0,
             names: 0,
+            all: false,
+            matched: Vec::new(),
+            prefixed: 0,
         }
     }
 }
@@ -396,11 +430,42 @@ impl State {
         self.sessions.evicted
     }
 
-    /// Puts a match to what is known of its session. `None` if that comes to no failure (yet).
+    /// Puts a failregex's match to what is known of its session, and the failure that it comes to into `out`. False if it names nobody.
+    fn matched(&mut self, number: usize, known: Known, session: Option<Vec<u8>>, forgets: bool, now: Time, out: &mut Vec<Failure>) -> bool {
+        let Some(key) = session else {
+            let no_fail = known.no_fail;
+            let Some(failure) = known.failure(number) else { return false };
+            self.told(number, !no_fail, Some(failure), out);
+            return true;
+        };
+        let lines = known.lines;
+        let (known, counts) = self.merge(&key, Known { lines: 0, ..known }, forgets, lines, now);
+        // Where every failregex is tried, a line that is no failure waits for its address, too: so does fail2ban.
+        let failure = if counts || self.all { known.failure(number) } else { None };
+        if failure.is_none()
+            && (counts || self.all)
+            && let Some(kept) = self.sessions.find(&key)
+        {
+            kept.pending = true;
+        }
+        self.told(number, counts, failure, out);
+        true
+    }
+
+    fn told(&mut self, number: usize, counts: bool, failure: Option<Failure>, out: &mut Vec<Failure>) {
+        if self.all {
+            self.matched.push((number, counts));
+        }
+        let failure = failure.filter(|_| counts);
+        self.names += u64::from(failure.as_ref().is_some_and(|failure| failure.by_name));
+        out.extend(failure);
+    }
+
+    /// Puts a match to what is known of its session: what is known now, and whether that is a failure.
     ///
     /// A failure without an address waits for the line with the address; lines that are none by themselves (connected, let in,
     /// disconnected) are one if failures wait or the session had several users; who was let in clears what waits.
-    fn merge(&mut self, key: &[u8], mut new: Known, forgets: bool, lines: u32, now: Time) -> Option<Known> {
+    fn merge(&mut self, key: &[u8], mut new: Known, forgets: bool, lines: u32, now: Time) -> (Known, bool) {
         let gained = new.gained;
         new.no_fail |= gained;
         let no_fail = new.no_fail;
@@ -441,36 +506,49 @@ impl State {
         } else if !forgets {
             known.no_fail_lines += lines;
         }
-        let answer = (!known.no_fail).then(|| known.clone());
         if !forgets {
-            *self.sessions.at(key, Known::default) = known;
+            *self.sessions.at(key, Known::default) = known.clone();
         }
-        answer
+        let counts = !known.no_fail;
+        (known, counts)
     }
 }
 
-impl Known {
+/// What the groups of a match say so far.
+#[derive(Debug, Clone)]
+struct Begun {
+    known: Known,
+    session: Option<Vec<u8>>,
+    forgets: bool,
+}
+
+impl Begun {
+    /// This, and what a failregex's groups caught.
+    fn with(&self, regex: &Regex, text: &[u8], spans: &Spans) -> Begun {
+        let mut more = self.clone();
+        regex.caught(text, spans).for_each(|(group, caught)| more.take(group, caught));
+        more.known.alternatives();
+        more
+    }
+
     /// Takes in what a group caught.
-    fn take(&mut self, group: &Group, caught: &[u8], session: &mut Option<Vec<u8>>, forgets: &mut bool) {
-        let text = || String::from_utf8_lossy(caught).into_owned();
+    fn take(&mut self, group: &Group, caught: &[u8]) {
+        let (known, text) = (&mut self.known, || String::from_utf8_lossy(caught).into_owned());
         match group {
-            Group::Ip => self.ip = Some(text()),
-            Group::Dns => self.dns = Some(text()),
-            Group::Cidr => self.cidr = Some(text()),
-            Group::Id => self.id = Some(text()),
-            Group::Session => *session = Some(caught.to_vec()),
-            Group::Forget => *forgets |= !caught.is_empty(),
-            Group::Gained => self.gained |= !caught.is_empty(),
-            Group::NoFail => self.no_fail |= !caught.is_empty(),
+            Group::Ip => known.caught.ip = Some(text()),
+            Group::Dns => known.caught.dns = Some(text()),
+            Group::Cidr => known.caught.cidr = Some(text()),
+            Group::Id => known.caught.id = Some(text()),
+            Group::Session => self.session = Some(caught.to_vec()),
+            Group::Forget => self.forgets |= !caught.is_empty(),
+            Group::Gained => known.gained |= !caught.is_empty(),
+            Group::NoFail => known.no_fail |= !caught.is_empty(),
             Group::Content | Group::Skip => {}
-            Group::Field(name) => {
-                self.fields.insert(name.clone(), text());
-            }
-            Group::Alternative(name) => {
-                self.fields.insert(name.clone(), text());
+            Group::Field(name) | Group::Alternative(name) => {
+                known.fields.insert(name.clone(), text());
             }
             Group::Part(name) => {
-                let field = self.fields.entry(name.clone()).or_default();
+                let field = known.fields.entry(name.clone()).or_default();
                 if !field.is_empty() {
                     field.push(' ');
                 }
@@ -478,7 +556,9 @@ impl Known {
             }
         }
     }
+}
 
+impl Known {
     /// What stands in for a field that caught nothing.
     fn alternatives(&mut self) {
         let found: Vec<(String, String)> = self
@@ -489,9 +569,9 @@ impl Known {
             .collect();
         for (name, text) in found {
             match name.as_str() {
-                "ip4" | "ip6" | "ip" => self.ip.get_or_insert(text),
-                "dns" | "host" => self.dns.get_or_insert(text),
-                "id" | "fid" => self.id.get_or_insert(text),
+                "ip4" | "ip6" => self.caught.ip.get_or_insert(text),
+                "dns" => self.caught.dns.get_or_insert(text),
+                "id" => self.caught.id.get_or_insert(text),
                 _ => {
                     let field = self.fields.entry(name.as_str().into()).or_default();
                     if field.is_empty() {
@@ -505,32 +585,32 @@ impl Known {
 
     /// What a newer line of the same session says goes before.
     fn update(&mut self, new: Known) {
-        self.ip = new.ip.or(self.ip.take());
-        self.dns = new.dns.or(self.dns.take());
-        self.cidr = new.cidr.or(self.cidr.take());
-        self.id = new.id.or(self.id.take());
+        self.caught.ip = new.caught.ip.or(self.caught.ip.take());
+        self.caught.dns = new.caught.dns.or(self.caught.dns.take());
+        self.caught.cidr = new.caught.cidr.or(self.caught.cidr.take());
+        self.caught.id = new.caught.id.or(self.caught.id.take());
         self.fields.extend(new.fields);
         self.no_fail |= new.no_fail;
         self.gained |= new.gained;
     }
 
     /// Who failed, if that is known.
-    fn failure(self, regex: usize) -> Option<Failure> {
-        let host = self.ip.clone().or(self.dns.clone());
-        let mut id = self.id.or_else(|| host.clone())?;
-        if let (Some(cidr), Some(ip)) = (&self.cidr, &self.ip)
-            && *ip == id
-        {
-            id = format!("{ip}/{cidr}");
-        }
-        let address = self
-            .ip
-            .as_deref()
-            .or((host.is_none()).then_some(id.as_str()))
-            .and_then(|text| text.parse().ok())
-            .map(|ip: IpAddr| ip.to_canonical());
-        let by_name = address.is_none() && self.dns.is_some();
-        Some(Failure { regex, id, address, by_name, fields: self.fields, users: self.users, lines: self.lines })
+    fn failure(&self, regex: usize) -> Option<Failure> {
+        let Caught { ip, dns, id, cidr } = &self.caught;
+        let who = ip.as_ref().or(dns.as_ref());
+        let id = id.as_ref().or(who)?;
+        let parsed = |text: &String| text.parse().ok().map(|ip: IpAddr| ip.to_canonical());
+        let address = ip.as_ref().or(who.is_none().then_some(id)).and_then(parsed);
+        let bits = cidr.as_ref().filter(|_| ip.as_ref() == Some(id)).and_then(|cidr| cidr.parse().ok());
+        // An address is told in its usual form, a network by its first.
+        let told = match (address.filter(|_| ip.as_ref() == Some(id)), bits) {
+            (Some(address), Some(bits)) => Prefix::new(address, bits).to_string(),
+            (Some(address), None) => address.to_string(),
+            (None, _) => id.clone(),
+        };
+        let by_name = address.is_none() && dns.is_some();
+        let (caught, fields, users) = (self.caught.clone(), self.fields.clone(), self.users.clone());
+        Some(Failure { regex, id: told, address, by_name, caught, fields, users, lines: self.lines })
     }
 }
 
@@ -563,7 +643,7 @@ mod tests {
 
     fn filter(options: &[(&str, &str)]) -> Filter {
         let options = options.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-        Filter::new(&Written { name: "t".into(), options, place: ("t.conf".into(), 1) }).unwrap()
+        Filter::new(&Written { name: "t".into(), options, place: ("t.conf".into(), 1), notices: Vec::new() }).unwrap()
     }
 
     /// Each line's failures, as `id user lines`.
@@ -660,6 +740,27 @@ mod tests {
     }
 
     #[test]
+    fn few_ignoreregexes_see_the_whole_line_first() {
+        // As fail2ban-regex 1.0.2 answers: they do if they are fewer than the failregexes by more than two.
+        let with = |more: &str| {
+            let fail = format!("^bad <HOST>\n{more}");
+            filter(&[("prefregex", "^pre: <F-CONTENT>.+</F-CONTENT>$"), ("failregex", &fail), ("ignoreregex", "^pre: bad 192\\.0\\.2\\.2")])
+        };
+        assert_eq!(run(&with("^x <HOST>\n^y <HOST>\n^z <HOST>"), &["pre: bad 192.0.2.2"]), [""]);
+        assert_eq!(run(&with("^x <HOST>\n^y <HOST>"), &["pre: bad 192.0.2.2"]), ["192.0.2.2  1"]);
+    }
+
+    #[test]
+    fn every_failregex_is_tried_if_that_is_wanted() {
+        let filter = filter(&[("failregex", "^<F-NOFAIL>a</F-NOFAIL>b <HOST>\n^ab <HOST>\n^a. <F-ID>\\S+</F-ID>")]);
+        let mut state = State { all: true, ..State::default() };
+        let mut out = Vec::new();
+        let became = filter.failures(&mut state, b"ab 192.0.2.1\n", Time::EPOCH, &|_| true, &mut out);
+        assert_eq!((became, state.matched.as_slice()), (Became::Matched(0), &[(0, false), (1, true), (2, true)][..]));
+        assert_eq!(out.iter().map(|failure| failure.regex).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
     fn several_lines_are_looked_at_together() {
         let filter = filter(&[("maxlines", "3"), ("failregex", "^from <HOST>$<SKIPLINES>^wrong password$")]);
         let lines = ["from 192.0.2.1", "from 192.0.2.2", "wrong password", "wrong password", "x", "y", "wrong password"];
@@ -669,7 +770,8 @@ mod tests {
     #[test]
     fn who_it_was() {
         let who = |regex: &str, line: &str| run(&filter(&[("failregex", regex)]), &[line]).remove(0);
-        assert_eq!(who("^x <SUBNET>", "x 192.0.2.0/24"), "192.0.2.0/24  1");
+        assert_eq!(who("^x <SUBNET>", "x 192.0.2.77/24"), "192.0.2.0/24  1");
+        assert_eq!(who("^x <F-ADDR/>", "x 2001:DB8:0::1"), "2001:db8::1  1");
         assert_eq!(who("^x <F-ID>\\S+</F-ID> <F-ALT_USER_1>\\w+</F-ALT_USER_1>", "x a@b me"), "a@b me 1");
         assert_eq!(who("^x <HOST>", "x host.example.com"), "host.example.com  1");
         let wrong = Filter::new(&Written::of_regex("^x\n^(")).unwrap_err();

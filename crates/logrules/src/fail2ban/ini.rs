@@ -123,7 +123,7 @@ impl Ini {
         };
         let (before, after) = (included("before")?, included("after")?);
         for path in before {
-            self.read_file(&path, files, depth + 1)?;
+            self.read_included(&path, files, depth + 1)?;
         }
         self.read += 1;
         for (name, section) in parsed {
@@ -132,9 +132,18 @@ impl Ini {
             }
         }
         for path in after {
-            self.read_file(&path, files, depth + 1)?;
+            self.read_included(&path, files, depth + 1)?;
         }
         Ok(true)
+    }
+
+    /// A file that another includes, and the `.local` beside it.
+    fn read_included(&mut self, path: &Path, files: Files<'_>, depth: usize) -> Result<(), Problem> {
+        self.read_file(path, files, depth)?;
+        if path.extension().is_none_or(|ending| ending != "local") {
+            self.read_file(&path.with_extension("local"), files, depth)?;
+        }
+        Ok(())
     }
 
     /// Lays a section over what is there. What was there before stays as `known/…`.
@@ -407,7 +416,8 @@ pub(crate) mod tests {
                 "[INCLUDES]\nbefore = %(os)s.conf\n         gone.conf\n[DEFAULT]\nos = paths\nn = 1\n[s]\nlog = %(syslog)s\nre = a\n",
             ),
             ("/f/paths.conf", "[INCLUDES]\nafter = own.local\n[DEFAULT]\nsyslog = /var/log/syslog\n"),
-            ("/f/own.local", "[DEFAULT]\nsyslog = /var/log/all\n"),
+            ("/f/own.local", "[DEFAULT]\nsyslog = /var/log/own\n"),
+            ("/f/paths.local", "[DEFAULT]\nsyslog = /var/log/all\n"),
             ("/f/jail.d/b.conf", "[s]\nre = %(known/re)s|b\nn = 2\n"),
             ("/f/jail.d/a.local", "[s]\nre = %(known/re)s|c\nm = %(t/k)s%(default/n)s\n[t]\nk = %(n)s\n"),
             ("/f/jail.local", "[DEFAULT]\nn = 3\n"),

@@ -19,8 +19,8 @@ const COUNTED_MAX: usize = 65_536;
 /// Failures that one of them can be counted for.
 const RETRIES_MAX: u32 = 10_000;
 /// As long as anything lasts that fail2ban would never end: what the policy makes of it is its own affair.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
-/// fail2ban's own formula for growing times, without white space.
+pub const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// fail2ban's own formula for growing times, without white space: twice as long each time.
 const FORMULA: &str = "ban.Time*(1<<(ban.Countifban.Count<20else20))*banFactor";
 /// Filters of services that answer over UDP, where anybody can write any address.
 const FORGEABLE: [&str; 10] =
@@ -46,17 +46,23 @@ pub struct Action {
     pub blocks: bool,
 }
 
-/// How times grow with each block of the same address.
+/// Where jails' lines come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// Files, with `*`, `?` and `[…]`, each once.
+    pub files: Vec<String>,
+    /// Whether one of them reads the journal.
+    pub journal: bool,
+}
+
+/// How times are to grow with each block of the same address. The policy has them grow, which remembers everybody and is the same for all jails:
+/// here it only says what its author meant.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Increment {
     /// Times this at each one; the last one goes on. Empty: twice as long each time.
     pub multipliers: Vec<f64>,
-    /// Times this.
-    pub factor: f64,
     /// Never longer.
     pub longest: Option<Duration>,
-    /// Blocks by other jails count too.
-    pub all_jails: bool,
 }
 
 /// A jail.
@@ -80,18 +86,21 @@ pub struct Jail {
     pub window: Duration,
     /// Blocked for so long.
     pub duration: Duration,
-    /// How that grows.
+    /// How that is to grow.
     pub increment: Option<Increment>,
     /// Who is let off.
     pub ignored: Vec<Prefix>,
+    /// Who is to be let off by a name, or by what is none: nobody is by that.
+    pub ignored_names: Vec<String>,
     /// What is done.
     pub actions: Vec<Action>,
+    /// A command would say who is let off, and isn't asked: it blocks nobody.
+    pub only_counts: bool,
     /// `usedns`.
     pub names: String,
     /// How far its addresses are to be believed.
     pub trust: Trust,
     counted: Table<VecDeque<Time>>,
-    blocked: Table<u32>,
 }
 
 impl Jail {
@@ -100,34 +109,63 @@ impl Jail {
     /// # Errors
     /// Everything that can't be understood, in all jails.
     pub fn read_all(dir: &Path, files: Files<'_>) -> Result<(Vec<Jail>, Vec<Notice>), Vec<Problem>> {
+        let mut notices = Vec::new();
+        let jails = Jail::each_enabled(dir, files, &mut |reading| Jail::read(reading, dir, files, &mut notices))?;
+        Ok((jails, notices))
+    }
+
+    /// Where the lines of the jails come from that are enabled, without a look at what they do with them.
+    ///
+    /// # Errors
+    /// Everything that can't be understood, in all jails.
+    pub fn sources(dir: &Path, files: Files<'_>) -> Result<Sources, Vec<Problem>> {
+        let all = Jail::each_enabled(dir, files, &mut |reading| reading.sources().map_err(|problem| vec![problem]))?;
+        let mut sources = Sources::default();
+        for one in all {
+            sources.journal |= one.journal;
+            for path in one.files {
+                if !sources.files.contains(&path) {
+                    sources.files.push(path);
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    fn each_enabled<T>(
+        dir: &Path,
+        files: Files<'_>,
+        each: &mut dyn FnMut(Reading<'_>) -> Result<T, Vec<Problem>>,
+    ) -> Result<Vec<T>, Vec<Problem>> {
         let mut ini = Ini::with(&[("fail2ban_confpath", &dir.display().to_string()), ("fail2ban_version", "1.1.0")]);
         ini.read_set(&dir.join("jail"), files).map_err(|problem| vec![problem])?;
-        let (mut jails, mut notices, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut all, mut problems) = (Vec::new(), Vec::new());
         for section in ini.sections() {
             let reading = Reading { ini: &ini, section, vars: BTreeMap::new() };
             match reading.flag("enabled", false) {
-                Ok(true) => match Jail::read(reading, dir, files, &mut notices) {
-                    Ok(jail) => jails.push(jail),
+                Ok(true) => match each(reading) {
+                    Ok(one) => all.push(one),
                     Err(wrong) => problems.extend(wrong),
                 },
                 Ok(false) => {}
                 Err(problem) => problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok((jails, notices)) } else { Err(problems) }
+        if problems.is_empty() { Ok(all) } else { Err(problems) }
     }
 
     fn read(mut reading: Reading<'_>, dir: &Path, files: Files<'_>, notices: &mut Vec<Notice>) -> Result<Jail, Vec<Problem>> {
         let one = |problem: Problem| vec![problem];
         let name = reading.section.to_owned();
         let mut notice = |message: String| notices.push(Notice { about: name.clone(), message });
-        let backend = reading.text("backend").map_err(one)?;
+        let sources = reading.sources().map_err(one)?;
         let filter_text = reading.text("filter").map_err(one)?.replace('\n', " ");
-        let logtype = if backend.starts_with("systemd") { "journal" } else { "file" };
+        let logtype = if sources.journal { "journal" } else { "file" };
         let mut written = match filter_text.as_str() {
             "" => Written { name: name.clone(), ..Written::default() },
             text => Written::read(text, &[("logtype", logtype)], dir, files).map_err(one)?,
         };
+        written.notices.drain(..).for_each(|message| notice(format!("filter {filter_text}: {message}")));
         reading.vars = written.options.iter().map(|(option, text)| (format!("known/{option}"), text.clone())).collect();
         for option in ["prefregex", "failregex", "ignoreregex", "maxlines", "datepattern", "journalmatch", "usedns"] {
             let text = reading.text(option).map_err(one)?;
@@ -140,16 +178,6 @@ impl Jail {
         }
         let filter = Filter::new(&written)?;
         let read = |reading: &Reading<'_>| -> Result<Jail, Problem> {
-            let logpaths: Vec<String> = match backend.starts_with("systemd") {
-                true => Vec::new(),
-                false => reading
-                    .text("logpath")?
-                    .lines()
-                    .map(|line| line.trim())
-                    .map(|line| line.strip_suffix(" tail").or(line.strip_suffix(" head")).unwrap_or(line).trim().to_owned())
-                    .filter(|path| !path.is_empty())
-                    .collect(),
-            };
             let seconds = |option: &str, default: f64| -> Result<f64, Problem> {
                 match reading.text(option)?.as_str() {
                     "" => Ok(default),
@@ -184,32 +212,27 @@ impl Jail {
                         "" => None,
                         _ => Some(span(seconds("bantime.maxtime", 0.0)?)),
                     };
-                    Some(Increment {
-                        multipliers,
-                        factor: number("bantime.factor", 1.0)?,
-                        longest,
-                        all_jails: reading.flag("bantime.overalljails", false)?,
-                    })
+                    Some(Increment { multipliers, longest })
                 }
             };
             Ok(Jail {
                 name: name.as_str().into(),
                 trust: if FORGEABLE.contains(&filter.name.as_ref()) { Trust::Spoofable } else { Trust::Vouched },
-                journal: backend.starts_with("systemd")
-                    || (backend.is_empty() || backend == "auto") && logpaths.is_empty() && filter.has_journal(),
+                journal: sources.journal && (filter.has_journal() || reading.text("backend")?.starts_with("systemd")),
                 filter: filter.clone(),
                 filter_text: filter_text.clone(),
-                logpaths,
+                logpaths: sources.files.clone(),
                 zone: reading.text("logtimezone")?,
                 retries,
                 window: Duration::from_secs_f64(window.min(FOR_EVER.as_secs_f64())),
                 duration: span(bantime),
                 increment,
                 ignored: Vec::new(),
+                ignored_names: Vec::new(),
                 actions: Vec::new(),
+                only_counts: !reading.text("ignorecommand")?.is_empty(),
                 names: reading.text("usedns")?,
                 counted: Table::new(COUNTED_MAX),
-                blocked: Table::new(COUNTED_MAX),
             })
         };
         let mut jail = read(&reading).map_err(one)?;
@@ -217,10 +240,13 @@ impl Jail {
             notice("bantime without end: as long as the policy allows".to_owned());
         }
         for word in reading.text("ignoreip").map_err(one)?.split([' ', ',', '\n', '\t']).filter(|word| !word.is_empty()) {
-            match word.parse::<Prefix>() {
-                Ok(prefix) => jail.ignored.push(prefix),
-                Err(_) => {
-                    notice(format!("ignoreip `{word}` is no address: not honoured; list it in the policy's `exempt`, which resolves names"))
+            match prefix(word) {
+                Some(prefix) => jail.ignored.push(prefix),
+                None => {
+                    notice(format!(
+                        "ignoreip `{word}` is no address: not honoured; list it in the policy's `exempt`, which resolves names"
+                    ));
+                    jail.ignored_names.push(word.to_owned());
                 }
             }
         }
@@ -228,7 +254,10 @@ impl Jail {
             notice("ignoreself = false is not honoured: the host's own addresses are never blocked".to_owned());
         }
         for (option, why) in [
-            ("ignorecommand", "no command decides who is let off; use `ignoreip` or the policy's `exempt`"),
+            (
+                "ignorecommand",
+                "no command is asked who is let off, so this jail blocks nobody; override it with an empty one and use `ignoreip` if all others may be blocked",
+            ),
             ("ignorecache", "there is nothing to remember without ignorecommand"),
             ("bantime.rndtime", "times are not random"),
         ] {
@@ -237,9 +266,15 @@ impl Jail {
                 notice(format!("{option} `{}` is not honoured: {why}", text.replace('\n', " ")));
             }
         }
-        let formula: String = reading.text("bantime.formula").map_err(one)?.split_whitespace().collect();
-        if !formula.is_empty() && formula != FORMULA && jail.increment.is_some() {
-            notice("bantime.formula is not fail2ban's own: not honoured, times double as they do by default".to_owned());
+        if jail.increment.is_some() {
+            notice("bantime.increment: the policy's `escalation` and `block_max` say how times grow, for all jails alike".to_owned());
+            for option in ["bantime.factor", "bantime.formula", "bantime.multipliers"] {
+                let text = reading.text(option).map_err(one)?;
+                let usual = text.split_whitespace().collect::<String>() == FORMULA || option == "bantime.factor" && text == "1";
+                if !text.is_empty() && !usual {
+                    notice(format!("{option} `{}` is not honoured: times grow by the policy's `escalation`", text.replace('\n', " ")));
+                }
+            }
         }
         if matches!(jail.names.as_str(), "yes" | "warn")
             && jail.filter.fail_texts().any(|text| text.contains("<HOST>") || text.contains("<DNS>"))
@@ -254,6 +289,9 @@ impl Jail {
                 notice(format!("action `{action}` is not done by riposte; what is decided stands in the ledger and in `riposte history`"));
             }
             jail.actions.push(Action { name: action, options, blocks });
+        }
+        for path in jail.logpaths.iter().filter(|path| !path.starts_with('/') || path.split('/').any(|step| matches!(step, ".." | "**"))) {
+            notice(format!("logpath `{path}` is not followed: write its full path, without `..` and `**`"));
         }
         if jail.logpaths.is_empty() && !jail.journal {
             notice("it watches nothing: neither logpath nor journal".to_owned());
@@ -278,11 +316,12 @@ impl Jail {
             duration: Duration::from_secs(600),
             increment: None,
             ignored: Vec::new(),
+            ignored_names: Vec::new(),
             actions: Vec::new(),
+            only_counts: false,
             names: "warn".to_owned(),
             trust: Trust::Vouched,
             counted: Table::new(COUNTED_MAX),
-            blocked: Table::new(COUNTED_MAX),
         }
     }
 
@@ -314,43 +353,20 @@ impl Jail {
             return (count, None);
         }
         self.counted.remove(id.as_bytes());
-        let before = self.blocked.at(id.as_bytes(), || 0);
-        let earlier = *before;
-        *before = before.saturating_add(1);
+        if self.only_counts {
+            return (count, None);
+        }
         let action = match self.actions.iter().find(|action| action.blocks).or(self.actions.first()) {
             Some(action) if !action.blocks => action.name.as_str().into(),
             _ => Arc::from("block"),
         };
         let why = format!("jail {}: {count} failure{} in {}", self.name, if count == 1 { "" } else { "s" }, brief(window));
-        (count, Some(Wish { action, duration: Some(self.grown(earlier)), why }))
-    }
-
-    /// Somebody was blocked by another jail: the next time here is longer.
-    pub fn note_block(&mut self, id: &str) {
-        if self.increment.as_ref().is_some_and(|increment| increment.all_jails) {
-            let before = self.blocked.at(id.as_bytes(), || 0);
-            *before = before.saturating_add(1);
-        }
-    }
-
-    /// How long, after so many earlier blocks.
-    fn grown(&self, earlier: u32) -> Duration {
-        let Some(increment) = &self.increment else { return self.duration };
-        if self.duration == FOR_EVER {
-            return FOR_EVER;
-        }
-        let times = match increment.multipliers.get(earlier as usize).or(increment.multipliers.last()) {
-            Some(times) => *times,
-            None => f64::from(1u32 << earlier.min(20)),
-        };
-        let seconds = (self.duration.as_secs_f64() * times * increment.factor).clamp(0.0, FOR_EVER.as_secs_f64());
-        let grown = Duration::from_secs_f64(seconds);
-        increment.longest.map_or(grown, |longest| grown.min(longest))
+        (count, Some(Wish::new(action, Some(self.duration), why)))
     }
 
     /// Addresses that gave way to newer ones.
     pub fn evicted(&self) -> u64 {
-        self.counted.evicted + self.blocked.evicted
+        self.counted.evicted
     }
 }
 
@@ -367,6 +383,21 @@ impl Reading<'_> {
         Ok(self.ini.value(self.section, option, &self.vars)?.unwrap_or_default().trim().to_owned())
     }
 
+    /// Its files, or the journal.
+    fn sources(&self) -> Result<Sources, Problem> {
+        let backend = self.text("backend")?;
+        if backend.starts_with("systemd") {
+            return Ok(Sources { files: Vec::new(), journal: true });
+        }
+        let text = self.text("logpath")?;
+        let paths = text.lines().map(|line| line.trim());
+        let paths = paths.map(|line| line.strip_suffix(" tail").or(line.strip_suffix(" head")).unwrap_or(line).trim().to_owned());
+        let files: Vec<String> = paths.filter(|path| !path.is_empty()).collect();
+        // Without any file, a filter that says which entries are its own may read them.
+        let journal = files.is_empty() && matches!(backend.as_str(), "" | "auto");
+        Ok(Sources { files, journal })
+    }
+
     fn flag(&self, option: &str, default: bool) -> Result<bool, Problem> {
         match self.text(option)?.to_lowercase().as_str() {
             "" => Ok(default),
@@ -380,6 +411,21 @@ impl Reading<'_> {
         let (file, line) = self.ini.place(self.section, option);
         Problem { file, line, message: format!("[{}] {option}: {message}", self.section) }
     }
+}
+
+/// `192.0.2.0/24`, or with its mask written out: `192.0.2.0/255.255.255.0`.
+fn prefix(word: &str) -> Option<Prefix> {
+    let masked = || {
+        let (address, mask) = word.split_once('/')?;
+        let (mask, all) = match mask.parse().ok()? {
+            IpAddr::V4(mask) => (u128::from(u32::from(mask)) << 96, 32),
+            IpAddr::V6(mask) => (u128::from(mask), 128),
+        };
+        let bits = mask.leading_ones().min(all);
+        let whole = mask.checked_shl(bits).unwrap_or(0) == 0;
+        whole.then(|| Some(Prefix::new(address.parse().ok()?, bits as u8)))?
+    };
+    word.parse().ok().or_else(masked)
 }
 
 /// Whether fail2ban's action of this name is a block.
@@ -569,18 +615,17 @@ mod tests {
             (3, "block", Some(Duration::from_secs(50)), "jail t: 3 failures in 100 s")
         );
         assert_eq!(count("a", 1_190), (1, None), "it begins anew");
+        let mut asking = self::jail("maxretry = 1\nignorecommand = /bin/friend <ip>\n");
+        assert_eq!(asking.count("a", Time::EPOCH), (1, None), "a friend nobody is asked about");
     }
 
     #[test]
-    fn times_grow_with_every_block() {
-        let times = |options: &str, number: usize| {
-            let mut jail = jail(&format!("maxretry = 1\nbantime = 60\nbantime.increment = true\n{options}"));
-            (0..number).map(|at| jail.count("a", Time::from_secs(at as u64)).1.unwrap().duration.unwrap().as_secs()).collect::<Vec<_>>()
-        };
-        assert_eq!(times("", 5), [60, 120, 240, 480, 960]);
-        assert_eq!(times("bantime.factor = 2\nbantime.maxtime = 5m\n", 4), [120, 240, 300, 300]);
-        assert_eq!(times("bantime.multipliers = 1 5 30\n", 4), [60, 300, 1_800, 1_800]);
-        assert_eq!(times("", 30).last(), Some(&(60 << 20)));
+    fn times_are_not_the_jail_s_to_grow() {
+        let mut jail = jail("maxretry = 1\nbantime = 60\nbantime.increment = true\nbantime.multipliers = 1 5 30\nbantime.maxtime = 1d\n");
+        let times: Vec<u64> = (0..3).map(|at| jail.count("a", Time::from_secs(at)).1.unwrap().duration.unwrap().as_secs()).collect();
+        assert_eq!(times, [60, 60, 60], "the policy multiplies them");
+        let increment = jail.increment.unwrap();
+        assert_eq!((increment.multipliers, increment.longest), (vec![1.0, 5.0, 30.0], Some(Duration::from_secs(86_400))));
     }
 
     #[test]

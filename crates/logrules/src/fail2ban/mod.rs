@@ -69,10 +69,15 @@ impl Reader {
             let clock = Clock { now, zone: self.zone.clone() };
             self.dates.time(found, text, &self.scratch, &clock)
         });
-        self.last = written.or(self.last);
         // What has no date was written when the line before it was, or just now.
-        let at = written.or(self.last.filter(|last| now.since(*last) < LAST_DATE_AGE)).unwrap_or(now);
-        Dated { at, found }
+        let last = self.last.filter(|last| now.since(*last) < LAST_DATE_AGE);
+        self.last = written.or(self.last);
+        let wrong = written.is_none() && before < after;
+        if wrong && last.is_some() {
+            // What looked like a date and is none is text, as fail2ban has it.
+            self.whole(text);
+        }
+        Dated { at: written.or(last).unwrap_or(now), found }
     }
 
     /// A line whose time is known otherwise.
@@ -127,9 +132,24 @@ impl Single {
         &self.filter
     }
 
+    /// Lines that its prefregex matched so far.
+    pub fn prefixed(&self) -> u64 {
+        self.state.prefixed
+    }
+
     /// Patterns that took too many steps so far.
     pub fn too_many_steps(&self) -> u64 {
         self.state.too_many_steps
+    }
+
+    /// Has every failregex tried, not only until one matches: so fail2ban-regex and fail2ban's own tests have it.
+    pub fn try_all(&mut self) {
+        self.state.all = true;
+    }
+
+    /// Which failregexes matched the last line, if all were tried, and whether it is a failure by that.
+    pub fn matched(&self) -> &[(usize, bool)] {
+        &self.state.matched
     }
 
     /// Takes one line in. `dated` says that it has no date to be cut out, for `now` is known from elsewhere (the journal).
@@ -181,6 +201,8 @@ pub struct Fail2ban {
     entry: Vec<u8>,
     failures: Vec<Failure>,
     counted: Counted,
+    /// Every jail reads every line, whenever it was written.
+    everywhere: bool,
 }
 
 impl Fail2ban {
@@ -199,7 +221,14 @@ impl Fail2ban {
     /// Everything that can't be understood.
     pub fn of_filter(text: &str, dir: &Path, files: Files<'_>, zone: &TimeZone) -> Result<Fail2ban, Vec<Problem>> {
         let written = Written::read(text, &[("logtype", "file")], dir, files).map_err(|problem| vec![problem])?;
-        Fail2ban::new(vec![Jail::of_filter(Filter::new(&written)?, text)], zone)
+        let mut one = Fail2ban::new(vec![Jail::of_filter(Filter::new(&written)?, text)], zone)?;
+        one.everywhere = true;
+        Ok(one)
+    }
+
+    /// For trying rules out on lines from `place`, of any age: unless a jail names that place, all of them look at every line.
+    pub fn try_on(&mut self, place: &str) {
+        self.everywhere = !self.jails.iter().any(|jail| jail.wants_file(place));
     }
 
     fn new(jails: Vec<Jail>, zone: &TimeZone) -> Result<Fail2ban, Vec<Problem>> {
@@ -228,7 +257,16 @@ impl Fail2ban {
             }
         }
         let states = jails.iter().map(|_| State::default()).collect();
-        Ok(Fail2ban { jails, states, groups, places: HashMap::new(), entry: Vec::new(), failures: Vec::new(), counted: Counted::default() })
+        Ok(Fail2ban {
+            jails,
+            states,
+            groups,
+            places: HashMap::new(),
+            entry: Vec::new(),
+            failures: Vec::new(),
+            counted: Counted::default(),
+            everywhere: false,
+        })
     }
 
     /// The jails, in the configuration's order.
@@ -250,8 +288,7 @@ impl Fail2ban {
             self.counted.places_forgotten += self.places.len() as u64;
             self.places.clear();
         }
-        // A jail without any source is a filter that is being tried out.
-        let wants = |jail: &Jail| jail.wants_file(line.place) || (jail.logpaths.is_empty() && jail.actions.is_empty());
+        let wants = |jail: &Jail| self.everywhere || jail.wants_file(line.place);
         let who: Arc<[usize]> = self.jails.iter().enumerate().filter(|(_, jail)| wants(jail)).map(|(number, _)| number).collect();
         self.places.insert(line.place.into(), who.clone());
         who
@@ -267,7 +304,7 @@ impl Fail2ban {
             self.counted.no_address += 1;
         }
         let at = if at > line.at.after(AHEAD_MAX) { line.at } else { at };
-        if line.at.since(at) > jail.window {
+        if !self.everywhere && line.at.since(at) > jail.window {
             self.counted.too_old += 1;
             return;
         }
@@ -284,11 +321,10 @@ impl Fail2ban {
         }
     }
 
-    /// Jails whose times grow with everybody's blocks hear of each; `recidive` counts them as the failures that it is for.
+    /// `recidive` counts other jails' blocks as the failures that it is for.
     fn tell_others(&mut self, number: usize, failure: &Failure, at: Time, line: &Line<'_>, out: &mut Vec<Finding>) {
         let mut again = Vec::new();
-        for (other, jail) in self.jails.iter_mut().enumerate().filter(|(other, _)| *other != number) {
-            jail.note_block(&failure.id);
+        for (other, jail) in self.jails.iter().enumerate().filter(|(other, _)| *other != number) {
             let spared = failure.address.is_some_and(|address| jail.lets_off(address)) || line.at.since(at) > jail.window;
             if jail.filter.name.as_ref() == "recidive" && !spared {
                 again.push(other);
@@ -450,6 +486,20 @@ mod tests {
         assert_eq!((name[0].actor, &name[0].wish), (None, &None));
         let counted: Vec<u64> = jails.counters().into_iter().map(|(_, number)| number).collect();
         assert_eq!(counted, [5, 1, 1, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn jails_that_are_tried_out_look_at_lines_of_any_place_and_age() {
+        let line = "Jan 16 20:05:29 s: bad x from 192.0.2.1";
+        let jail = "[s]\nenabled = true\nfilter = s\nlogpath = /var/log/s\n";
+        let (mut jails, _) = load(jail);
+        assert_eq!(findings(&mut jails, line, AT, "stdin"), []);
+        let (mut jails, _) = load(jail);
+        jails.try_on("stdin");
+        assert_eq!(findings(&mut jails, line, AT, "stdin").len(), 1);
+        let (mut jails, _) = load(&format!("{jail}[t]\nenabled = true\nfilter = s\nlogpath = stdin\n"));
+        jails.try_on("stdin");
+        assert_eq!(findings(&mut jails, "Jan 16 21:05:29 s: bad x from 192.0.2.1", AT, "stdin").len(), 1, "one of them says where from");
     }
 
     #[test]

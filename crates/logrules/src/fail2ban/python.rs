@@ -36,6 +36,17 @@ pub enum Group {
     Part(Arc<str>),
 }
 
+/// What a pattern looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// One line.
+    Line,
+    /// Several lines: `^` and `$` are the beginning and end of each.
+    Lines,
+    /// Several lines: `^` and `$` are the beginning and end of all.
+    Text,
+}
+
 /// A pattern with what its groups mean.
 #[derive(Debug, Clone)]
 pub struct Regex {
@@ -46,12 +57,12 @@ pub struct Regex {
 }
 
 impl Regex {
-    /// Translates and compiles. `multi_line` for filters that look at several lines, `names` if hosts may be names.
+    /// Translates and compiles; `names` if hosts may be names.
     ///
     /// # Errors
     /// What can't be understood or said in our patterns.
-    pub fn new(text: &str, multi_line: bool, names: bool) -> Result<Regex, String> {
-        let translated = Translator::new(&expand_tags(text, names)).run(multi_line)?;
+    pub fn new(text: &str, over: Over, names: bool) -> Result<Regex, String> {
+        let translated = Translator::new(&expand_tags(text, names)).run(over)?;
         let pattern = Pattern::new(&translated, Flavour::default()).map_err(|error| format!("{} in `{text}`", error.replace('\n', " ")))?;
         let groups = pattern.names().iter().enumerate().filter_map(|(number, name)| name.map(|name| (number, meaning(name)))).collect();
         Ok(Regex { text: text.to_owned(), pattern, groups })
@@ -86,7 +97,7 @@ impl Regex {
 /// # Errors
 /// What can't be understood.
 pub fn translate(text: &str) -> Result<String, String> {
-    Translator::new(text).run(false)
+    Translator::new(text).run(Over::Line)
 }
 
 /// A name in lower case is a tag's or the author's own; what is put in for tags ends in a number, so that it can be there twice.
@@ -139,12 +150,12 @@ fn expand_tags(text: &str, names: bool) -> String {
         rest = behind;
         match tag {
             "HOST" if names => out.push_str(&format!(r"(?:\[?(?:{IP4}|{IP6})\]?|{DNS})")),
-            "HOST" | "ADDR" => out.push_str(&format!(r"\[?(?:{IP4}|{IP6})\]?")),
-            "IP4" => out.push_str(IP4),
-            "IP6" => out.push_str(IP6),
-            "DNS" => out.push_str(DNS),
-            "CIDR" => out.push_str(CIDR),
-            "SUBNET" => out.push_str(&format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?")),
+            "HOST" | "ADDR" | "F-ADDR/" => out.push_str(&format!(r"\[?(?:{IP4}|{IP6})\]?")),
+            "IP4" | "F-IP4/" => out.push_str(IP4),
+            "IP6" | "F-IP6/" => out.push_str(IP6),
+            "DNS" | "F-DNS/" => out.push_str(DNS),
+            "CIDR" | "F-CIDR/" => out.push_str(CIDR),
+            "SUBNET" | "F-SUBNET/" => out.push_str(&format!(r"\[?(?:{IP4}|{IP6})(?:/{CIDR})?\]?")),
             "F-ID/" => out.push_str(r"(?P<fid>\S+)"),
             "F-PORT/" => out.push_str(r"(?P<fport>\w+)"),
             "SKIPLINES" => {
@@ -203,8 +214,8 @@ impl<'p> Translator<'p> {
         }
     }
 
-    fn run(mut self, multi_line: bool) -> Result<String, String> {
-        if multi_line {
+    fn run(mut self, over: Over) -> Result<String, String> {
+        if over == Over::Lines {
             self.flags.push('m');
         }
         while let Some(letter) = self.next() {
@@ -213,6 +224,7 @@ impl<'p> Translator<'p> {
                 '[' => self.class()?,
                 '(' => self.group()?,
                 // Python's `$` is also before the line feed at the end, and there is one.
+                '$' if over == Over::Text => self.out.push_str(r"(?=\n?\z)"),
                 '$' => self.out.push_str("(?m:$)"),
                 '{' => self.repetition(),
                 '+' if matches!(self.out.chars().last(), Some('+' | '*' | '?' | '}')) && !self.escaped_last() => {
@@ -346,6 +358,9 @@ impl<'p> Translator<'p> {
     }
 
     fn group(&mut self) -> Result<(), String> {
+        if self.local_flags() {
+            return Ok(());
+        }
         if !self.takes("?") {
             self.names.push(None);
             self.out.push('(');
@@ -388,6 +403,19 @@ impl<'p> Translator<'p> {
             return Ok(());
         }
         self.inline_flags()
+    }
+
+    /// `((?i)…)` and `(?:(?i)…)`: fail2ban takes flags at a group's beginning for that group, and makes `(?i:…)` of it.
+    fn local_flags(&mut self) -> bool {
+        let inside = self.rest.strip_prefix("?:").unwrap_or(self.rest);
+        let flags = inside.strip_prefix("(?").and_then(|inside| inside.split_once(')'));
+        let Some((flags, rest)) = flags.filter(|(flags, _)| !flags.is_empty() && flags.bytes().all(|b| b.is_ascii_lowercase())) else {
+            return false;
+        };
+        let kept: String = flags.chars().filter(|flag| !matches!(flag, 'u' | 'a')).collect();
+        self.out.push_str(&format!("(?{kept}:"));
+        self.rest = rest;
+        true
     }
 
     /// `(?i)`: for all of it, wherever it stands; `(?i:…)`: inside.
@@ -449,7 +477,7 @@ mod tests {
 
     /// What is caught in `line`, or nothing.
     fn caught(regex: &str, line: &str) -> Option<Vec<(Group, String)>> {
-        let regex = Regex::new(regex, false, true).unwrap();
+        let regex = Regex::new(regex, Over::Line, true).unwrap();
         let (text, mut spans) = (format!("{line}\n"), Spans::default());
         let found = regex.search(text.as_bytes(), &mut spans).unwrap();
         found.then(|| {
@@ -485,7 +513,7 @@ mod tests {
         assert_eq!(host("from -"), None);
         assert!(!matches("from <ADDR>$", "from a.example.com"));
         assert_eq!(caught("<SUBNET>", "[192.0.2.0/24]").unwrap(), [(Group::Ip, "192.0.2.0".into()), (Group::Cidr, "24".into())]);
-        assert!(Regex::new("<HOST>", false, false).unwrap().pattern().is_linear());
+        assert!(Regex::new("<HOST>", Over::Line, false).unwrap().pattern().is_linear());
     }
 
     #[test]
@@ -498,7 +526,7 @@ mod tests {
             [(Group::Session, "s"), (Group::Alternative("alt_user1".into()), "x"), (Group::Id, "y"), (Group::Field("fport".into()), "5")];
         assert_eq!(groups.unwrap(), wanted.map(|(group, text)| (group, text.to_owned())));
         assert!(matches("<none> </F-USER> <br/>", "<none> </F-USER> <br/>"), "a tag that nobody knows stands for itself");
-        assert!(!Regex::new("a", false, true).unwrap().names_somebody());
+        assert!(!Regex::new("a", Over::Line, true).unwrap().names_somebody());
     }
 
     #[test]
@@ -514,6 +542,7 @@ mod tests {
             (r"\<a\>\_\ \/\'\#", "<a>_ /'#"),
             (r"(?iu)FOO (?P<a>.)bar(?P=a)1", "foo xBARx1"),
             (r"bar(?i)foo", "BARFOO"),
+            (r"bar((?i)foo)", "barFOO"),
             (r"^(?P<c>x )?(?(c)a|b)$", "x a"),
             (r"^(?P<c>x )?(?(c)a|b)$", "b"),
             (r"(?x) a\ b # comment", "a b"),
@@ -527,6 +556,7 @@ mod tests {
         }
         assert!(!matches(r"^(?P<c>x )?(?(c)a|b)$", "x b"));
         assert!(!matches(r"^a++a", "aaa"), "what is held is not given back");
+        assert!(!matches(r"bar(?:(?i)foo)", "BARFOO"), "flags at a group's beginning are the group's");
     }
 
     #[test]
@@ -540,7 +570,7 @@ mod tests {
             ("a(", "in `a(`"),
             ("<HOST> <HOST>", "two groups"),
         ] {
-            let wrong = Regex::new(regex, false, true).unwrap_err();
+            let wrong = Regex::new(regex, Over::Line, true).unwrap_err();
             assert!(wrong.contains(wanted), "{regex}: {wrong}");
         }
     }

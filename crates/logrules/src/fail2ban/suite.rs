@@ -5,13 +5,14 @@
 //! `# addFILE: "other"` reads another such log. Any other line that begins with `#` is a comment.
 
 use super::Single;
-use super::filter::{Failure, Filter, Written};
+use super::filter::{Caught, Failure, Filter, Written};
 use super::ini::{Files, Problem};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use model::time::Time;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Logs that include each other deeper than this are taken for a circle.
@@ -43,11 +44,10 @@ pub struct Case {
     pub agree: bool,
 }
 
-/// A filter under one set of options.
+/// A filter under one set of options; by its text it is known.
 struct Variant {
     options: Map<String, Value>,
     text: String,
-    single: Single,
 }
 
 /// Runs a log against filter `name` (`sshd` or `sshd[mode=aggressive]`) of the configuration in `dir`.
@@ -55,7 +55,11 @@ struct Variant {
 /// # Errors
 /// If the log or the filter can't be understood.
 pub fn run(log: &Path, name: &str, dir: &Path, files: Files<'_>, settings: &Settings) -> Result<Vec<Case>, Vec<Problem>> {
-    let mut suite = Suite { name, dir, files, settings, common: Map::new(), variants: Vec::new(), cases: Vec::new() };
+    let base = name.split('[').next().unwrap_or(name).trim();
+    let stem = log.file_stem().map(|stem| stem.to_string_lossy().into_owned()).filter(|stem| stem.starts_with(base));
+    let test = stem.unwrap_or_else(|| base.to_owned());
+    let mut suite =
+        Suite { name, dir, files, settings, common: Map::new(), variants: Vec::new(), filters: BTreeMap::new(), test, cases: Vec::new() };
     suite.options(&[Map::new()])?;
     suite.log(log, 0)?;
     Ok(suite.cases)
@@ -68,6 +72,10 @@ struct Suite<'a> {
     settings: &'a Settings,
     common: Map<String, Value>,
     variants: Vec<Variant>,
+    /// Filters that were used so far: whoever comes back goes on where he left off, as in fail2ban's own runner.
+    filters: BTreeMap<String, Single>,
+    /// What conditions call `name`: the log's if it is the filter's with more behind (`sshd-journal`), else the filter's.
+    test: String,
     cases: Vec<Case>,
 }
 
@@ -79,11 +87,17 @@ impl Suite<'_> {
             return Err(problem(0, "logs include each other in a circle".to_owned()));
         }
         let text = (self.files.read)(path).map_err(|error| problem(0, error.to_string()))?;
-        // The case that the next lines belong to.
+        // The case that the next lines belong to, and whether the first of them has come.
         let mut case: Option<Map<String, Value>> = None;
-        let mut begun = false;
-        for (number, line) in text.split('\n').enumerate().map(|(number, line)| (number + 1, line.strip_suffix('\r').unwrap_or(line))) {
+        let (mut begun, mut more) = (true, Vec::new());
+        for (number, line) in text.split('\n').enumerate().map(|(number, line)| (number + 1, line.trim_end_matches('\r'))) {
             let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| problem(number, format!("no JSON: {error}")));
+            // What follows a case is its line, whatever it looks like.
+            if !begun {
+                self.line(&file, number, line, case.as_ref(), false);
+                begun = true;
+                continue;
+            }
             match directive(line) {
                 Some(("failJSON", text)) => {
                     let Value::Object(wanted) = json(text)? else { return Err(problem(number, "failJSON is one {…}".to_owned())) };
@@ -100,38 +114,32 @@ impl Suite<'_> {
                     self.options(&sets)?;
                     case = None;
                 }
-                Some(("fileOptions", text)) => {
-                    if let Value::Object(common) = json(text)? {
-                        self.common = common;
-                    }
-                    self.options(&[Map::new()])?;
-                    case = None;
-                }
+                // Goes with the filterOptions that follow.
+                Some(("fileOptions", text)) => match json(text)? {
+                    Value::Object(common) => self.common = common,
+                    _ => return Err(problem(number, "fileOptions is one {…}".to_owned())),
+                },
                 Some((_, text)) => {
                     let Value::String(other) = json(text)? else { return Err(problem(number, "addFILE is \"NAME\"".to_owned())) };
-                    self.log(&path.with_file_name(other), depth + 1)?;
-                    case = None;
+                    more.push(path.with_file_name(other));
                 }
                 None if line.starts_with('#') || line.trim().is_empty() => {}
-                None => {
-                    self.line(&file, number, line, case.as_ref(), begun);
-                    begun = true;
-                }
+                None => self.line(&file, number, line, case.as_ref(), true),
             }
         }
-        Ok(())
+        // Behind this one, under the options that held last.
+        more.iter().try_for_each(|path| self.log(path, depth + 1))
     }
 
     /// From here on, lines are read under each of these.
     fn options(&mut self, sets: &[Map<String, Value>]) -> Result<(), Vec<Problem>> {
         self.variants.clear();
-        let base = self.name.split('[').next().unwrap_or(self.name).trim();
         let sets = if sets.is_empty() { &[Map::new()][..] } else { sets };
         for set in sets {
             let mut options = self.common.clone();
             options.extend(set.clone());
             let wanted = options.get("test.condition").and_then(Value::as_str);
-            if wanted.is_some_and(|wanted| !condition(wanted, base, &options)) {
+            if wanted.is_some_and(|wanted| !condition(wanted, &self.test, &options)) {
                 continue;
             }
             let given: Vec<String> = options
@@ -144,10 +152,14 @@ impl Suite<'_> {
                 (Some(begun), false) => format!("{begun}][{}]", given.join(", ")),
                 (None, false) => format!("{}[{}]", self.name, given.join(", ")),
             };
-            let written = Written::read(&text, &[("logtype", "file")], self.dir, self.files).map_err(|problem| vec![problem])?;
-            let single = Single::new(Filter::new(&written)?, self.settings.zone.clone());
-            let single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
-            self.variants.push(Variant { options, text, single });
+            if !self.filters.contains_key(&text) {
+                let written = Written::read(&text, &[("logtype", "file")], self.dir, self.files).map_err(|problem| vec![problem])?;
+                let single = Single::new(Filter::new(&written)?, self.settings.zone.clone());
+                let mut single = single.map_err(|message| vec![Problem { file: text.clone(), line: 0, message }])?;
+                single.try_all();
+                self.filters.insert(text.clone(), single);
+            }
+            self.variants.push(Variant { options, text });
         }
         Ok(())
     }
@@ -155,15 +167,16 @@ impl Suite<'_> {
     /// Reads one line under all options. Lines without a case of their own go on with the one above.
     fn line(&mut self, file: &str, number: usize, line: &str, wanted: Option<&Map<String, Value>>, begun: bool) {
         let base = self.name.split('[').next().unwrap_or(self.name).trim();
-        for variant in &mut self.variants {
+        for variant in &self.variants {
+            let Some(single) = self.filters.get_mut(&variant.text) else { continue };
             let limited = wanted.and_then(|wanted| wanted.get("constraint")).and_then(Value::as_str);
             let other = wanted.and_then(|wanted| wanted.get("filter")).and_then(Value::as_str).is_some_and(|other| other != base);
-            if limited.is_some_and(|limited| !condition(limited, base, &variant.options)) {
+            if limited.is_some_and(|limited| !condition(limited, &self.test, &variant.options)) {
                 continue;
             }
             let journal = variant.options.get("logtype").and_then(Value::as_str) == Some("journal");
             let prefix = variant.options.get("test.prefix-line").and_then(Value::as_str).filter(|_| journal).unwrap_or_default();
-            let read = variant.single.line(format!("{prefix}{line}").as_bytes(), self.settings.now, journal);
+            let read = single.line(format!("{prefix}{line}").as_bytes(), self.settings.now, journal);
             let Some(wanted) = wanted else { continue };
             let first = read.failures.first();
             if other && first.is_none() {
@@ -211,6 +224,8 @@ fn got(wanted: &Map<String, Value>, failure: Option<&Failure>, at: Option<Time>,
     got.insert("match".to_owned(), Value::Bool(failure.is_some()));
     let Some(failure) = failure else { return got };
     got.insert("host".to_owned(), Value::String(failure.id.clone()));
+    let Caught { ip, dns, id, .. } = &failure.caught;
+    let of_family = |six: bool| ip.clone().filter(|ip| ip.contains(':') == six);
     if let Some(local) = at.and_then(|at| jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos())).ok()) {
         got.insert("time".to_owned(), Value::String(local.to_zoned(zone.clone()).datetime().to_string()));
     }
@@ -218,11 +233,17 @@ fn got(wanted: &Map<String, Value>, failure: Option<&Failure>, at: Option<Time>,
         let value = match name.as_str() {
             "users" => failure.users.iter().cloned().map(Value::String).collect(),
             "attempts" => Value::from(failure.lines),
-            "fid" => Value::String(failure.id.clone()),
-            name => match failure.fields.get(name) {
-                Some(text) => Value::String(text.clone()),
-                None => continue,
-            },
+            name => {
+                let text = match name {
+                    "ip4" => of_family(false),
+                    "ip6" => of_family(true),
+                    "dns" => dns.clone(),
+                    "fid" => id.clone(),
+                    name => failure.fields.get(name).cloned(),
+                };
+                let Some(text) = text else { continue };
+                Value::String(text)
+            }
         };
         got.entry(name.clone()).or_insert(value);
     }
@@ -248,11 +269,18 @@ fn agrees(wanted: &Map<String, Value>, got: &Map<String, Value>, settings: &Sett
                     let sorted = |values: &[Value]| values.iter().map(plain).collect::<std::collections::BTreeSet<String>>();
                     sorted(some) == sorted(others)
                 }
+                // An address has many spellings.
+                (Value::String(wanted), Some(Value::String(got))) if name == "host" => wanted == got || same_address(wanted, got),
                 (Value::Array(some), Some(Value::String(joined))) => some.iter().map(plain).collect::<Vec<_>>().join(" ") == *joined,
                 (value, Some(got)) => plain(value) == plain(got),
                 (_, None) => false,
             },
         })
+}
+
+fn same_address(one: &str, other: &str) -> bool {
+    let address = |text: &str| text.parse().ok().map(|ip: IpAddr| ip.to_canonical());
+    address(one).is_some() && address(one) == address(other)
 }
 
 /// Local times may be told in two ways when clocks are set back: what counts is the moment, and its whole second, for fail2ban knows no more.
@@ -388,6 +416,17 @@ mod tests {
                    # filterOptions: {\"logtype\": \"journal\", \"test.prefix-line\": \" bad \"}\n# failJSON: {\"time\": \"2005-01-01T00:00:00\", \"match\": true}\nx from 192.0.2.1\n";
         assert_eq!(cases("t", log), [(3, false), (3, true), (5, true), (11, true)]);
         assert_eq!(cases("t[mode=more]", "# failJSON: {\"match\": true}\nJun 21 16:47:46 worse from 192.0.2.1\n"), [(2, true)]);
+    }
+
+    #[test]
+    fn what_follows_a_case_is_its_line() {
+        let log = "# failJSON: {\"match\": false}\n# addFILE: \"more\"\n# fileOptions: {\"mode\": \"more\"}\n# failJSON: {\"match\": false}\nJun 21 16:47:46 worse from 192.0.2.1\n\
+                   # addFILE: \"more\"\n# filterOptions: [{}]\n# failJSON: {\"match\": true, \"host\": \"192.0.2.1\", \"ip4\": \"192.0.2.1\", \"ip6\": null}\n\
+                   Jun 21 16:47:46 worse from 192.0.2.1\n";
+        // A log that is added comes behind, under the options that hold then.
+        assert_eq!(cases("t", log), [(2, true), (5, true), (9, true), (2, true)]);
+        let spelling = "# failJSON: {\"match\": true, \"host\": \"2001:db8:0::1\"}\nJun 21 16:47:46 bad x from 2001:DB8::1\n";
+        assert_eq!(cases("t", spelling), [(2, true)]);
     }
 
     #[test]

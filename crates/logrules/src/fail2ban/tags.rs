@@ -75,6 +75,24 @@ impl<'a> Tags<'a> {
     }
 }
 
+impl Tags<'_> {
+    /// Tags that are left in a value although others of their family stand for something: `<mdre-agressive>` beside `mdre-normal`.
+    pub fn strays(&self, text: &str) -> Vec<String> {
+        let (mut strays, mut from) = (Vec::new(), 0);
+        while let Some((start, end)) = next_tag(text, from) {
+            from = end;
+            let name = text.get(start + 1..end - 1).unwrap_or_default();
+            let Some((family, _)) = name.rsplit_once('-').filter(|_| !is_own(name)) else { continue };
+            let names = || self.ini.own("Definition").chain(self.ini.own("Init"));
+            let kin: Vec<&str> = names().filter_map(|known| known.strip_prefix(family)?.strip_prefix('-')).collect();
+            if !kin.is_empty() {
+                strays.push(format!("`<{name}>` stands for nothing: {family}-… is there for {}", kin.join(", ")));
+            }
+        }
+        strays
+    }
+}
+
 /// The next `<…>` with no white space and no angle bracket inside, from byte `from` on: its start and the byte behind it.
 fn next_tag(text: &str, from: usize) -> Option<(usize, usize)> {
     let mut start = None;
@@ -202,6 +220,17 @@ mod tests {
         assert_eq!(value(text, "x", "failregex").unwrap(), "^fsshd <HOST> <none> <F-USER>a</F-USER> <[^.]+>");
         assert_eq!(value(text, "x[mode=extra, kind=journal]", "failregex").unwrap(), "^jsshd <HOST> E<none> <F-USER>a</F-USER> <[^.]+>");
         assert_eq!(value(text, "x[agents=\"C|<known/agents>\"]", "re").unwrap(), "(C|A|B)");
+    }
+
+    #[test]
+    fn tags_that_stand_for_nothing_are_named() {
+        let text = "[Definition]\nfailregex = <m-<mode>> <br-x> <F-A> <m-normal>\nm-normal = n\nm-more = m\nmode = mroe\n";
+        let mut ini = Ini::default();
+        let files = Files { read: &|_| Ok(text.to_owned()), list: &|_| Ok(Vec::<PathBuf>::new()) };
+        ini.read_file(Path::new("/x.conf"), files, 0).unwrap();
+        let tags = Tags::new(&ini, BTreeMap::new()).unwrap();
+        let value = tags.value("failregex").unwrap().unwrap();
+        assert_eq!(tags.strays(&value), ["`<m-mroe>` stands for nothing: m-… is there for more, normal"]);
     }
 
     #[test]

@@ -16,9 +16,9 @@ use toml::de::{DeTable, DeValue};
 const RULES_MAX: usize = 1_000;
 const FILE_KEYS: [&str; 13] =
     ["name", "summary", "program", "unit", "path", "uid", "bare", "trust", "limit", "lists", "classes", "forged", "rule"];
-const RULE_KEYS: [&str; 25] = [
+const RULE_KEYS: [&str; 26] = [
     "name", "match", "except", "level", "weight", "describe", "where", "unless", "of", "by", "count", "distinct", "within", "leak",
-    "after", "first", "ignore", "hours", "days", "session", "trust", "block", "hit", "miss", "score",
+    "after", "first", "ignore", "hours", "days", "session", "trust", "block", "hit", "miss", "score", "torn",
 ];
 const LIMIT_KEYS: [&str; 4] = ["score", "within", "by", "block"];
 const SAMPLE_KEYS: [&str; 6] = ["line", "before", "times", "place", "address", "block"];
@@ -70,8 +70,9 @@ pub struct Rule {
     pub weight: u32,
     /// Where it stands in its file.
     pub line: usize,
+    /// Could the address that it tells be forged?
+    pub trust: Trust,
     pub(crate) service: usize,
-    pub(crate) trust: Trust,
     pub(crate) matches: Vec<Match>,
     pub(crate) except: Vec<Pattern>,
     pub(crate) conditions: Vec<Condition>,
@@ -87,6 +88,8 @@ pub struct Rule {
     pub(crate) days: Vec<u64>,
     pub(crate) session: Option<Arc<str>>,
     pub(crate) block: Option<Option<Duration>>,
+    /// So many bytes from such a line's beginning on may be a stranger's, whole lines among them.
+    pub(crate) torn: usize,
     pub(crate) hits: Vec<Sample>,
     pub(crate) misses: Vec<Sample>,
 }
@@ -345,14 +348,19 @@ fn rule(reader: &mut Reader<'_>, shared: &Shared<'_>, table: &DeTable<'_>, at: u
     let level = reader.number(table, "level", 0, 16).map_or(if counted { 10 } else { 5 }, |level| level.value);
     let weight = reader.number(table, "weight", 0, 1_000).map_or(if counted { 0 } else { WEIGHT }, |weight| weight.value);
     let position = super::read::position(reader.text, name.at).0;
+    // What counts others is believed no more than the least of them.
+    let least = of.iter().chain(&after).filter_map(before).map(|rule| rule.trust).min();
+    let trust = trust(reader, table).unwrap_or_else(|| least.unwrap_or(shared.trust));
+    if least.is_some_and(|least| least < trust) {
+        reader.say(name.at, "trust: it counts, or waits for, a rule that is \"spoofable\", and so is it itself");
+    }
     Some(Rule {
         description: reader.text(table, "describe").map_or(shared.summary.into(), |text| text.value.as_str().into()),
         level: u8::try_from(level).unwrap_or(16),
         weight,
         line: position,
         service: shared.number,
-        // What counts others is believed no more than the least of them.
-        trust: trust(reader, table).unwrap_or_else(|| of.iter().filter_map(before).map(|rule| rule.trust).min().unwrap_or(shared.trust)),
+        trust,
         matches,
         except,
         conditions,
@@ -368,6 +376,7 @@ fn rule(reader: &mut Reader<'_>, shared: &Shared<'_>, table: &DeTable<'_>, at: u
         days: days(reader, table),
         session,
         block: block(reader, table, counted),
+        torn: reader.number(table, "torn", 1, 1_000_000).map_or(0, |bytes| bytes.value as usize),
         hits: samples(reader, table, "hit"),
         misses: samples(reader, table, "miss"),
         name: full,
@@ -405,12 +414,13 @@ fn pattern(reader: &mut Reader<'_>, shared: &Shared<'_>, given: &Given<String>) 
             return None;
         }
     };
-    match regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded) {
-        Ok(hir) if pattern.is_linear() => {
-            if !hir.properties().look_set_prefix().contains(regex_syntax::hir::Look::Start) {
-                reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
-            }
+    if pattern.is_linear() {
+        if !pattern.is_anchored() {
+            reader.say(given.at, "the pattern must begin with ^: text further on may be the attacker's");
         }
+        return Some(pattern);
+    }
+    match regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(&expanded) {
         Ok(_) => reader.say(given.at, "the pattern is too large"),
         // Look-around, back-references, a name given twice.
         Err(error) => {
@@ -470,12 +480,12 @@ fn measure(reader: &mut Reader<'_>, table: &DeTable<'_>, within: Duration, disti
     match (count, score, leak) {
         (Some(count), None, None) if distinct => Some(Measure::Distinct { least: count.value, within }),
         (Some(count), None, None) => Some(Measure::Lines { least: count.value, within }),
-        (Some(count), None, Some(each)) if !distinct => Some(Measure::Leak { least: count.value, each: each.value }),
+        (Some(count), None, Some(each)) => Some(Measure::Leak { least: count.value, each: each.value, distinct }),
         (None, Some(score), None) if !distinct => Some(Measure::Score { least: score.value, within }),
         (None, None, None) if !distinct => None,
         (count, score, leak) => {
             let at = count.map(|given| given.at).or(score.map(|given| given.at)).or(leak.map(|given| given.at)).unwrap_or(0);
-            reader.say(at, "count (with within, with leak, or with distinct and within) or score (with within) is wanted");
+            reader.say(at, "count (with within or leak, with distinct or without) or score (with within) is wanted");
             None
         }
     }

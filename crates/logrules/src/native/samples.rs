@@ -37,10 +37,9 @@ impl Book {
     /// Every sample that came out otherwise. A rule without a sample of what it meets, or of what it doesn't, is one, too.
     pub fn test(&mut self) -> Result<usize, Vec<Failure>> {
         let (mut failures, mut run) = (Vec::new(), 0);
-        let rules = std::sync::Arc::clone(&self.rules);
         let mut cases = Vec::new();
-        for rule in rules.iter() {
-            let file = self.services.get(rule.service).map(|service| service.file.to_string()).unwrap_or_default();
+        for rule in &self.plan.rules {
+            let file = self.plan.services.get(rule.service).map(|service| service.file.to_string()).unwrap_or_default();
             for (samples, noun) in [(&rule.hits, "hit"), (&rule.misses, "miss")] {
                 if samples.is_empty() {
                     failures.push(Failure {
@@ -53,7 +52,7 @@ impl Book {
             cases.extend(rule.hits.iter().map(|sample| (file.clone(), Some((rule.name.clone(), true)), sample.clone())));
             cases.extend(rule.misses.iter().map(|sample| (file.clone(), Some((rule.name.clone(), false)), sample.clone())));
         }
-        for service in &self.services {
+        for service in &self.plan.services {
             if service.forged.is_empty() {
                 failures.push(Failure {
                     file: service.file.to_string(),
@@ -63,7 +62,7 @@ impl Book {
             }
             cases.extend(service.forged.iter().map(|sample| (service.file.to_string(), None, sample.clone())));
         }
-        self.aloud = true;
+        self.state.aloud = true;
         for (file, rule, sample) in cases {
             run += 1;
             let found = self.run(&sample);
@@ -77,7 +76,7 @@ impl Book {
             };
             failures.extend(wrong.map(|message| Failure { file, line: sample.at, message: format!("{message}: {}", sample.line) }));
         }
-        self.aloud = false;
+        self.state.aloud = false;
         self.forget();
         failures.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
         if failures.is_empty() { Ok(run) } else { Err(failures) }
@@ -105,6 +104,9 @@ fn names(found: &[Finding]) -> String {
 /// What a finding says otherwise than its sample.
 fn differs(found: &Finding, sample: &Sample) -> Option<String> {
     let actor = found.actor.map(|address| address.to_string());
+    if let (Some(actor), None) = (&actor, &sample.address) {
+        return Some(format!("tells an address that the sample doesn't: write {{ line = …, address = \"{actor}\" }}"));
+    }
     if actor != canonical(sample) {
         return Some(format!("address {} instead of {}", shown(actor.as_ref()), shown(sample.address.as_ref())));
     }

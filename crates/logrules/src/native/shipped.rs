@@ -11,6 +11,7 @@ files![
     "apps.toml",
     "databases.toml",
     "datagrams.toml",
+    "devices.toml",
     "dovecot.toml",
     "dropbear.toml",
     "exim.toml",
@@ -18,9 +19,12 @@ files![
     "logins.toml",
     "mail.toml",
     "postfix.toml",
+    "proxies.toml",
+    "services.toml",
     "sshd.toml",
     "web-errors.toml",
-    "web.toml"
+    "web.toml",
+    "webmail.toml"
 ];
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use crate::line::Line;
 use model::time::Time;
 use std::net::IpAddr;
 
+/// Rules below this level only tell what innocents do all day: that is no attack.
+const ACCUSES: u8 = 3;
+
 /// One case: a line, what it is to come to, and what it came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Case {
@@ -30,13 +33,15 @@ pub struct Case {
 }
 
 /// Runs a suite of triples: the line; `SERVICE ADDRESS KIND DANGER` or `*`; `M` (must match) or `X` (must not). Empty lines between cases are
-/// passed over, and so are lines that begin with `#` where a case would begin. Each case is read by itself: the book forgets in between.
+/// passed over, and so are lines that begin with `#` where a case would begin. Each case is read by itself: the book forgets in between. The format
+/// names no file, so a line without a head may be any service's.
 ///
 /// # Errors
 /// The number of a line that is no verdict, and what it is instead: this is no suite of triples.
 pub fn sshguard(text: &str, book: &mut Book) -> Result<Vec<Case>, (usize, String)> {
     let mut cases = Vec::new();
     let mut lines = text.lines().enumerate();
+    book.ask_all_bare(true);
     while let Some((number, line)) = lines.next() {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
@@ -55,6 +60,7 @@ pub fn sshguard(text: &str, book: &mut Book) -> Result<Vec<Case>, (usize, String
         book.forget();
         let mut found = Vec::new();
         book.line(&Line::new(line.as_bytes(), Time::EPOCH, ""), &mut found);
+        found.retain(|finding| finding.level >= ACCUSES);
         let wanted = address.as_ref().and_then(|address| classes::parse(address.as_bytes()));
         let met = found
             .iter()
@@ -69,6 +75,7 @@ pub fn sshguard(text: &str, book: &mut Book) -> Result<Vec<Case>, (usize, String
         cases.push(Case { number: number + 1, line: line.to_owned(), service, address, danger, must, rule, actor, agree: must == is_it });
     }
     book.forget();
+    book.ask_all_bare(false);
     Ok(cases)
 }
 
@@ -88,6 +95,8 @@ mod tests {
         assert_eq!(agree, [true, false, true, false, true, false]);
         assert_eq!((cases[0].number, cases[0].service, cases[0].danger), (2, Some(100), Some(10)));
         assert_eq!(cases[0].rule.as_deref(), Some("sshd/failed-password"));
+        let bare = "Failed password for root from 192.0.2.1 port 4711 ssh2\n100 192.0.2.1 4 10\nM\n";
+        assert!(sshguard(bare, &mut Book::shipped().unwrap()).unwrap()[0].agree, "without a head it may be of any file");
         let other = "[section]\nlog 1 pass = x\nrule = 5\n";
         assert_eq!(sshguard(other, &mut Book::shipped().unwrap()), Err((3, "rule = 5".to_owned())));
     }

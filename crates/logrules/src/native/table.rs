@@ -3,6 +3,7 @@
 
 use hashbrown::HashMap;
 use model::time::Time;
+use smallvec::SmallVec;
 use std::hash::RandomState;
 use std::time::Duration;
 
@@ -11,12 +12,15 @@ const SLOTS: usize = 16;
 /// Different values that one key keeps, and so the most that a rule may ask for.
 pub(crate) const DISTINCT_MAX: u32 = 64;
 
+/// What is counted by: an address or a short text has room in the table itself.
+pub(crate) type Key = SmallVec<[u8; 24]>;
+
 /// Keys in two halves. What is used comes to the young one; when that is full, the old one is forgotten and they change places. So the last
 /// `bound / 2` keys are always there.
 #[derive(Debug, Default)]
 pub(crate) struct Table<V> {
-    young: HashMap<Vec<u8>, V, RandomState>,
-    old: HashMap<Vec<u8>, V, RandomState>,
+    young: HashMap<Key, V, RandomState>,
+    old: HashMap<Key, V, RandomState>,
     half: usize,
     given_way: u64,
 }
@@ -32,7 +36,7 @@ impl<V: Default + Until> Table<V> {
     }
 
     /// The value of this key, made anew if there is none.
-    pub(crate) fn entry(&mut self, key: &[u8], now: Time) -> &mut V {
+    pub(crate) fn entry(&mut self, key: &Key, now: Time) -> &mut V {
         if self.young.len() >= self.half && !self.young.contains_key(key) {
             // Who is about to be used again does not go with the old.
             let kept = self.old.remove(key);
@@ -44,7 +48,7 @@ impl<V: Default + Until> Table<V> {
     }
 
     /// The value of this key, if it still means something.
-    pub(crate) fn get(&self, key: &[u8], now: Time) -> Option<&V> {
+    pub(crate) fn get(&self, key: &Key, now: Time) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key)).filter(|value| value.until() >= now)
     }
 
@@ -68,11 +72,49 @@ pub(crate) enum Measure {
     Lines { least: u32, within: Duration },
     /// Different values within a time.
     Distinct { least: u32, within: Duration },
-    /// A bucket that loses one line each time, and is full with so many.
-    Leak { least: u32, each: Duration },
+    /// A bucket that loses one line each time, and is full with so many; if `distinct`, only a value that it hasn't pours into it.
+    Leak { least: u32, each: Duration, distinct: bool },
 }
 
-/// What one key has collected.
+impl Measure {
+    /// The same with twice as many; of values no more than are kept.
+    pub(crate) const fn doubled(self) -> Measure {
+        match self {
+            Measure::Score { least, within } => Measure::Score { least: least.saturating_mul(2), within },
+            Measure::Lines { least, within } => Measure::Lines { least: least.saturating_mul(2), within },
+            Measure::Distinct { least, within } => {
+                Measure::Distinct { least: if least > DISTINCT_MAX / 2 { DISTINCT_MAX } else { least * 2 }, within }
+            }
+            Measure::Leak { least, each, distinct } => {
+                let least = if distinct && least > DISTINCT_MAX / 2 { DISTINCT_MAX } else { least.saturating_mul(2) };
+                Measure::Leak { least, each, distinct }
+            }
+        }
+    }
+
+    /// For how long a line counts.
+    const fn span(self) -> Duration {
+        match self {
+            Measure::Score { within, .. } | Measure::Lines { within, .. } | Measure::Distinct { within, .. } => within,
+            Measure::Leak { each, least, .. } => each.saturating_mul(least),
+        }
+    }
+
+    const fn least(self) -> u32 {
+        let (Measure::Score { least, .. } | Measure::Lines { least, .. } | Measure::Distinct { least, .. } | Measure::Leak { least, .. }) =
+            self;
+        least
+    }
+}
+
+/// Who counts: a rule or a service, and what of it.
+pub(crate) type Who = (u32, u8);
+
+/// What all who count one key have collected. They lie together: what one line changes is found at once.
+#[derive(Debug, Default)]
+pub(crate) struct Record(SmallVec<[(Who, Entry); 3]>);
+
+/// What one of them has collected.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     newest: Time,
@@ -82,12 +124,14 @@ pub(crate) struct Entry {
     /// What is in the leaky bucket, in nanoseconds until it is empty.
     level: u64,
     /// Seconds since 1970, lines and their score; or seconds and a value's hash.
-    slots: Vec<(u32, u32)>,
+    slots: SmallVec<[(u32, u32); 2]>,
 }
 
 /// What a count came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
+    /// What it was set against.
+    pub(crate) measure: Measure,
     /// Lines (or different values) counted.
     pub(crate) count: u32,
     /// Their score.
@@ -96,9 +140,25 @@ pub(crate) struct Tally {
     pub(crate) reached: bool,
 }
 
-impl Until for Entry {
+impl Until for Record {
     fn until(&self) -> Time {
-        self.until.max(self.quiet)
+        self.0.iter().map(|(_, entry)| entry.until.max(entry.quiet)).max().unwrap_or_default()
+    }
+}
+
+impl Record {
+    /// What this one has collected, made anew if it is nothing yet.
+    pub(crate) fn of(&mut self, who: Who) -> &mut Entry {
+        let place = self.0.iter().position(|(known, _)| *known == who).unwrap_or(self.0.len());
+        if place == self.0.len() {
+            self.0.push((who, Entry::default()));
+        }
+        &mut self.0[place].1
+    }
+
+    /// Whether this one has a mark that still means something.
+    pub(crate) fn is_marked(&self, who: Who, now: Time) -> bool {
+        self.0.iter().any(|(known, entry)| *known == who && entry.until >= now)
     }
 }
 
@@ -111,15 +171,17 @@ const fn unpack(slot: u32) -> (u32, u32) {
     (slot >> 16, slot & 0xffff)
 }
 
+const fn join(slot: u32, other: u32) -> u32 {
+    let ((lines, score), (more, still)) = (unpack(slot), unpack(other));
+    pack(lines + more, score + still)
+}
+
 impl Entry {
     /// Counts `times` lines of `score` each (and of this value, where values are counted). A line that is older than the newest by more than the
     /// window says that the clock was set back: then counting begins anew.
     pub(crate) fn count(&mut self, measure: Measure, at: Time, times: u32, score: u32, value: u32, ignore: Duration) -> Tally {
-        let (span, least) = match measure {
-            Measure::Score { within, least } | Measure::Lines { within, least } | Measure::Distinct { within, least } => (within, least),
-            Measure::Leak { each, least } => (each.saturating_mul(least), least),
-        };
-        if at.after(span) < self.newest {
+        let (span, least) = (measure.span(), measure.least());
+        if self.is_late(measure, at) {
             *self = Entry::default();
         }
         let elapsed = at.since(self.newest);
@@ -128,19 +190,18 @@ impl Entry {
         let seconds = |time: Time| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         let (now, window) = (seconds(self.newest), u32::try_from(span.as_secs()).unwrap_or(u32::MAX));
         let (count, score) = match measure {
-            Measure::Leak { each, .. } => {
+            Measure::Leak { each, distinct, .. } => {
                 let one = u64::try_from(each.as_nanos()).unwrap_or(u64::MAX).max(1);
                 self.level = self.level.saturating_sub(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX));
+                let times = match distinct {
+                    true => u32::from(self.is_new(now, window, seconds(at), value)),
+                    false => times,
+                };
                 self.level = self.level.saturating_add(one.saturating_mul(u64::from(times)));
                 (u32::try_from(self.level.div_ceil(one)).unwrap_or(u32::MAX), 0)
             }
             Measure::Distinct { .. } => {
-                self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
-                self.slots.push((seconds(at), value));
-                // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
-                if self.slots.len() > DISTINCT_MAX as usize {
-                    self.slots.remove(0);
-                }
+                self.is_new(now, window, seconds(at), value);
                 (u32::try_from(self.slots.len()).unwrap_or(u32::MAX), 0)
             }
             Measure::Score { .. } | Measure::Lines { .. } => {
@@ -151,15 +212,38 @@ impl Entry {
         };
         let reached = at >= self.quiet && (if matches!(measure, Measure::Score { .. }) { score } else { count }) >= least;
         if reached {
-            self.slots = Vec::new();
+            self.slots = SmallVec::new();
             self.level = 0;
             self.quiet = if ignore.is_zero() { Time::EPOCH } else { at.after(ignore) };
         }
-        Tally { count, score, reached }
+        Tally { measure, count, score, reached }
+    }
+
+    /// Whether a line of this time is older than all that counts here.
+    pub(crate) fn is_late(&self, measure: Measure, at: Time) -> bool {
+        at.after(measure.span()) < self.newest
+    }
+
+    /// Remembers a value. Says whether it was not there.
+    fn is_new(&mut self, now: u32, window: u32, second: u32, value: u32) -> bool {
+        let known = self.slots.iter().any(|(second, known)| now.saturating_sub(*second) <= window && *known == value);
+        self.slots.retain(|(second, known)| now.saturating_sub(*second) <= window && *known != value);
+        self.slots.push((second, value));
+        // More than any rule asks for: while it is to be quiet, a stranger may bring as many as he likes.
+        if self.slots.len() > DISTINCT_MAX as usize {
+            self.slots.remove(0);
+        }
+        !known
     }
 
     fn add(&mut self, second: u32, slot: u32) {
         let place = self.slots.iter().rposition(|(known, _)| *known <= second).map_or(0, |place| place + 1);
+        if let Some((known, same)) = place.checked_sub(1).and_then(|place| self.slots.get_mut(place))
+            && *known == second
+        {
+            *same = join(*same, slot);
+            return;
+        }
         self.slots.insert(place, (second, slot));
         if self.slots.len() <= SLOTS {
             return;
@@ -168,8 +252,7 @@ impl Entry {
         let Some(nearest) = self.slots.windows(2).enumerate().min_by_key(|(_, pair)| gap(pair)).map(|(place, _)| place) else { return };
         let (_, joined) = self.slots.remove(nearest + 1);
         if let Some((_, slot)) = self.slots.get_mut(nearest) {
-            let ((lines, score), (more, still)) = (unpack(*slot), unpack(joined));
-            *slot = pack(lines + more, score + still);
+            *slot = join(*slot, joined);
         }
     }
 
@@ -199,8 +282,9 @@ mod tests {
     fn a_window_slides() {
         let mut entry = Entry::default();
         assert!((0..4).all(|n| !lines(&mut entry, 5, n * 200).reached), "four within 600 s, and the fifth is too late");
-        assert_eq!(lines(&mut entry, 5, 800), Tally { count: 4, score: 40, reached: false });
-        assert_eq!(lines(&mut entry, 5, 801), Tally { count: 4, score: 40, reached: false });
+        let measure = Measure::Lines { least: 5, within: WINDOW };
+        assert_eq!(lines(&mut entry, 5, 800), Tally { measure, count: 4, score: 40, reached: false });
+        assert_eq!(lines(&mut entry, 5, 801), Tally { measure, count: 4, score: 40, reached: false });
         assert!(lines(&mut entry, 5, 802).reached);
         assert_eq!(lines(&mut entry, 5, 803).count, 1, "then it begins anew");
     }
@@ -218,12 +302,21 @@ mod tests {
 
     #[test]
     fn a_bucket_leaks() {
-        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10) };
+        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10), distinct: false };
         let pour = |entry: &mut Entry, second| entry.count(leak, at(second), 1, 0, 0, Duration::ZERO).reached;
         let mut entry = Entry::default();
         assert!((0..50).all(|n| !pour(&mut entry, n * 10)), "one each ten seconds is never too much");
         let mut entry = Entry::default();
         assert!(!pour(&mut entry, 0) && !pour(&mut entry, 1) && pour(&mut entry, 2));
+    }
+
+    #[test]
+    fn a_bucket_takes_each_value_once() {
+        let leak = Measure::Leak { least: 3, each: Duration::from_secs(10), distinct: true };
+        let pour = |entry: &mut Entry, second, value| entry.count(leak, at(second), 5, 0, value, Duration::ZERO).reached;
+        let mut entry = Entry::default();
+        assert!(!pour(&mut entry, 0, 1) && (0..9).all(|_| !pour(&mut entry, 1, 1)) && !pour(&mut entry, 1, 2) && pour(&mut entry, 2, 3));
+        assert!(!pour(&mut entry, 100, 1) && !pour(&mut entry, 115, 2) && !pour(&mut entry, 130, 3), "it leaks all the same");
     }
 
     #[test]
@@ -262,13 +355,14 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_counts_what_gave_way() {
-        let mut table = Table::<Entry>::new(100);
+        let key = |n: u32| Key::from_slice(&n.to_be_bytes());
+        let mut table = Table::<Record>::new(100);
         for n in 0..1_000_u32 {
-            table.entry(&n.to_be_bytes(), at(0)).mark(at(0), WINDOW);
+            table.entry(&key(n), at(0)).of((1, 0)).mark(at(0), WINDOW);
             assert!(table.young.len() + table.old.len() <= 100);
-            assert!(table.get(&n.saturating_sub(49).to_be_bytes(), at(0)).is_some(), "the last fifty are there");
+            assert!(table.get(&key(n.saturating_sub(49)), at(0)).is_some(), "the last fifty are there");
         }
         assert_eq!(table.given_way(), 900);
-        assert!(table.get(&999_u32.to_be_bytes(), at(601)).is_none(), "what has no meaning any more");
+        assert!(table.get(&key(999), at(601)).is_none(), "what has no meaning any more");
     }
 }

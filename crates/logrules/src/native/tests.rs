@@ -1,7 +1,9 @@
 //! Scripted lines against small rule files: what each key of the format does.
 
+use super::state::COUNTED_MAX;
 use super::*;
-use std::net::Ipv4Addr;
+use model::time::Time;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 const HEAD: &str = "name = \"svc\"\nprogram = [\"svc\"]\nlimit = false\n";
@@ -46,6 +48,53 @@ fn a_limit_sums_what_rules_weigh() {
     assert_eq!(wish.why, "score 20 of 20 within 1m (2 lines); last svc/failed");
     assert_eq!((found.count, found.actor), (2, Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))));
     assert_eq!(find(&mut book, 3, "failed a from 192.0.2.1")[0].wish, None, "then it begins anew");
+}
+
+/// How many of these addresses' failures, one a second, it takes until somebody is to be blocked.
+fn lines_to_block(book: &mut Book, addresses: impl Iterator<Item = String>) -> Option<usize> {
+    let mut seconds = 0..;
+    let mut blocks = |address: String| find(book, seconds.next()?, &format!("failed a from {address}")).pop()?.wish;
+    addresses.map(|address| blocks(address).is_some()).position(|blocked| blocked).map(|place| place + 1)
+}
+
+#[test]
+fn who_changes_his_address_within_a_network_of_ipv6_is_found() {
+    let text = format!("name = \"svc\"\nprogram = \"svc\"\n{FAILED}");
+    let mut book = with_files(&[("svc.toml", &text)]);
+    assert_eq!(lines_to_block(&mut book, std::iter::repeat_n("2001:db8::1".to_owned(), 20)), Some(5));
+    book.forget();
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("2001:db8::{n:x}"))), Some(10), "twice as many of a /64");
+    book.forget();
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("2001:db8:0:{n:x}::1"))), None);
+    assert_eq!(lines_to_block(&mut book, (0..20).map(|n| format!("192.0.2.{n}"))), None);
+}
+
+#[test]
+fn a_host_whose_clock_is_behind_neither_ends_a_count_nor_escapes_it() {
+    let mut book = book(&format!("{FAILED}[[rule]]\nname = \"many\"\nof = \"failed\"\ncount = 3\nwithin = \"10m\"\n"));
+    let now = Time::from_secs(1_795_230_300);
+    let mut line = |host: &str, stamp: &str| {
+        let mut found = Vec::new();
+        let text = format!("2026-11-21T{stamp}Z {host} svc[7]: failed a from 192.0.2.1");
+        book.line(&Line::new(text.as_bytes(), now, ""), &mut found);
+        found.len()
+    };
+    assert_eq!([line("a", "03:04:01"), line("b", "02:04:01"), line("a", "03:04:02"), line("b", "02:04:02")], [1, 1, 1, 1]);
+    assert_eq!([line("a", "03:04:03"), line("b", "02:04:03")], [2, 2], "each by itself");
+}
+
+#[test]
+fn what_anybody_can_send_pushes_nobody_out() {
+    let text = format!(
+        "name = \"svc\"\nprogram = \"svc\"\n{FAILED}[[rule]]\nname = \"datagram\"\nmatch = '^datagram from <address>$'\ntrust = \"spoofable\"\n"
+    );
+    let mut book = with_files(&[("svc.toml", &text)]);
+    assert!((0..4).all(|n| find(&mut book, n, "failed a from 192.0.2.1")[0].wish.is_none()));
+    for n in 0..COUNTED_MAX as u32 * 2 {
+        find(&mut book, 5, &format!("datagram from {}", Ipv4Addr::from(0x0a00_0000 + n)));
+    }
+    assert!(find(&mut book, 6, "failed a from 192.0.2.1")[0].wish.is_some());
+    assert!(book.counters().iter().any(|(name, count)| *name == "forgeable counts given way" && *count > 0));
 }
 
 #[test]
@@ -160,6 +209,38 @@ fn a_line_that_says_it_was_repeated_counts_so_often() {
     let mut book = book(&format!("{FAILED}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
     assert_eq!(meets(&mut book, 0, "message repeated 4 times: [ failed a from 192.0.2.1]"), ["failed"]);
     assert_eq!(meets(&mut book, 1, "failed a from 192.0.2.1"), ["failed", "burst"]);
+    // The service may say so itself.
+    let rule = "[[rule]]\nname = \"failed\"\nmatch = '^failed (?<times>[0-9]+) times from <address>$'\n";
+    let mut book = self::book(&format!("{rule}[[rule]]\nname = \"burst\"\nof = \"failed\"\ncount = 5\n"));
+    assert_eq!(meets(&mut book, 0, "failed 4 times from 192.0.2.1"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 0 times from 192.0.2.1"), ["failed", "burst"]);
+    assert_eq!(meets(&mut book, 0, "failed 99999999999 times from 192.0.2.2"), ["failed"]);
+    assert_eq!(meets(&mut book, 0, "failed 5 times from 192.0.2.3"), ["failed", "burst"]);
+}
+
+/// A service that writes a stranger's line ends as they are.
+#[test]
+fn what_may_be_a_stranger_s_lines_is_passed_over() {
+    let text = "name = \"svc\"\nbare = true\nlimit = false\n[[rule]]\nname = \"failed\"\nmatch = '^failed <user> from <address>$'\n\
+        [[rule]]\nname = \"text\"\nmatch = '^asked for .*$'\ntorn = 50\nlevel = 1\n";
+    let mut book = with_files(&[("svc.toml", text)]);
+    let mut meets = |place: &str, text: &str| {
+        let mut found = Vec::new();
+        book.line(&Line::new(text.as_bytes(), Time::from_secs(1_795_219_200), place), &mut found);
+        found.first().map(|finding| finding.rule.to_string()).unwrap_or_default()
+    };
+    let failed = "failed a from 192.0.2.1";
+    assert_eq!(meets("/a", failed), "svc/failed");
+    // 11 bytes and a line's end: 38 are left, of which the next line takes 24, and the one behind begins among them.
+    assert_eq!(["asked for x", failed, failed, failed].map(|line| meets("/a", line)), ["svc/text", "", "", "svc/failed"]);
+    assert_eq!(
+        [("/a", "asked for x"), ("/b", failed), ("/a", failed)].map(|(place, line)| meets(place, line)),
+        ["svc/text", "svc/failed", ""]
+    );
+    // A line that takes all of it leaves nothing.
+    let long = format!("asked for {}", "x".repeat(40));
+    assert_eq!([long.as_str(), failed].map(|line| meets("/c", line)), ["svc/text", "svc/failed"]);
+    assert_eq!(book.counters().iter().find(|(name, _)| name.contains("stranger")), Some(&("lines that may be a stranger's", 3)));
 }
 
 #[test]
@@ -187,6 +268,10 @@ fn mistakes_are_told_with_their_places() {
         ),
         (&format!("{start}match = '^a'\nignore = \"10\"\n"), "a.toml:6:10: ignore: a length of time like"),
         (&format!("{start}match = '^a <user>'\nwhere = {{ user = \"@l\" }}\n"), "a.toml:6:18: there is no list \"l\""),
+        (
+            "name = \"x\"\nprogram = \"x\"\ntrust = \"spoofable\"\n[[rule]]\nname = \"r\"\nmatch = '^a'\n[[rule]]\nname = \"s\"\nof = \"r\"\ncount = 2\ntrust = \"vouched\"\n",
+            "a.toml:8:8: trust: it counts, or waits for, a rule that is \"spoofable\"",
+        ),
         ("name = \n", "a.toml:1:8: "),
     ] {
         let problems = wrong(text);
@@ -205,7 +290,7 @@ fn a_sample_that_comes_out_otherwise_is_told() {
         [
             "svc.toml:4: accuses 192.0.2.1 instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
             "svc.toml:6: svc/failed: no miss among its samples",
-            "svc.toml:8: address \"192.0.2.1\" instead of none: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
+            "svc.toml:8: tells an address that the sample doesn't: write { line = …, address = \"192.0.2.1\" }: Nov 21 03:04:05 box svc: failed a from 192.0.2.1",
         ]
     );
 }

@@ -7,6 +7,7 @@ use super::rule::Rule;
 use super::tree::word_match;
 use super::xml::Element;
 use crate::pattern::Pattern;
+use model::net::Prefix;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -269,6 +270,18 @@ impl Conf {
         }
         let here = |response: &Response| response.location.server || response.location.local;
         (0..).zip(&self.responses).filter(|(_, response)| earns(response) && here(response)).map(|(place, _)| place).collect()
+    }
+
+    /// Who is never responded to, as far as it can be said in addresses; and what else stands in the list: names, exceptions.
+    pub fn allowed(&self) -> (Vec<Prefix>, usize) {
+        let (plain, others): (Vec<&Net>, Vec<&Net>) = self.allowed.iter().partition(|net| !net.negated && net.prefix().is_some());
+        (plain.into_iter().filter_map(Net::prefix).collect(), others.len() + self.allowed_names.len())
+    }
+
+    /// The commands that responses run here, each once.
+    pub fn used(&self) -> impl Iterator<Item = &Command> {
+        let here = |response: &&Response| response.location.server || response.location.local;
+        self.commands.iter().filter(move |command| self.responses.iter().filter(here).any(|response| response.command == command.name))
     }
 
     /// Whether nobody responds to this one.

@@ -49,6 +49,25 @@ impl FieldSet {
     pub const NAME: u16 = 1 << 14;
     pub const LOCATION: u16 = 1 << 15;
 
+    /// To the letter: OSSEC looks for these words in this order inside of what is written. It finds `user` in `srcuser`, so the user that it keeps is
+    /// always the destination's.
+    const WORDS: [(&str, u16); 8] = [
+        ("user", FieldSet::of(Field::DstUser)),
+        ("srcip", FieldSet::of(Field::SrcIp)),
+        ("dstip", FieldSet::of(Field::DstIp)),
+        ("id", FieldSet::of(Field::Id)),
+        ("location", FieldSet::LOCATION),
+        ("data", FieldSet::of(Field::Data)),
+        ("system_name", FieldSet::of(Field::SystemName)),
+        ("name", FieldSet::NAME),
+    ];
+
+    /// Every field whose word is anywhere in the text, as `<ignore>` and `<check_if_ignored>` name them (a system's name is none of them).
+    pub fn all_in(text: &str) -> FieldSet {
+        let words = Self::WORDS.iter().filter(|(word, _)| *word != "system_name" && text.contains(word));
+        FieldSet(words.fold(0, |set, (_, bit)| set | bit))
+    }
+
     pub const fn has(self, bit: u16) -> bool {
         self.0 & bit != 0
     }
@@ -95,6 +114,8 @@ pub(crate) struct Decoder {
     prematch: Option<u32>,
     prematch_offset: Offset,
     regex: Option<u32>,
+    /// Groups that took no part have their place, too: Wazuh's PCRE2.
+    all_groups: bool,
     regex_offset: Offset,
     order: Vec<Order>,
     pub fts: FieldSet,
@@ -215,6 +236,7 @@ impl Decoders {
             prematch: None,
             prematch_offset: Offset::Start,
             regex: None,
+            all_groups: false,
             regex_offset: Offset::Start,
             order: Vec::new(),
             fts: FieldSet::default(),
@@ -225,7 +247,7 @@ impl Decoders {
         };
         for option in &element.children {
             let text = option.text.as_str();
-            let pcre2 = if option.attribute("type") == Some("pcre2") { Some(Dialect::Pcre2) } else { None };
+            let pcre2 = if option.attribute("type") == Some("pcre2") { Some(Dialect::CasedPcre2) } else { None };
             let osregex = match option.attribute("type") {
                 Some("osmatch") => Dialect::Sregex,
                 _ => Dialect::OsRegex,
@@ -296,6 +318,7 @@ impl Decoders {
             decoder.prematch = Some(loader.compile(line, &text, dialect, |pattern| patterns.log(pattern))?);
         }
         if let Some((text, dialect)) = regex.take() {
+            decoder.all_groups = dialect == Dialect::CasedPcre2;
             decoder.regex = Some(loader.compile(line, &text, dialect, |pattern| patterns.log(pattern))?);
         }
         Some(decoder)
@@ -407,7 +430,7 @@ impl Decoders {
                 Offset::AfterPrematch => child_end,
                 Offset::AfterRegex => regex_end.or(child_end),
             };
-            regex_end = from.and_then(|from| patterns.groups(regex, event, from, scratch));
+            regex_end = from.and_then(|from| patterns.groups(regex, current.all_groups, event, from, scratch));
             if regex_end.is_some() {
                 let number = siblings.get(place).copied().unwrap_or(root.decoder);
                 event.decoder = Some(number);
@@ -497,23 +520,16 @@ fn offset(option: &Element, second: bool, place: &mut Offset, loader: &mut Loade
     *place = offset;
 }
 
-/// The fields that make a line new. To the letter: OSSEC finds `user` in `srcuser`, so the user it keeps is always the destination's.
+/// The fields that make a line new.
 pub(crate) fn fts(text: &str, line: u32, loader: &mut Loader) -> FieldSet {
     let mut set = 0;
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let words = [
-            ("user", FieldSet::of(Field::DstUser)),
-            ("srcip", FieldSet::of(Field::SrcIp)),
-            ("dstip", FieldSet::of(Field::DstIp)),
-            ("id", FieldSet::of(Field::Id)),
-            ("location", FieldSet::LOCATION),
-            ("data", FieldSet::of(Field::Data)),
-            ("system_name", FieldSet::of(Field::SystemName)),
-            ("name", FieldSet::NAME),
-        ];
-        match words.iter().find(|(known, _)| word.contains(known)) {
+        match FieldSet::WORDS.iter().find(|(known, _)| word.contains(known)) {
             Some((_, bit)) => set |= bit,
-            None => loader.problem(line, format!("no such field: {word}{}", nearest(word, words.iter().map(|(word, _)| *word)))),
+            None => {
+                let hint = nearest(word, FieldSet::WORDS.iter().map(|(word, _)| *word));
+                loader.problem(line, format!("no such field: {word}{hint}"));
+            }
         }
     }
     FieldSet(set)

@@ -1,4 +1,5 @@
-//! OSSEC's three kinds of patterns, put into the one that `Pattern` understands: PCRE2, os_regex, sregex. All of them without regard to case.
+//! OSSEC's three kinds of patterns, put into the one that `Pattern` understands: PCRE2, os_regex, sregex. All of them without regard to case
+//! but Wazuh's PCRE2.
 
 use crate::pattern::{Flavour, Pattern};
 
@@ -6,6 +7,8 @@ use crate::pattern::{Flavour, Pattern};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Pcre2,
+    /// Wazuh's `type="pcre2"`: case counts.
+    CasedPcre2,
     /// `\w \d \s \p \S \.` with `+` and `*`, groups, `^ $ |`.
     OsRegex,
     /// Literal texts with `^ $ |`.
@@ -19,6 +22,7 @@ pub(crate) enum Dialect {
 pub(crate) fn compile(text: &str, dialect: Dialect) -> Result<Pattern, String> {
     let text = match dialect {
         Dialect::Pcre2 => pcre2(text),
+        Dialect::CasedPcre2 => format!("(?-i){}", pcre2(text)),
         Dialect::OsRegex => os_regex(text)?,
         Dialect::Sregex => sregex(text),
     };
@@ -172,6 +176,15 @@ mod tests {
             ("", "anything", true),
         ] {
             assert_eq!(matches(text, Dialect::Pcre2, line), expected, "{text} on {line}");
+        }
+        for (text, line, expected) in [
+            ("Deny|Drop", "deny drop", false),
+            ("Deny|Drop", "x Drop", true),
+            ("(?i)deny", "DENY", true),
+            ("(?<!no )Deny", "no Deny, Deny", true),
+            ("(?<!no )Deny", "no Deny, deny", false),
+        ] {
+            assert_eq!(matches(text, Dialect::CasedPcre2, line), expected, "{text} on {line}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::rule::{Compiled, ListField, ListTest, Rule, Test, What};
 use super::state::State;
 use super::tree::{Gate, Tree};
 use super::when::clock;
+use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -18,6 +19,8 @@ const DEPTH_MAX: usize = 64;
 /// What does not change between lines.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Knowledge {
+    /// The files are Wazuh's.
+    pub wazuh: bool,
     pub decoders: Decoders,
     pub patterns: Patterns,
     pub tree: Tree,
@@ -35,9 +38,8 @@ pub(crate) struct Engine<'a> {
     pub place: &'a str,
     /// The host, for lines that don't say.
     pub host: &'a str,
-    /// Local seconds since the epoch.
-    pub local: i64,
-    /// The level of the composites that this line made fire.
+    pub zone: &'a TimeZone,
+    /// The level of the last composite that this line made fire.
     pub used: u8,
 }
 
@@ -99,7 +101,7 @@ impl Engine<'_> {
             Some(composite) if !rule.diff => {
                 let happened = self.memory.happened(place, composite, self.event);
                 if happened {
-                    self.used = self.used.max(rule.level);
+                    self.used = rule.level;
                 }
                 happened
             }
@@ -140,11 +142,18 @@ impl Engine<'_> {
                 None => return false,
             },
             What::Size(size) => (event.log.1 - event.log.0) as usize >= *size,
-            What::Time(time) => time.holds(clock(self.local).0),
-            What::Days(days) => days.holds(clock(self.local).1),
+            What::Time(time) => time.holds(self.clock().0),
+            What::Days(days) => days.holds(self.clock().1),
             What::Compiled(compiled) => compiled_rule(*compiled, event),
         };
         holds != test.negated
+    }
+
+    /// Minutes since midnight and the day of the week, where we are.
+    fn clock(&self) -> (u16, u8) {
+        let at = self.event.at.as_secs().min(i64::MAX as u64) as i64;
+        let ahead = jiff::Timestamp::from_second(at).map_or(0, |stamp| self.zone.to_offset(stamp).seconds());
+        clock(at.saturating_add(i64::from(ahead)))
     }
 
     fn matches(&mut self, pattern: u32, text: &[u8]) -> bool {
@@ -193,11 +202,13 @@ fn compiled_rule(compiled: Compiled, event: &Event) -> bool {
             let behind = |label: &[u8]| {
                 let start = log.windows(label.len()).position(|part| part == label)?;
                 let rest = log.get(start..)?;
-                let rest = rest.get(rest.iter().position(|&byte| byte == b':')? + 1..)?;
-                let end = rest.iter().position(|&byte| byte == b'\t').into_iter().chain(rest.windows(2).position(|two| two == b"  ")).min();
-                rest.get(..end.unwrap_or(rest.len()))
+                rest.get(rest.iter().position(|&byte| byte == b':')? + 1..)
             };
-            matches!((behind(b"Target Account Name"), behind(b"Caller User Name")), (Some(one), Some(other)) if one != other)
+            let (Some(target), Some(caller)) = (behind(b"Target Account Name"), behind(b"Caller User Name")) else { return false };
+            // To the letter: both must also end alike, with a tab or two blanks.
+            let end = target.iter().position(|&byte| byte == b'\t').into_iter().chain(target.windows(2).position(|two| two == b"  ")).min();
+            let name = target.get(..end.map_or(target.len(), |end| end + 1)).unwrap_or_default();
+            caller.get(..name.len()) != Some(name)
         }
         Compiled::SimpleRequest => {
             let get = event.get(Field::Action).is_none_or(|action| action.eq_ignore_ascii_case(b"GET"));

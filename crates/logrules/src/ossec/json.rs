@@ -1,9 +1,9 @@
-//! Wazuh's JSON decoder: every value of the object is a field, `a.b` for what is nested. Reads what is there; what is no JSON has no fields.
+//! Wazuh's JSON decoder: every value of the object is a field, `a.b` for what is nested. What is no JSON has no fields.
 
 use super::event::{Event, Field};
 
 /// Objects may be nested so deep.
-const DEPTH_MAX: usize = 10;
+const DEPTH_MAX: usize = 64;
 /// Fields that one line may have.
 const FIELDS_MAX: usize = 256;
 
@@ -13,7 +13,9 @@ pub(crate) fn decode(event: &mut Event, from: u32) {
     let start = text.iter().position(|&byte| byte == b'{').unwrap_or(text.len());
     let text = text.get(start..).unwrap_or_default().to_vec();
     let mut reader = Reader { text: &text, at: 0, found: Vec::new() };
-    _ = reader.object("", 0);
+    if reader.object("", 0).is_none() {
+        return;
+    }
     for (name, value) in reader.found {
         match Field::named(&name) {
             Some(field) => event.make(field, &value),
@@ -69,10 +71,9 @@ impl Reader<'_> {
             b'"' => self.string()?,
             _ => self.word()?,
         };
-        if self.found.len() >= FIELDS_MAX {
-            return None;
+        if self.found.len() < FIELDS_MAX {
+            self.found.push((name.to_owned(), value));
         }
-        self.found.push((name.to_owned(), value));
         Some(())
     }
 
@@ -155,7 +156,7 @@ mod tests {
 
     fn fields(text: &[u8]) -> Event {
         let mut event = Event::default();
-        super::super::predecode::predecode(&Line::new(text, Time::EPOCH, "x"), &mut event);
+        super::super::predecode::predecode(&Line::new(text, Time::EPOCH, "x"), true, &mut event);
         decode(&mut event, 0);
         event
     }
@@ -166,6 +167,7 @@ mod tests {
         assert_eq!(event.get(Field::SrcIp), Some(&b"192.0.2.1"[..]));
         let value = |name| event.value(name).map(|value| String::from_utf8_lossy(value).into_owned());
         assert_eq!(value("a.b").as_deref(), Some("1,two"));
+        assert_eq!(fields(br#"{"srcip":"192.0.2.1","a":}"#).get(Field::SrcIp), None, "half an object is none");
         assert_eq!((value("a.c").as_deref(), value("t").as_deref(), value("s").as_deref()), (Some("null"), Some("true"), Some("q\"A")));
     }
 

@@ -13,6 +13,11 @@ pub(crate) struct Net {
 }
 
 impl Net {
+    /// What it stands for; `None` is any.
+    pub fn prefix(&self) -> Option<Prefix> {
+        self.prefix
+    }
+
     /// `192.0.2.1`, `192.0.2.0/24`, `192.0.2.0/255.255.255.0`, `192.0.2.`, `2001:db8::/32`, `any`, `!…`.
     pub fn parse(text: &str) -> Option<Net> {
         let text = text.trim();

@@ -2,9 +2,10 @@
 
 use super::event::Event;
 use super::rule::{Composite, Same};
+use super::state::short;
 use super::tree::{Tree, word_match};
 use model::time::Time;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Events that are remembered (OSSEC's `memory_size`).
 pub(crate) const EVENTS_MAX: usize = 8192;
@@ -15,6 +16,8 @@ type Values = Box<[Option<Box<[u8]>>]>;
 struct Stored {
     rule: u32,
     at: Time,
+    /// Wazuh: the level of the composite that has used it.
+    used: u8,
     /// Of each of the memory's `columns` that some watcher of the rule needs.
     values: Values,
 }
@@ -34,6 +37,8 @@ struct Watcher {
 /// The memory.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
+    /// Wazuh marks single events as used, and what is absent differs from everything.
+    wazuh: bool,
     events: VecDeque<Stored>,
     /// The first event's number.
     first: u64,
@@ -48,8 +53,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// For these rules; to be called when all are there. A group is watched as it was when its composite came: rules behind it don't count.
-    pub fn new(tree: &Tree) -> Memory {
-        let mut memory = Memory { first: 1, watched_by: vec![Vec::new(); tree.rules.len()], ..Memory::default() };
+    /// To the letter: a rule that some composite watches by its number is not counted for its groups.
+    pub fn new(tree: &Tree, wazuh: bool) -> Memory {
+        let mut memory = Memory { wazuh, first: 1, watched_by: vec![Vec::new(); tree.rules.len()], ..Memory::default() };
+        let by_number: BTreeSet<u32> =
+            tree.rules.iter().filter_map(|rule| rule.composite.as_ref().and_then(|composite| composite.sid)).collect();
         for (place, rule) in (0_u32..).zip(&tree.rules) {
             let Some(composite) = &rule.composite else { continue };
             memory.watchers.insert(place, Watcher { level: rule.level, ..Watcher::default() });
@@ -62,7 +70,7 @@ impl Memory {
                 let Some(other) = tree.rules.get(watched as usize) else { continue };
                 let watches = match (composite.sid, &composite.group) {
                     (Some(sid), _) => other.id == sid,
-                    (None, Some(group)) => watched <= place && word_match(group, &other.groups),
+                    (None, Some(group)) => watched <= place && !by_number.contains(&other.id) && word_match(group, &other.groups),
                     (None, None) => false,
                 };
                 if watches {
@@ -85,23 +93,30 @@ impl Memory {
     pub fn happened(&mut self, place: u32, composite: &Composite, event: &Event) -> bool {
         let Some(watcher) = self.watchers.get(&place) else { return false };
         let mut key = Vec::new();
-        if !composite.same.iter().all(|same| write(value(event, same), &mut key)) {
+        if !composite.same.iter().all(|same| write(value(event, same).map(short).as_deref(), &mut key)) {
             return false;
         }
         let Some(numbers) = watcher.by_key.get(&key) else { return false };
-        let mut count = 0;
+        let (mut count, mut latest) = (0, 0);
         let mut oldest = None;
         for &number in numbers.iter().rev() {
             let Some(stored) = number.checked_sub(self.first).and_then(|place| self.events.get(place as usize)) else { break };
-            if event.at.since(stored.at) > composite.timeframe || number <= watcher.used {
+            if event.at.since(stored.at) > composite.timeframe || !self.wazuh && number <= watcher.used {
                 return false;
             }
             let column = |same: &Same| self.columns.iter().position(|column| column == same);
             let stored_value = |same: &Same| column(same).and_then(|column| stored.values.get(column)).and_then(Option::as_deref);
-            let differs = |same: &Same| matches!((value(event, same), stored_value(same)), (Some(one), Some(other)) if one != other);
+            let differs = |same: &Same| match (value(event, same), stored_value(same)) {
+                (Some(one), Some(other)) => *short(one) != *other,
+                _ => self.wazuh,
+            };
             if !composite.different.iter().all(differs) {
                 continue;
             }
+            if self.wazuh && stored.used >= watcher.level {
+                return false;
+            }
+            latest = latest.max(number);
             count += 1;
             if count > composite.frequency {
                 oldest = Some(number);
@@ -110,8 +125,14 @@ impl Memory {
         }
         let Some(oldest) = oldest else { return false };
         let (level, newest) = (watcher.level, watcher.newest);
-        self.used(oldest, level);
-        self.used(newest, level);
+        if !self.wazuh {
+            self.used(oldest, level);
+            self.used(newest, level);
+        } else if composite.frequency > 0
+            && let Some(stored) = latest.checked_sub(self.first).and_then(|place| self.events.get_mut(place as usize))
+        {
+            stored.used = level;
+        }
         true
     }
 
@@ -139,7 +160,7 @@ impl Memory {
             self.evict(tree);
         }
         let number = self.first + self.events.len() as u64;
-        let values: Values = self.columns.iter().map(|same| value(event, same).map(Box::from)).collect();
+        let values: Values = self.columns.iter().map(|same| value(event, same).map(|value| Box::from(&*short(value)))).collect();
         for place in &by {
             let key = key(tree, *place, &values, &self.columns);
             if let Some(watcher) = self.watchers.get_mut(place) {
@@ -149,8 +170,8 @@ impl Memory {
                 }
             }
         }
-        self.events.push_back(Stored { rule, at: event.at, values });
-        if used > 0 {
+        self.events.push_back(Stored { rule, at: event.at, used, values });
+        if used > 0 && !self.wazuh {
             self.mark(&by, number, used);
         }
     }

@@ -27,6 +27,7 @@ use conf::{Conf, Response};
 use decoder::{Decoders, FieldSet, Kind};
 use engine::{Engine, Knowledge, address};
 use event::{Event, Field};
+use jiff::tz::TimeZone;
 use lists::List;
 use load::Loader;
 use memory::Memory;
@@ -34,6 +35,7 @@ use model::event::Trust;
 use patterns::{Patterns, Remembered, Scratch};
 use rule::{ListField, Rule};
 use state::State;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -66,6 +68,8 @@ pub struct Files {
     pub decoders: Vec<(String, String)>,
     /// Rule files.
     pub rules: Vec<(String, String)>,
+    /// Rule files that are only checked: their rules are never met.
+    pub resting: Vec<(String, String)>,
     /// Lists: keys with values, as text.
     pub lists: Vec<(String, String)>,
 }
@@ -75,15 +79,15 @@ pub struct Files {
 pub struct Settings {
     /// This host's name, for lines that don't say where they come from.
     pub host: String,
-    /// Seconds that local time is ahead of UTC, for rules with `<time>` and `<weekday>`.
-    pub utc_offset: i32,
+    /// What local time is, for rules with `<time>` and `<weekday>`.
+    pub zone: TimeZone,
     /// As `ossec-logtest` does it: firewalls' words for what they did are left as they are, and nothing is put on ignore lists.
     pub as_logtest: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { host: "localhost".into(), utc_offset: 0, as_logtest: false }
+        Settings { host: "localhost".into(), zone: TimeZone::UTC, as_logtest: false }
     }
 }
 
@@ -194,13 +198,18 @@ impl Ossec {
         }
         let wazuh = is_wazuh(files);
         let lists = files.lists.iter().map(|(name, text)| (list_name(name), List::parse(text))).collect();
-        for (name, text) in &files.rules {
+        let rules = files.rules.iter().map(|file| (file, false)).chain(files.resting.iter().map(|file| (file, true)));
+        for ((name, text), rests) in rules {
             let elements = elements(name, text, &mut loader);
+            if elements.is_empty() && loader.problems.is_empty() {
+                loader.problem(1, "no rule is in this file".into());
+            }
             let rules = rule::Reader { loader: &mut loader, patterns: &mut patterns, decoders: &decoders, wazuh }.file(&elements);
             for mut rule in rules {
+                rule.dead |= rests;
                 for test in &mut rule.lists {
                     test.list = list_name(&test.list);
-                    Self::check_list(&rule.name, rule.line, test, &lists, &mut loader);
+                    rule.dead |= Self::check_list(&rule.name, rule.line, test, &lists, wazuh, &mut loader);
                 }
                 tree.add(rule, wazuh, &mut loader);
             }
@@ -211,10 +220,10 @@ impl Ossec {
         patterns.finish().map_err(|message| vec![Remark { file: String::new(), line: 0, message }])?;
         tree.finish();
         let responses = tree.rules.iter().map(|rule| conf.earned(rule)).collect();
-        let (memory, state) = (Memory::new(&tree), State::new(tree.rules.len()));
+        let (memory, state) = (Memory::new(&tree, wazuh), State::new(tree.rules.len()));
         let ossec = Ossec {
             settings: Settings::default(),
-            knowledge: Knowledge { decoders, patterns, tree, lists },
+            knowledge: Knowledge { wazuh, decoders, patterns, tree, lists },
             conf,
             responses,
             state,
@@ -227,13 +236,17 @@ impl Ossec {
         Ok((ossec, loader.notices))
     }
 
-    fn check_list(rule: &str, line: u32, test: &rule::ListTest, lists: &std::collections::BTreeMap<String, List>, loader: &mut Loader) {
-        if !lists.contains_key(&test.list) {
-            loader.notice(line, format!("rule {rule} asks for a list {} that isn't there: it is taken for empty", test.list));
+    /// Says what is to be said of a rule's list. Whether the rule is left out: to Wazuh one without its list is, OSSEC takes the list for empty.
+    fn check_list(rule: &str, line: u32, test: &rule::ListTest, lists: &BTreeMap<String, List>, wazuh: bool, loader: &mut Loader) -> bool {
+        let missing = !lists.contains_key(&test.list);
+        if missing {
+            let what = if wazuh { "the rule is left out" } else { "it is taken for empty" };
+            loader.notice(line, format!("rule {rule} asks for a list {} that isn't there: {what}", test.list));
         }
         if let ListField::Named(name) = &test.field {
             loader.notice(line, format!("rule {rule}: its list is asked for the field {name}, which only some decoders find"));
         }
+        missing && wazuh
     }
 
     /// How many decoders and rules there are, patterns on logs, and those of them that must be tried on every line.
@@ -285,7 +298,7 @@ impl Ossec {
     /// The rule that a line meets, and whether it is an alert.
     fn take(&mut self, line: &Line<'_>) -> Option<(u32, bool)> {
         let (knowledge, event, scratch) = (&self.knowledge, &mut self.event, &mut self.scratch);
-        predecode::predecode(line, event);
+        predecode::predecode(line, knowledge.wazuh, event);
         let patterns = &knowledge.patterns;
         let programs = event.program.map(|program| event.at(program)).and_then(|name| {
             self.remembered.of(name, || {
@@ -312,7 +325,7 @@ impl Ossec {
             programs,
             place: line.place,
             host: &self.settings.host,
-            local: line.at.as_secs() as i64 + i64::from(self.settings.utc_offset),
+            zone: &self.settings.zone,
             used: 0,
         };
         let place = engine.run()?;
@@ -326,16 +339,22 @@ impl Ossec {
             return Some((place, false));
         }
         if !rule.ignore.is_empty() && !self.settings.as_logtest {
-            self.state.ignored.put(key(rule.ignore), ());
+            self.state.ignored.put(&key(rule.ignore), ());
         }
         self.memory.store(place, used, event, &knowledge.tree);
         Some((place, true))
     }
 
-    /// What is to be done about the event that met a rule: the first response that has all it wants.
+    /// What `ossec.conf` says; empty without one.
+    pub fn conf(&self) -> &Conf {
+        &self.conf
+    }
+
+    /// What is to be done about the event that met a rule: each response that has all it wants.
     fn wish(&mut self, place: u32) -> Option<Wish> {
         let rule = self.knowledge.tree.rules.get(place as usize)?;
         let responses = self.responses.get(place as usize)?.iter().filter_map(|&response| self.conf.responses.get(response as usize));
+        let mut wishes = Vec::new();
         for response in responses {
             let Some(command) = self.conf.command_named(&response.command) else { continue };
             let text = |field| self.event.get(field).and_then(|value| std::str::from_utf8(value).ok());
@@ -353,9 +372,19 @@ impl Ossec {
             let whom = if command.wants_address { source } else { user }.unwrap_or_default().to_owned();
             let now = self.event.at;
             let duration = response.timeout.map(|first| self.state.duration(&response.command, &whom, first, &self.conf.repeated, now));
-            return Some(Wish { action: response.command.clone(), duration, why: why(response, rule) });
+            let repeated = if response.timeout.is_some() { self.conf.repeated.clone() } else { Vec::new() };
+            wishes.push(Wish {
+                action: response.command.clone(),
+                duration,
+                why: why(response, rule),
+                repeated,
+                first: response.timeout,
+                further: Vec::new(),
+            });
         }
-        None
+        let mut wishes = wishes.into_iter();
+        let first = wishes.next()?;
+        Some(Wish { further: wishes.collect(), ..first })
     }
 }
 

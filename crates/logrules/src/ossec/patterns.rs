@@ -108,8 +108,8 @@ impl Patterns {
         }
     }
 
-    /// Likewise, with the groups that took part.
-    pub fn groups(&self, pattern: u32, event: &Event, from: u32, scratch: &mut Scratch) -> Option<u32> {
+    /// Likewise, with the groups that took part; or with all up to the last of them, empty where they took no part.
+    pub fn groups(&self, pattern: u32, all: bool, event: &Event, from: u32, scratch: &mut Scratch) -> Option<u32> {
         scratch.groups.clear();
         if !event.foreign && !scratch.candidates.has(pattern) {
             return None;
@@ -119,7 +119,9 @@ impl Patterns {
             Ok(true) => {
                 let spans = &scratch.spans;
                 let place = |(start, end): (usize, usize)| (from + start as u32, from + end as u32);
-                scratch.groups.extend((1..spans.len()).filter_map(|group| spans.get(group)).map(place));
+                let last = (1..spans.len()).rev().find(|&group| spans.get(group).is_some()).unwrap_or(0);
+                let empty = if all { Some((0, 0)) } else { None };
+                scratch.groups.extend((1..=last).filter_map(|group| spans.get(group).or(empty)).map(place));
                 spans.get(0).map(|(_, end)| from + end as u32)
             }
             Ok(false) => None,

@@ -76,14 +76,26 @@ fn pf(event: &mut Event) -> Option<()> {
     Some(())
 }
 
-/// The value behind a key, up to a blank.
-fn value<'a>(text: &'a str, key: &str) -> Option<(&'a str, &'a str)> {
-    let rest = text.split_once(key)?.1;
-    Some(rest.split_once(' ').unwrap_or((rest, "")))
+/// What `read` makes of the text behind the first place of `key` that it understands.
+fn behind<'a, T>(text: &'a str, key: &str, read: impl Fn(&'a str) -> Option<T>) -> Option<T> {
+    text.match_indices(key).find_map(|(place, _)| read(text.get(place + key.len()..)?))
 }
 
-fn digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// A number of at least one digit, and what follows it.
+fn number(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    if end == 0 { None } else { text.split_at_checked(end) }
+}
+
+/// `192.0.2.2:36701:`: address, port, and what follows.
+fn place(text: &str) -> Option<(&str, &str, &str)> {
+    let (address, rest) = text.split_once(':')?;
+    let (port, rest) = number(rest)?;
+    let parts = address.split('.').filter(|part| number(part).is_some_and(|(_, rest)| rest.is_empty())).count();
+    if parts != 4 || address.split('.').count() != 4 {
+        return None;
+    }
+    Some((address, port, rest.strip_prefix(':')?))
 }
 
 /// `… pri=6 c=262144 m=98 msg="…" n=2 src=192.0.2.2:36701:WAN dst=192.0.2.1:50000:WAN proto=tcp/50000`
@@ -94,25 +106,24 @@ fn sonicwall(event: &mut Event) {
 }
 
 fn sonicwall_fields(log: &str, event: &mut Event) -> Option<()> {
-    let (priority, rest) = value(log, "pri=")?;
-    let (category, rest) = rest.strip_prefix("c=")?.split_once(' ')?;
-    let (id, rest) = rest.strip_prefix("m=")?.split_once(' ')?;
-    if !(priority.len() == 1 && digits(priority) && digits(category) && digits(id)) {
-        return None;
-    }
+    let (priority, category, id, rest) = behind(log, "pri=", |text| {
+        let (priority, rest) = text.split_once(" c=").filter(|(priority, _)| priority.len() == 1 && number(priority).is_some())?;
+        let (category, rest) = number(rest)?;
+        let (id, rest) = number(rest.strip_prefix(" m=")?)?;
+        Some((priority, category, id, rest.strip_prefix(' ')?))
+    })?;
     event.make(Field::Status, priority.as_bytes());
     event.make(Field::Id, id.as_bytes());
-    let (source, rest) = value(rest, "src=")?;
-    let (target, rest) = rest.strip_prefix("dst=")?.split_once(' ').unwrap_or((rest.get(4..)?, ""));
-    let place = |text: &str| {
-        let mut parts = text.split(':');
-        let (address, port) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        (address.parse::<std::net::Ipv4Addr>().is_ok() && digits(&port)).then_some((address, port))
-    };
-    let ((address, port), (to, to_port)) = (place(source)?, place(target)?);
-    for (field, value) in [(Field::SrcIp, address), (Field::SrcPort, port), (Field::DstIp, to), (Field::DstPort, to_port)] {
+    let (source, target, rest) = behind(rest, "src=", |text| {
+        let (address, port, rest) = place(text)?;
+        let (zone, rest) = rest.split_once(' ')?;
+        let (to, to_port, rest) = place(rest.strip_prefix("dst=")?)?;
+        if zone.is_empty() { None } else { Some(((address, port), (to, to_port), rest)) }
+    })?;
+    for (field, value) in [(Field::SrcIp, source.0), (Field::SrcPort, source.1), (Field::DstIp, target.0), (Field::DstPort, target.1)] {
         event.make(field, value.as_bytes());
     }
+    let rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
     if let Some(protocol) = rest.strip_prefix("proto=") {
         let end = protocol.find(['/', ' ']).unwrap_or(protocol.len()).min(6);
         event.make(Field::Protocol, protocol.get(..end).unwrap_or_default().as_bytes());
@@ -130,9 +141,11 @@ fn sonicwall_fields(log: &str, event: &mut Event) -> Option<()> {
         event.make(Field::Action, action);
     }
     if kind == Kind::Squid {
-        let (result, rest) = value(rest, "result=")?;
-        let (name, rest) = rest.strip_prefix("dstname=")?.split_once(' ')?;
-        let page = rest.strip_prefix("arg=")?;
+        let (result, name, page) = behind(rest, "result=", |text| {
+            let (result, rest) = number(text)?;
+            let (name, page) = rest.strip_prefix(" dstname=")?.split_once(" arg=")?;
+            if name.is_empty() || page.is_empty() || name.contains(' ') || page.contains(' ') { None } else { Some((result, name, page)) }
+        })?;
         event.make(Field::Id, result.as_bytes());
         event.make(Field::Url, format!("{name}{page}").as_bytes());
     }
@@ -142,19 +155,21 @@ fn sonicwall_fields(log: &str, event: &mut Event) -> Option<()> {
 /// `20070717,73614,1=5,11=192.0.2.4,60=http://example.org/,10=user,2=27`
 fn symantec(event: &mut Event) {
     let log = String::from_utf8_lossy(event.log()).into_owned();
-    let parts: Vec<(usize, &str)> =
-        log.match_indices(',').map(|(comma, _)| (comma + 1, log.get(comma + 1..).unwrap_or_default())).collect();
-    for (_, rest) in parts {
-        let part = rest.split(',').next().unwrap_or_default();
-        let (field, value) = if let Some(user) = part.strip_prefix("10=") {
+    let mut rest = log.as_str();
+    while let Some((_, part)) = rest.split_once(',') {
+        rest = part;
+        let value = part.split(',').next().unwrap_or_default();
+        let (field, value) = if let Some(user) = value.strip_prefix("10=") {
             (Field::DstUser, user)
-        } else if let Some(address) = part.strip_prefix("11=") {
+        } else if let Some(address) = value.strip_prefix("11=") {
             (Field::SrcIp, address)
-        } else if let Some(url) = part.strip_prefix("60=") {
+        } else if let Some(url) = value.strip_prefix("60=") {
             (Field::Url, url)
-        } else if part.starts_with("3=") || part.starts_with("2=") {
-            // To the letter: nine bytes, the key and whatever follows.
-            (Field::Id, rest.char_indices().nth(9).map_or(rest, |(end, _)| rest.get(..end).unwrap_or(rest)))
+        } else if value.starts_with("3=") || value.starts_with("2=") {
+            // To the letter: nine bytes, the key and whatever follows, which is not looked at again.
+            let end = part.char_indices().nth(9).map_or(part.len(), |(end, _)| end);
+            rest = part.get(end..).unwrap_or_default();
+            (Field::Id, part.get(..end).unwrap_or_default())
         } else {
             continue;
         };
@@ -186,4 +201,98 @@ fn alert(event: &mut Event) -> Option<()> {
     event.log = event.add(rest.trim_start_matches(' ').as_bytes());
     event.forwarded = id.parse().ok();
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Line;
+    use model::time::Time;
+
+    /// What a plugin finds in a line, and what kind of log it takes it for.
+    fn found(plugin: Plugin, text: &str) -> (Kind, String) {
+        let mut event = Event::default();
+        super::super::predecode::predecode(&Line::new(text.as_bytes(), Time::EPOCH, "x"), false, &mut event);
+        plugin.run(&mut event, 0);
+        let shown = |field: &Field| format!("{}={}", field.word(), String::from_utf8_lossy(event.get(*field).unwrap_or_default()));
+        (event.kind, event.found.iter().map(shown).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn plugins_find_what_is_where_it_is_to_be() {
+        let sonic = "id=firewall sn=0 time=\"2026-11-21 10:00:00\" fw=192.0.2.1 pri=6 c=262144 m=98 msg=\"x src=no\" n=2 src=203.0.113.9:36701:WAN dst=192.0.2.1:22:LAN";
+        let symantec = "20261121,73614,1=5,11=192.0.2.4,60=http://example.org/,10=userX,2=27";
+        for (plugin, text, kind, expected) in [
+            (
+                Plugin::Pf,
+                "Nov 21 10:00:00 h pf: rule 2/(match) pass in on xl0: 203.0.113.9.6667 > 192.0.2.10.16290: P 7408:7677(269) ack 1773",
+                Kind::Syslog,
+                "action=pass srcip=203.0.113.9 srcport=6667 dstip=192.0.2.10 dstport=16290 protocol=TCP",
+            ),
+            (
+                Plugin::Pf,
+                "Nov 21 10:00:00 h pf: rule 3/(match) block out on xl0: 203.0.113.9.1514 > 192.0.2.1.53:  udp 73",
+                Kind::Syslog,
+                "action=block srcip=203.0.113.9 srcport=1514 dstip=192.0.2.1 dstport=53 protocol=UDP",
+            ),
+            (
+                Plugin::Pf,
+                "Nov 21 10:00:00 h pf: rule 3/(match) pass in on lo0: 127.0.0.1 > 127.0.0.1: icmp: echo",
+                Kind::Syslog,
+                "action=pass srcip=127.0.0.1 dstip=127.0.0.1 protocol=ICMP",
+            ),
+            (Plugin::Pf, "Nov 21 10:00:00 h pf: rule 3/(match) scrub in on lo0: 127.0.0.1 > 127.0.0.1: x", Kind::Syslog, ""),
+            (
+                Plugin::SonicWall,
+                &format!("{sonic} proto=tcp/22"),
+                Kind::Firewall,
+                "status=6 id=98 srcip=203.0.113.9 srcport=36701 dstip=192.0.2.1 dstport=22 protocol=tcp action=pass",
+            ),
+            (
+                Plugin::SonicWall,
+                &sonic.replace("m=98", "m=36"),
+                Kind::Firewall,
+                "status=6 id=36 srcip=203.0.113.9 srcport=36701 dstip=192.0.2.1 dstport=22 action=drop",
+            ),
+            (
+                Plugin::SonicWall,
+                &sonic.replace("c=262144", "c=32"),
+                Kind::Ids,
+                "status=6 id=98 srcip=203.0.113.9 srcport=36701 dstip=192.0.2.1 dstport=22",
+            ),
+            (Plugin::SonicWall, &sonic.replace(":22:LAN", ":22"), Kind::Syslog, "status=6 id=98"),
+            (Plugin::SonicWall, &sonic.replace("pri=6", "pri=66"), Kind::Syslog, ""),
+            (
+                Plugin::SonicWall,
+                &format!("{} proto=tcp/80 op=GET result=404 dstname=example.org arg=/a", sonic.replace("m=98", "m=97")),
+                Kind::Squid,
+                "status=6 id=404 srcip=203.0.113.9 srcport=36701 dstip=192.0.2.1 dstport=22 protocol=tcp url=example.org/a",
+            ),
+            (Plugin::SymantecWs, symantec, Kind::Syslog, "srcip=192.0.2.4 url=http://example.org/ dstuser=userX id=2=27"),
+            // The number takes nine bytes, and what it takes is not looked at again.
+            (
+                Plugin::SymantecWs,
+                "20261121,73613,2=27,10=user,11=192.0.2.4,10=other",
+                Kind::Syslog,
+                "id=2=27,10=u srcip=192.0.2.4 dstuser=other",
+            ),
+            (
+                Plugin::OssecAlert,
+                "Alert Level: 5; Rule: 5716 - Failed.; Location: h->/var/log/auth.log; srcip: 203.0.113.9; user: bob;  the line",
+                Kind::Alert,
+                "srcip=203.0.113.9 dstuser=bob",
+            ),
+        ] {
+            assert_eq!(found(plugin, text), (kind, expected.to_owned()), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_breaks_a_plugin(text in "(pri=|c=|m=|src=|dst=|:|1| |[.]|,|2=|10=|11=|[)] p|> |é){0,60}") {
+            for plugin in [Plugin::Pf, Plugin::SonicWall, Plugin::SymantecWs, Plugin::OssecAlert, Plugin::Json] {
+                found(plugin, &text);
+            }
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use super::event::Event;
 use crate::line::Line;
 
-/// Takes a line in.
-pub(crate) fn predecode(line: &Line<'_>, event: &mut Event) {
+/// Takes a line in; Wazuh's reading of heads differs in a few.
+pub(crate) fn predecode(line: &Line<'_>, wazuh: bool, event: &mut Event) {
     event.clear(line.at);
     // Control characters never get further (CVE-2020-8445); tabs are what some logs are made of.
     event.text.extend(line.text.iter().copied().filter(|&byte| byte == b'\t' || !byte.is_ascii_control()));
@@ -22,7 +22,7 @@ pub(crate) fn predecode(line: &Line<'_>, event: &mut Event) {
         event.foreign = false;
         return;
     }
-    let head = Head { bytes: event.text.as_slice(), host: None, program: None, log: 0 }.read();
+    let head = Head { bytes: event.text.as_slice(), wazuh, host: None, program: None, log: 0 }.read();
     let span = |(from, to): (usize, usize)| (from as u32, to.min(full) as u32);
     let (host, program, log) = (head.host.map(span), head.program.map(span), head.log.min(full) as u32);
     let end = head_end(&event.text, head.log, full);
@@ -38,6 +38,7 @@ fn head_end(text: &[u8], log: usize, full: usize) -> u32 {
 
 struct Head<'a> {
     bytes: &'a [u8],
+    wazuh: bool,
     host: Option<(usize, usize)>,
     program: Option<(usize, usize)>,
     log: usize,
@@ -90,7 +91,7 @@ impl Head<'_> {
         let apache = [(0, b'['), (4, b' '), (8, b' '), (11, b' '), (14, b':'), (17, b':'), (20, b' '), (25, b']')];
         let apple = [(0, b'['), (1, b'T'), (5, b' '), (10, b'.'), (13, b'.'), (16, b' '), (19, b':')];
         if longer(28) && self.is(0, &xfer) {
-            self.log = 24;
+            self.log = if self.wazuh { 25 } else { 24 };
         } else if longer(24) && self.is(0, &snort) {
             self.log = 23;
         } else if longer(26) && self.is(0, &suricata) {
@@ -129,8 +130,12 @@ impl Head<'_> {
             if self.is(0, &[(22, b':'), (25, b' ')]) {
                 return Some(26);
             }
+            if self.wazuh && self.at(19) == b'.' {
+                return Some(if self.at(29) == b':' { 33 } else { 32 });
+            }
             let zone = (24..=29).find(|&place| self.at(place) == b':');
-            if matches!(self.at(19), b'.' | b',')
+            if !self.wazuh
+                && matches!(self.at(19), b'.' | b',')
                 && let Some(colon) = zone
             {
                 return Some(colon + 3);
@@ -140,7 +145,7 @@ impl Head<'_> {
         if long > 21 && first && self.is(0, &[(4, b' '), (8, b' '), (11, b' '), (14, b':'), (17, b':'), (20, b' ')]) {
             return Some(21);
         }
-        (long > 20 && first && self.is(0, &[(4, b':'), (7, b':'), (10, b'-'), (13, b':'), (16, b':')])).then_some(20)
+        (!self.wazuh && long > 20 && first && self.is(0, &[(4, b':'), (7, b':'), (10, b'-'), (13, b':'), (16, b':')])).then_some(20)
     }
 
     /// Host and program: `host prog: `, `host prog[pid]: `, `host prog[pid] `, `prog: ` (Solaris), `host auth|security:info prog: ` (AIX).
@@ -169,8 +174,10 @@ impl Head<'_> {
 
     /// Where the log begins behind a program's name that ends at `to`.
     fn behind_program(&self, to: usize, colon_may_lack: bool) -> Option<usize> {
-        if self.at(to) == b':' && self.at(to + 1) == b' ' {
-            return Some(to + 2);
+        // To Wazuh the blank behind the colon may lack, too, but not behind AIX' names.
+        let blank_may_lack = self.wazuh && colon_may_lack;
+        if self.at(to) == b':' && (blank_may_lack || self.at(to + 1) == b' ') {
+            return Some(to + 1 + usize::from(self.at(to + 1) == b' '));
         }
         if self.at(to) != b'[' || !self.at(to + 1).is_ascii_digit() {
             return None;
@@ -178,6 +185,7 @@ impl Head<'_> {
         let end = self.digits(to + 1);
         match (self.at(end), self.at(end + 1), self.at(end + 2)) {
             (b']', b':', b' ') => Some(end + 3),
+            (b']', b':', _) if blank_may_lack => Some(end + 2),
             (b']', b' ', _) if colon_may_lack => Some(end + 2),
             _ => None,
         }
@@ -255,9 +263,9 @@ mod tests {
     use super::*;
     use model::time::Time;
 
-    fn parts(text: &str) -> (String, String, String) {
+    fn parts(text: &str, wazuh: bool) -> (String, String, String) {
         let mut event = Event::default();
-        predecode(&Line::new(text.as_bytes(), Time::EPOCH, "stdin"), &mut event);
+        predecode(&Line::new(text.as_bytes(), Time::EPOCH, "stdin"), wazuh, &mut event);
         let show = |span: Option<_>| span.map_or("-".into(), |span| String::from_utf8_lossy(event.at(span)).into_owned());
         (show(event.host), show(event.program), show(Some(event.log)))
     }
@@ -292,30 +300,44 @@ mod tests {
             ("", "-", "-", ""),
         ] {
             let expected = (host.to_owned(), program.to_owned(), log.to_owned());
-            assert_eq!(parts(text), expected, "{text}");
+            assert_eq!(parts(text, false), expected, "{text}");
+        }
+        // Wazuh has other rules for some of them.
+        for (text, host, program, log) in [
+            ("Jul  7 10:51:24 eva su:ok", "eva", "su", "ok"),
+            ("Jul  7 10:51:24 eva su[12]:ok", "eva", "su", "ok"),
+            ("Jul  7 10:51:24 eva su[12] ok", "eva", "su", "ok"),
+            ("2009-05-22T09:36:46.214994-07:00 host cron[1]: run", "host", "cron", "run"),
+            ("2009-05-22T09:36:46.214994+0700 host cron[1]: run and", "host", "cron", "run and"),
+            ("2009-05-22T09:36:46,2-07:00 host cron[1]: run and run", "-", "-", "2009-05-22T09:36:46,2-07:00 host cron[1]: run and run"),
+            ("2019:11:06-00:08:03 host app: started", "-", "-", "2019:11:06-00:08:03 host app: started"),
+            ("Mon Apr 17 18:27:14 2006 1 64.160.42.130 more", "-", "-", "1 64.160.42.130 more"),
+        ] {
+            let expected = (host.to_owned(), program.to_owned(), log.to_owned());
+            assert_eq!(parts(text, true), expected, "{text}");
         }
     }
 
     #[test]
     fn an_apple_log_has_its_message_in_the_middle() {
         let text = "[Time 2006.12.28 15:53:55 UTC] [Facility auth] [Sender sshd] [PID 483] [Message error: from 192.0.2.2] [Level 3] [Message x] [Host mac]";
-        assert_eq!(parts(text), ("mac".into(), "sshd".into(), "error: from 192.0.2.2".into()));
+        assert_eq!(parts(text, false), ("mac".into(), "sshd".into(), "error: from 192.0.2.2".into()));
     }
 
     #[test]
     fn the_journal_needs_no_head() {
         let mut event = Event::default();
         let journal: [(&str, &[u8]); 2] = [("SYSLOG_IDENTIFIER", b"sshd"), ("_HOSTNAME", b"h")];
-        predecode(&Line { text: b"Jul  7 10:51:24 x y: z", at: Time::EPOCH, place: "journal", journal: &journal }, &mut event);
+        predecode(&Line { text: b"Jul  7 10:51:24 x y: z", at: Time::EPOCH, place: "journal", journal: &journal }, false, &mut event);
         assert_eq!((event.program.map(|span| event.at(span)), event.log()), (Some(&b"sshd"[..]), &b"Jul  7 10:51:24 x y: z"[..]));
     }
 
     proptest::proptest! {
         #[test]
-        fn whatever_comes_the_log_is_in_the_line(text: Vec<u8>, head in "(Jul  7 10:51:24 |\\[Time 2006.12.28 15:53:55 UTC\\] )?[a-z\\[\\] 0-9:|]{0,40}") {
+        fn whatever_comes_the_log_is_in_the_line(wazuh: bool, text: Vec<u8>, head in "(Jul  7 10:51:24 |\\[Time 2006.12.28 15:53:55 UTC\\] )?[a-z\\[\\] 0-9:|]{0,40}") {
             let text = [head.as_bytes(), &text].concat();
             let mut event = Event::default();
-            predecode(&Line::new(&text, Time::EPOCH, "x"), &mut event);
+            predecode(&Line::new(&text, Time::EPOCH, "x"), wazuh, &mut event);
             proptest::prop_assert!(event.log.0 <= event.log.1 && event.log.1 <= event.full);
         }
     }

@@ -217,11 +217,11 @@ struct Texts(Vec<(String, String, Dialect, bool, u32)>);
 impl Texts {
     fn add(&mut self, option: &Element, what: &str, dialect: Dialect) {
         let negated = option.attribute("negate") == Some("yes");
-        match self
-            .0
-            .iter_mut()
-            .find(|(known, _, known_dialect, known_negated, _)| known == what && *known_dialect == dialect && *known_negated == negated)
-        {
+        // Each field is a condition of its own.
+        let joins = !what.starts_with("field ");
+        match self.0.iter_mut().find(|(known, _, known_dialect, known_negated, _)| {
+            joins && known == what && *known_dialect == dialect && *known_negated == negated
+        }) {
             Some((_, text, ..)) => text.push_str(&option.text),
             None => self.0.push((what.to_owned(), option.text.clone(), dialect, negated, option.line)),
         }
@@ -338,7 +338,7 @@ impl Reader<'_> {
             self.loader.problem(line, format!("rule {id}: frequency and same_… need if_matched_sid or if_matched_group"));
         }
         if asks {
-            if rule.parents == Parents::Category {
+            if matches!((&rule.parents, composite.sid), (Parents::Category, _) | (Parents::Level(_), Some(_))) {
                 rule.parents = match (composite.sid, &composite.group) {
                     (Some(sid), _) => Parents::Rules(vec![sid]),
                     (None, Some(group)) => Parents::Group(group.clone()),
@@ -355,7 +355,7 @@ impl Reader<'_> {
         let name = option.name.as_str();
         // `<match>` is sregex, `<regex>` os_regex, `…_pcre2` what it says, and Wazuh has `type=`.
         let typed = |default| match option.attribute("type") {
-            Some("pcre2") => Dialect::Pcre2,
+            Some("pcre2") => Dialect::CasedPcre2,
             Some("osregex") => Dialect::OsRegex,
             Some("osmatch") => Dialect::Sregex,
             _ => default,
@@ -380,7 +380,12 @@ impl Reader<'_> {
                 None => self.loader.problem(line, format!("rule {id}: <field> needs a name")),
             },
             "action" if self.wazuh => texts.add(option, name, typed(Dialect::Sregex)),
-            "action" => rule.tests.push(Test { what: What::Action(text.to_owned()), negated: false }),
+            "action" => {
+                match rule.tests.iter_mut().find_map(|test| if let What::Action(known) = &mut test.what { Some(known) } else { None }) {
+                    Some(known) => known.push_str(text),
+                    None => rule.tests.push(Test { what: What::Action(text.to_owned()), negated: false }),
+                }
+            }
             "srcip" | "dstip" => {
                 let field = if name == "srcip" { Field::SrcIp } else { Field::DstIp };
                 let negated = option.attribute("negate") == Some("yes");
@@ -460,8 +465,8 @@ impl Reader<'_> {
             "if_matched_regex" => self.dead(rule, line, name),
             "if_fts" => rule.first_time = true,
             "check_diff" => rule.diff = true,
-            "ignore" => rule.ignore = fields(text),
-            "check_if_ignored" => rule.check_ignored = fields(text),
+            "ignore" => rule.ignore = FieldSet::all_in(text),
+            "check_if_ignored" => rule.check_ignored = FieldSet::all_in(text),
             "group" => rule.groups.push_str(text),
             "description" => description.push_str(&text.replace('\n', " ")),
             "options" => self.options(text, rule, line),
@@ -479,7 +484,8 @@ impl Reader<'_> {
     /// `same_…`, `different_…`, and what nobody knows.
     fn relation(&mut self, option: &Element, rule: &mut Rule, composite: &mut Composite) {
         let name = option.name.as_str();
-        let (list, what) = match (name.strip_prefix("same_"), name.strip_prefix("different_")) {
+        // `not_same_field` is Wazuh's old word.
+        let (list, what) = match (name.strip_prefix("same_"), name.strip_prefix("different_").or(name.strip_prefix("not_same_"))) {
             (Some(what), _) => (&mut composite.same, what),
             (_, Some(what)) => (&mut composite.different, what),
             _ => return self.unknown(option.line, rule.id, name),
@@ -569,18 +575,4 @@ impl Reader<'_> {
         };
         rule.tests.push(Test { what, negated });
     }
-}
-
-/// To the letter: OSSEC looks for these words anywhere in the text.
-fn fields(text: &str) -> FieldSet {
-    let words = [
-        ("user", FieldSet::of(Field::DstUser)),
-        ("srcip", FieldSet::of(Field::SrcIp)),
-        ("dstip", FieldSet::of(Field::DstIp)),
-        ("id", FieldSet::of(Field::Id)),
-        ("location", FieldSet::LOCATION),
-        ("data", FieldSet::of(Field::Data)),
-        ("name", FieldSet::NAME),
-    ];
-    FieldSet(words.iter().filter(|(word, _)| text.contains(word)).fold(0, |set, (_, bit)| set | bit))
 }

@@ -7,6 +7,7 @@ use model::time::Time;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a key that are kept: a stranger's name or URL may be as long as a line. A longer one is its beginning and a hash.
@@ -25,12 +26,13 @@ const SESSION_VALUE_MAX: usize = 80;
 /// A table that forgets its oldest entry when it is full.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table<V> {
-    entries: BTreeMap<Vec<u8>, V>,
-    oldest: VecDeque<Vec<u8>>,
+    entries: BTreeMap<Arc<[u8]>, V>,
+    oldest: VecDeque<Arc<[u8]>>,
     pub evicted: u64,
 }
 
-fn short(key: &[u8]) -> Cow<'_, [u8]> {
+/// A key or value that is only compared, cut to what is kept of it.
+pub(crate) fn short(key: &[u8]) -> Cow<'_, [u8]> {
     let Some(start) = key.get(..KEY_MAX).filter(|start| start.len() < key.len()) else { return Cow::Borrowed(key) };
     let mut hasher = DefaultHasher::new();
     hasher.write(key);
@@ -42,8 +44,8 @@ impl<V> Table<V> {
         self.entries.get(&*short(key))
     }
 
-    pub fn put(&mut self, key: Vec<u8>, value: V) {
-        let key = if key.len() > KEY_MAX { short(&key).into_owned() } else { key };
+    pub fn put(&mut self, key: &[u8], value: V) {
+        let key: Arc<[u8]> = Arc::from(&*short(key));
         if self.entries.insert(key.clone(), value).is_some() {
             return;
         }
@@ -120,7 +122,7 @@ impl State {
                 return false;
             }
         }
-        self.seen.put(key, ());
+        self.seen.put(&key, ());
         true
     }
 
@@ -128,13 +130,13 @@ impl State {
     pub fn differs(&mut self, rule: &Rule, event: &Event) -> bool {
         let mut key = rule.id.to_le_bytes().to_vec();
         key.extend(event.host.map_or(&[][..], |host| event.at(host)));
-        let log = event.log();
+        let log = short(event.log());
         let answer = match self.last.get(&key) {
             None => false,
-            Some(last) if last == log => return false,
+            Some(last) if *last == *log => return false,
             Some(_) => true,
         };
-        self.last.put(key, log.to_vec());
+        self.last.put(&key, log.into_owned());
         answer
     }
 
@@ -155,7 +157,7 @@ impl State {
                 _ => {}
             }
         }
-        self.sessions.put(key, session);
+        self.sessions.put(&key, session);
     }
 
     /// Whether a rule is muted now; if not and it is to be, it is from now on.
@@ -166,7 +168,8 @@ impl State {
         if since.is_some_and(|since| now.since(since) < span) {
             return true;
         }
-        *since = Some(now);
+        // To the letter: the alert that ends the silence does not begin the next one.
+        *since = if since.is_some() { None } else { Some(now) };
         false
     }
 
@@ -192,7 +195,7 @@ impl State {
             None => first,
             Some(place) => repeated.get(place).or(repeated.last()).copied().unwrap_or(first),
         };
-        self.offenders.put(key, (count, now.after(span)));
+        self.offenders.put(&key, (count, now.after(span)));
         span
     }
 
@@ -219,8 +222,8 @@ mod tests {
     fn a_long_key_takes_little_room_and_is_still_its_own() {
         let (mut table, long) = (Table::default(), vec![b'x'; 8_192]);
         let other = [&long[..], b"y"].concat();
-        table.put(long.clone(), 1);
-        table.put(other.clone(), 2);
+        table.put(&long, 1);
+        table.put(&other, 2);
         assert_eq!((table.get(&long), table.get(&other), table.get(&long[..KEY_MAX])), (Some(&1), Some(&2), None));
         assert!(table.entries.keys().all(|key| key.len() == KEY_MAX + 8));
     }

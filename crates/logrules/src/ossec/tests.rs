@@ -124,7 +124,8 @@ const RULES: &str = r#"
 <group name="local,">
   <rule id="500" level="7"><decoded_as>monitor</decoded_as><check_diff /><description>Changed.</description></rule>
   <rule id="510" level="3"><decoded_as>slapd</decoded_as><match>RESULT tag=97 err=49</match><description>LDAP.</description></rule>
-  <rule id="520" level="11" frequency="2" timeframe="100"><if_matched_group>authentication_failed</if_matched_group><same_user /><user>^grp$</user><description>Group.</description></rule>
+  <rule id="520" level="11" frequency="2" timeframe="100"><if_matched_group>authentication_success</if_matched_group><same_user /><user>^grp$</user><description>Group.</description></rule>
+  <rule id="521" level="13" frequency="0" timeframe="100"><if_matched_group>authentication_failed</if_matched_group><description>Never.</description></rule>
   <rule id="1002" level="1" overwrite="yes"><match>whatever</match><description>Tamed.</description></rule>
 </group>
 "#;
@@ -149,6 +150,7 @@ fn files() -> Files {
         decoders: vec![file("decoder.xml", DECODERS)],
         rules: vec![file("rules.xml", RULES)],
         lists: vec![file("lists/people", "bob:admin of all\neve:guest\n")],
+        ..Files::default()
     }
 }
 
@@ -264,10 +266,13 @@ fn a_composite_fires_on_event_n_plus_two() {
 #[test]
 fn groups_users_and_urls_are_counted() {
     let mut ossec = ossec();
-    let from = |n: u8| FAILED.replace("bob", "grp").replace("203.0.113.9", &format!("203.0.113.{n}"));
-    let lines = [from(1), from(2), from(3), from(4)];
+    let from = |n: u8| format!("Nov 23 12:00:00 host sshd[1]: Accepted publickey for grp from 203.0.113.{n} port 1");
+    let lines = [from(1), from(2), from(3), from(4), from(5)];
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert_eq!(rules(&mut ossec, &lines), ["5716", "5716", "5716", "520"], "all of one user, whatever the address");
+    // The first one's rule is not of the group.
+    assert_eq!(rules(&mut ossec, &lines), ["5799", "5715", "5715", "5715", "520"], "all of one user, whatever the address");
+    // 5720 watches 5716 by its number: 521, which watches its group, never sees it.
+    assert_eq!(rules(&mut ossec, &[FAILED; 3]), ["5716"; 3]);
     let get = |url: &str| format!("192.0.2.1 - - [23/Nov/2026:12:00:00 +0000] \"GET {url} HTTP/1.1\" 404 12");
     let (a, b, c) = (get("/a"), get("/b"), get("/c"));
     assert_eq!(rules(&mut ossec, &[&a, &a, &a, &b, &c]), ["301", "301", "301", "303", "301"]);
@@ -280,7 +285,9 @@ fn what_is_muted_or_ignored_is_no_alert() {
     let mute = "Nov 23 12:00:00 host app: event 1: mute x";
     assert_eq!(alert(&mut ossec, 0, mute), Some(("104".into(), true)));
     assert_eq!(alert(&mut ossec, 59, mute), Some(("104".into(), false)));
-    assert_eq!(alert(&mut ossec, 61, mute), Some(("104".into(), true)));
+    // Two in a row when it is over: only the second begins the next silence.
+    let after = [61, 62, 63, 121].map(|at| alert(&mut ossec, at, mute).map(|(_, alert)| alert));
+    assert_eq!(after, [Some(true), Some(true), Some(false), Some(false)]);
     let ids = "Nov 23 12:00:00 host app: event 3: chain id=7 url=/x src=192.0.2.1";
     let found = [0, 1, 2, 3].map(|at| alert(&mut ossec, at, ids));
     let found: Vec<_> = found.into_iter().flatten().collect();
@@ -308,8 +315,13 @@ fn times_and_lists_are_asked() {
     let login = "Nov 23 12:00:00 host app: event 1: login bob from 192.0.2.7";
     assert_eq!(read(&mut ossec, 0, login).met.unwrap().rule.as_ref(), "101");
     assert_eq!(read(&mut ossec, 9 * 3600, login).met.unwrap().rule.as_ref(), "105");
-    ossec.settings.utc_offset = -9 * 3600;
-    assert_eq!(read(&mut ossec, 0, login).met.unwrap().rule.as_ref(), "105", "by local time");
+    let read_in = |ossec: &mut Ossec, zone: &str, day: u64| {
+        ossec.settings.zone = TimeZone::posix(zone).unwrap();
+        read(ossec, day * 86_400, login).met.unwrap().rule.to_string()
+    };
+    assert_eq!(read_in(&mut ossec, "EST9", 0), "105", "by local time");
+    // Noon is half past eight in winter, half past nine in summer, and night ends at half past eight.
+    assert_eq!([0, 240].map(|day| read_in(&mut ossec, "WWW3:31SSS2:31,M3.2.0,M11.1.0", day)), ["105", "101"]);
     // Nobody is decoded as user there, and a list can't be asked for nobody.
     assert_eq!(met("Nov 23 12:00:00 host app: event 1: list x").unwrap().0, "107");
 }
@@ -433,6 +445,20 @@ fn nothing_is_passed_over_silently() {
     assert!(read_conf("c", &unknown).unwrap_err()[0].to_string().contains("no command is called lokc; did you mean \"lock\"?"));
 }
 
+#[test]
+fn who_is_overwritten_keeps_its_place_and_those_behind_go_by_its_new_level() {
+    let rule = |id: u32, level: u8, rest: &str| format!("<rule id=\"{id}\" level=\"{level}\" {rest}><match>x</match></rule>");
+    let base = "<group name=\"a\"><rule id=\"1\" level=\"0\" noalert=\"1\"><category>syslog</category></rule>";
+    let met = |rules: &[String]| {
+        let files = Files { rules: vec![("r.xml".into(), format!("{base}{}</group>", rules.concat()))], ..Files::default() };
+        read(&mut Ossec::load(&files).unwrap().0, 0, "x").met.map(|met| met.rule.to_string())
+    };
+    let over = "overwrite=\"yes\"";
+    assert_eq!(met(&[rule(20, 2, ""), rule(21, 5, "")]).as_deref(), Some("21"));
+    assert_eq!(met(&[rule(20, 2, ""), rule(20, 8, over), rule(21, 5, "")]).as_deref(), Some("20"));
+    assert_eq!(met(&[rule(20, 2, ""), rule(21, 5, ""), rule(20, 8, over)]).as_deref(), Some("21"));
+}
+
 const WAZUH_DECODERS: &str = r#"
 <decoder name="json"><prematch>^{\s*"</prematch><plugin_decoder>JSON_Decoder</plugin_decoder></decoder>
 <decoder name="fw"><prematch type="pcre2">(?i)^fw\d: </prematch></decoder>
@@ -440,6 +466,10 @@ const WAZUH_DECODERS: &str = r#"
   <parent>fw</parent>
   <regex offset="after_parent" type="pcre2">act=(\w+) from=(\S+) zone=(\w+)</regex>
   <order>action, srcip, zone.name</order>
+</decoder>
+<decoder name="either"><prematch type="pcre2">^either </prematch></decoder>
+<decoder name="either-fields">
+  <parent>either</parent><regex offset="after_parent" type="pcre2">^(?:by (\w+)|from (\S+))</regex><order>user, srcip</order>
 </decoder>
 "#;
 
@@ -453,6 +483,12 @@ const WAZUH_RULES: &str = r#"
   <rule id="87000" level="4"><decoded_as>fw</decoded_as><action>deny|drop</action><description>F</description></rule>
   <rule id="87001" level="5"><if_sid>87000</if_sid><field name="zone.name" negate="yes" type="pcre2">^lan$</field><description>F</description></rule>
   <rule id="87002" level="6"><if_sid>87001</if_sid><match>!quiet</match><srcip negate="yes">10.0.0.0/8</srcip><description>F</description></rule>
+  <rule id="87004" level="8"><if_sid>87000</if_sid><field name="zone.name">^a</field><field name="zone.name" type="pcre2">Z$</field>
+    <description>both</description></rule>
+  <rule id="87005" level="9" frequency="2" timeframe="60"><if_matched_sid>87004</if_matched_sid><not_same_field>srcip</not_same_field>
+    <description>D</description></rule>
+  <rule id="87006" level="9"><if_sid>87000</if_sid><list field="srcip" lookup="not_match_key">lists/nope</list><description>L</description></rule>
+  <rule id="87000" level="9"><description>twice</description></rule>
   <rule id="87003" level="6"><if_sid>99999</if_sid><description>of nobody</description></rule>
 </group>
 "#;
@@ -462,19 +498,38 @@ fn wazuhs_dialect_is_understood() {
     let file = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
     let files = Files { decoders: file("d.xml", WAZUH_DECODERS), rules: file("r.xml", WAZUH_RULES), ..Files::default() };
     let (mut ossec, notices) = Ossec::load(&files).unwrap();
-    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), ["r.xml:11: rule 87003: no rule before it has the number 99999"]);
+    let expected = [
+        "r.xml:15: rule 87006 asks for a list nope that isn't there: the rule is left out",
+        "r.xml:16: there is a rule 87000 already; overwrite=\"yes\" replaces it",
+        "r.xml:17: rule 87003: no rule before it has the number 99999",
+    ];
+    assert_eq!(notices.iter().map(Remark::to_string).collect::<Vec<_>>(), expected);
     let json = |host: &str| format!(r#"{{"event":{{"kind":"alert","user":"bob","host":"{host}"}},"srcip":"192.0.2.1"}}"#);
     let found = read(&mut ossec, 0, &json("a"));
     assert_eq!((found.actor, found.fields.len()), ("192.0.2.1".parse().ok(), 4));
     assert_eq!(rules(&mut ossec, &[&json("b"), &json("c")]), ["86600", "86601"], "frequency 3 is the third there");
     ossec.forget();
     assert_eq!(rules(&mut ossec, &[&json("a"), &json("a"), &json("a")]), ["86600"; 3]);
+    // What one user's alert has used still counts for another user; what is absent differs from everything.
+    ossec.forget();
+    let (eve, nowhere) = (|host: &str| json(host).replace("bob", "eve"), json("e").replace("host", "other"));
+    let lines = [json("a"), eve("a"), json("b"), eve("b"), json("c"), eve("c"), json("d"), nowhere.clone(), nowhere];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let expected = ["86600", "86600", "86600", "86600", "86601", "86601", "86600", "86600", "86601"];
+    assert_eq!(rules(&mut ossec, &lines), expected);
+    let found = read(&mut ossec, 0, "either from 192.0.2.9");
+    assert_eq!((found.actor, found.fields.len()), ("192.0.2.9".parse().ok(), 2), "a group that took no part has its place");
     for (line, expected) in [
         ("FW1: act=deny from=192.0.2.1 zone=wan", "87002"),
         ("FW1: act=deny from=10.0.0.1 zone=wan", "87001"),
         ("FW1: act=deny from=192.0.2.1 zone=wan quiet", "87001"),
         ("FW1: act=drop from=192.0.2.1 zone=lan", "87000"),
         ("FW1: act=pass from=192.0.2.1 zone=lan", ""),
+        ("FW1: act=drop from=10.0.0.1 zone=abZ", "87004"),
+        ("FW1: act=drop from=10.0.0.1 zone=abz", "87001"),
+        ("FW1: act=drop from=10.0.0.1 zone=bZ", "87001"),
+        ("FW1: act=drop from=10.0.0.1 zone=abZ", "87004"),
+        ("FW1: act=drop from=10.0.0.2 zone=abZ", "87005"),
     ] {
         assert_eq!(rules(&mut ossec, &[line]), [expected], "{line}");
     }

@@ -53,21 +53,22 @@ impl Tree {
         self.rules.get(self.nodes.get(node as usize)?.rule as usize)
     }
 
-    /// Takes the next rule in. To Wazuh a parent that isn't there is worth a notice, to OSSEC it is an error.
+    /// Takes the next rule in. To Wazuh a parent that isn't there or a number that is there twice is worth a notice, to OSSEC it is an error.
     pub fn add(&mut self, mut rule: Rule, wazuh: bool, loader: &mut Loader) {
         let (id, line) = (rule.id, rule.line);
         let known = self.find(id);
+        let mut say = |message| if wazuh { loader.notice(line, message) } else { loader.problem(line, message) };
         if rule.overwrite {
             let Some(old) = known.and_then(|place| self.rules.get_mut(place as usize)) else {
-                return loader.problem(line, format!("rule {id} can't be overwritten: there is none of this number yet"));
+                return say(format!("rule {id} can't be overwritten: there is none of this number yet"));
             };
-            // It stays where it was, whatever its parents and level are now.
-            (rule.parents, rule.category, rule.order) = (old.parents.clone(), old.category, old.order);
+            // It stays where it was, whatever its parents and level are now; those that come behind are put beside it by its new level.
+            (rule.parents, rule.category) = (old.parents.clone(), old.category);
             *old = rule;
             return;
         }
         if known.is_some() {
-            return loader.problem(line, format!("there is a rule {id} already; overwrite=\"yes\" replaces it"));
+            return say(format!("there is a rule {id} already; overwrite=\"yes\" replaces it"));
         }
         let parents = rule.parents.clone();
         let number = self.rules.len() as u32;
@@ -83,8 +84,7 @@ impl Tree {
             Parents::Rules(ids) => {
                 for parent in ids {
                     if !self.hang(number, &Under::Rule(parent)) {
-                        let message = format!("rule {id}: no rule before it has the number {parent}");
-                        if wazuh { loader.notice(line, message) } else { loader.problem(line, message) }
+                        say(format!("rule {id}: no rule before it has the number {parent}"));
                     }
                 }
             }
@@ -95,8 +95,7 @@ impl Tree {
             }
             Parents::Group(group) => {
                 if !self.hang(number, &Under::Group(&group)) {
-                    let message = format!("rule {id}: no rule before it is of the group {group}");
-                    if wazuh { loader.notice(line, message) } else { loader.problem(line, message) }
+                    say(format!("rule {id}: no rule before it is of the group {group}"));
                 }
             }
             Parents::Category => {

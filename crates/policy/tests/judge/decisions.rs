@@ -427,3 +427,14 @@ fn a_touch_by_a_proven_address_earns_the_full_block_and_what_is_only_recorded_no
     assert_eq!(say(&mut judge, &touch("192.0.2.1", Handshake, Style::Connect)), "watch standing");
     assert_eq!(say(&mut judge, &offence(prefix("192.0.2.1"), 3, Handshake, at(0))), "extend 3600");
 }
+
+#[test]
+fn a_rule_s_list_for_who_comes_back_is_taken_as_it_is() {
+    let mut judge = Judge::new(PolicyConfig { block_max: secs(10_000), ..PolicyConfig::default() });
+    let repeated = model::event::Repeated([30, 60, 300, 0, 0]);
+    let offence = |now| model::offence::Offence { wished: Some(secs(600)), repeated, ..offence(prefix("192.0.2.1"), 3, Vouched, at(now)) };
+    let spans = [(0, "block 600"), (1_000, "block 1800"), (5_000, "block 3600"), (10_000, "block 10000"), (30_000, "block 10000")];
+    for (now, said) in spans {
+        assert_eq!(words(&judge.judge(&offence(now), at(now)).0, at(now)), said);
+    }
+}

@@ -32,7 +32,18 @@ pub fn level(n: u8) -> DangerLevel {
 pub fn offence(who: Prefix, n: u8, trust: Trust, now: Time) -> Offence {
     let evidence = Evidence { first: now, last: now, packets: 5, targets: 1, endpoints: 5, protocols: 1, convicted: true };
     let styles: StyleSet = [Style::Syn].into_iter().collect();
-    Offence { at: now, offender: who, charge: Charge::PortScan, level: level(n), styles, trust, evidence, rule: None, wished: None }
+    Offence {
+        at: now,
+        offender: who,
+        charge: Charge::PortScan,
+        level: level(n),
+        styles,
+        trust,
+        evidence,
+        rule: None,
+        wished: None,
+        repeated: Default::default(),
+    }
 }
 
 /// A firewall: what was added and not removed, with its own timer.

@@ -1,7 +1,8 @@
-//! How fast a log of logins is read, on one core, with every rule that riposte ships, beside fail2ban and sshguard's parser on the same file.
+//! How fast a log of logins is read, on one core, with every rule that riposte ships, beside fail2ban, sshguard's
+//! parser and CrowdSec on the same file.
 
 use super::figure::{Figure, Unit};
-use super::{Context, have, peers, progress, seconds_since};
+use super::{Context, crowdsec, have, peers, progress, seconds_since};
 use crate::logs;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -49,18 +50,35 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
         }
         false => (None, None),
     };
+    progress("logins: crowdsec on a part of it (a minute)");
+    let crowdsec = crowdsec::reading(context, &file)?;
     let rate = |run: (f64, Usage)| f64::from(LINES) / run.0;
     let mib = |run: (f64, Usage)| run.1.resident_max_kib as f64 / 1024.0;
     let (first, second) = ("lines of an auth.log a second, one core", "the same beside sshguard's parser");
     let (third, fourth) = ("the same beside fail2ban-regex", "resident while it reads an auth.log");
-    Ok(vec![
+    let mut figures = vec![
         Figure::more(first, rate(ours), Unit::PerSecond).beside("fail2ban-server", server.map(rate)).promised_ratio(100.0).noted(
             format!("{LINES} lines, {SOURCES} guessers, best of {RUNS}, wall; fail2ban with its sshd jail alone, no action; riposte with all its rules"),
         ),
         Figure::more(second, rate(ours), Unit::PerSecond).beside("sshguard", sshguard.map(rate)).promised_ratio(3.0),
         Figure::more(third, rate(ours), Unit::PerSecond).beside("fail2ban-regex", tester.map(rate)),
+        Figure::more("the same beside CrowdSec", rate(ours), Unit::PerSecond).beside("crowdsec", crowdsec),
         Figure::less(fourth, mib(ours), Unit::Mebibytes).promised(64.0).beside("fail2ban-server", server.map(mib)),
-    ])
+    ];
+    figures.extend(with_ossec(context, &file)?);
+    Ok(figures)
+}
+
+/// With OSSEC's own rules, if `RIPOSTE_OSSEC` says where they are: they are under the GPL, and no part of riposte.
+fn with_ossec(context: &Context, file: &Path) -> io::Result<Option<Figure>> {
+    let Some(rules) = std::env::var_os("RIPOSTE_OSSEC") else {
+        progress("RIPOSTE_OSSEC names no folder with OSSEC's rules: measured without them");
+        return Ok(None);
+    };
+    let mut command = pinned(context.riposte());
+    let run = timed(command.args(["logtest", "--summary", "--json", "--rules"]).arg(rules).stdin(File::open(file)?))?;
+    let what = "the same file by all of OSSEC's rules";
+    Ok(Some(Figure::more(what, f64::from(LINES) / run.0, Unit::PerSecond).promised(150_000.0)))
 }
 
 /// On the first core.

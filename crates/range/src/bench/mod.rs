@@ -4,6 +4,7 @@
 mod analysis;
 pub mod arena;
 mod burst;
+mod crowdsec;
 pub mod figure;
 mod idle;
 mod latency;

@@ -14,7 +14,7 @@ use sys::clock::monotonic;
 use sys::usage::{self, Usage};
 
 /// Before each peer: its private folders. Whatever it writes there goes when it ends.
-const PRIVATE: &str = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && mount -t tmpfs tmpfs /var/tmp";
+pub const PRIVATE: &str = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && mount -t tmpfs tmpfs /var/tmp";
 
 /// A script in new mount and process namespaces, in a process group of its own (sshguard ends with `kill 0`).
 fn secluded(mut command: Command, script: &str) -> Command {

@@ -91,7 +91,8 @@ impl Nftables {
         let can_destroy = self.can_destroy && !self.filling;
         let mut list: Vec<Work> = batch.iter().enumerate().filter_map(|(at, change)| work(at, change, now, can_destroy)).collect();
         let mut outcomes = vec![None; batch.len()];
-        if !self.try_all(&mut list) {
+        let unheard = batch.len() >= limits::BATCH_CHANGES && list.iter().any(|work| work.step.success() == Outcome::Added);
+        if !self.try_all(&mut list, unheard) {
             self.filling = false;
             // No change has more than two steps.
             for part in list.chunks_mut((self.table.answers_max() / 2).max(1)) {
@@ -114,7 +115,7 @@ impl Nftables {
     }
 
     /// All in one go, with as few steps as possible. False if the kernel refused.
-    fn try_all(&mut self, list: &mut [Work]) -> bool {
+    fn try_all(&mut self, list: &mut [Work], unheard: bool) -> bool {
         if list.is_empty() {
             return true;
         }
@@ -122,7 +123,7 @@ impl Nftables {
         for set in BLOCK_SETS.iter().filter(|set| set.bits.is_some()) {
             put_runs(&mut transaction, list, set.name);
         }
-        let done = self.table.commit(transaction).is_ok();
+        let done = if unheard { self.commit_unheard(transaction) } else { self.commit(transaction) }.is_ok();
         if done {
             list.iter_mut().for_each(|work| work.outcome = Some(work.step.success()));
         }
@@ -142,7 +143,7 @@ impl Nftables {
                     owners.push((index, *step));
                 }
             }
-            let error = match self.table.commit(transaction) {
+            let error = match self.commit(transaction) {
                 Ok(()) => return part.iter_mut().for_each(|work| work.outcome = work.outcome.or(Some(work.step.success()))),
                 Err(error) => error,
             };

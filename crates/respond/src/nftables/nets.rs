@@ -107,7 +107,7 @@ impl Nftables {
             let delete = if self.can_destroy { ElementStep::Destroy } else { ElementStep::Delete };
             transaction.elements(delete, set, interval_elements(family, &change.gone, None));
             transaction.elements(ElementStep::Add, set, interval_elements(family, &change.fresh, Some(now)));
-            if self.table.commit(transaction).is_err() {
+            if self.commit(transaction).is_err() {
                 self.replace(set, family, &target, now)?;
             }
         }
@@ -131,6 +131,6 @@ impl Nftables {
         let mut transaction = self.table.transaction();
         transaction.flush_set(set);
         transaction.elements(ElementStep::Add, set, interval_elements(family, target, Some(now)));
-        self.table.commit(transaction)
+        self.commit(transaction)
     }
 }

@@ -48,13 +48,14 @@ impl Nftables {
 
     /// Whether somebody has changed the table and it has not been made anew since.
     pub fn hear(&mut self) -> bool {
-        let Some(heard) = self.alarm.as_mut().and_then(Alarm::hear) else { return false };
+        let missed = self.take_missed();
+        let Some(heard) = self.alarm.as_mut().and_then(Alarm::hear) else { return missed };
         let is_old = heard.generation.zip(self.repaired).is_some_and(|(heard, repaired)| heard.wrapping_sub(repaired) as i32 <= 0);
         if !is_old {
             self.intrusion =
                 Some(Intrusion { damage: self.intrusion.take().map_or(heard.damage, |before| before.damage.max(heard.damage)), ..heard });
         }
-        !is_old
+        missed || !is_old
     }
 
     /// Makes the table anew, whatever it has now, with all its blocks.
@@ -111,7 +112,7 @@ impl Nftables {
             for part in elements.chunks(limits::BATCH_CHANGES) {
                 let mut transaction = self.table.transaction();
                 transaction.elements(ElementStep::Add, set, part.iter().copied());
-                done &= self.table.commit(transaction).is_ok();
+                done &= self.commit(transaction).is_ok();
             }
         }
         done

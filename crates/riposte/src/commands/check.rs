@@ -53,10 +53,11 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let wrong =
         |message: String| vec![Diagnostic { file: file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string(), at: None, message }];
     if config.applications.enabled {
-        let rules = engine::load(&config.applications.rules)
+        let rules = engine::load(&config.applications, &config.responses)
             .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[applications] rules: {error}"))).collect::<Vec<_>>())?;
         rules.notices.iter().for_each(|notice| eprintln!("riposte: [applications] rules: {notice}"));
     }
+    crate::config::response::check(&config.responses).map_err(|all| all.into_iter().flat_map(&wrong).collect::<Vec<_>>())?;
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {
             let message = format!("control.group: there is no group {} on this machine{}", quoted(group), hint(group, "/etc/group"));

@@ -1,9 +1,11 @@
 //! The commands, one file each. Each returns what the exit code shall be; errors are one line on standard error.
 
+pub mod active_response;
 pub mod ask;
 pub mod check;
 pub mod doctor;
 pub mod hostcheck;
+pub mod import;
 pub mod logtest;
 pub mod metrics;
 pub mod pages;

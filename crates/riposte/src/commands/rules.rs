@@ -3,6 +3,7 @@
 use super::{Failure, fail};
 use crate::cli::{Rules, RulesWhat};
 use logrules::native::Book;
+use model::event::Trust;
 use report::escape;
 use serde_json::json;
 use std::fs;
@@ -40,10 +41,11 @@ fn list(as_json: bool, out: &mut impl Write) -> std::io::Result<()> {
         for rule in book.rules().iter().filter(|rule| rule.name.split('/').next() == Some(&*service.name)) {
             if as_json {
                 let line = json!({"rule": &*rule.name, "file": &*service.file, "line": rule.line, "level": rule.level, "weight": rule.weight,
-                    "description": &*rule.description});
+                    "trust": rule.trust.word(), "description": &*rule.description});
                 writeln!(out, "{line}")?;
             } else {
-                writeln!(out, "  {:<34} level {:>2}  weight {:>2}  {}", rule.name, rule.level, rule.weight, rule.description)?;
+                let forgeable = if rule.trust == Trust::Spoofable { " (forgeable)" } else { "" };
+                writeln!(out, "  {:<34} level {:>2}  weight {:>2}  {}{forgeable}", rule.name, rule.level, rule.weight, rule.description)?;
             }
         }
     }

@@ -18,6 +18,7 @@ pub fn text(config: &Config) -> String {
     page.policy(config);
     page.section("[respond]");
     page.key("kind", quote(config.respond.word()));
+    page.responses(config);
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
     page.key("format", quote(config.log.format.word()));
@@ -165,6 +166,25 @@ impl Page {
         self.key("block_tcp", block_tcp);
         self.key("block_udp", block_udp);
         self.key("portsentry", guard.portsentry);
+    }
+
+    fn responses(&mut self, config: &Config) {
+        for response in &config.responses {
+            self.section("[[response]]");
+            self.key("name", quote(&response.name));
+            self.key("protocol", quote(response.protocol.word()));
+            self.key("program", path(&response.program));
+            self.list("args", response.args.iter().map(|arg| quote(arg)));
+            self.list("expect", response.expect.iter().map(|expect| quote(expect.word())));
+            self.key("on", quote(response.on.word()));
+            self.key("user", quote(&response.user));
+            self.key("limit", period(response.limit));
+            match response.timeout {
+                Some(timeout) => self.key("timeout", period(timeout)),
+                None => self.absent("timeout", "none, what no rule gives a time is for good"),
+            }
+            self.key("per_minute", response.per_minute);
+        }
     }
 
     fn zone(&mut self, zone: &Zone) {

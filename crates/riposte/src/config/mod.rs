@@ -8,6 +8,8 @@ pub mod problems;
 mod raw;
 mod read;
 mod read_policy;
+pub use read::{PATTERNS_MAX, pattern};
+pub mod response;
 pub mod words;
 
 #[cfg(test)]
@@ -57,6 +59,8 @@ pub struct Config {
     pub derive: DeriveConfig,
     /// Who sets the blocks.
     pub respond: Responder,
+    /// What may be run beside them, in the file's order.
+    pub responses: Vec<response::ResponseConfig>,
     /// riposte's own log.
     pub log: LoggingConfig,
 }
@@ -449,6 +453,7 @@ impl Config {
         court::settings::Settings {
             scan: self.scan.clone(),
             policy: self.policy.clone(),
+            responses: self.responses.iter().map(response::ResponseConfig::court).collect(),
             retention,
             ledger: Some(self.store.path.join("riposte.db")),
         }

@@ -214,6 +214,7 @@ sections! {
         scan: RawScan,
         policy: RawPolicy,
         respond: RawRespond,
+        response: Vec<(usize, RawResponse)>,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -349,6 +350,19 @@ sections! {
     /// Who sets the blocks.
     RawRespond "[respond]" {
         kind: Given<String>,
+    }
+    /// A program beside the blocks.
+    RawResponse "[[response]]" {
+        name: Given<String>,
+        protocol: Given<String>,
+        program: Given<String>,
+        args: GivenList<String>,
+        expect: GivenList<String>,
+        on: Given<String>,
+        user: Given<String>,
+        limit: Given<String>,
+        timeout: Given<String>,
+        per_minute: Given<i64>,
     }
     /// riposte's own log.
     RawLog "[log]" {

@@ -24,7 +24,7 @@ const LOGS_MAX: usize = 32;
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const LOG_FILE: &str = "/var/log/riposte/riposte.log";
 /// Patterns of application logs, and places of rules.
-const PATTERNS_MAX: usize = 512;
+pub const PATTERNS_MAX: usize = 512;
 const RULES_MAX: usize = 64;
 /// The most sources that may be followed at one time.
 const TRACKED_MAX: i64 = 16 << 20;
@@ -66,6 +66,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         exempt_names,
         derive: derived,
         respond: meaning.word(raw.respond.and_then(|respond| respond.kind)).unwrap_or_default(),
+        responses: meaning.responses(raw.response.unwrap_or_default()),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),
@@ -158,7 +159,7 @@ impl Meaning<'_> {
         <[T; 5]>::try_from(numbers).unwrap_or(default)
     }
 
-    fn path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
+    pub(super) fn path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
         let Some(given) = given else { return default };
         if !given.value.starts_with('/') {
             self.wrong(
@@ -196,7 +197,7 @@ impl Meaning<'_> {
         }
     }
 
-    fn account(&mut self, given: Given<String>) -> String {
+    pub(super) fn account(&mut self, given: Given<String>) -> String {
         if !is_account_name(&given.value) {
             self.wrong(&given, format!("{} is no name of a user or group", quoted(&given.value)));
         }
@@ -330,7 +331,7 @@ impl Meaning<'_> {
     }
 
     /// A list that is not too long.
-    fn few(&mut self, given: GivenList<String>, most: usize) -> std::vec::IntoIter<Given<String>> {
+    pub(super) fn few(&mut self, given: GivenList<String>, most: usize) -> std::vec::IntoIter<Given<String>> {
         if given.value.len() > most {
             self.wrong(&given, format!("at most {most}, not {}", given.value.len()));
         }
@@ -340,11 +341,8 @@ impl Meaning<'_> {
     fn patterns(&mut self, given: GivenList<String>) -> Vec<String> {
         let mut patterns: Vec<String> = Vec::new();
         for entry in self.few(given, PATTERNS_MAX) {
-            let steps = entry.value.split('/').skip(1);
-            if let Some(error) = steps.filter_map(|step| glob::Pattern::new(step).err()).next() {
-                self.wrong(&entry, format!("{} is no pattern: {}", quoted(&entry.value), error.msg));
-            } else if entry.value.split('/').any(|step| matches!(step, ".." | "**")) {
-                self.wrong(&entry, format!("{}: '..' and '**' stand for too much: name the folders", quoted(&entry.value)));
+            if let Err(wrong) = pattern(&entry.value) {
+                self.wrong(&entry, format!("{} {wrong}", quoted(&entry.value)));
             } else if patterns.contains(&entry.value) {
                 self.wrong(&entry, format!("{} stands there twice", quoted(&entry.value)));
             } else {
@@ -443,6 +441,20 @@ impl Meaning<'_> {
             window: self.period(&raw.window, 1..=86_400, default.window),
             fresh_share: self.chance(&raw.fresh_share, true, default.fresh_share),
         }
+    }
+}
+
+/// Whether this can stand for files: each step of it is a pattern, and none stands for folders without end.
+///
+/// # Errors
+/// What it is instead, to be put behind it.
+pub fn pattern(text: &str) -> Result<(), String> {
+    if let Some(error) = text.split('/').skip(1).find_map(|step| glob::Pattern::new(step).err()) {
+        return Err(format!("is no pattern: {}", error.msg));
+    }
+    match text.split('/').any(|step| matches!(step, ".." | "**")) {
+        true => Err("has '..' or '**', which stand for too much: name the folders".to_owned()),
+        false => Ok(()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as a whole: what is refused and how, and that what is printed reads again as the same.
 
 use super::raw::SECTIONS;
+use super::response::{Expect, On, Protocol as Speech, ResponseConfig};
 use super::*;
 use detect::config::{DistributedConfig, SequentialConfig, TouchConfig};
 use model::level::DangerLevel;
@@ -89,7 +90,12 @@ fn the_example_has_every_key() {
 fn the_canonical_form_has_every_key() {
     let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
     let services = "[applications]\nsyslog='/a'\npipe='/b'\n[guard]\nbanner='220'\n";
-    let text = Config::parse(&format!("[control]\ngroup='adm'\n{services}{logs}"), "x").unwrap().canonical();
+    let text = Config::parse(
+        &format!("[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='wazuh'\nprogram='/a'\ntimeout='1m'\n"),
+        "x",
+    )
+    .unwrap()
+    .canonical();
     for (name, keys) in SECTIONS {
         for key in *keys {
             let is_section =
@@ -311,7 +317,7 @@ fn application_logs_are_patterns_with_full_paths() {
     refused(&files("'/var/log/[a.log'"), "r.toml:2:10: [applications] files: '/var/log/[a.log' is no pattern: invalid range pattern");
     refused(
         &files("'/x/**/a.log'"),
-        "r.toml:2:10: [applications] files: '/x/**/a.log': '..' and '**' stand for too much: name the folders",
+        "r.toml:2:10: [applications] files: '/x/**/a.log' has '..' or '**', which stand for too much: name the folders",
     );
     refused(&files("'/a', '/a'"), "r.toml:2:16: [applications] files: '/a' stands there twice");
     refused(
@@ -412,6 +418,65 @@ fn an_application_part() -> impl Strategy<Value = ApplicationsConfig> {
     )
 }
 
+fn a_response() -> impl Strategy<Value = ResponseConfig> {
+    let texts = ("[a-zA-Z0-9_.-]{40}", "/[a-zA-Z0-9 ._'\"é-]{0,30}", prop::collection::vec("[ -~é]{0,20}", 0..3));
+    let numbers = (1_u64..=600, 1_u64..=86_400, 1_u32..=1_000);
+    (texts, numbers, any::<bool>(), any::<bool>()).prop_map(|(texts, numbers, wazuh, on_block)| ResponseConfig {
+        name: texts.0,
+        protocol: if wazuh { Speech::Wazuh } else { Speech::Ossec },
+        program: texts.1.into(),
+        args: if wazuh { texts.2 } else { Vec::new() },
+        expect: if on_block { vec![Expect::Address] } else { vec![Expect::Address, Expect::User] },
+        on: if on_block { On::Block } else { On::Rule },
+        user: if wazuh { "nobody" } else { "root" }.to_owned(),
+        limit: Duration::from_secs(numbers.0),
+        timeout: on_block.then(|| Duration::from_secs(numbers.1)),
+        per_minute: numbers.2,
+    })
+}
+
+#[test]
+fn responses_say_what_is_wrong_with_them() {
+    let response = |text: &str| format!("[[response]]\nname = 'a'\nprotocol = 'ossec'\nprogram = '/a'\n{text}");
+    refused("[[response]]\nprotocol = 'ossec'", "r.toml:1:1: [[response]]: 'name' is missing");
+    refused("[[response]]\nname = 'a'", "r.toml:1:1: [[response]]: 'protocol' is missing: ossec, wazuh or account");
+    refused(
+        "[[response]]\nname = 'a'\nprotocol = 'osec'",
+        "r.toml:3:12: [[response]] protocol: 'osec' is none of ossec, wazuh, account; did you mean 'ossec'?",
+    );
+    refused("[[response]]\nname = 'a'\nprotocol = 'ossec'", "r.toml:1:1: [[response]]: 'program' is missing: the script's full path");
+    refused(&response("args = ['x']"), "r.toml:5:8: [[response]] args: OSSEC's protocol has no further arguments");
+    refused(&response("on = 'block'\nexpect = ['user']"), "r.toml:5:6: [[response]] on: a block names no user: on = \"rule\" it must be");
+    refused(&response(&response("")), "r.toml:6:8: [[response]] name: 'a' stands there twice");
+    refused(
+        &response("").replace("'a'", "'a b'"),
+        "r.toml:2:8: [[response]] name: 'a b' is no name: up to 64 letters, digits, '_', '.', '-'",
+    );
+    refused(
+        "[[response]]\nname = 'a'\nprotocol = 'account'",
+        "r.toml:1:1: [[response]] user: locking accounts takes root: write user = \"root\" if that is to be",
+    );
+}
+
+#[test]
+fn programs_that_are_missing_or_not_only_root_s_are_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("custom-drop.sh");
+    std::fs::write(&script, "any text").unwrap();
+    let wrong = |program: &Path, user: &str| {
+        let text = format!("[[response]]\nname='a'\nprotocol='ossec'\nuser='{user}'\nprogram='{}'", program.display());
+        super::response::check(&Config::parse(&text, "x").unwrap().responses).err().map(|lines| lines.concat()).unwrap_or_default()
+    };
+    assert!(wrong(&folder.path().join("custom-dorp.sh"), "nobody").ends_with("did you mean 'custom-drop.sh'?"));
+    assert!(wrong(&script, "nobody").contains("chmod +x"));
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(wrong(&script, "nobody"), "");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o775)).unwrap();
+    assert!(wrong(&script, "root").contains("may be changed by others than root"), "{}", wrong(&script, "root"));
+    assert!(wrong(folder.path(), "nobody").contains("is no file"));
+}
+
 fn a_scan() -> impl Strategy<Value = ScanConfig> {
     let levels = prop::collection::btree_set(2..u32::MAX, 5);
     let chances = (0.5..0.999, 0.001..0.499, 1e-9..0.1, 0.2..0.999_999);
@@ -510,6 +575,7 @@ proptest! {
         applications in an_application_part(),
         policy in a_policy(),
         guard in a_guard(),
+        responses in prop::collection::vec(a_response(), 0..3),
         flags in any::<[bool; 6]>(),
         names in prop::collection::btree_set("[a-z]{1,9}\\.[a-z]{2,3}", 0..4),
         paths in ("/[a-zA-Z0-9 '\"\\\\é]{0,40}", "/[a-z]{0,40}"),
@@ -538,6 +604,7 @@ proptest! {
                 own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4],
             },
             respond: Responder::ALL[words.0],
+            responses,
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],

@@ -5,6 +5,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Bytes of the longest request.
 pub const REQUEST_BYTES: usize = 4_096;
@@ -12,6 +13,8 @@ pub const REQUEST_BYTES: usize = 4_096;
 pub const ERROR_CHARS: usize = 2_000;
 /// Blocks in one page of `list`.
 pub const PAGE: usize = 5_000;
+/// What stands before the note of a block that another program's manager asked for.
+pub const MANAGED: &str = "active response: ";
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,20 @@ pub enum Request {
     Unblock {
         /// Whom.
         prefix: String,
+    },
+    /// Block as another program's manager asks (OSSEC, Wazuh): within the caps, and never past `policy.block_max`. A block that stands for
+    /// another reason stays as it is.
+    Respond {
+        /// Whom.
+        address: IpAddr,
+        /// Why.
+        #[serde(default)]
+        note: String,
+    },
+    /// Lift what `respond` has set, and nothing else.
+    Release {
+        /// Whom.
+        address: IpAddr,
     },
     /// Never block.
     Allow {
@@ -80,7 +97,13 @@ impl Request {
     /// Whether it changes anything: then only root may say it.
     pub fn is_order(&self) -> bool {
         match self {
-            Request::Block { .. } | Request::Unblock { .. } | Request::Allow { .. } | Request::Disallow { .. } | Request::Reload => true,
+            Request::Block { .. }
+            | Request::Unblock { .. }
+            | Request::Respond { .. }
+            | Request::Release { .. }
+            | Request::Allow { .. }
+            | Request::Disallow { .. }
+            | Request::Reload => true,
             Request::Status | Request::List { .. } | Request::Allowed | Request::Explain { .. } | Request::History { .. } => false,
         }
     }

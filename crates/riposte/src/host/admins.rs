@@ -16,6 +16,7 @@ const CONNECTIONS: usize = 1_024;
 /// Size of glibc's `struct utmp` on 64-bit Linux (utmp(5)).
 const UTMP_RECORD: usize = 384;
 const UTMP_USER_PROCESS: i16 = 7;
+const UTMP_USER: usize = 44;
 const UTMP_ADDR: usize = 348;
 
 /// The remote addresses of the users that utmp says are logged in.
@@ -37,6 +38,21 @@ fn utmp_record(record: &[u8]) -> Option<IpAddr> {
         canonical(IpAddr::V6(Ipv6Addr::from(octets)))
     };
     (!addr.is_unspecified()).then_some(addr)
+}
+
+/// The names of the users that utmp says are logged in.
+pub fn users_in_utmp(bytes: &[u8]) -> Vec<String> {
+    let user = |record: &[u8]| {
+        let name = record.get(UTMP_USER..UTMP_USER + 32)?.split(|byte| *byte == 0).next()?;
+        let is_user = i16::from_ne_bytes(*record.first_chunk()?) == UTMP_USER_PROCESS;
+        is_user.then(|| String::from_utf8_lossy(name).into_owned())
+    };
+    bytes.chunks_exact(UTMP_RECORD).filter_map(user).collect()
+}
+
+/// The number of the user in one of logind's session files.
+pub fn user_of_session(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("UID=")).map(str::to_owned)
 }
 
 /// The remote address in one of logind's session files (`/run/systemd/sessions/N`), if the session is remote.

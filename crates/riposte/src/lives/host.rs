@@ -1,7 +1,7 @@
 //! Watches the host itself for whom never to block: own addresses, gateways, resolvers, logged-in administrators.
 //! Tells the warden whenever the list changes. Event-driven: a machine on which nothing changes stays asleep.
 
-use super::{Start, channel, channel::Channel, enter, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, now, own, unprivileged_user};
 use crate::config::Config;
 use crate::host::{admins, resolvers};
 use link::message::Message;
@@ -62,11 +62,11 @@ impl Host {
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.routes.changes_fd(), ROUTES, Interest::Read)?;
         poller.add(self.files.as_fd(), FILES, Interest::Read)?;
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         loop {
             self.look()?;
             let wait = self.ages.next(now()).map(|at| at.since(now()));
-            poller.wait(wait, &mut ready)?;
+            calm.wait(&poller, wait, &mut ready)?;
             for event in &ready {
                 match event.token {
                     WARDEN => match self.warden.receive(&mut frame) {

@@ -1,7 +1,7 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message, Position};
@@ -126,11 +126,11 @@ impl Log {
         let poller = Poller::new()?;
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         let mut more = true;
         loop {
             self.poll_source(&poller)?;
-            poller.wait(self.patience(more), &mut ready)?;
+            calm.wait(&poller, self.patience(more), &mut ready)?;
             if self.asked.is_some_and(|asked| monotonic().since(asked) >= ASK_EVERY) {
                 self.ask_reopen()?;
             }

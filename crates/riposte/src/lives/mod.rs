@@ -2,6 +2,7 @@
 //! byte from outside; a step that fails ends it.
 
 pub mod applications;
+pub mod calm;
 pub mod channel;
 pub mod guard;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod log;
 pub mod logging;
 pub mod lookup;
 pub mod packets;
+pub mod runner;
 pub mod warden;
 
 use crate::config::Config;
@@ -75,6 +77,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Host => host::run(start),
         Life::Lookup => lookup::run(start),
         Life::Guard => guard::run(start),
+        Life::Runner => runner::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });
     match result {

@@ -1,7 +1,7 @@
 //! The packet sensor: reads what the kernel hands over by NFLOG, tells the judge. Holds no privilege; follows which ports
 //! have listeners, but only while packets come, so that an idle machine stays asleep.
 
-use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::GuardConfig;
 use link::message::{Counter, Message, PortMap};
 use model::event::{Act, Event, Probe, Touch};
@@ -102,11 +102,11 @@ impl Packets {
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
         poller.add(self.nflog.as_fd(), NFLOG, Interest::Read)?;
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         loop {
             self.tell_ports()?;
             let patience = self.patience();
-            poller.wait(patience, &mut ready)?;
+            calm.wait(&poller, patience, &mut ready)?;
             for event in &ready {
                 match event.token {
                     // The warden asks nothing of a packet sensor: readable means that it has gone.

@@ -2,7 +2,9 @@
 //! whatever its text says; for application logs it hands on every entry with what the journal itself knows of its sender.
 
 use super::{CHUNK_BYTES, Counters, Line, Progress, Source, TURN_BYTES, read_once};
+use link::message::Position;
 use model::limits::LINE_BYTES;
+use model::time::Time;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,11 +13,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub const PROGRAM: &str = "/usr/bin/journalctl";
 /// Its arguments: from now on, entries of the kernel's transport only.
 pub const ARGUMENTS: [&str; 6] = ["-f", "-n", "0", "-o", "export", "_TRANSPORT=kernel"];
-/// The same for application logs: all entries, with the fields that tell whose they are.
+/// The same for application logs: all entries, with the fields that tell whose they are. The last ones before that are asked for, too: among them
+/// is where an earlier run has stopped.
 pub const SERVICES: [&str; 6] = [
     "-f",
     "-n",
-    "0",
+    "20000",
     "-o",
     "export",
     "--output-fields=MESSAGE,PRIORITY,SYSLOG_FACILITY,SYSLOG_IDENTIFIER,_COMM,_EXE,_PID,_SYSTEMD_UNIT,_TRANSPORT,_UID",
@@ -23,6 +26,8 @@ pub const SERVICES: [&str; 6] = [
 /// Those fields by name.
 const FIELDS: [&str; 9] =
     ["PRIORITY", "SYSLOG_FACILITY", "SYSLOG_IDENTIFIER", "_COMM", "_EXE", "_PID", "_SYSTEMD_UNIT", "_TRANSPORT", "_UID"];
+/// A series' number is 128 bits in hexadecimal digits.
+const SERIES_BYTES: usize = 32;
 /// The group whose members may read the system's journal.
 pub const GROUP: &str = "systemd-journal";
 
@@ -31,8 +36,42 @@ const FIELD_BYTES: usize = LINE_BYTES + 64;
 
 /// The journal's fields of an entry, by name.
 pub type Fields<'a> = &'a [(&'a str, &'a [u8])];
-/// Who takes entries.
-type Take<'t> = &'t mut dyn FnMut(Line<'_>, Fields<'_>);
+/// Who takes entries, and whether an earlier run has had them.
+type Take<'t> = &'t mut dyn FnMut(Line<'_>, Fields<'_>, bool);
+
+/// Where in the journal an entry stands: the journal's own numbers, of its cursor. The numbers of one series only grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    series: Vec<u8>,
+    number: u64,
+    /// Nanoseconds since 1970.
+    at: u64,
+}
+
+impl Place {
+    /// Of `s=SERIES;i=HEX;…`.
+    fn of(cursor: &[u8], at: u64) -> Option<Place> {
+        let mut parts = cursor.split(|byte| *byte == b';');
+        let series = parts.next()?.strip_prefix(b"s=").filter(|series| series.len() <= SERIES_BYTES)?;
+        let number = std::str::from_utf8(parts.next()?.strip_prefix(b"i=")?).ok()?;
+        Some(Place { series: series.to_vec(), number: u64::from_str_radix(number, 16).ok()?, at })
+    }
+
+    fn is_after(&self, other: &Place) -> bool {
+        if self.series == other.series { self.number > other.number } else { self.at > other.at }
+    }
+}
+
+/// How much of the journal an earlier run has read.
+#[derive(Debug)]
+enum Read {
+    /// No run has: what was there before now is past.
+    Before(Time),
+    /// So far.
+    To(Place),
+    /// All that comes now is new.
+    Passed,
+}
 
 /// Reads journalctl's output until its end.
 #[derive(Debug)]
@@ -41,45 +80,87 @@ pub struct JournalSource {
     parser: Parser,
     buffer: Vec<u8>,
     ended: bool,
+    read: Read,
+    /// The last entry that was read, and whether that was told.
+    last: Option<Place>,
+    told: bool,
 }
 
 impl JournalSource {
     /// Reads from the reading end of a pipe (non-blocking) into which journalctl writes.
     pub fn new(pipe: OwnedFd) -> Self {
-        JournalSource { pipe: pipe.into(), parser: Parser::default(), buffer: vec![0; CHUNK_BYTES], ended: false }
+        let (parser, buffer) = (Parser::default(), vec![0; CHUNK_BYTES]);
+        JournalSource { pipe: pipe.into(), parser, buffer, ended: false, read: Read::Passed, last: None, told: true }
     }
 }
 
 impl JournalSource {
-    /// Reads what journalctl wrote with [`SERVICES`].
-    pub fn of_services(pipe: OwnedFd) -> Self {
+    /// Reads what journalctl wrote with [`SERVICES`]. Entries before `now` are passed over, unless an earlier run has stopped among them.
+    pub fn of_services(pipe: OwnedFd, now: Time) -> Self {
         let mut source = JournalSource::new(pipe);
         source.parser.keeps = true;
+        source.read = Read::Before(now);
         source
     }
 
-    /// The same as `ready`, with the journal's fields of each entry.
+    /// An earlier run has read the journal so far.
+    pub fn knows(&mut self, position: Position) {
+        self.read = Read::To(Place { series: position.mark, number: position.offset, at: position.inode });
+    }
+
+    /// How far it was read, if that has changed.
+    pub fn position(&mut self) -> Option<Position> {
+        let last = self.last.as_ref().filter(|_| !std::mem::replace(&mut self.told, true))?;
+        Some(Position { device: 0, inode: last.at, offset: last.number, mark: last.series.clone() })
+    }
+
+    /// The same as `ready`, with the journal's fields of each entry, and whether an earlier run has had it.
     ///
     /// # Errors
     /// If the pipe can't be read.
     pub fn entries(&mut self, take: Take<'_>) -> io::Result<Progress> {
-        self.turn(&mut |parser, bytes| parser.push_entries(bytes, take))
-    }
-
-    fn turn(&mut self, push: &mut dyn FnMut(&mut Parser, &[u8])) -> io::Result<Progress> {
-        let mut taken = 0;
-        while taken < TURN_BYTES && !self.ended {
-            match read_once(&mut self.pipe, &mut self.buffer)? {
-                None => return Ok(Progress::default()),
-                Some(0) => self.ended = true,
-                Some(len) => {
-                    push(&mut self.parser, self.buffer.get(..len).unwrap_or_default());
-                    taken += len;
+        let (mut read, mut last) = (std::mem::replace(&mut self.read, Read::Passed), self.last.take());
+        let mut sort = |line: Line<'_>, fields: Fields<'_>, cursor: &[u8]| {
+            let place = Place::of(cursor, line.at.unwrap_or(0));
+            let past = match (&read, &place) {
+                (Read::Before(now), _) => {
+                    if line.at.is_some_and(|at| Time::from_nanos(at) < *now) {
+                        return;
+                    }
+                    false
                 }
+                (Read::To(known), Some(place)) => !place.is_after(known),
+                (Read::To(_) | Read::Passed, _) => false,
+            };
+            if !past {
+                read = Read::Passed;
+            }
+            take(line, fields, past);
+            if let Some(place) = place.filter(|_| !past) {
+                last = Some(place);
+                self.told = false;
+            }
+        };
+        let progress = turn(&mut self.pipe, &mut self.buffer, &mut self.ended, &mut |bytes| self.parser.push_entries(bytes, &mut sort));
+        (self.read, self.last) = (read, last);
+        progress
+    }
+}
+
+/// Reads a turn's worth of bytes.
+fn turn(pipe: &mut File, buffer: &mut [u8], ended: &mut bool, push: &mut dyn FnMut(&[u8])) -> io::Result<Progress> {
+    let mut taken = 0;
+    while taken < TURN_BYTES && !*ended {
+        match read_once(pipe, buffer)? {
+            None => return Ok(Progress::default()),
+            Some(0) => *ended = true,
+            Some(len) => {
+                push(buffer.get(..len).unwrap_or_default());
+                taken += len;
             }
         }
-        Ok(Progress { more: !self.ended, ended: self.ended, ..Progress::default() })
     }
+    Ok(Progress { more: !*ended, ended: *ended, ..Progress::default() })
 }
 
 impl Source for JournalSource {
@@ -88,7 +169,7 @@ impl Source for JournalSource {
     }
 
     fn ready(&mut self, lines: &mut dyn FnMut(Line<'_>)) -> io::Result<Progress> {
-        self.turn(&mut |parser, bytes| parser.push(bytes, lines))
+        turn(&mut self.pipe, &mut self.buffer, &mut self.ended, &mut |bytes| self.parser.push(bytes, lines))
     }
 
     fn counters(&self) -> Counters {
@@ -130,6 +211,7 @@ enum Field {
     Time,
     Transport,
     Facility,
+    Cursor,
     /// One of `FIELDS`, by its place there.
     Kept(usize),
     Other,
@@ -142,6 +224,7 @@ impl Field {
             b"__REALTIME_TIMESTAMP" => Field::Time,
             b"_TRANSPORT" => Field::Transport,
             b"SYSLOG_FACILITY" => Field::Facility,
+            b"__CURSOR" => Field::Cursor,
             _ => FIELDS.iter().position(|known| known.as_bytes() == name).map_or(Field::Other, Field::Kept),
         }
     }
@@ -153,6 +236,8 @@ struct Entry {
     any: bool,
     message: Option<(Vec<u8>, bool)>,
     at: Option<u64>,
+    /// Where it stands in the journal, if fields are kept.
+    cursor: Vec<u8>,
     /// The journal's own word for the way the entry came; a client can't set a field that begins with `_`.
     kernel_transport: Option<bool>,
     /// The kernel's ring holds what programs wrote to /dev/kmsg too; their records have another facility than 0.
@@ -174,13 +259,13 @@ impl Parser {
             if entry.kernel_transport != Some(true) || entry.kernel_facility != Some(true) {
                 counters.foreign += 1;
             } else {
-                entry.hand_on(counters, &mut |line, _| lines(line));
+                entry.hand_on(counters, &mut |line, _, _| lines(line));
             }
         });
     }
 
-    /// Takes the next bytes and hands on each entry that they end, with the fields that tell whose it is.
-    pub fn push_entries(&mut self, bytes: &[u8], take: Take<'_>) {
+    /// Takes the next bytes and hands on each entry that they end, with the fields that tell whose it is, and its cursor.
+    pub fn push_entries(&mut self, bytes: &[u8], take: &mut dyn FnMut(Line<'_>, Fields<'_>, &[u8])) {
         self.parse(bytes, &mut |counters, entry| entry.hand_on(counters, take));
     }
 
@@ -280,7 +365,7 @@ impl Parser {
 
 impl Entry {
     /// Hands its message on, no further than its first line, so that one message can't pass for two.
-    fn hand_on(self, counters: &mut Counters, take: Take<'_>) {
+    fn hand_on(self, counters: &mut Counters, take: &mut dyn FnMut(Line<'_>, Fields<'_>, &[u8])) {
         let Some((message, message_cut)) = self.message else {
             counters.malformed += 1;
             return;
@@ -292,7 +377,7 @@ impl Entry {
         counters.cut += u64::from(cut);
         let fields: Vec<(&str, &[u8])> =
             self.fields.iter().filter_map(|(place, value)| Some((*FIELDS.get(*place)?, value.as_slice()))).collect();
-        take(Line { text, cut, at: self.at }, &fields);
+        take(Line { text, cut, at: self.at }, &fields, &self.cursor);
     }
 
     fn take(&mut self, name: Field, value: &[u8], cut: bool, keeps: bool) {
@@ -301,7 +386,7 @@ impl Entry {
             Field::Kept(place) => Some(place),
             Field::Transport => FIELDS.iter().position(|known| *known == "_TRANSPORT"),
             Field::Facility => FIELDS.iter().position(|known| *known == "SYSLOG_FACILITY"),
-            Field::Message | Field::Time | Field::Other => None,
+            Field::Message | Field::Time | Field::Cursor | Field::Other => None,
         };
         // A sender may give a field twice; the first counts. A long one is half of something: it stands for nothing.
         if let Some(place) = place.filter(|place| keeps && !cut && !self.fields.iter().any(|(known, _)| known == place)) {
@@ -317,7 +402,9 @@ impl Entry {
             }
             Field::Transport => self.kernel_transport = agree(self.kernel_transport, value == b"kernel" && !cut),
             Field::Facility => self.kernel_facility = agree(self.kernel_facility, value == b"0" && !cut),
-            Field::Kept(_) | Field::Other => {}
+            // Only a sender's own fields can come twice.
+            Field::Cursor if keeps && !cut => self.cursor = value.to_vec(),
+            Field::Cursor | Field::Kept(_) | Field::Other => {}
         }
     }
 }
@@ -398,7 +485,7 @@ mod tests {
             let mut parser = Parser { keeps: true, ..Parser::default() };
             let mut found = Vec::new();
             for chunk in text.chunks(size) {
-                parser.push_entries(chunk, &mut |line, fields| {
+                parser.push_entries(chunk, &mut |line, fields, _| {
                     let fields: Vec<String> =
                         fields.iter().map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value))).collect();
                     found.push((String::from_utf8_lossy(line.text).into_owned(), fields.join(" ")));
@@ -407,6 +494,21 @@ mod tests {
             let first = ("Failed password".to_owned(), "_TRANSPORT=syslog SYSLOG_IDENTIFIER=sshd _UID=0".to_owned());
             assert_eq!(found, [first, ("one".to_owned(), "_UID=1000".to_owned())], "chunks of {size}");
             assert_eq!(parser.counters, Counters { lines: 2, cut: 1, ..Counters::default() });
+        }
+    }
+
+    #[test]
+    fn a_cursor_says_what_comes_after_it() {
+        let place = |cursor: &str, at| Place::of(cursor.as_bytes(), at);
+        let known = place("s=00ff;i=a0;b=1;m=2;t=3;x=4", 500).unwrap();
+        assert_eq!(known, Place { series: b"00ff".to_vec(), number: 160, at: 500 });
+        // In one series the number counts, whatever the clock said.
+        assert!(place("s=00ff;i=a1;b=1", 400).unwrap().is_after(&known) && !place("s=00ff;i=a0;b=1", 600).unwrap().is_after(&known));
+        assert!(place("s=00fe;i=1", 501).unwrap().is_after(&known) && !place("s=00fe;i=ffff", 500).unwrap().is_after(&known));
+        for wrong in
+            ["", "s=00ff", "i=1;s=00ff", "s=00ff;i=", "s=00ff;i=g", "s=00ff;i=11111111111111111", &format!("s={};i=1", "0".repeat(33))]
+        {
+            assert_eq!(place(wrong, 1), None, "{wrong}");
         }
     }
 

@@ -1,11 +1,12 @@
-//! Application logs end to end: a real sshd that is attacked with real tools, its log followed through rotation and restarts, and what
-//! somebody who chooses his own name can and cannot make of that.
+//! Application logs end to end: a log followed through rotation and restarts, and what somebody who chooses his own name can and cannot make of that.
+//! The services that write such logs are attacked for real in services.rs.
 
 use crate::daemon::{Daemon, folder, network, said, signal, text, until, wait_until_in_kernel};
-use range::network::{Network, VICTIM, attacker_address};
+use range::network::Network;
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// Guesses after which the rule for sshd wants a block.
 const GUESSES: usize = 5;
@@ -66,19 +67,42 @@ fn who_guesses_is_blocked_and_it_is_explained() {
 }
 
 #[test]
+fn how_many_failures_are_enough_is_what_the_rule_file_says() {
+    let network = network("limit", 0);
+    let rules = folder();
+    let shipped = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../rules/sshd.toml")).unwrap();
+    let stricter = format!("limit = {{ score = 30, within = \"10m\", block = \"2h\" }}\n{shipped}");
+    fs::write(rules.path().join("sshd.toml"), stricter).unwrap();
+    let daemon = start(&network, &format!("rules = [\"{}\"]", rules.path().display()));
+    daemon.append("auth.log", &guesses("198.51.100.7", 0..2));
+    daemon.append("auth.log", &guesses("198.51.100.8", 0..3));
+    daemon.wait_until_blocked("198.51.100.8");
+    daemon.wait_until_figure("applications", "lines", 5);
+    assert_eq!(daemon.blocked(), ["198.51.100.8"]);
+    assert_eq!(daemon.json_one(&["explain", "198.51.100.8"])["entries"][0]["seconds"], 7_200);
+}
+
+#[test]
 fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
     let network = network("foreign", 0);
     let (place, fail2ban) = (folder(), folder());
-    fs::write(place.path().join("auth.log"), "").unwrap();
+    // The jail's own log is followed because the jail says so.
+    for name in ["auth.log", "shop.log"] {
+        fs::write(place.path().join(name), "").unwrap();
+    }
     fs::create_dir(fail2ban.path().join("filter.d")).unwrap();
     fs::write(fail2ban.path().join("filter.d/shop.conf"), "[Definition]\nfailregex = ^\\s*\\S+ shop\\[\\d+\\]: bad login from <HOST>$\n")
         .unwrap();
+    let log_of = |name: &str| format!("logpath = {}/{name}.log\n", place.path().display());
     let jail = "[shop]\nenabled = true\nfilter = shop\nmaxretry = 2\nbantime = 1234\naction = nftables[name=shop]\n";
-    fs::write(fail2ban.path().join("jail.conf"), format!("{jail}logpath = {}/auth.log\n", place.path().display())).unwrap();
+    let asks = "[asks]\nenabled = true\nfilter = shop\nignorecommand = /bin/true\n";
+    fs::write(fail2ban.path().join("jail.conf"), [jail, &log_of("shop"), asks, &log_of("auth")].concat()).unwrap();
     let ossec = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/ossec/etc/ossec.conf");
     let rules = format!("rules = [\"{ossec}\", \"{}\"]\n", fail2ban.path().display());
     let daemon = Daemon::start_in(place, &network.victim, &config(&rules), &[]);
-    wait_until_followed(&daemon, 1);
+    wait_until_followed(&daemon, 2);
+    let log = daemon.log();
+    assert!(log.contains("[applications] rules: ") && log.contains("ignorecommand"), "what can't be honoured is said: {log}");
     // Both know stamps as rsyslog writes them: with six digits, and the zone as a number.
     let stamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.000000+00:00").to_string();
     let bad = |n: usize| format!("{stamp} host shop[{n}]: bad login from 198.51.100.8\n");
@@ -86,7 +110,8 @@ fn rules_of_ossec_s_and_fail2ban_s_stand_beside_our_own() {
         (1..GUESSES).map(|n| format!("{stamp} host sshd[{n}]: Failed password for root from {from} port {} ssh2\n", 4_000 + n)).collect()
     };
     // One guess less than our own rule wants: OSSEC's fires on the fourth, and spares its own white list.
-    daemon.append("auth.log", &(guesses("198.51.100.7") + &guesses("192.0.2.7") + &bad(1) + &bad(2)));
+    daemon.append("auth.log", &(guesses("198.51.100.7") + &guesses("192.0.2.7")));
+    daemon.append("shop.log", &(bad(1) + &bad(2)));
     daemon.wait_until_blocked("198.51.100.7");
     daemon.wait_until_blocked("198.51.100.8");
     assert_eq!(daemon.blocked(), ["198.51.100.7", "198.51.100.8"]);
@@ -271,120 +296,108 @@ fn without_a_word_of_configuration_the_usual_logs_are_followed() {
     daemon.wait_until_blocked("198.51.100.7");
 }
 
-#[test]
-fn in_the_journal_a_name_alone_proves_nothing() {
-    let network = network("proof", 0);
-    let folder = folder();
-    let machine = fs::read_to_string("/etc/machine-id").unwrap().trim().to_owned();
-    let own = folder.path().join("journal");
-    fs::create_dir_all(own.join("journal").join(&machine)).unwrap();
-    let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
-    let config = "[applications]\nfiles = []\njournal = \"always\"\n[sense.nflog]\nenabled = false\n";
-    let daemon = Daemon::start_in(folder, &network.victim, config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
-    let journal = daemon.path("journal/journal").join(&machine).join("system.journal");
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().replace('-', "");
-    let mut serial = 0;
-    let mut write = |fields: &str, from: &str| {
+/// A journal of its own, which the real systemd-journal-remote writes, and the real journalctl reads for riposte.
+struct Journal {
+    path: PathBuf,
+    export: PathBuf,
+    boot: String,
+    serial: i64,
+}
+
+/// What sshd sends.
+const SSHD: &str = "_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=sshd\n_COMM=sshd\n_UID=0\n";
+
+impl Journal {
+    /// In this folder, as everything started with the arguments in front will see it.
+    fn new(folder: &Path) -> (Journal, [String; 6]) {
+        let id = |path: &str| fs::read_to_string(path).unwrap().trim().replace('-', "");
+        let own = folder.join("journal");
+        let machine = own.join("journal").join(id("/etc/machine-id"));
+        fs::create_dir_all(&machine).unwrap();
+        let script = format!("mount --bind {} /var/log && exec \"$@\"", own.display());
+        let boot = id("/proc/sys/kernel/random/boot_id");
+        let journal = Journal { path: machine.join("system.journal"), export: folder.join("export"), boot, serial: 0 };
+        (journal, ["unshare", "-m", "sh", "-c", &script, "sh"].map(str::to_owned))
+    }
+
+    /// Writes so many guesses from this address.
+    fn write(&mut self, fields: &str, from: &str, count: usize) {
         let now = jiff::Timestamp::now().as_microsecond();
+        let boot = &self.boot;
         let entry = |n: i64| {
             format!(
                 "__REALTIME_TIMESTAMP={}\n__MONOTONIC_TIMESTAMP={n}\n_BOOT_ID={boot}\n{fields}MESSAGE=Failed password for root from {from} port {n} ssh2\n\n",
                 now + n
             )
         };
-        let text: String = (0..GUESSES as i64).map(|n| entry(serial + n + 1)).collect();
-        serial += GUESSES as i64;
-        fs::write(daemon.path("export"), text).unwrap();
-        let remote = ["-o".as_ref(), journal.as_os_str(), daemon.path("export").as_os_str()].map(std::ffi::OsStr::to_owned);
+        let text: String = (1..=count as i64).map(|n| entry(self.serial + n)).collect();
+        self.serial += count as i64;
+        fs::write(&self.export, text).unwrap();
+        let remote = ["-o".as_ref(), self.path.as_os_str(), self.export.as_os_str()].map(std::ffi::OsStr::to_owned);
         range::namespace::run("/lib/systemd/systemd-journal-remote", remote).unwrap();
-        range::namespace::run("chmod", ["644".as_ref(), journal.as_os_str()]).unwrap();
-    };
-    let sshd = "_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=sshd\n_COMM=sshd\n";
-    // What was there when it began is past: whether it has begun shows in what is read.
-    until("the journal is followed", || {
-        write(&format!("{sshd}_UID=0\n"), "198.51.100.99");
-        (lines(&daemon) > 0).then_some(())
-    });
-    let before = lines(&daemon);
-    write(&format!("{sshd}_UID=1000\n"), "198.51.100.7");
-    write("_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=sshd\n_UID=0\n", "198.51.100.7");
-    write("_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=logger\n_UID=0\n", "198.51.100.7");
-    write(&format!("{sshd}_UID=0\n"), "198.51.100.8");
+        range::namespace::run("chmod", ["644".as_ref(), self.path.as_os_str()]).unwrap();
+    }
+
+    /// Writes until riposte reads: what was there when it began is past. Says how many lines it has read.
+    fn wait_until_followed(&mut self, daemon: &Daemon) -> u64 {
+        until("the journal is followed", || {
+            self.write(SSHD, "198.51.100.99", GUESSES);
+            (lines(daemon) > 0).then_some(())
+        });
+        lines(daemon)
+    }
+}
+
+const ONLY_THE_JOURNAL: &str = "[applications]\nfiles = []\njournal = \"always\"\n[sense.nflog]\nenabled = false\n";
+
+#[test]
+fn in_the_journal_a_name_alone_proves_nothing() {
+    let network = network("proof", 0);
+    let folder = folder();
+    let (mut journal, before) = Journal::new(folder.path());
+    let daemon = Daemon::start_in(folder, &network.victim, ONLY_THE_JOURNAL, &before.each_ref().map(String::as_str));
+    let read = journal.wait_until_followed(&daemon);
+    journal.write(&SSHD.replace("_UID=0", "_UID=1000"), "198.51.100.7", GUESSES);
+    journal.write("_TRANSPORT=kernel\nSYSLOG_IDENTIFIER=sshd\n_UID=0\n", "198.51.100.7", GUESSES);
+    journal.write("_TRANSPORT=syslog\nSYSLOG_IDENTIFIER=logger\n_UID=0\n", "198.51.100.7", GUESSES);
+    journal.write(SSHD, "198.51.100.8", GUESSES);
     daemon.wait_until_blocked("198.51.100.8");
-    daemon.wait_until_figure("applications", "lines", before + 4 * GUESSES as u64);
+    daemon.wait_until_figure("applications", "lines", read + 4 * GUESSES as u64);
     daemon.wait_until_figure("applications", "forged", 2 * GUESSES as u64);
     assert!(!daemon.blocked().contains(&"198.51.100.7".to_owned()));
 }
 
-/// An sshd of its own in the victim's namespace. What it says is written down as a syslog daemon does it.
-fn sshd(network: &mut Network, place: &Path) {
-    let key = place.join("host_key");
-    range::namespace::run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", &key.display().to_string()]).expect("ssh-keygen");
-    let text = format!(
-        "Port 22\nHostKey {}\nPidFile none\nUsePAM no\nPasswordAuthentication yes\nKbdInteractiveAuthentication no\nMaxAuthTries 3\nMaxStartups 100\nUseDNS no\nStrictModes no\n",
-        key.display()
-    );
-    fs::write(place.join("sshd_config"), text).unwrap();
-    fs::create_dir_all("/run/sshd").expect("sshd's own folder");
-    let (config, log) = (place.join("sshd_config").display().to_string(), place.join("auth.log").display().to_string());
-    // It is sshd itself that we have started, so that it ends with us.
-    let script = r#"exec /usr/sbin/sshd -D -e -f "$1" 2> >(while IFS= read -r line; do echo "$(date -Is) box sshd[7]: ${line%$'\r'}" >> "$2"; done)"#;
-    network.victim.start("bash", ["-c", script, "bash", &config, &log]).expect("bash can be started");
-    until("sshd listens", || network.victim.run("sh", ["-c", "ss -ltn | grep -q ':22 '"]).ok());
-}
-
 #[test]
-fn a_real_sshd_is_protected_from_a_real_guesser() {
-    let mut network = network("sshd", 3);
+fn what_the_journal_gets_while_nobody_reads_it_is_read_once() {
+    let network = network("cursor", 0);
     let folder = folder();
-    let place = folder.path().to_owned();
-    fs::write(place.join("auth.log"), "").unwrap();
-    sshd(&mut network, &place);
-    let exempt = attacker_address(2);
-    let config = config(&format!("[policy]\nexempt = [\"{exempt}\"]"));
-    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
-    wait_until_followed(&daemon, 1);
-    let words: String = (0..40).map(|n| format!("guess{n}\n")).collect();
-    fs::write(daemon.path("words"), words).unwrap();
-    let words = daemon.path("words").display().to_string();
-    let hydra = |n: usize| {
-        // It leaves a file where it is, and gives up when nobody answers any more: how it ends is no matter.
-        let _ = network.attackers[n]
-            .command("timeout")
-            .args(["10", "hydra", "-q", "-I", "-t", "4", "-l", "root", "-P", &words, VICTIM, "ssh"])
-            .current_dir(&place)
-            .output();
-    };
-    // A friend and an exempt host guess wrong, too: one less often than it takes, the other as often as he likes.
-    let wrong = |n: usize| {
-        let ssh = [
-            "-p",
-            "wrong",
-            "ssh",
-            "-o",
-            "StrictHostKeyChecking=no",
-            "-o",
-            "UserKnownHostsFile=/dev/null",
-            "-o",
-            "NumberOfPasswordPrompts=1",
-        ];
-        let _ =
-            network.attackers[n].command("timeout").args(["10", "sshpass"]).args(ssh).arg(format!("root@{VICTIM}")).arg("true").output();
-    };
-    (0..GUESSES - 1).for_each(|_| wrong(1));
-    (0..GUESSES + 2).for_each(|_| wrong(2));
-    hydra(0);
-    let attacker = attacker_address(0);
-    daemon.wait_until_blocked(&attacker);
-    wait_until_in_kernel(&network.victim, &attacker);
-    let log = fs::read_to_string(daemon.path("auth.log")).unwrap();
-    let failed = |who: &str| log.lines().filter(|line| line.contains(&format!("Failed password for root from {who} port"))).count();
-    assert!(failed(&attacker) >= GUESSES && failed(&exempt) > GUESSES && failed(&attacker_address(1)) == GUESSES - 1, "{log}");
-    assert_eq!(daemon.blocked(), std::slice::from_ref(&attacker));
-    assert!(text(&daemon.json_one(&["explain", &exempt])["exempt"]).contains("exempt"));
-    // Who is blocked gets no answer, and the friend still does.
-    let reach = |n: usize| {
-        network.attackers[n].run("timeout", ["2", "bash", "-c", &format!("read -r line < /dev/tcp/{VICTIM}/22 && echo \"$line\"")])
-    };
-    assert!(reach(0).is_err() && reach(1).is_ok_and(|said| said.starts_with("SSH-2.0")));
+    let (mut journal, before) = Journal::new(folder.path());
+    let before = before.each_ref().map(String::as_str);
+    // What was there before riposte was ever started is past.
+    journal.write(SSHD, "198.51.100.6", GUESSES);
+    let mut daemon = Daemon::start_in(folder, &network.victim, ONLY_THE_JOURNAL, &before);
+    let read = journal.wait_until_followed(&daemon);
+    journal.write(SSHD, "198.51.100.7", GUESSES - 1);
+    journal.write(SSHD, "198.51.100.8", 1);
+    daemon.wait_until_figure("applications", "lines", read + GUESSES as u64);
+    assert!(daemon.end().success());
+    journal.write(SSHD, "198.51.100.8", GUESSES - 2);
+    journal.write(SSHD, "198.51.100.9", GUESSES);
+    daemon.start_again_with(&before, Stdio::null());
+    daemon.wait_until_blocked("198.51.100.9");
+    daemon.wait_until_figure("applications", "lines", 2 * GUESSES as u64 - 2);
+    // One more of each: the counts went on, once.
+    journal.write(SSHD, "198.51.100.7", 1);
+    daemon.wait_until_blocked("198.51.100.7");
+    daemon.wait_until_figure("applications", "lines", 2 * GUESSES as u64 - 1);
+    // The sensor is killed, and its journalctl with it.
+    let pid = daemon.life("applications").expect("it runs");
+    signal("STOP", pid as u32);
+    journal.write(SSHD, "198.51.100.10", GUESSES);
+    signal("KILL", pid as u32);
+    daemon.wait_until_blocked("198.51.100.10");
+    daemon.wait_until_figure("applications", "lines", GUESSES as u64);
+    let mut blocked = daemon.blocked();
+    blocked.retain(|address| address != "198.51.100.99");
+    assert_eq!(blocked, ["198.51.100.7", "198.51.100.9", "198.51.100.10"]);
 }

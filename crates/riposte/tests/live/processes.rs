@@ -130,7 +130,8 @@ fn document(held: &BTreeMap<String, Value>, traced: &BTreeMap<String, Traced>) -
          (`riposte status --sandbox`: the filters are read back and followed for every call), Landlock's rules as they were seen to be set. *used* is what a traced\n\
          run called once its sandbox stood: start, scan, block, a log, a lookup, a restart, the end. x86_64, started as root; the systemd unit starts all of them\n\
          as the user `riposte`, the warden with `cap_net_admin` alone.\n\nEvery life has `no_new_privs`, two filters of its own on top of its parent's, and is killed when it \
-         calls `ptrace`, `mount`, `bpf`, `unshare` and the like.\n",
+         calls `ptrace`, `mount`, `bpf`, `unshare` and the like. A runner (only if there is a `[[response]]`) is none of these: it is another user, without a capability, and what\n\
+         holds it stands in [sandbox.md](sandbox.md#runners).\n",
     );
     for life in LIVES {
         let (held, traced) = (&held[life], &traced[life]);

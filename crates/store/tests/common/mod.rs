@@ -50,5 +50,6 @@ pub fn offence(whom: &str, when: Time) -> Offence {
         },
         rule: Some(RuleId(u16::MAX)),
         wished: Some(Duration::from_secs(77)),
+        repeated: Default::default(),
     }
 }

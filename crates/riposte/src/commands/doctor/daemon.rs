@@ -86,7 +86,8 @@ fn processes(config: &Config, report: &StatusReport, findings: &mut Findings) {
     let mut locked = 0;
     for process in &report.processes {
         let mut wrong = Vec::new();
-        if process.uid == u32::MAX {
+        // A runner has no sandbox: what it starts is the operator's own.
+        if process.uid == u32::MAX || process.life == "runner" {
             continue;
         }
         if !process.no_new_privs || !process.seccomp.starts_with("filter") {

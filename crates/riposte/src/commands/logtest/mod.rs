@@ -1,7 +1,7 @@
 //! `riposte logtest`: what a line comes to, phase by phase, and what would be done about it. Never does it.
 
 pub mod load;
-mod suite;
+pub mod suite;
 mod summary;
 
 use super::{Failure, fail};
@@ -21,6 +21,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 /// Longer lines are cut, as everywhere.
 const LINE_MAX: usize = 8 << 10;
+/// Bytes that are read at once of a whole log.
+const BUFFER: usize = 256 << 10;
 /// Characters of a text that are shown.
 const SHOWN_MAX: usize = 4 << 10;
 /// Where the lines are said to come from; ossec-logtest says so.
@@ -140,6 +142,8 @@ impl Answer {
             None => writeln!(out, "       No decoder matched.")?,
         }
         for (name, value) in &self.found {
+            // Its own word for it.
+            let name = if name == "protocol" { "proto" } else { name };
             writeln!(out, "       {}: '{}'", safe(name), safe(value))?;
         }
         if let (Some(rule), Some(level)) = (&self.rule, self.level) {
@@ -167,7 +171,11 @@ impl Engine {
         let line = Line::new(text, now(), PLACE);
         let mut found = Vec::new();
         match self {
-            Engine::Ossec(ossec) => return Answer::reading(number, ossec.read(&line)),
+            Engine::Ossec(ossec) => {
+                let mut answer = Answer::reading(number, ossec.read(&line));
+                answer.host.get_or_insert_with(|| ossec.settings.host.clone());
+                return answer;
+            }
             Engine::Own(book) => book.line(&line, &mut found),
             Engine::Other(rules) => rules.line(&line, &mut found),
         }
@@ -180,11 +188,8 @@ impl Engine {
 /// # Errors
 /// What is wrong with the rules, and that lines of a suite came to something else.
 pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
-    if let Some(filter) = &args.filter {
-        let Some(path) = &args.suite else {
-            return Err(fail("--filter goes with --suite FILE.log; for a log: riposte regex LOG FILTER"));
-        };
-        return super::regex::suite(path, filter, args.config_dir.as_deref(), args.json, out);
+    if let (Some(filter), Some(path)) = (&args.filter, &args.suite) {
+        return super::regex::suite(path, filter, load::filter_dir(args)?, args.json, out);
     }
     let mut engine = load::engine(args)?;
     let io = |error: io::Error| fail(error.to_string());
@@ -192,11 +197,16 @@ pub fn run(args: &cli::Logtest, out: &mut impl Write) -> Result<(), Failure> {
         return suite::run(path, &mut engine, args.json, out);
     }
     if args.summary {
-        return summary::run(&mut engine, args.json, &mut io::stdin().lock(), out).map_err(io);
+        let mut input = io::BufReader::with_capacity(BUFFER, io::stdin());
+        return summary::run(&mut engine, args.json, &mut input, out).map_err(io);
     }
     let mut input = io::stdin().lock();
     let interactive = io::stdin().is_terminal();
     if interactive {
+        if let Engine::Ossec(ossec) = &engine {
+            let (decoders, rules, ..) = ossec.counts();
+            eprintln!("riposte: {decoders} decoders, {rules} rules");
+        }
         eprintln!("riposte: type one log line at a time; Ctrl-D ends");
     }
     let mut line = Vec::new();
@@ -229,7 +239,8 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
         let end = memchr::memchr(b'\n', bytes);
         let taken = end.map_or(bytes.len(), |end| end + 1);
         let text = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-        line.extend(text.iter().take(LINE_MAX.saturating_sub(line.len())));
+        let room = LINE_MAX.saturating_sub(line.len());
+        line.extend_from_slice(text.get(..room).unwrap_or(text));
         input.consume(taken);
         if end.is_some() {
             break;

@@ -6,7 +6,8 @@ use logrules::Rules;
 use logrules::line::Line;
 use report::escape;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ struct Summary {
     /// By rule: its description, and how often.
     rules: BTreeMap<Arc<str>, (Arc<str>, u64)>,
     /// By address: how often a rule wanted something done, and why the first time.
-    wishes: BTreeMap<IpAddr, (u64, String)>,
+    wishes: HashMap<IpAddr, (u64, String)>,
     /// Wishes about addresses that had no room, or that named none.
     others: u64,
 }
@@ -33,7 +34,10 @@ pub(super) fn run(engine: &mut Engine, as_json: bool, input: &mut impl BufRead, 
     let (mut summary, mut line, mut found) = (Summary::default(), Vec::new(), Vec::new());
     let at = now();
     let rules: &mut dyn Rules = match engine {
-        Engine::Own(book) => book.as_mut(),
+        Engine::Own(book) => {
+            book.set_terse(true);
+            book.as_mut()
+        }
         Engine::Ossec(ossec) => ossec.as_mut(),
         Engine::Other(rules) => rules.as_mut(),
     };
@@ -48,11 +52,10 @@ pub(super) fn run(engine: &mut Engine, as_json: bool, input: &mut impl BufRead, 
             }
             let Some(wish) = finding.wish else { continue };
             let room = summary.wishes.len() < ADDRESSES_MAX;
-            match finding.actor {
-                Some(actor) if room || summary.wishes.contains_key(&actor) => {
-                    summary.wishes.entry(actor).or_insert_with(|| (0, wish.why)).0 += 1;
-                }
-                Some(_) | None => summary.others += 1,
+            match finding.actor.map(|actor| summary.wishes.entry(actor)) {
+                Some(Entry::Occupied(mut known)) => known.get_mut().0 += 1,
+                Some(Entry::Vacant(free)) if room => _ = free.insert((1, wish.why)),
+                Some(Entry::Vacant(_)) | None => summary.others += 1,
             }
         }
     }
@@ -64,7 +67,9 @@ impl Summary {
         for (rule, (description, count)) in &self.rules {
             writeln!(out, "{}", json!({"type": "rule", "rule": &**rule, "description": &**description, "count": count}))?;
         }
-        for (address, (count, why)) in &self.wishes {
+        let mut wishes: Vec<_> = self.wishes.iter().collect();
+        wishes.sort_by_key(|(address, _)| **address);
+        for (address, (count, why)) in wishes {
             writeln!(out, "{}", json!({"type": "would", "source": address, "count": count, "why": why}))?;
         }
         let last = json!({"type": "summary", "lines": self.lines, "findings": self.findings, "rules": self.rules.len(),

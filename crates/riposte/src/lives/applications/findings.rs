@@ -1,17 +1,19 @@
 //! Lines to the rules, and what they make of them to the judge. Decides nothing, and never lets text travel that is not cut.
 
+use crate::config::response::ResponseConfig;
 use crate::lives::channel::Channel;
 use crate::sources::Line;
-use link::message::{Message, RULES, Reported};
+use link::message::{Asked, Message, RULES, Reported};
 use logrules::Rules;
-use logrules::finding::Finding;
+use logrules::finding::{Finding, Wish};
 use logrules::line;
-use model::event::{Act, Event, Origin, Report, RuleId, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
 use model::level::DangerLevel;
 use model::limits;
+use model::response::{ResponseId, UserName};
 use model::time::Time;
 use sense::firewall::timestamp::Stamps;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
@@ -28,6 +30,10 @@ const BLOCKS: [&str; 3] = ["block", "firewall-drop", "host-deny"];
 #[derive(Debug)]
 pub struct Findings {
     slot: u16,
+    /// What an active response may be called that blocks the address.
+    blocks: BTreeSet<String>,
+    /// The configuration's responses in their order, and whether each wants to know a user.
+    responses: Vec<(String, bool)>,
     found: Vec<Finding>,
     reports: Vec<Reported>,
     /// This sensor's numbers of rules, and those that the judge has not heard of.
@@ -43,6 +49,8 @@ pub struct Findings {
     /// Wishes that can't be followed: no address, or another response than a block.
     without_address: u64,
     other_responses: u64,
+    /// Responses that want a user, and there is none, or one whose name could do harm.
+    without_user: u64,
     forged: u64,
     twice: u64,
     dropped: u64,
@@ -50,9 +58,11 @@ pub struct Findings {
 
 impl Findings {
     /// For the sensor in this slot.
-    pub fn new(slot: u16) -> Findings {
+    pub fn new(slot: u16, blocks: &BTreeSet<String>, responses: &[ResponseConfig]) -> Findings {
         Findings {
             slot,
+            blocks: BLOCKS.into_iter().map(str::to_owned).chain(blocks.iter().cloned()).collect(),
+            responses: responses.iter().map(|response| (response.name.clone(), response.wants_user())).collect(),
             found: Vec::new(),
             reports: Vec::new(),
             numbers: HashMap::new(),
@@ -65,6 +75,7 @@ impl Findings {
             wishes: 0,
             without_address: 0,
             other_responses: 0,
+            without_user: 0,
             forged: 0,
             twice: 0,
             dropped: 0,
@@ -95,16 +106,21 @@ impl Findings {
         }
     }
 
-    /// An entry of the journal.
-    pub fn entry(&mut self, rules: &mut dyn Rules, line: Line<'_>, at: Time, fields: &[(&str, &[u8])]) {
-        self.lines += 1;
+    /// An entry of the journal; one that an earlier run has read is past.
+    pub fn entry(&mut self, rules: &mut dyn Rules, line: Line<'_>, at: Time, fields: &[(&str, &[u8])], past: bool) {
+        self.lines += u64::from(!past);
         let field = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         let Some(trust) = super::proof::trust(field) else {
-            self.forged += 1;
+            self.forged += u64::from(!past);
             return;
         };
-        rules.line(&line::Line { text: line.text, at, place: "journal", journal: fields }, &mut self.found);
-        self.take(line.text, "journal", trust);
+        rules.line(&line::Line { text: line.text, at, place: super::JOURNAL, journal: fields }, &mut self.found);
+        if past {
+            self.found.clear();
+            self.past += 1;
+        } else {
+            self.take(line.text, super::JOURNAL, trust);
+        }
     }
 
     /// Whether another log has just had the very same line: a syslog daemon writes what it is told into several, and one guess counts once.
@@ -126,27 +142,49 @@ impl Findings {
         for finding in std::mem::take(&mut self.found) {
             self.findings += 1;
             let Some(wish) = &finding.wish else { continue };
-            self.wishes += 1;
-            if !BLOCKS.contains(&&*wish.action) {
-                self.other_responses += 1;
-                continue;
+            let responses = &self.responses;
+            let place = |wish: &Wish| responses.iter().position(|(name, _)| **name == *wish.action);
+            let all: Vec<(&Wish, Option<usize>)> = std::iter::once(wish).chain(&wish.further).map(|wish| (wish, place(wish))).collect();
+            self.wishes += all.len() as u64;
+            // The block comes first, by which the ledger counts; two scripts that both block are one.
+            let block = all.iter().find(|(wish, place)| place.is_none() && self.blocks.contains(&*wish.action)).copied();
+            let others = all.iter().filter(|(wish, place)| place.is_none() && !self.blocks.contains(&*wish.action)).count();
+            self.other_responses += others as u64;
+            for (wish, place) in block.into_iter().chain(all.into_iter().filter(|(_, place)| place.is_some())) {
+                self.report(&finding, wish, place, (text, log), most);
             }
-            let Some(actor) = finding.actor else {
-                self.without_address += 1;
-                continue;
-            };
-            let act = Act::Reported(Report {
-                rule: self.number(&finding.rule),
-                level: level(finding.level),
-                lines: finding.count.max(1),
-                wished: wish.duration,
-            });
-            let origin = Origin { sensor: self.slot, serial: self.lines };
-            let trust = finding.trust.min(most);
-            let event = Event { at: finding.at, origin, actor: actor.to_canonical(), target: None, act, trust, times: 1 };
-            let line = String::from_utf8_lossy(text);
-            self.reports.push(Reported { event, log: cut(log, limits::PLACE_BYTES), line: cut(&line, limits::QUOTE_BYTES) });
         }
+    }
+
+    fn report(&mut self, finding: &Finding, wish: &Wish, response: Option<usize>, (text, log): (&[u8], &str), most: Trust) {
+        let Some(actor) = finding.actor else {
+            self.without_address += 1;
+            return;
+        };
+        let response = match response.and_then(|place| Some((place, self.responses.get(place)?.1))) {
+            None => None,
+            Some((place, wants_user)) => {
+                let user = wants_user.then(|| user(finding)).flatten();
+                if wants_user && user.is_none() {
+                    self.without_user += 1;
+                    return;
+                }
+                Some(Asked { response: ResponseId(place as u8), user, rule: finding.rule.parse().ok() })
+            }
+        };
+        let act = Act::Reported(Report {
+            rule: self.number(&finding.rule),
+            level: level(finding.level),
+            lines: finding.count.max(1),
+            // Whoever comes back is known by the ledger, which forgets nobody over a restart.
+            wished: if wish.repeated.is_empty() { wish.duration } else { wish.first },
+            repeated: Repeated::new(&wish.repeated),
+        });
+        let origin = Origin { sensor: self.slot, serial: self.lines };
+        let trust = finding.trust.min(most);
+        let event = Event { at: finding.at, origin, actor: actor.to_canonical(), target: None, act, trust, times: 1 };
+        let line = String::from_utf8_lossy(text);
+        self.reports.push(Reported { event, log: cut(log, limits::PLACE_BYTES), line: cut(&line, limits::QUOTE_BYTES), response });
     }
 
     fn number(&mut self, rule: &Arc<str>) -> RuleId {
@@ -187,11 +225,18 @@ impl Findings {
             ("wishes", self.wishes),
             ("wishes without an address", self.without_address),
             ("wishes for other responses", self.other_responses),
+            ("responses without a usable user", self.without_user),
             ("forged", self.forged),
             ("in two logs", self.twice),
             ("reports dropped, judge too slow", self.dropped),
         ]
     }
+}
+
+/// Whose account the line is about, if that is a name that can do no harm.
+fn user(finding: &Finding) -> Option<UserName> {
+    let named = |name: &str| finding.fields.iter().find(|(known, _)| &**known == name);
+    UserName::new(&["dstuser", "user"].into_iter().find_map(named)?.1)
 }
 
 /// OSSEC's 16 levels on psad's scale of five.
@@ -213,6 +258,7 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ApplicationsConfig;
     use crate::lives::applications::engine;
 
     fn text(text: &str) -> Line<'_> {
@@ -229,8 +275,8 @@ mod tests {
 
     #[test]
     fn what_rules_want_goes_to_the_judge_with_the_line_cut() {
-        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let mut findings = Findings::new(9);
+        let mut rules = engine::load(&ApplicationsConfig::default(), &[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let mut findings = Findings::new(9, &BTreeSet::new(), &[]);
         let long = format!("invalid user {}", "x\u{e9}".repeat(300));
         guesses(&mut findings, &mut rules, "/var/log/auth.log", &long);
         let [reported] = &findings.reports[..] else { panic!("{:?}", findings.reports) };
@@ -244,8 +290,8 @@ mod tests {
 
     #[test]
     fn what_two_logs_have_counts_once() {
-        let mut rules = engine::load(&[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        let mut findings = Findings::new(9);
+        let mut rules = engine::load(&ApplicationsConfig::default(), &[]).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        let mut findings = Findings::new(9, &BTreeSet::new(), &[]);
         let guess = |n: u8| format!("2026-11-21T04:00:0{n}+00:00 host sshd[7]: Failed password for root from 192.0.2.7 port 22 ssh2");
         for n in 0..4 {
             for log in ["/var/log/auth.log", "/var/log/syslog"] {

@@ -5,7 +5,7 @@ pub mod engine;
 mod findings;
 mod proof;
 
-use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{ApplicationsConfig, JournalUse, StartAt};
 use crate::sources::files::{FollowedFiles, Handed};
 use crate::sources::{self, Line, Progress, Source, file, journal::JournalSource, pipe::PipeSource, syslog::SyslogSource};
@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// A file that lost its name is looked for after this, and then after twice as long each time.
 const LOST_FIRST: Duration = Duration::from_secs(2);
 const LOST_LAST: Duration = Duration::from_secs(120);
+/// What the journal is called where a file has its path.
+const JOURNAL: &str = "journal";
 const WARDEN: u64 = 1;
 const JUDGE: u64 = 2;
 /// Poll token of a source's descriptor number n is this plus n.
@@ -34,7 +36,7 @@ const SOURCE: u64 = 1_000;
 
 /// What is no file.
 enum Other {
-    Journal(JournalSource),
+    Journal(Box<JournalSource>),
     Syslog(SyslogSource),
     Pipe(PipeSource),
 }
@@ -48,7 +50,7 @@ struct Applications {
     findings: Findings,
     /// Reads the time of lines that an earlier run has read.
     stamps: Stamps,
-    /// Whether the judge has told how far files are known: before that none is asked for.
+    /// Whether the judge has told how far files and the journal are known: before that nothing is read.
     begun: bool,
     /// When the warden was asked to look again and has not finished its answer (monotonic).
     asked: Option<Time>,
@@ -60,7 +62,7 @@ struct Applications {
     surplus: u64,
     /// Files that came without a descriptor: this process has no more.
     no_descriptor: u64,
-    /// Whether the sources wait because the judge doesn't keep up.
+    /// Whether the sources wait: for what the judge knows of them, or because it doesn't keep up.
     held: bool,
 }
 
@@ -79,7 +81,11 @@ pub fn run(start: Start) -> Result<(), String> {
     let files = FollowedFiles::new(own(1)?, start);
     let others = others(applications)?;
     // Rules are files: they are read now.
-    let rules = engine::load(&applications.rules).map_err(|wrong| format!("[applications] rules: {}", wrong.join("; ")))?;
+    let rules = engine::load(applications, &config.responses).map_err(|wrong| format!("[applications] rules: {}", wrong.join("; ")))?;
+    for notice in &rules.notices {
+        tracing::warn!("[applications] rules: {notice}");
+    }
+    let findings = Findings::new(slot, &rules.blocks, &config.responses);
     // So is zone data.
     let offset = super::log::utc_offset(applications.timezone.clone());
     let stamps = Stamps::new(LogClock { utc_offset: offset, reference: now(), boot: None });
@@ -90,7 +96,7 @@ pub fn run(start: Start) -> Result<(), String> {
         rules,
         files,
         others,
-        findings: Findings::new(slot),
+        findings,
         stamps,
         begun: false,
         asked: None,
@@ -99,7 +105,7 @@ pub fn run(start: Start) -> Result<(), String> {
         lost_wait: LOST_FIRST,
         surplus: 0,
         no_descriptor: 0,
-        held: false,
+        held: true,
     };
     applications.watch().map_err(|e| e.to_string())
 }
@@ -109,7 +115,7 @@ fn others(config: &ApplicationsConfig) -> Result<Vec<Other>, String> {
     let mut others = Vec::new();
     // The warden has decided: `auto` does not travel.
     if config.journal == JournalUse::Always {
-        others.push(Other::Journal(JournalSource::of_services(own(2)?)));
+        others.push(Other::Journal(Box::new(JournalSource::of_services(own(2)?, now()))));
     }
     if config.syslog.is_some() {
         others.push(Other::Syslog(SyslogSource::new(own(2 + others.len() as i32)?)));
@@ -123,7 +129,7 @@ fn others(config: &ApplicationsConfig) -> Result<Vec<Other>, String> {
 impl Other {
     fn source(&self) -> &dyn Source {
         match self {
-            Other::Journal(source) => source,
+            Other::Journal(source) => source.as_ref(),
             Other::Syslog(source) => source,
             Other::Pipe(source) => source,
         }
@@ -131,8 +137,8 @@ impl Other {
 
     fn ready(&mut self, rules: &mut dyn Rules, findings: &mut Findings, at: Time) -> io::Result<Progress> {
         match self {
-            Other::Journal(source) => source.entries(&mut |line, fields| {
-                findings.entry(rules, line, line.at.map_or(at, Time::from_nanos), fields);
+            Other::Journal(source) => source.entries(&mut |line, fields, past| {
+                findings.entry(rules, line, line.at.map_or(at, Time::from_nanos), fields, past);
             }),
             Other::Syslog(source) => source.ready(&mut |line| findings.line(rules, line, at, "syslog socket")),
             Other::Pipe(source) => source.ready(&mut |line| findings.line(rules, line, at, "pipe")),
@@ -146,12 +152,12 @@ impl Applications {
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
         for fd in self.fds() {
-            poller.add(fd, SOURCE + fd.as_raw_fd() as u64, Interest::Read)?;
+            poller.add(fd, SOURCE + fd.as_raw_fd() as u64, Interest::Neither)?;
         }
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         let mut more = true;
         loop {
-            poller.wait(self.patience(more), &mut ready)?;
+            calm.wait(&poller, self.patience(more), &mut ready)?;
             let mut read = more;
             for event in &ready {
                 match event.token {
@@ -171,7 +177,7 @@ impl Applications {
                 }
             }
             more = false;
-            if read && !self.judge.is_congested() {
+            if read && !self.must_wait() {
                 more = self.read()?;
             }
             self.hold(&poller, read, &mut more)?;
@@ -186,19 +192,24 @@ impl Applications {
         std::iter::once(self.files.fd()).chain(others).collect()
     }
 
-    /// A judge that does not keep up: the lines wait where they are, and readable sources that nobody reads must not keep us awake.
+    /// Whether the judge has not told yet how far all is known, or does not keep up.
+    fn must_wait(&self) -> bool {
+        !self.begun || self.judge.is_congested()
+    }
+
+    /// Then the lines wait where they are, and readable sources that nobody reads must not keep us awake.
     fn hold(&mut self, poller: &Poller, read: bool, more: &mut bool) -> io::Result<()> {
-        let congested = self.judge.is_congested();
-        if congested == self.held || (congested && !read) {
+        let wait = self.must_wait();
+        if wait == self.held || (wait && !read) {
             return Ok(());
         }
-        self.held = congested;
-        let interest = if congested { Interest::Neither } else { Interest::Read };
+        self.held = wait;
+        let interest = if wait { Interest::Neither } else { Interest::Read };
         for fd in self.fds() {
             poller.modify(fd, SOURCE + fd.as_raw_fd() as u64, interest)?;
         }
         // What came in meanwhile is read now.
-        *more |= !congested;
+        *more |= !wait;
         Ok(())
     }
 
@@ -254,6 +265,13 @@ impl Applications {
     fn tell(&mut self) -> io::Result<()> {
         self.findings.tell(&mut self.judge)?;
         let judge = &mut self.judge;
+        for other in &mut self.others {
+            if let Other::Journal(source) = other
+                && let Some(position) = source.position()
+            {
+                judge.send(&Message::FilePosition { log: JOURNAL.to_owned(), position })?;
+            }
+        }
         self.files.positions(|log, position| judge.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() }))
     }
 
@@ -314,6 +332,13 @@ impl Applications {
                 Ok(Message::AskCounters) => {
                     let counters = self.counters();
                     self.judge.send(&Message::Counters(counters))?;
+                }
+                Ok(Message::FilePosition { log, position }) if log == JOURNAL => {
+                    for other in &mut self.others {
+                        if let Other::Journal(source) = other {
+                            source.knows(position.clone());
+                        }
+                    }
                 }
                 Ok(Message::FilePosition { log, position }) => self.files.knows(log, position),
                 Ok(Message::Position(_)) => {

@@ -1,7 +1,7 @@
 //! The judge's answers on the control socket. Decides nothing itself: orders go through the court like everything else.
 
 use super::{Judge, Sensor};
-use crate::control::protocol::{AllowedLine, Done, PAGE, Reloaded, Reply, Request};
+use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
@@ -51,20 +51,32 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 Err(refusal) => Reply::error(format!("{prefix} is not blocked: {refusal}")),
             }
         }),
-        Request::Unblock { prefix } => with_prefix(&prefix, |prefix| match judge.court.unblock(prefix, now) {
-            0 => match judge.court.judge.standing_for(prefix.addr()) {
-                Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
-                None => Reply::error(format!("{prefix} is not blocked")),
-            },
-            lifted => {
-                let said =
-                    if lifted == 1 { format!("{prefix} is unblocked") } else { format!("{lifted} blocks inside {prefix} are lifted") };
-                match judge.court.judge.standing_for(prefix.addr()) {
-                    Some(block) => done(format!("{said}, and still blocked as part of {}", block.scope.prefix()), lifted),
-                    None => done(said, lifted),
+        Request::Unblock { prefix } => {
+            with_prefix(&prefix, |prefix| match (judge.court.runs_against(prefix).count(), judge.court.unblock(prefix, now)) {
+                (responses @ 1.., 0) => done(format!("{responses} responses to {prefix} are undone"), responses),
+                (_, 0) => match judge.court.judge.standing_for(prefix.addr()) {
+                    Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
+                    None => Reply::error(format!("{prefix} is not blocked")),
+                },
+                (_, lifted) => {
+                    let said =
+                        if lifted == 1 { format!("{prefix} is unblocked") } else { format!("{lifted} blocks inside {prefix} are lifted") };
+                    match judge.court.judge.standing_for(prefix.addr()) {
+                        Some(block) => done(format!("{said}, and still blocked as part of {}", block.scope.prefix()), lifted),
+                        None => done(said, lifted),
+                    }
                 }
+            })
+        }
+        Request::Respond { address, note } => respond(judge, Prefix::host(model::net::canonical(address)), note, now),
+        Request::Release { address } => {
+            let whom = Prefix::host(model::net::canonical(address));
+            match judge.court.judge.block_for(&whom) {
+                Some(block) if is_managed(&block) => done(format!("{whom} is unblocked"), judge.court.unblock(whom, now)),
+                Some(_) => done(format!("{whom} stays blocked: for another reason than an active response"), 0),
+                None => done(format!("{whom} is not blocked"), 0),
             }
-        }),
+        }
         Request::Allow { prefix, seconds } => with_prefix(&prefix, |prefix| {
             let until = seconds.map(|secs| now.after(Duration::from_secs(secs)));
             match judge.court.allow(prefix, until, now) {
@@ -96,6 +108,22 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
         Request::Reload => reload(judge),
     }
+}
+
+/// A block for another program's manager. He may never come back to lift it, so it has an end.
+fn respond(judge: &mut Judge, whom: Prefix, note: String, now: Time) -> Reply {
+    if let Some(block) = judge.court.judge.standing_for(whom.addr()).filter(|block| !is_managed(block)) {
+        return done(format!("{whom} is blocked already, with {}", block.scope.prefix()), 0);
+    }
+    let end = now.after(judge.court.config().policy.block_max);
+    match judge.court.respond(whom, Expiry::At(end), format!("{MANAGED}{note}"), now) {
+        Ok(changed) => done(format!("{whom} is blocked"), changed),
+        Err(refusal) => Reply::error(format!("{whom} is not blocked: {refusal}")),
+    }
+}
+
+fn is_managed(block: &Block) -> bool {
+    matches!(&block.because, Because::Operator { note } if note.starts_with(MANAGED))
 }
 
 fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
@@ -215,6 +243,10 @@ fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
         }
         Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
         Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
+        Entry::Responded { at, whom, name, add, ran, .. } => {
+            let (name, what) = (judge.court.rule_name(*name).unwrap_or("?"), if *add { "add" } else { "delete" });
+            HistoryLine::event(*at, *whom, format!("response {name}"), format!("{what}: {}", ran.word()))
+        }
         Entry::Disallowed { at, whom } => HistoryLine::event(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
     }
 }
@@ -299,7 +331,7 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Guard => {
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Runner | Life::Guard => {
                 process.life.word().into()
             }
         },
@@ -326,6 +358,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
     let (court, policy, detect) = (&judge.court, judge.court.judge.counters(), judge.court.detectors.counters());
     let t = court.tallies;
     let stored = court.store().counts();
+    let (responses, standing) = court.response_tallies();
     let mut list: Vec<(String, u64)> = [
         ("events", t.events),
         ("events ignored by configuration", t.ignored),
@@ -356,6 +389,13 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("reports of log rules that said nothing new", detect.reports_repeated),
         ("touches of guarded ports that found no room", detect.touches_crowded_out),
         ("reports of log rules without room for their names", t.rules_unnamed),
+        ("responses run", responses.begun),
+        ("responses that stand", standing as u64),
+        ("responses whose time began anew", responses.renewed),
+        ("responses undone", responses.undone),
+        ("responses that failed", responses.failed),
+        ("responses not run", responses.refused),
+        ("responses that could not be undone", responses.left),
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),

@@ -6,14 +6,16 @@ mod clocks;
 mod portsentry;
 mod positions;
 
+use super::calm::Calm;
 use super::channel::{self, Channel};
 use super::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
 use court::court::Court;
+use court::court::responses::Wanted;
 use link::gate::Gate;
-use link::message::{Counter, Life, Message, Process, Trouble};
+use link::message::{Asked, Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
@@ -82,6 +84,7 @@ struct Judge {
     court: Court,
     warden: Channel,
     poller: Rc<Poller>,
+    calm: Calm,
     sensors: BTreeMap<u64, Sensor>,
     next_sensor: u64,
     processes: Vec<Process>,
@@ -126,15 +129,17 @@ pub fn run(start: Start) -> Result<(), String> {
     let positions = Positions::load(&store);
     // Only with its store is the judge ready: a first start without it ends riposte with a clear line.
     ready(&entered, &mut warden)?;
+    // While the ledger is read the warden lists: each may take half a second.
+    warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let court = Court::new(config.court(), store, trouble, seed, now());
+    let court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
     let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
     let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
-    warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
     let mut judge = Judge {
         court,
         warden,
         poller,
+        calm: Calm::default(),
         sensors: BTreeMap::new(),
         next_sensor: SENSORS,
         processes: Vec::new(),
@@ -204,13 +209,14 @@ impl Judge {
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
             self.send_changes()?;
-            self.poller.wait(self.patience(), &mut ready)?;
+            let patience = self.patience();
+            self.calm.wait(&self.poller, patience, &mut ready)?;
             self.look_at_the_clock();
             let mut waiting = Vec::new();
             for event in &ready {
                 if event.token == WARDEN {
                     if !self.hear_warden(event, &mut frame)? {
-                        self.court.settle(now());
+                        while self.court.settle(now()) && self.court.owes_strikes() {}
                         self.positions.keep(&mut self.court, monotonic(), true);
                         return Ok(());
                     }
@@ -291,7 +297,7 @@ impl Judge {
         if !self.court.has_work() || at < self.settle_from {
             return;
         }
-        self.positions.owed();
+        self.positions.owed(at);
         if self.court.settle(now) {
             self.settle_wait = SETTLE_FIRST;
             if !self.untidy {
@@ -329,10 +335,18 @@ impl Judge {
 
     /// Writes down and sends what the court wants, as far as the warden keeps up.
     fn send_changes(&mut self) -> io::Result<()> {
-        self.pending.extend(self.court.commit(now()));
+        let mut changes = VecDeque::from(self.court.commit(now()));
+        // Swapped and not copied: it may be a million.
+        if self.pending.is_empty() {
+            std::mem::swap(&mut self.pending, &mut changes);
+        }
+        self.pending.append(&mut changes);
         while !self.pending.is_empty() && !self.warden.is_congested() {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;
+        }
+        for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
+            self.warden.send(&Message::Respond(orders.to_vec()))?;
         }
         let interest = if self.warden.wants_to_write() { Interest::Both } else { Interest::Read };
         self.poller.modify(self.warden.as_fd(), WARDEN, interest)
@@ -366,8 +380,12 @@ impl Judge {
             Message::Troubles(list) => self.warden_troubles = list,
             Message::Repaired { why } => self.repaired = Some((now, why)),
             Message::Rebuilt => self.court.rebuilt(now),
-            Message::Config => self.court.reconfigure(configuration(fd)?.court(), now),
+            Message::Config => {
+                self.court.reconfigure(configuration(fd)?.court(), now);
+                self.calm.begin_again();
+            }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
+            Message::Ran(ran) => self.court.ran(&ran, now),
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
@@ -386,7 +404,8 @@ impl Judge {
                 self.next_sensor += 1;
             }
             // The warden does not say these.
-            Message::Ready { .. }
+            Message::Respond(_)
+            | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
             | Message::Apply(_)
@@ -459,6 +478,11 @@ impl Judge {
                             continue;
                         };
                         report.rule = *rule;
+                        if let Some(Asked { response, user, rule }) = reported.response {
+                            let wanted = Wanted { response, user, rule, stands: report.wished, repeated: report.repeated };
+                            self.court.asked(&reported.event, wanted, (&reported.log, &reported.line), now);
+                            continue;
+                        }
                         self.court.reported(&reported.event, &reported.log, &reported.line, now);
                     }
                     self.send_changes()?;

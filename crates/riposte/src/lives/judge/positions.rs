@@ -19,8 +19,8 @@ pub struct Positions {
     known: BTreeMap<String, Position>,
     /// Whose position the store does not have yet.
     unsaved: BTreeSet<String>,
-    /// The ledger has heard of something that was read: a position that says so must not wait.
-    owed: bool,
+    /// The ledger has heard of something that was read: until then a position, which may be behind it, must not wait.
+    owed: Time,
     from: Time,
 }
 
@@ -58,9 +58,9 @@ impl Positions {
         self.unsaved.insert(log.to_owned());
     }
 
-    /// The ledger is being told of something.
-    pub fn owed(&mut self) {
-        self.owed = true;
+    /// The ledger is being told of something. The position behind it may be known, or be on its way behind one that is older.
+    pub fn owed(&mut self, now: Time) {
+        self.owed = now.after(EVERY);
     }
 
     /// When there is something to write next (monotonic).
@@ -70,7 +70,7 @@ impl Positions {
 
     /// Writes down what is to be written by now, or all.
     pub fn keep(&mut self, court: &mut Court, now: Time, all: bool) {
-        if self.unsaved.is_empty() || !(all || self.owed || self.from <= now) {
+        if self.unsaved.is_empty() || !(all || now < self.owed || self.from <= now) {
             return;
         }
         let stored = |log: &String| {
@@ -83,8 +83,8 @@ impl Positions {
             self.from = now.after(EVERY);
         } else {
             self.from = now.after(AFTER_FAILURE);
+            self.owed = now;
         }
-        self.owed = false;
     }
 }
 
@@ -107,10 +107,19 @@ mod tests {
         positions.note("kern.log", at(20));
         positions.keep(&mut court, now, false);
         assert_eq!((stored(&court), positions.due()), (Some(10), Some(now.after(EVERY))));
-        positions.owed();
+        positions.owed(now);
         positions.keep(&mut court, now, false);
         assert_eq!((stored(&court), positions.due()), (Some(20), None));
+        // That was an older one: the one behind what the ledger heard of comes now.
+        positions.note("kern.log", at(25));
+        positions.keep(&mut court, now, false);
+        assert_eq!(stored(&court), Some(25));
+        let now = now.after(EVERY);
+        positions.note("kern.log", at(26));
+        positions.keep(&mut court, now, false);
         positions.note("kern.log", at(30));
+        positions.keep(&mut court, now, false);
+        assert_eq!((stored(&court), positions.due()), (Some(26), Some(now.after(EVERY))));
         positions.keep(&mut court, now, true);
         assert_eq!(stored(&court), Some(30));
         assert_eq!(Positions::load(court.store()).of("kern.log"), Some(at(30)));

@@ -125,6 +125,14 @@ impl Firewall {
         }
     }
 
+    /// Whether `hear` is to be called though nothing is readable.
+    pub fn wants_to_hear(&self, calm: bool) -> bool {
+        match self {
+            Firewall::Kernel(nftables) => nftables.wants_to_hear(calm),
+            Firewall::Null(_) => false,
+        }
+    }
+
     /// Whether somebody else has changed the table.
     pub fn hear(&mut self) -> bool {
         match self {

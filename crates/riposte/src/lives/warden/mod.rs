@@ -8,6 +8,7 @@ mod mending;
 mod notify;
 mod prepare;
 pub mod reload;
+mod responses;
 #[cfg(test)]
 mod siege;
 mod slots;
@@ -15,6 +16,7 @@ mod stored;
 mod troubles;
 mod ward;
 
+use super::calm::Calm;
 use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
@@ -26,11 +28,12 @@ use link::message::{Counter, Life, Message, Tag};
 use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
+use model::response::RunId;
 use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
 use reload::Origin;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -50,6 +53,8 @@ const LAST_ORDERS: Duration = Duration::from_secs(3);
 const TURN_FRAMES: usize = 64;
 /// Bytes of a log's name that travel.
 const NAME_BYTES: usize = 250;
+/// So long after the last full batch of changes the firewall's other users are listened to again.
+const HUSH: Duration = Duration::from_millis(20);
 /// Cutting connections may take one part in this of the warden's time: on a gateway with a million tracked connections it is slow.
 const SEVER_SHARE: u32 = 10;
 /// Sources whose connections may wait to be cut. At the bound further ones keep theirs until they run into the block, and are counted.
@@ -70,6 +75,7 @@ struct Warden {
     prepared: Prepared,
     wards: Vec<Ward>,
     poller: Poller,
+    calm: Calm,
     signals: Signals,
     /// Whose connections are still to be cut, and not before when (monotonic).
     to_sever: BTreeSet<Scope>,
@@ -80,6 +86,10 @@ struct Warden {
     reopen_failed: u64,
     exempt_refused: u64,
     malformed: u64,
+    /// Orders to run responses that are not answered, by the runner that has them.
+    ordered: BTreeMap<RunId, usize>,
+    /// Answers of runners that nobody has asked for.
+    unasked: u64,
     processes_changed: bool,
     ending: bool,
 }
@@ -130,6 +140,7 @@ impl Warden {
             origin,
             notify,
             poller: Poller::new()?,
+            calm: Calm::default(),
             signals,
             to_sever: BTreeSet::new(),
             sever_from: Time::EPOCH,
@@ -139,6 +150,8 @@ impl Warden {
             reopen_failed: 0,
             exempt_refused: 0,
             malformed: 0,
+            ordered: BTreeMap::new(),
+            unasked: 0,
             processes_changed: false,
             ending: false,
         })
@@ -150,6 +163,7 @@ impl Warden {
             self.poller.add(alarm, FIREWALL, Interest::Read).map_err(|e| e.to_string())?;
         }
         self.set_exempt();
+        self.start_runners()?;
         // Sockets and folders are open: from here on the warden needs little.
         let profile = self.prepared.profile(&self.config);
         let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
@@ -164,7 +178,8 @@ impl Warden {
             self.start_due()?;
             self.tell_processes();
             self.tell_manager();
-            self.poller.wait(self.patience(), &mut ready).map_err(|e| e.to_string())?;
+            let patience = self.patience();
+            self.calm.wait(&self.poller, patience, &mut ready).map_err(|e| e.to_string())?;
             for event in &ready {
                 if event.token == SIGNALS {
                     self.signalled()?;
@@ -173,6 +188,9 @@ impl Warden {
                 } else {
                     self.attend(event, &mut frame);
                 }
+            }
+            if self.firewall.wants_to_hear(ready.is_empty()) {
+                self.hear_firewall();
             }
             self.mend();
             if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
@@ -186,11 +204,13 @@ impl Warden {
     fn patience(&self) -> Option<Duration> {
         let now = monotonic();
         let sever = (!self.to_sever.is_empty()).then_some(self.sever_from);
+        let hear = self.firewall.wants_to_hear(true).then(|| now.after(HUSH));
         // Who can't be started yet has no time of his own: what he waits for wakes us.
         let startable = self.wards.iter().filter(|ward| self.may_start(ward.life));
         let due = startable
             .filter_map(|ward| ward.due)
             .chain(sever)
+            .chain(hear)
             .chain(self.notify.due())
             .chain(self.mending.due())
             .chain(self.troubles.due());
@@ -223,7 +243,8 @@ impl Warden {
             Life::Judge => true,
             Life::Host | Life::Lookup => self.judge().is_some(),
             Life::Packets | Life::Log | Life::Applications | Life::Guard => self.judge().is_some() && self.shield.has_derived(Life::Host),
-            Life::Warden => false,
+            // It was started once and for all, with rights that we no longer have.
+            Life::Runner | Life::Warden => false,
         }
     }
 
@@ -341,6 +362,10 @@ impl Warden {
             if !ward.was_ready && !self.ending {
                 return Err(format!("{} could not start: see the line above", ward.name));
             }
+            if ward.life == Life::Runner {
+                self.lose_runner(index);
+                continue;
+            }
             if !done && ward.after == After::Restart {
                 tracing::warn!(child = ward.name, ?ended, "ended: it is started again");
             }
@@ -414,8 +439,12 @@ impl Warden {
             }
             Message::Ready { sandbox } => {
                 let ward = &mut self.wards[index];
-                (ward.sandbox, ward.was_ready) = (sandbox, true);
+                ward.sandbox = sandbox;
+                let again = std::mem::replace(&mut ward.was_ready, true);
                 self.processes_changed = true;
+                if again && self.wards[index].life == Life::Runner {
+                    self.lose_orders(index);
+                }
             }
             Message::Derived(list) => {
                 self.shield.derive(self.wards[index].life, list);
@@ -427,6 +456,8 @@ impl Warden {
                 self.set_open_ports();
                 self.tell_rebuilt();
             }
+            Message::Respond(orders) => self.respond(index, orders),
+            Message::Ran(ran) => self.ran(index, ran),
             Message::Reopen => self.reopen(index),
             Message::Reload => {
                 let answer = self.reload();
@@ -525,7 +556,7 @@ impl Warden {
             return;
         }
         if self.wards[index].life == Life::Applications {
-            let answer = self.prepared.look(&self.config.applications.files);
+            let answer = self.prepared.look();
             return answer.into_iter().for_each(|(message, fd)| self.send(index, &message, fd));
         }
         match self.prepared.reopen(self.wards[index].slot) {
@@ -551,6 +582,7 @@ impl Warden {
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
+            ("answers of runners that nobody asked for", self.unasked),
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
             ("allowances too wide or too many for the kernel", self.allowances.refused),

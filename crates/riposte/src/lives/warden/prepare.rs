@@ -4,13 +4,16 @@ use super::files::Files;
 use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
-use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, Responder, SyslogSocket};
+use crate::config::response::users;
+use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, Responder, SyslogSocket, pattern};
+use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
+use logrules::fail2ban::jail::Sources;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -27,7 +30,7 @@ use sys::fd::{sealed_text, seqpacket_pair};
 use sys::hold::Held;
 use sys::listen;
 use sys::nflog::{Nflog, NflogSettings};
-use sys::process::{Child, spawn_life};
+use sys::process::{Child, Identity, spawn_life, spawn_life_as};
 use sys::route::Routes;
 use sys::sandbox::Profile;
 
@@ -98,6 +101,7 @@ pub struct Prepared {
     feeders: Vec<(u16, Child)>,
     /// What the application-log sensor was handed; and what it reads beside files, opened once and for all, in the order in which it is passed.
     files: Option<Files>,
+    patterns: Vec<String>,
     streams: Vec<(LogSource, OwnedFd)>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
@@ -165,6 +169,7 @@ impl Prepared {
             inputs,
             feeders: Vec::new(),
             files: None,
+            patterns: Vec::new(),
             streams,
             _lock: lock,
             sandbox: String::new(),
@@ -195,6 +200,8 @@ impl Prepared {
         if config.applications.enabled {
             wards.push(Ward::new(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), now));
         }
+        let runners = (0..).zip(users(&config.responses));
+        wards.extend(runners.map(|(slot, user)| Ward::new(Life::Runner, slot, format!("runner {user}"), now)));
         let logs = (1..).zip(&config.logs);
         wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
         wards
@@ -246,15 +253,20 @@ impl Prepared {
                     own.push(listener.as_fd().try_clone_to_owned().map_err(fail)?);
                 }
             }
-            Life::Lookup => {}
+            Life::Lookup | Life::Runner => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
         let text = self.text_for(life, slot, config).map_err(fail)?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> = vec![(theirs.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
         fds.extend(own.iter().zip(OWN_FD..).map(|(fd, number)| (fd.as_fd(), number)));
-        let slot = slot.to_string();
+        let number = slot.to_string();
+        let args = [OsStr::new(&number)];
         let zone = std::env::var_os("TZ");
-        let child = spawn_life(life.word(), &[OsStr::new(&slot)], &fds, zone.as_deref()).map_err(fail)?;
+        if let Some(identity) = (life == Life::Runner).then(|| runs_as(slot, config)).transpose()?.flatten() {
+            let child = spawn_life_as(life.word(), &args, &fds, &identity).map_err(fail)?;
+            return Ok((child, Channel::new(ours), None));
+        }
+        let child = spawn_life(life.word(), &args, &fds, zone.as_deref()).map_err(fail)?;
         Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
     }
 
@@ -271,7 +283,7 @@ impl Prepared {
                 let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Guard => {
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner | Life::Guard => {
                 sealed_text(config.canonical().as_bytes())
             }
         }
@@ -294,8 +306,10 @@ impl Prepared {
         let files = Files::new().map_err(|e| e.to_string())?;
         let mut own = vec![files.watch().map_err(|e| e.to_string())?];
         self.files = Some(files);
+        let jails = jails(&config.applications);
+        self.patterns = followed(&config.applications, &jails.files);
         self.end_feeder(APPLICATIONS_SLOT);
-        if reads_journal(&config.applications) {
+        if reads_journal(&config.applications, &jails) {
             let (fd, feeder) = slots::start_journal(config, &journal::SERVICES).map_err(|e| format!("{}: {e}", journal::PROGRAM))?;
             self.feeders.push((APPLICATIONS_SLOT, feeder));
             own.push(fd);
@@ -307,8 +321,8 @@ impl Prepared {
     }
 
     /// Looks for what the application-log sensor is to follow: messages for it, most with a descriptor.
-    pub fn look(&mut self, patterns: &[String]) -> Vec<(Message, Option<OwnedFd>)> {
-        self.files.as_mut().map(|files| files.look(patterns)).unwrap_or_default()
+    pub fn look(&mut self) -> Vec<(Message, Option<OwnedFd>)> {
+        self.files.as_mut().map(|files| files.look(&self.patterns)).unwrap_or_default()
     }
 
     /// Files that the application-log sensor could not be handed.
@@ -318,7 +332,7 @@ impl Prepared {
 
     /// Whether application logs can be read although none were at the start: that takes rights which may have been given up.
     pub fn may_read_applications(&self, config: &ApplicationsConfig) -> bool {
-        self.may_read_any && (self.may_run_journal || !reads_journal(config))
+        self.may_read_any && (self.may_run_journal || !reads_journal(config, &jails(config)))
     }
 
     fn end_feeder(&mut self, slot: u16) {
@@ -445,6 +459,24 @@ fn guard(config: &Config) -> Result<[Option<TcpListener>; 2], String> {
     Ok([open(false)?, open(true)?])
 }
 
+/// Whom a runner becomes; `None`: it stays who we are.
+fn runs_as(slot: u16, config: &Config) -> Result<Option<Identity>, String> {
+    let users = users(&config.responses);
+    let name = *users.get(usize::from(slot)).ok_or("no such runner")?;
+    let (own, wrong) = (sys::identity::own_uid(), |why: &str| Err(format!("[[response]] user: {why}")));
+    if name == "root" {
+        return if own == 0 { Ok(None) } else { wrong("riposte is not root here, so nothing can be run as root") };
+    }
+    let Some(user) = sys::identity::lookup_user(name).ok().flatten() else { return wrong(&format!("there is no user '{name}'")) };
+    match user.uid {
+        0 => wrong(&format!("'{name}' is root by another name: write \"root\" if that is to be")),
+        uid if own == 0 && sys::identity::is_mapped(uid) => Ok(Some(Identity { uid, gid: user.gid, groups: Vec::new() })),
+        // Under the unit, where nobody can be become, and in a user namespace with one user.
+        uid if own == 0 || uid == own || name == "nobody" => Ok(None),
+        _ => wrong(&format!("riposte is not root here, so nothing can be run as '{name}'")),
+    }
+}
+
 /// By its settings: a socket that was opened with others is of no use.
 fn nflog_name(group: u16) -> String {
     let NflogSettings { group, snaplen, threshold, timeout_centis, receive_buffer_bytes } = NflogSettings::group(group);
@@ -459,14 +491,39 @@ fn streams(config: &ApplicationsConfig) -> Vec<LogSource> {
     syslog.into_iter().chain(pipe).filter(|_| config.enabled).collect()
 }
 
-/// Whether application logs are read from the journal: `auto` if nobody writes what sshd says into a file.
-fn reads_journal(config: &ApplicationsConfig) -> bool {
+/// Where fail2ban's jails have their lines from. What can't be read is said by the sensor, which reads all of it.
+fn jails(config: &ApplicationsConfig) -> Sources {
+    engine::jails_sources(&config.rules).unwrap_or_default()
+}
+
+/// What is followed: the configured patterns, and what jails name by its whole path.
+fn followed(config: &ApplicationsConfig, jails: &[String]) -> Vec<String> {
+    let mut patterns = config.files.clone();
+    for path in jails {
+        if patterns.contains(path) {
+            continue;
+        }
+        if path.starts_with('/') && pattern(path).is_ok() && patterns.len() < PATTERNS_MAX {
+            patterns.push(path.clone());
+        } else {
+            tracing::warn!(
+                logpath = path,
+                most = PATTERNS_MAX,
+                "a jail's log is not followed: it is no pattern of a full path, or there are too many"
+            );
+        }
+    }
+    patterns
+}
+
+/// Whether application logs are read from the journal: `auto` if nobody writes what sshd says into a file, or if a jail reads it.
+fn reads_journal(config: &ApplicationsConfig, jails: &Sources) -> bool {
     let is_there = |path: &str| config.files.iter().any(|pattern| pattern == path) && Path::new(path).exists();
     config.enabled
         && match config.journal {
             JournalUse::Always => true,
             JournalUse::Never => false,
-            JournalUse::Auto => !SYSTEM_LOGS.iter().any(|path| is_there(path)) && Path::new(journal::PROGRAM).exists(),
+            JournalUse::Auto => (jails.journal || !SYSTEM_LOGS.iter().any(|path| is_there(path))) && Path::new(journal::PROGRAM).exists(),
         }
 }
 

@@ -50,6 +50,13 @@ impl Origin {
             None => Config::load_default()?,
         };
         config.policy.dry_run |= self.dry_run;
+        if config.applications.enabled {
+            // Whom OSSEC's manager spares, riposte's own rules must spare, too.
+            let wrong = |message| Diagnostic { file: "[applications] rules".to_owned(), at: None, message };
+            let exempt =
+                engine::white_list(&config.applications.rules).map_err(|lines| lines.into_iter().map(wrong).collect::<Vec<_>>())?;
+            config.policy.exempt.extend(exempt);
+        }
         Ok(config)
     }
 }
@@ -77,6 +84,7 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         exempt_names: _,
         derive: _,
         respond,
+        responses,
         log,
     } = &mut new;
     keep("guard (its ports, stealth, banner, portsentry)", &old.guard, guard, &mut later);
@@ -102,6 +110,8 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
     keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
     keep("respond.kind", &old.respond, respond, &mut later);
+    // Who runs them was started while there was every right.
+    keep("response", &old.responses, responses, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
@@ -115,6 +125,7 @@ impl Warden {
         self.notify.reloading(monotonic());
         let read = self.origin.read().map_err(|wrong| wrong.iter().map(ToString::to_string).collect());
         let result = read.and_then(|config| self.take_over(config));
+        self.calm.begin_again();
         let mut answer = match result {
             Ok(lines) => {
                 tracing::info!(dry_run = self.config.policy.dry_run, "the configuration was read again and is in force");
@@ -146,7 +157,7 @@ impl Warden {
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
         if new.applications.enabled && !new.applications.rules.is_empty() {
-            engine::load(&new.applications.rules)
+            engine::load(&new.applications, &new.responses)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
         let changes = self.prepared.compare(&new.logs)?;
@@ -267,10 +278,12 @@ mod tests {
         new.nflog.rate = 9;
         new.nflog.ssh_ports = vec![2_222];
         new.respond = Responder::Null;
+        let response = "[[response]]\nname='a'\nprotocol='ossec'\nprogram='/bin/true'";
+        new.responses = Config::parse(response, "x").unwrap().responses;
         new.log.level = LogLevel::Debug;
         new.policy.block_max = Duration::from_secs(60);
         let (taken, later) = adoptable(&old, new);
-        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "log.level"]);
+        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "response", "log.level"]);
         let mut expected = old;
         expected.store.history_days = 7;
         expected.nflog.ssh_ports = vec![2_222];

@@ -1,0 +1,378 @@
+//! Responses beside a block: what is run when, and that it is undone. Decides by the exempt list and its caps like the judge, keeps each run
+//! in the ledger from before its `add` to after its `delete`, and never says more of a program than its number.
+
+use super::Court;
+use model::block::{BlockId, Expiry, State};
+use model::event::{Event, Repeated, Trust};
+use model::limits;
+use model::net::Prefix;
+use model::response::{Order, Ran, ResponseId, RunId, UserName};
+use model::time::Time;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use store::entry::Entry;
+use store::runs::Run;
+
+/// The cap on new runs counts over this.
+const MINUTE: Duration = Duration::from_secs(60);
+/// A `delete` that failed is tried again after this, twice as long each time, and so often in all.
+const AGAIN: Duration = Duration::from_secs(10);
+const TRIES: u32 = 4;
+/// No answer comes after this: no program may run for so long.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// A response as the court knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Its name.
+    pub name: String,
+    /// Whether it is run for each block, too, and not only when a rule asks for it.
+    pub with_blocks: bool,
+    /// Whether it wants to know a user.
+    pub wants_user: bool,
+    /// For how long it stands if nobody says; `None`: then for good.
+    pub stands: Option<Duration>,
+    /// New runs a minute.
+    pub per_minute: u32,
+}
+
+/// What a rule asks for.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Which response.
+    pub response: ResponseId,
+    /// Whose account.
+    pub user: Option<UserName>,
+    /// The rule's own number.
+    pub rule: Option<u32>,
+    /// For how long.
+    pub stands: Option<Duration>,
+    /// And for how long if the offender comes back.
+    pub repeated: Repeated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// `add` was sent then, and nobody has answered yet: no `delete` may pass it.
+    Begun { sent: Time },
+    /// It is done, as far as anybody can tell.
+    Stands,
+    /// Its time is over: `delete` is due then, for the nth time.
+    Over { due: Time, tries: u32 },
+    /// `delete` was sent so often, the last time then.
+    Undoing { tries: u32, sent: Time },
+}
+
+/// What stands of responses.
+#[derive(Debug, Default)]
+pub(super) struct Responses {
+    runs: BTreeMap<RunId, (Run, Phase)>,
+    next: u64,
+    minutes: BTreeMap<ResponseId, VecDeque<Time>>,
+    outbox: Vec<Order>,
+    /// Runs that the store is still to forget.
+    forgotten: Vec<RunId>,
+    /// What `status` shows.
+    pub tallies: Tallies,
+}
+
+/// What was done of responses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Runs begun.
+    pub begun: u64,
+    /// Runs whose time began anew.
+    pub renewed: u64,
+    /// Runs undone.
+    pub undone: u64,
+    /// Runs that failed, either way.
+    pub failed: u64,
+    /// Not run: exempt, a cap, no proof of the address, no user, a ledger that fails.
+    pub refused: u64,
+    /// Could not be undone: given up, or the response is configured no longer.
+    pub left: u64,
+}
+
+impl Court {
+    /// What was done of responses, and how many stand.
+    pub fn response_tallies(&self) -> (Tallies, usize) {
+        (self.responses.tallies, self.responses.runs.len())
+    }
+
+    /// Takes up what the ledger has: what is over is undone at once.
+    pub(super) fn restore_runs(&mut self, now: Time) {
+        let runs = self.read(|store, _| store.load_runs(), now).unwrap_or_default();
+        // Numbers go on behind the clock's, so that one that was forgotten is not given again.
+        self.responses.next = runs.last().map_or(0, |run| run.id.0).max(now.as_nanos() / 1_000_000);
+        self.responses.runs = runs.into_iter().map(|run| (run.id, (run, Phase::Stands))).collect();
+    }
+
+    /// A rule asks for a response in place of a block, because of a line in this log.
+    pub fn asked(&mut self, event: &Event, wanted: Wanted, (log, line): (&str, &str), now: Time) {
+        self.tallies.events += 1;
+        if self.judge.ignores(event) {
+            self.tallies.ignored += 1;
+            return;
+        }
+        let Some(response) = self.config.responses.get(usize::from(wanted.response.0)) else {
+            self.responses.tallies.refused += 1;
+            return;
+        };
+        // An address that anybody can write is no ground to run a program. What is long over is not answered any more.
+        let longest = self.config.policy.block_max;
+        let stands = wanted.stands.or(response.stands).map(|span| span.min(longest));
+        let is_stale = now.since(event.at) > stands.unwrap_or(longest);
+        if event.trust == Trust::Spoofable || response.wants_user && wanted.user.is_none() || is_stale {
+            self.responses.tallies.refused += 1;
+            return;
+        }
+        let whom = Prefix::host(event.actor);
+        let counts = !self.is_answered(&wanted, whom) && !self.config.policy.dry_run && self.judge.is_exempt(&whom).is_none();
+        let (strike, changes) = if stands.is_some() && counts { self.judge.strike(whom, now) } else { (1, Vec::new()) };
+        self.strikes.extend(changes.into_iter().map(|change| (change.prefix(), change)));
+        let stands = wanted.repeated.span(strike).map(|span| span.min(longest)).or(stands);
+        let begun = self.responses.tallies.begun;
+        self.begin(wanted, whom, stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
+        if self.responses.tallies.begun > begun {
+            self.quote(event, log, line);
+        }
+    }
+
+    /// A block stands: the responses that go with blocks begin.
+    pub(super) fn respond_to_block(&mut self, id: BlockId, now: Time) {
+        let with: Vec<ResponseId> = self.with_blocks().collect();
+        let Some(block) = self.judge.block_of(id).filter(|block| !with.is_empty() && block.scope.prefix().is_host()) else { return };
+        for response in with {
+            let wanted = Wanted { response, user: None, rule: None, stands: None, repeated: Repeated::default() };
+            self.begin(wanted, block.scope.prefix(), Expiry::Never, Some(id), now);
+        }
+    }
+
+    fn with_blocks(&self) -> impl Iterator<Item = ResponseId> {
+        (0..).zip(&self.config.responses).filter(|(_, response)| response.with_blocks).map(|(n, _)| ResponseId(n))
+    }
+
+    fn begin(&mut self, wanted: Wanted, whom: Prefix, until: Expiry, block: Option<BlockId>, now: Time) {
+        let Wanted { response, user, rule, .. } = wanted;
+        let Some(Response { name, per_minute, wants_user, .. }) = self.config.responses.get(usize::from(response.0)).cloned() else {
+            return;
+        };
+        let user = user.filter(|_| wants_user);
+        let same = |run: &Run| run.response == name && run.whom == whom && run.user == user;
+        if let Some((run, phase)) = self.responses.runs.values_mut().find(|(run, _)| same(run)) {
+            // As the managers have it: its time begins anew, and nothing is run.
+            if matches!(phase, Phase::Begun { .. } | Phase::Stands) && run.block.is_none() {
+                (run.until, run.block) = (until, block);
+                self.responses.tallies.renewed += 1;
+                let run = run.clone();
+                self.keep_runs(&[run]);
+            }
+            return;
+        }
+        let id = RunId(self.responses.next + 1);
+        let refusal = if self.judge.is_exempt(&whom).is_some() {
+            Some(Ran::Exempt)
+        } else if self.responses.runs.len() >= limits::RUNS || self.is_used_up(response, per_minute, now) {
+            Some(Ran::TooMany)
+        } else {
+            None
+        };
+        if refusal.is_some() || self.config.policy.dry_run || self.failing.is_some() {
+            self.responses.tallies.refused += 1;
+            tracing::info!(address = %whom, response = name, why = refusal.map_or("dry run, or the ledger fails", Ran::word), "not responded");
+            if let Some(ran) = refusal {
+                self.note_run(whom, id, &name, true, ran, now);
+            }
+            return;
+        }
+        let run = Run { id, response: name, whom, user, rule, made: now, until, block };
+        // What is not written down would not be undone after a restart.
+        if !self.keep_runs(std::slice::from_ref(&run)) {
+            self.responses.tallies.refused += 1;
+            return;
+        }
+        self.responses.next = id.0;
+        self.responses.minutes.entry(response).or_default().push_back(now);
+        self.responses.tallies.begun += 1;
+        self.responses.outbox.push(order(&run, response, true));
+        self.responses.runs.insert(id, (run, Phase::Begun { sent: now }));
+    }
+
+    /// Whether this very response stands against him already: then nothing new has happened.
+    fn is_answered(&self, wanted: &Wanted, whom: Prefix) -> bool {
+        let name = self.config.responses.get(usize::from(wanted.response.0)).map(|response| &response.name);
+        self.runs_against(whom).any(|run| Some(&run.response) == name)
+    }
+
+    fn is_used_up(&mut self, response: ResponseId, per_minute: u32, now: Time) -> bool {
+        let begun = self.responses.minutes.entry(response).or_default();
+        while begun.front().is_some_and(|at| now.since(*at) >= MINUTE || *at > now) {
+            begun.pop_front();
+        }
+        begun.len() >= per_minute as usize
+    }
+
+    fn keep_runs(&mut self, runs: &[Run]) -> bool {
+        self.store.save_runs(runs).inspect_err(|error| self.store_failed("responses are not in the ledger", error)).is_ok()
+    }
+
+    fn note_run(&mut self, whom: Prefix, id: RunId, name: &str, add: bool, ran: Ran, now: Time) {
+        let name = self.rule(name);
+        self.note(Entry::Responded { at: now, whom, id, name, add, ran });
+    }
+
+    /// What became of orders.
+    pub fn ran(&mut self, outcomes: &[(RunId, Ran)], now: Time) {
+        for (id, ran) in outcomes {
+            let Some((run, phase)) = self.responses.runs.get(id) else { continue };
+            let (name, whom, phase) = (run.response.clone(), run.whom, *phase);
+            let is_for_good = run.until == Expiry::Never && run.block.is_none();
+            let failed = !matches!(ran, Ran::Done | Ran::ForGood | Ran::Already);
+            self.responses.tallies.failed += u64::from(failed);
+            let add = match phase {
+                Phase::Begun { .. } | Phase::Stands | Phase::Over { .. } => true,
+                Phase::Undoing { .. } => false,
+            };
+            self.note_run(whom, *id, &name, add, *ran, now);
+            match failed {
+                true => tracing::warn!(address = %whom, response = name, add, why = ran.word(), "response failed"),
+                false => tracing::info!(address = %whom, response = name, add, what = ran.word(), "responded"),
+            }
+            match phase {
+                // Nobody says for how long: then it is for good.
+                Phase::Begun { .. } | Phase::Stands | Phase::Over { .. } if !ran.may_stand() || is_for_good => self.forget(*id),
+                Phase::Begun { .. } => self.set_phase(*id, Phase::Stands),
+                Phase::Stands | Phase::Over { .. } => {}
+                Phase::Undoing { tries, .. } if failed && tries < TRIES => {
+                    self.set_phase(*id, Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries - 1)), tries });
+                }
+                Phase::Undoing { .. } if failed => {
+                    self.responses.tallies.left += 1;
+                    tracing::error!(address = %whom, response = name, "a response could not be undone: do it by hand");
+                    self.responses.runs.remove(id);
+                    // Nobody was there to do it: the next start tries again.
+                    if !matches!(ran, Ran::Lost | Ran::NotStarted) {
+                        self.responses.forgotten.push(*id);
+                    }
+                }
+                Phase::Undoing { .. } => {
+                    self.responses.tallies.undone += 1;
+                    self.forget(*id);
+                }
+            }
+        }
+    }
+
+    fn set_phase(&mut self, id: RunId, phase: Phase) {
+        if let Some((_, known)) = self.responses.runs.get_mut(&id) {
+            *known = phase;
+        }
+    }
+
+    fn forget(&mut self, id: RunId) {
+        self.responses.runs.remove(&id);
+        self.responses.forgotten.push(id);
+    }
+
+    /// Ends the runs of an address, before their time: it is unblocked, or exempt now.
+    pub(super) fn end_runs(&mut self, whom: Prefix, now: Time) {
+        for (run, _) in self.responses.runs.values_mut().filter(|(run, _)| whom.contains(run.whom.addr())) {
+            (run.until, run.block) = (Expiry::At(now), None);
+        }
+    }
+
+    /// Undoes what is over, and hands out the orders.
+    pub fn orders(&mut self, now: Time) -> Vec<Order> {
+        if self.responses.runs.is_empty() && self.responses.forgotten.is_empty() {
+            return Vec::new();
+        }
+        let mut left = Vec::new();
+        for (id, (run, phase)) in &mut self.responses.runs {
+            let is_over = match run.block {
+                Some(block) => !self.judge.stands(block),
+                None => run.until.is_over(now),
+            };
+            if matches!(phase, Phase::Begun { sent } if now.since(*sent) >= PATIENCE) {
+                *phase = Phase::Stands;
+            }
+            // Who has become exempt is let go at once.
+            if *phase == Phase::Stands && (is_over || self.judge.is_exempt(&run.whom).is_some()) {
+                *phase = Phase::Over { due: now, tries: 0 };
+            }
+            if let Phase::Undoing { tries, sent } = *phase
+                && now.since(sent) >= PATIENCE
+            {
+                *phase = Phase::Over { due: now, tries };
+            }
+            let Phase::Over { due, tries } = *phase else { continue };
+            if due > now {
+                continue;
+            }
+            let Some(n) = self.config.responses.iter().position(|response| response.name == run.response) else {
+                left.push(*id);
+                continue;
+            };
+            *phase = Phase::Undoing { tries: tries + 1, sent: now };
+            self.responses.outbox.push(order(run, ResponseId(n as u8), false));
+        }
+        for id in left {
+            if let Some((run, _)) = self.responses.runs.remove(&id) {
+                self.responses.tallies.left += 1;
+                // It stays in the ledger: should the response be configured again, the next start undoes it.
+                tracing::error!(address = %run.whom, response = run.response, "a response is configured no longer and can't be undone");
+                self.note_run(run.whom, id, &run.response, false, Ran::NotStarted, now);
+            }
+        }
+        if self.failing.is_none() && !self.responses.forgotten.is_empty() {
+            match self.store.forget_runs(&self.responses.forgotten) {
+                Ok(()) => self.responses.forgotten.clear(),
+                Err(error) => self.store_failed("undone responses are still in the ledger", &error),
+            }
+        }
+        std::mem::take(&mut self.responses.outbox)
+    }
+
+    /// When `orders` has something to do next.
+    pub fn next_run(&self) -> Option<Time> {
+        let due = |(run, phase): &(Run, Phase)| match (phase, run.until) {
+            (Phase::Stands, Expiry::At(at)) => Some(at),
+            (Phase::Over { due, .. }, _) => Some(*due),
+            (Phase::Begun { sent } | Phase::Undoing { sent, .. }, _) => Some(sent.after(PATIENCE)),
+            (Phase::Stands, Expiry::Never) => None,
+        };
+        self.responses.runs.values().filter_map(due).min()
+    }
+
+    /// The responses that stand against an address or in a range, with their ends.
+    pub fn runs_against(&self, whom: Prefix) -> impl Iterator<Item = &Run> {
+        self.responses.runs.values().map(|(run, _)| run).filter(move |run| whom.contains(run.whom.addr()))
+    }
+
+    /// The wall clock was set: what had a minute left has a minute left.
+    pub(super) fn move_runs(&mut self, step: Duration, forward: bool) {
+        let moved = |at: Time| if forward { at.after(step) } else { at.before(step) };
+        for (run, phase) in self.responses.runs.values_mut() {
+            if let Expiry::At(end) = &mut run.until {
+                *end = moved(*end);
+            }
+            if let Phase::Over { due, .. } = phase {
+                *due = moved(*due);
+            }
+        }
+        let runs: Vec<Run> = self.responses.runs.values().map(|(run, _)| run.clone()).collect();
+        self.keep_runs(&runs);
+    }
+
+    /// After a restart the kernel's blocks stand, and so do the runs that go with them.
+    pub(super) fn is_first_answer(&mut self, id: BlockId) -> bool {
+        let first = self.unanswered.remove(&id);
+        if first {
+            self.marks.push((id, State::Active));
+        }
+        first
+    }
+}
+
+fn order(run: &Run, response: ResponseId, add: bool) -> Order {
+    Order { run: run.id, response, add, address: run.whom.addr(), user: run.user.clone(), rule: run.rule }
+}

@@ -1,0 +1,223 @@
+//! Responses beside a block, by a scripted clock: what is run, what never is, and that everything is undone.
+
+use court::court::Court;
+use court::court::responses::{Response, Wanted};
+use court::settings::Settings;
+use model::block::{Change, Expiry, Outcome};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
+use model::level::DangerLevel;
+use model::net::Prefix;
+use model::response::{Order, Ran, ResponseId, RunId, UserName};
+use model::time::Time;
+use std::path::Path;
+use std::time::Duration;
+use store::Store;
+use store::entry::Entry;
+use store::history::HistoryQuery;
+
+const WHOM: &str = "203.0.113.9";
+
+fn at(secs: u64) -> Time {
+    Time::from_secs(1_700_000_000 + secs)
+}
+
+fn settings() -> Settings {
+    let response =
+        |name: &str, with_blocks, wants_user| Response { name: name.into(), with_blocks, wants_user, stands: None, per_minute: 3 };
+    let mut settings = Settings {
+        responses: vec![response("script", false, false), response("lock", false, true), response("with", true, false)],
+        ..Settings::default()
+    };
+    settings.policy.exempt = vec!["192.0.2.0/24".parse().unwrap()];
+    settings
+}
+
+fn court(path: &Path, now: Time) -> Court {
+    Court::new(settings(), Store::open(path).unwrap(), None, 1, now)
+}
+
+fn in_memory() -> Court {
+    Court::new(settings(), Store::open_in_memory().unwrap(), None, 1, at(0))
+}
+
+fn event(whom: &str, trust: Trust, now: Time) -> Event {
+    let report = Report { rule: RuleId(0), level: DangerLevel::MAX, lines: 5, wished: None, repeated: Repeated::default() };
+    Event { at: now, origin: Origin::default(), actor: whom.parse().unwrap(), target: None, act: Act::Reported(report), trust, times: 1 }
+}
+
+fn wanted(response: u8, secs: Option<u64>) -> Wanted {
+    Wanted {
+        response: ResponseId(response),
+        user: None,
+        rule: Some(5_712),
+        stands: secs.map(Duration::from_secs),
+        repeated: Repeated::default(),
+    }
+}
+
+/// Asks, and what is to be run then.
+fn ask(court: &mut Court, whom: &str, wanted: Wanted, now: Time) -> Vec<Order> {
+    court.asked(&event(whom, Trust::Vouched, now), wanted, ("auth.log", "a line"), now);
+    court.orders(now)
+}
+
+fn kinds(orders: &[Order]) -> Vec<(bool, String)> {
+    orders.iter().map(|order| (order.add, order.address.to_string())).collect()
+}
+
+fn told(court: &Court, whom: &str) -> Vec<(bool, Ran)> {
+    let query = HistoryQuery { whom: Some(whom.parse::<Prefix>().unwrap()), limit: 100, ..HistoryQuery::default() };
+    let entries = court.store().history(&query).unwrap().into_iter().rev();
+    entries.filter_map(|entry| if let Entry::Responded { add, ran, .. } = entry { Some((add, ran)) } else { None }).collect()
+}
+
+#[test]
+fn a_response_is_undone_when_its_time_is_over_and_not_before() {
+    let mut court = in_memory();
+    let orders = ask(&mut court, WHOM, wanted(0, Some(600)), at(0));
+    assert_eq!((kinds(&orders), orders[0].rule), (vec![(true, WHOM.into())], Some(5_712)));
+    court.ran(&[(orders[0].run, Ran::Done)], at(1));
+    // Once more is no second run: its time begins anew.
+    assert_eq!(ask(&mut court, WHOM, wanted(0, Some(600)), at(500)), []);
+    assert_eq!((court.orders(at(1_099)), court.next_run()), (vec![], Some(at(1_100))));
+    let undone = court.orders(at(1_100));
+    assert_eq!((kinds(&undone), undone[0].run), (vec![(false, WHOM.into())], orders[0].run));
+    assert_eq!(court.orders(at(1_101)), []);
+    court.ran(&[(undone[0].run, Ran::Done)], at(1_102));
+    assert_eq!((court.response_tallies().1, court.next_run()), (0, None));
+    assert!(court.settle(at(1_102)));
+    assert_eq!(told(&court, WHOM), [(true, Ran::Done), (false, Ran::Done)]);
+    let quote = court.store().story(WHOM.parse().unwrap(), at(1_102), 9).unwrap().quote;
+    assert_eq!(quote.map(|quote| (quote.log, quote.line)), Some(("auth.log".into(), "a line".into())));
+}
+
+#[test]
+fn nobody_exempt_nothing_forgeable_and_no_more_than_the_cap() {
+    let mut court = in_memory();
+    assert_eq!(ask(&mut court, "192.0.2.7", wanted(0, Some(600)), at(0)), []);
+    court.asked(&event(WHOM, Trust::Spoofable, at(0)), wanted(0, Some(600)), ("", ""), at(0));
+    // One that wants a user and is told none; one that there is not; one that is long over.
+    assert_eq!([ask(&mut court, WHOM, wanted(1, Some(600)), at(0)), ask(&mut court, WHOM, wanted(9, Some(600)), at(0))], [vec![], vec![]]);
+    court.asked(&event(WHOM, Trust::Vouched, at(0)), wanted(0, Some(600)), ("", ""), at(601));
+    assert_eq!(court.orders(at(601)), []);
+    let run = |court: &mut Court, n: u64, now| ask(court, &format!("203.0.113.{n}"), wanted(0, Some(6_000)), at(now)).len();
+    assert_eq!((1..=5).map(|n| run(&mut court, n, 700)).sum::<usize>(), 3);
+    assert_eq!(run(&mut court, 5, 759) + run(&mut court, 5, 761), 1, "a minute later there is room again");
+    assert!(court.settle(at(761)));
+    assert_eq!(told(&court, "192.0.2.7"), [(true, Ran::Exempt)]);
+    assert_eq!(told(&court, "203.0.113.4"), [(true, Ran::TooMany)]);
+    assert_eq!(court.response_tallies().0.refused, 8);
+    // Who becomes exempt is let go at once: as soon as it is known that he was responded to.
+    let runs: Vec<RunId> = court.runs_against("203.0.113.1".parse().unwrap()).map(|run| run.id).collect();
+    court.ran(&[(runs[0], Ran::Done)], at(762));
+    court.allow("203.0.113.1".parse().unwrap(), None, at(762)).unwrap();
+    assert_eq!(kinds(&court.orders(at(762))), [(false, "203.0.113.1".into())]);
+}
+
+#[test]
+fn a_restart_in_the_middle_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    let user = Wanted { user: UserName::new("bob"), ..wanted(1, Some(600)) };
+    let orders = ask(&mut before, WHOM, user, at(0));
+    assert_eq!(orders[0].user, UserName::new("bob"));
+    // It dies before the answer: whether the program ran, nobody knows.
+    drop(before);
+    let mut after = court(&path, at(10));
+    assert_eq!((after.orders(at(10)), after.next_run()), (vec![], Some(at(600))));
+    drop(after);
+    let mut late = court(&path, at(9_000));
+    let undone = late.orders(at(9_000));
+    assert_eq!((kinds(&undone), undone[0].run, undone[0].user.clone()), (vec![(false, WHOM.into())], orders[0].run, UserName::new("bob")));
+    late.ran(&[(undone[0].run, Ran::Done)], at(9_001));
+    late.orders(at(9_001));
+    assert_eq!(late.store().load_runs().unwrap(), []);
+    // A number is never given twice.
+    assert!(ask(&mut late, WHOM, wanted(0, Some(600)), at(9_002))[0].run > orders[0].run);
+}
+
+#[test]
+fn what_cannot_be_undone_is_tried_again_and_then_told() {
+    let mut court = in_memory();
+    let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(0))[0].run;
+    court.ran(&[(run, Ran::TimedOut)], at(1));
+    let mut tries = Vec::new();
+    for secs in 600..2_000 {
+        for order in court.orders(at(secs)) {
+            assert!(!order.add);
+            tries.push(secs);
+            court.ran(&[(order.run, Ran::Failed)], at(secs));
+        }
+    }
+    assert_eq!(tries, [600, 610, 630, 670]);
+    assert_eq!((court.response_tallies().0.left, court.response_tallies().1), (1, 0));
+    // What was never begun, was there already or has nothing to undo is not undone.
+    for ran in [Ran::NotStarted, Ran::Guarded, Ran::Exempt, Ran::Already, Ran::ForGood] {
+        let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(3_000 + 100 * ran as u64))[0].run;
+        court.ran(&[(run, ran)], at(3_001));
+        assert_eq!((court.orders(at(9_999)), court.response_tallies().1), (vec![], 0), "{ran:?}");
+    }
+    // Without a time it is for good.
+    let run = ask(&mut court, WHOM, wanted(0, None), at(9_999))[0].run;
+    court.ran(&[(run, Ran::Done)], at(9_999));
+    assert_eq!(court.next_run(), None);
+}
+
+#[test]
+fn no_delete_passes_its_add() {
+    let mut court = in_memory();
+    let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(0))[0].run;
+    court.unblock(WHOM.parse().unwrap(), at(1));
+    assert_eq!((court.orders(at(1)), court.next_run()), (vec![], Some(at(1_800))));
+    court.ran(&[(run, Ran::Done)], at(2));
+    assert_eq!(kinds(&court.orders(at(2))), [(false, WHOM.into())]);
+    // An answer that never comes, to that or to another's `add`, is not waited for for ever.
+    ask(&mut court, "203.0.113.8", wanted(0, Some(600)), at(10));
+    assert_eq!((court.orders(at(1_801)).len(), court.orders(at(1_810)).len()), (0, 2));
+}
+
+#[test]
+fn what_goes_with_a_block_ends_with_it() {
+    let mut court = in_memory();
+    court.installed(&[], true, at(0));
+    court.block(WHOM.parse().unwrap(), Expiry::At(at(600)), String::new(), at(0)).unwrap();
+    let changes = court.commit(at(0));
+    assert_eq!(court.orders(at(0)), [], "not before the kernel has it");
+    let answers: Vec<_> = changes.iter().map(|change: &Change| (change.id(), Outcome::Added)).collect();
+    court.outcomes(&answers, at(0));
+    let orders = court.orders(at(0));
+    assert_eq!(kinds(&orders), [(true, WHOM.into())]);
+    court.ran(&[(orders[0].run, Ran::Done)], at(0));
+    // Set again by a repair: no second run.
+    court.outcomes(&answers, at(1));
+    assert_eq!(court.orders(at(1)), []);
+    court.block(WHOM.parse().unwrap(), Expiry::At(at(900)), String::new(), at(2)).unwrap();
+    court.tick(at(600));
+    assert_eq!(court.orders(at(600)), [], "the block was extended");
+    court.tick(at(900));
+    assert_eq!(kinds(&court.orders(at(900))), [(false, WHOM.into())]);
+}
+
+#[test]
+fn who_comes_back_is_answered_for_longer_over_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut now = 0;
+    let mut spans = Vec::new();
+    for _ in 0..4 {
+        let mut court = court(&path, at(now));
+        let wanted = Wanted { repeated: Repeated([30, 60, 0, 0, 0]), ..wanted(0, Some(600)) };
+        let run = ask(&mut court, WHOM, wanted, at(now))[0].run;
+        court.ran(&[(run, Ran::Done)], at(now));
+        let end = court.next_run().unwrap();
+        spans.push(end.since(at(now)).as_secs() / 60);
+        now = end.since(at(0)).as_secs();
+        let undone = court.orders(at(now));
+        court.ran(&[(undone[0].run, Ran::Done)], at(now));
+        court.orders(at(now));
+        assert!(court.settle(at(now)));
+        now += 60;
+    }
+    assert_eq!(spans, [10, 30, 60, 60]);
+}

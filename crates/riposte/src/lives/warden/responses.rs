@@ -1,0 +1,85 @@
+//! Responses on their way from the judge to the runners: the exempt list is asked once more, and nobody waits for an answer that can't come.
+
+use super::Warden;
+use super::ward::After;
+use crate::config::response::{check, users};
+use crate::lives::monotonic;
+use link::message::{Life, Message};
+use model::limits;
+use model::net::Prefix;
+use model::response::{Order, Ran, RunId};
+
+impl Warden {
+    /// Starts the runners while there is every right: what they run must not inherit our sandbox.
+    pub(super) fn start_runners(&mut self) -> Result<(), String> {
+        check(&self.config.responses).map_err(|wrong| wrong.join("; "))?;
+        for index in 0..self.wards.len() {
+            if self.wards[index].life == Life::Runner {
+                self.start(index).map_err(|error| format!("{}: {error}", self.wards[index].name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands orders to the runner of each response's user.
+    pub(super) fn respond(&mut self, judge: usize, orders: Vec<Order>) {
+        let mut refused = Vec::new();
+        for order in orders {
+            let users = users(&self.config.responses);
+            let response = self.config.responses.get(usize::from(order.response.0));
+            let slot = response.and_then(|response| users.iter().position(|user| *user == response.user));
+            let runner = self.wards.iter().position(|ward| {
+                ward.life == Life::Runner
+                    && Some(usize::from(ward.slot)) == slot
+                    && ward.link.as_ref().is_some_and(|link| !link.is_congested())
+            });
+            // What was done is undone for the exempt, too.
+            if order.add && self.shield.touches(&Prefix::host(order.address)) {
+                self.exempt_refused += 1;
+                tracing::error!(address = %order.address, "the judge asked to respond to an exempt address: refused");
+                refused.push((order.run, Ran::Exempt));
+            } else if self.ordered.len() >= limits::RUNS {
+                refused.push((order.run, Ran::TooMany));
+            } else if let Some(runner) = runner {
+                self.ordered.insert(order.run, runner);
+                self.send(runner, &Message::Respond(vec![order]), None);
+            } else {
+                refused.push((order.run, Ran::Lost));
+            }
+        }
+        if !refused.is_empty() {
+            self.send(judge, &Message::Ran(refused), None);
+        }
+    }
+
+    /// A runner answers: for its own orders, and for each once.
+    pub(super) fn ran(&mut self, runner: usize, mut ran: Vec<(RunId, Ran)>) {
+        let before = ran.len();
+        ran.retain(|(run, _)| self.ordered.get(run) == Some(&runner) && self.ordered.remove(run).is_some());
+        self.unasked += (before - ran.len()) as u64;
+        if !ran.is_empty() {
+            self.send_judge(&Message::Ran(ran), None);
+        }
+    }
+
+    /// The process of a runner that works has begun again: it knows nothing of what the one before was at.
+    pub(super) fn lose_orders(&mut self, runner: usize) {
+        let lost: Vec<(RunId, Ran)> = self.ordered.iter().filter(|(_, of)| **of == runner).map(|(run, _)| (*run, Ran::Lost)).collect();
+        self.ordered.retain(|_, of| *of != runner);
+        for batch in lost.chunks(limits::BATCH_RUNS) {
+            self.send_judge(&Message::Ran(batch.to_vec()), None);
+        }
+    }
+
+    /// A runner has ended for good: we can start none that could run anything.
+    pub(super) fn lose_runner(&mut self, index: usize) {
+        self.lose_orders(index);
+        let ward = &mut self.wards[index];
+        ward.after = After::Nothing;
+        ward.ends(true, monotonic());
+        self.processes_changed = true;
+        if !self.ending {
+            tracing::error!(child = self.wards[index].name, "ended: responses are run again when riposte is restarted");
+        }
+    }
+}
