@@ -90,7 +90,15 @@ pub fn fail2ban_reading(context: &Context, log: &Path) -> io::Result<(f64, Usage
     let start = monotonic();
     let mut child = command.spawn()?;
     let pid = child.id();
-    while !has_read(pid, log, size) {
+    // It reads the file in one go and closes it: its last bytes are easily missed.
+    let mut far = false;
+    loop {
+        match position(pid, log) {
+            Some(position) if position >= size => break,
+            Some(position) => far |= position > size / 2,
+            None if far => break,
+            None => {}
+        }
         if let Some(status) = child.try_wait()? {
             let why = fs::read_to_string(folder.join("stderr")).unwrap_or_default();
             return Err(io::Error::other(format!("fail2ban-server: {status}: {why}")));
@@ -105,14 +113,14 @@ pub fn fail2ban_reading(context: &Context, log: &Path) -> io::Result<(f64, Usage
     if said.contains("[sshd] Found 198.18.") { Ok((wall, usage)) } else { Err(io::Error::other("fail2ban-server found nobody")) }
 }
 
-/// Whether one of a process's descriptors has come to the end of this file.
-fn has_read(pid: u32, file: &Path, size: u64) -> bool {
+/// How far a process has read in this file; `None` if it has not opened it.
+fn position(pid: u32, file: &Path) -> Option<u64> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| to == file)).any(|entry| {
-        let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display())).unwrap_or_default();
-        let position = told.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse::<u64>().ok());
-        position.is_some_and(|position| position >= size)
-    })
+    let position = |entry: &fs::DirEntry| {
+        let told = fs::read_to_string(format!("/proc/{pid}/fdinfo/{}", entry.file_name().display())).ok()?;
+        told.lines().find_map(|line| line.strip_prefix("pos:")?.trim().parse::<u64>().ok())
+    };
+    open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| to == file)).filter_map(|entry| position(&entry)).max()
 }
 
 /// A peer that follows a log.

@@ -139,7 +139,8 @@ impl Findings {
         if self.found.is_empty() {
             return;
         }
-        for finding in std::mem::take(&mut self.found) {
+        let mut found = std::mem::take(&mut self.found);
+        for finding in found.drain(..) {
             self.findings += 1;
             let Some(wish) = &finding.wish else { continue };
             let responses = &self.responses;
@@ -154,6 +155,7 @@ impl Findings {
                 self.report(&finding, wish, place, (text, log), most);
             }
         }
+        self.found = found;
     }
 
     fn report(&mut self, finding: &Finding, wish: &Wish, response: Option<usize>, (text, log): (&[u8], &str), most: Trust) {
