@@ -12,6 +12,7 @@ use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow::Break;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::diag::Diag;
@@ -101,10 +102,8 @@ impl Packets {
                     // The warden asks nothing of a packet sensor: readable means that it has gone.
                     WARDEN => {
                         self.warden.flush()?;
-                        match self.warden.receive(&mut frame) {
-                            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                            Err(error) => return Err(error),
-                            Ok(_) => {}
+                        if matches!(self.warden.hear(&mut frame)?, Break(false)) {
+                            return Ok(());
                         }
                     }
                     JUDGE => {
@@ -125,8 +124,7 @@ impl Packets {
                 }
             }
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
-                let interest = if link.wants_to_write() { Interest::Both } else { Interest::Read };
-                poller.modify(link.as_fd(), token, interest)?;
+                poller.modify(link.as_fd(), token, link.interest())?;
             }
         }
     }

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -343,8 +344,7 @@ impl Judge {
         for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
             self.warden.send(&Message::Respond(orders.to_vec()))?;
         }
-        let interest = if self.warden.wants_to_write() { Interest::Both } else { Interest::Read };
-        self.poller.modify(self.warden.as_fd(), WARDEN, interest)
+        self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())
     }
 
     /// False when the warden has gone.
@@ -353,11 +353,9 @@ impl Judge {
             self.warden.flush()?;
         }
         loop {
-            let received = match self.warden.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.warden.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             let message = Message::decode(received.bytes).map_err(io::Error::other)?;
             self.take(message, received.fd)?;
