@@ -204,7 +204,7 @@ impl Judge {
         self.poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
-            self.send_changes()?;
+            self.send_all()?;
             let patience = self.patience();
             self.calm.wait(&self.poller, patience, &mut ready)?;
             self.look_at_the_clock();
@@ -227,7 +227,7 @@ impl Judge {
                 self.court.tick(now);
             }
             // First what protects, then what is written about it, then what is answered.
-            self.send_changes()?;
+            self.send_all()?;
             self.court.speak();
             self.settle(now);
             if std::mem::take(&mut self.court.allowed_again) {
@@ -243,7 +243,7 @@ impl Judge {
                     let reply = answers::answer(self, request, root);
                     // Who is told that it is done must find it done, even if we are killed right after. A warden that is gone is met below.
                     if is_order {
-                        let _ = self.send_changes();
+                        let _ = self.send_all();
                         self.settle(now);
                     }
                     reply
@@ -341,9 +341,21 @@ impl Judge {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;
         }
+        self.poll_warden()
+    }
+
+    /// Likewise, and the orders to run responses behind them. Not with every frame of a sensor: each response that stands is asked whether it
+    /// is over.
+    fn send_all(&mut self) -> io::Result<()> {
+        self.send_changes()?;
         for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
             self.warden.send(&Message::Respond(orders.to_vec()))?;
+            self.poll_warden()?;
         }
+        Ok(())
+    }
+
+    fn poll_warden(&self) -> io::Result<()> {
         self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())
     }
 
