@@ -11,7 +11,7 @@ use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption};
-use model::event::{Event, RuleId};
+use model::event::{Act, Event, RuleId, Touch, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -23,6 +23,7 @@ use policy::storm::StormReport;
 use responses::Responses;
 use rules::Rules;
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 use store::Store;
 use store::entry::{Entry, Turn};
@@ -42,6 +43,9 @@ const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
 const LISTED: usize = 100_000;
 /// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
+
+/// Stands in the place of a log's name where what was touched is kept as the line that decided.
+const GUARDED: &str = "guarded ports";
 
 /// What `status` shows of the court's own doings.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +74,21 @@ pub struct Tallies {
     pub rules_unnamed: u64,
     /// How often the wall clock was set.
     pub clock_set: u64,
+}
+
+/// A touch of a guarded port that led to a charge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// When.
+    pub at: Time,
+    /// Who.
+    pub actor: IpAddr,
+    /// What.
+    pub touch: Touch,
+    /// Whether the address is proven.
+    pub trust: Trust,
+    /// Whether it earned a block, or a longer one.
+    pub blocked: bool,
 }
 
 /// A store that can't be written.
@@ -122,6 +141,7 @@ pub struct Court {
     allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
     spoken: Vec<(Offence, Decision)>,
+    touched: Vec<Touched>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
     /// Removals sent and not yet answered, in their order, and those that failed: what was to be lifted may still stand in the kernel.
@@ -175,6 +195,7 @@ impl Court {
             quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
             spoken: Vec::new(),
+            touched: Vec::new(),
             unanswered: HashSet::new(),
             removing: VecDeque::new(),
             owed: BTreeMap::new(),
@@ -274,24 +295,36 @@ impl Court {
     /// Takes events in, up to decisions.
     pub fn observe(&mut self, events: &[Event], now: Time) {
         self.latest = now;
+        // Whoever wants to know asks after each call.
+        self.touched.clear();
         for (n, event) in events.iter().enumerate() {
             if n % WARM == 0 {
                 self.detectors.warm(events.get(n..events.len().min(n + WARM)).unwrap_or_default());
             }
-            self.take(event, now);
+            let charged = self.take(event, now);
+            if charged && let Act::Touched(touch) = event.act {
+                self.quote(event, GUARDED, &touch.to_string());
+                let earned = matches!(self.spoken.last(), Some((_, Decision::Block(_) | Decision::Extend { .. })));
+                let blocked = earned && !self.config.policy.dry_run;
+                self.touched.push(Touched { at: event.at, actor: event.actor, touch, trust: event.trust, blocked });
+            }
         }
+    }
+
+    /// The touches that led to charges since the last call.
+    pub fn take_touched(&mut self) -> Vec<Touched> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Takes in what a log rule reports, with the name of the log and the line that it rests on.
     pub fn reported(&mut self, event: &Event, log: &str, line: &str, now: Time) {
         self.latest = now;
-        let charged = self.tallies.offences;
-        self.take(event, now);
-        if self.tallies.offences > charged {
+        if self.take(event, now) {
             self.quote(event, log, line);
         }
     }
 
+    /// Keeps what decided, for `explain`.
     fn quote(&mut self, event: &Event, log: &str, line: &str) {
         if self.quotes.len() < limits::QUOTES || self.failing.is_none() {
             let whom = Prefix::host(event.actor);
@@ -311,12 +344,14 @@ impl Court {
         self.rules.name(rule)
     }
 
-    fn take(&mut self, event: &Event, now: Time) {
+    /// Takes one event in; whether it led to a charge.
+    fn take(&mut self, event: &Event, now: Time) -> bool {
         self.tallies.events += 1;
         if self.judge.ignores(event) {
             self.tallies.ignored += 1;
-            return;
+            return false;
         }
+        let before = self.tallies.offences;
         let mut event = *event;
         if event.at > now.after(AHEAD) {
             self.tallies.ahead += 1;
@@ -324,6 +359,7 @@ impl Court {
         }
         self.detectors.observe(&event, &mut self.offences);
         self.sentence(now);
+        self.tallies.offences > before
     }
 
     /// Lets the detectors and the judge do what is due.

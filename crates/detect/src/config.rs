@@ -1,5 +1,6 @@
 //! What the scan detectors can be told. Defaults are psad's thresholds where psad has one.
 
+use model::level::DangerLevel;
 use std::time::Duration;
 
 /// Everything about scan detection.
@@ -23,6 +24,8 @@ pub struct ScanConfig {
     pub sequential: SequentialConfig,
     /// Many sources, one scan.
     pub distributed: DistributedConfig,
+    /// Touches of guarded ports.
+    pub touch: TouchConfig,
     /// IPv4 sources are counted by this prefix length (32: each address for itself).
     pub count_by_ipv4: u8,
     /// IPv6 sources are counted by this prefix length (128: each address for itself).
@@ -43,6 +46,17 @@ pub struct SequentialConfig {
     pub false_positive: f64,
     /// The chance that a scanner is convicted (beta).
     pub detection: f64,
+}
+
+/// When touches of guarded ports are an offence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TouchConfig {
+    /// Touches that it takes; 0 acts as 1. PortSentry's SCAN_TRIGGER.
+    pub trigger: u32,
+    /// Within this time.
+    pub within: Duration,
+    /// How dangerous it is.
+    pub level: DangerLevel,
 }
 
 /// One scan shared by many sources, none of which does enough to be charged alone.
@@ -70,6 +84,7 @@ impl Default for ScanConfig {
             slow_gap: Duration::from_secs(10),
             sequential: SequentialConfig::default(),
             distributed: DistributedConfig::default(),
+            touch: TouchConfig::default(),
             count_by_ipv4: 32,
             count_by_ipv6: 128,
             tracked_sources: model::limits::TRACKED_SOURCES,
@@ -82,6 +97,13 @@ impl Default for SequentialConfig {
     /// (0.8 / 0.2)^5 = 1024 passes 0.99 / 0.001 = 990, which 4^4 = 256 does not.
     fn default() -> Self {
         SequentialConfig { benign_success: 0.8, scanner_success: 0.2, false_positive: 0.001, detection: 0.99 }
+    }
+}
+
+impl Default for TouchConfig {
+    /// One is enough, as in PortSentry, and earns an hour with the policy's defaults.
+    fn default() -> Self {
+        TouchConfig { trigger: 1, within: Duration::from_secs(3_600), level: DangerLevel::new(3).unwrap_or(DangerLevel::MIN) }
     }
 }
 

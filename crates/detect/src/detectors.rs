@@ -6,6 +6,7 @@ use crate::distributed::{Distributed, Share};
 use crate::reports::Reports;
 use crate::scans::Scans;
 use crate::suspect::{Counters, Suspect};
+use crate::touches::Touches;
 use crate::walk::Walk;
 use model::event::{Act, Event};
 use model::offence::Offence;
@@ -18,6 +19,7 @@ pub struct Detectors {
     scans: Scans,
     distributed: Distributed,
     reports: Reports,
+    touches: Touches,
     named: Vec<Share>,
     config: ScanConfig,
     seed: u64,
@@ -27,7 +29,8 @@ impl Detectors {
     /// Empty tables. `seed` keys their hash functions: random and secret in `run`, anything in `replay`.
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
-        Detectors { scans, distributed, reports: Reports::new(config, seed), named: Vec::new(), config: config.clone(), seed }
+        let (reports, touches) = (Reports::new(config, seed), Touches::new(config, seed));
+        Detectors { scans, distributed, reports, touches, named: Vec::new(), config: config.clone(), seed }
     }
 
     /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or
@@ -39,6 +42,7 @@ impl Detectors {
             return;
         }
         self.scans.reconfigure(config);
+        self.touches.reconfigure(config);
         if config.distributed == self.config.distributed {
             self.distributed.reconfigure(config);
         } else {
@@ -61,7 +65,8 @@ impl Detectors {
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let (targets_tracked, targets_evicted, shares_refused) = self.distributed.counts();
-        Counters { targets_tracked, targets_evicted, shares_refused, reports_repeated: self.reports.repeated(), ..self.scans.counters() }
+        let (reports_repeated, touches_crowded_out) = (self.reports.repeated(), self.touches.crowded_out());
+        Counters { targets_tracked, targets_evicted, shares_refused, reports_repeated, touches_crowded_out, ..self.scans.counters() }
     }
 
     /// Makes a batch of events cheaper that is about to be observed; some dozens are best. Changes nothing else.
@@ -76,12 +81,12 @@ impl Detectors {
 
     /// Bytes that all tables together may take, from the configuration alone (without the allocator's own overhead).
     pub fn memory_bound(&self) -> usize {
-        self.scans.memory_bound() + self.distributed.memory_bound() + self.reports.memory_bound()
+        self.scans.memory_bound() + self.distributed.memory_bound() + self.reports.memory_bound() + self.touches.memory_bound()
     }
 
     /// Bytes that all tables together take now.
     pub fn memory_used(&self) -> usize {
-        self.scans.memory_used() + self.distributed.memory_used() + self.reports.memory_used()
+        self.scans.memory_used() + self.distributed.memory_used() + self.reports.memory_used() + self.touches.memory_used()
     }
 
     /// Panics if any table contradicts itself or its bound. For tests: it looks at everything.
@@ -93,8 +98,10 @@ impl Detectors {
 
 impl Detector for Detectors {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
-        if let Act::Reported(_) = event.act {
-            return self.reports.observe(event, out);
+        match event.act {
+            Act::Reported(_) => return self.reports.observe(event, out),
+            Act::Touched(_) => return self.touches.observe(event, out),
+            Act::Probe(_) | Act::Reached { .. } => {}
         }
         let is_charged = self.scans.take(event, out);
         if is_charged {

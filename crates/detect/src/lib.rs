@@ -21,6 +21,7 @@ mod sketch;
 mod source;
 pub mod suspect;
 mod targets;
+pub mod touches;
 pub mod walk;
 
 /// Looks at events and charges offenders. Time comes from the events alone; they may be slightly out of order.
@@ -48,4 +49,4 @@ pub struct Kind {
 }
 
 /// All kinds of detectors.
-pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND, reports::KIND];
+pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND, reports::KIND, touches::KIND];

@@ -153,8 +153,8 @@ impl Scans {
                 self.reach(event, *protocol, *port, key, hash);
                 true
             }
-            // Somebody else's: see `reports`.
-            Act::Reported(_) => true,
+            // Somebody else's: see `reports` and `touches`.
+            Act::Reported(_) | Act::Touched(_) => true,
         }
     }
 

@@ -68,4 +68,6 @@ pub struct Counters {
     pub shares_refused: u64,
     /// Reports of log rules that said again what had just been said.
     pub reports_repeated: u64,
+    /// Forged touches of guarded ports for which there was no room beside those of proven addresses.
+    pub touches_crowded_out: u64,
 }

@@ -2,7 +2,7 @@
 
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Trust};
+use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::style::Style;
@@ -199,6 +199,7 @@ impl<'a> Reader<'a> {
             0 => Act::Probe(self.probe()?),
             1 => Act::Reached { protocol: Protocol(self.u8()?), port: self.option(Reader::u16)? },
             2 => Act::Reported(self.report()?),
+            3 => Act::Touched(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? }),
             _ => return Err(Malformed::Value("act")),
         };
         let trust = self.one_of(&[Trust::Spoofable, Trust::Handshake, Trust::Vouched], "trust")?;
@@ -422,6 +423,12 @@ impl Writer {
                 self.u32(lines);
                 self.option(wished, |w, span| w.u32(u32::try_from(span.as_secs()).unwrap_or(u32::MAX)));
                 repeated.0.into_iter().for_each(|minutes| self.u16(minutes));
+            }
+            Act::Touched(Touch { protocol, port, style }) => {
+                self.u8(3);
+                self.u8(protocol.0);
+                self.u16(port);
+                self.u8(style as u8);
             }
         }
         self.u8(event.trust as u8);

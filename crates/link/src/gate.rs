@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 20] = [
+pub const WARDEN_ACCEPTS: [Rule; 21] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -40,6 +40,7 @@ pub const WARDEN_ACCEPTS: [Rule; 20] = [
     Rule { message: Tag::Allowed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
+    Rule { message: Tag::Ready, from: Life::Guard, max_len: 300, rate: 1, burst: 1 },
     Rule { message: Tag::Ready, from: Life::Applications, max_len: 300, rate: 1, burst: 1 },
     // Each answer is up to 64 files: a start with 3,072 of them takes 48 questions.
     Rule { message: Tag::Reopen, from: Life::Applications, max_len: 1, rate: 2, burst: 100 },

@@ -29,12 +29,14 @@ pub enum Life {
     Applications,
     /// Runs the programs of responses as one user.
     Runner,
+    /// Answers at guarded ports.
+    Guard,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 8] =
-        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Runner];
+    pub const ALL: [Life; 9] =
+        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Runner, Life::Guard];
 
     /// The word for it, as in `--life` and the process table.
     pub const fn word(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Life {
             Life::Lookup => "lookup",
             Life::Applications => "applications",
             Life::Runner => "runner",
+            Life::Guard => "guard",
         }
     }
 

@@ -129,11 +129,13 @@ pub enum WatchReason {
     Forgeable,
     /// The block stands already and covers this.
     Standing,
+    /// Touches of such guarded ports are recorded and nothing else.
+    Recorded,
 }
 
 impl WatchReason {
     /// Every reason.
-    pub const ALL: [WatchReason; 3] = [WatchReason::Unproven, WatchReason::Forgeable, WatchReason::Standing];
+    pub const ALL: [WatchReason; 4] = [WatchReason::Unproven, WatchReason::Forgeable, WatchReason::Standing, WatchReason::Recorded];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {
@@ -141,6 +143,7 @@ impl WatchReason {
             WatchReason::Unproven => "counts alone: a benign host could do this",
             WatchReason::Forgeable => "the source address can be forged, and the configuration lets such evidence block nobody",
             WatchReason::Standing => "blocked already",
+            WatchReason::Recorded => "the configuration only records touches of guarded ports of this protocol",
         }
     }
 }

@@ -145,6 +145,26 @@ pub enum Act {
     },
     /// Did what a rule for log lines wants something done about.
     Reported(Report),
+    /// Came to a guarded port: one that is only there to be touched.
+    Touched(Touch),
+}
+
+/// What came to a guarded port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Touch {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Which.
+    pub port: u16,
+    /// How: a whole connection is `Style::Connect`.
+    pub style: Style,
+}
+
+impl fmt::Display for Touch {
+    /// As `tcp/31337 (connect)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} ({})", self.protocol, self.port, self.style)
+    }
 }
 
 /// A log rule's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.

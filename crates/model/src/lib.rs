@@ -8,6 +8,7 @@ pub mod level;
 pub mod limits;
 pub mod net;
 pub mod offence;
+pub mod ports;
 pub mod response;
 pub mod style;
 pub mod time;

@@ -40,6 +40,16 @@ pub const QUOTE_BYTES: usize = 200;
 pub const QUOTES: usize = 16_384;
 /// Files that the application-log sensor follows at one time. At the bound further ones are not followed, and counted.
 pub const FOLLOWED_FILES: usize = 3_072;
+/// Sources whose touches of guarded ports are counted. At the bound two share a place, and the one whose address is proven keeps it.
+pub const TOUCHERS: usize = 16_384;
+/// Connections to guarded ports that are held at one time, in all and from one source. Above, a connection is let go at once and counted.
+pub const GUARDED_CONNECTIONS: usize = 256;
+/// See [`GUARDED_CONNECTIONS`].
+pub const GUARDED_PER_SOURCE: usize = 8;
+/// Bytes that a connection to a guarded port may send before it is let go.
+pub const GUARDED_BYTES: usize = 1_024;
+/// Sources of one address family that the kernel's traps hold at one time. At the bound a packet to a trap is logged like any other probe.
+pub const TRAPPED: usize = 1_024;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
 /// Changes in one transaction with the kernel.

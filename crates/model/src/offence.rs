@@ -24,12 +24,14 @@ pub enum Charge {
     DistributedScan,
     /// What a rule for log lines counts: guessed passwords, probed web applications.
     Rule,
+    /// Touches of guarded ports.
+    Touch,
 }
 
 impl Charge {
     /// Every charge.
-    pub const ALL: [Charge; 6] =
-        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan, Charge::Rule];
+    pub const ALL: [Charge; 7] =
+        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan, Charge::Rule, Charge::Touch];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {
@@ -40,6 +42,7 @@ impl Charge {
             Charge::SlowScan => "slow scan",
             Charge::DistributedScan => "distributed scan",
             Charge::Rule => "rule match",
+            Charge::Touch => "touch of a guarded port",
         }
     }
 }

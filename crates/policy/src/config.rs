@@ -2,7 +2,8 @@
 
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
-use model::offence::Offence;
+use model::offence::{Charge, Offence};
+use model::style::Style;
 use std::time::Duration;
 
 /// Everything about who is blocked, for how long, and what stands in the way.
@@ -32,6 +33,8 @@ pub struct PolicyConfig {
     pub exempt: Vec<Prefix>,
     /// What is no evidence at all, by protocol and destination port.
     pub ignore: Vec<Ignore>,
+    /// Whether touches of guarded TCP ports, and of UDP ports, may block; PortSentry's BLOCK_TCP and BLOCK_UDP.
+    pub touch_blocks: [bool; 2],
 }
 
 /// What forgeable evidence alone (trust `Spoofable`) may do.
@@ -74,6 +77,16 @@ impl PolicyConfig {
     }
 }
 
+impl PolicyConfig {
+    /// Whether this offence is one that is only recorded: all of its touches are of a protocol whose guarded ports block nobody.
+    pub fn only_records(&self, offence: &Offence) -> bool {
+        let [tcp, udp] = self.touch_blocks;
+        let by_udp = offence.styles.contains(Style::Udp);
+        let by_tcp = offence.styles.iter().any(|style| style != Style::Udp);
+        offence.charge == Charge::Touch && !(by_tcp && tcp || by_udp && udp)
+    }
+}
+
 impl Default for PolicyConfig {
     fn default() -> Self {
         PolicyConfig {
@@ -89,6 +102,7 @@ impl Default for PolicyConfig {
             storm: StormConfig::default(),
             exempt: Vec::new(),
             ignore: Vec::new(),
+            touch_blocks: [true; 2],
         }
     }
 }

@@ -14,6 +14,7 @@ impl Ignore {
             Act::Reported(_) => return false,
             Act::Probe(probe) => (probe.protocol, probe.port),
             Act::Reached { protocol, port } => (protocol, port),
+            Act::Touched(touch) => (touch.protocol, Some(touch.port)),
         };
         protocol == self.protocol
             && match self.ports {

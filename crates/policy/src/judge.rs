@@ -83,6 +83,9 @@ impl Judge {
         }
         let strike = self.strikes.next(&offender, now, self.config.strikes_forget);
         let span = self.span(offence, strike);
+        if self.config.only_records(offence) {
+            return Decision::Watch { until: now.after(span), why: WatchReason::Recorded };
+        }
         let forgeable = offence.trust == Trust::Spoofable;
         if forgeable {
             if let Some(why) = self.weakness(offence) {
@@ -148,7 +151,7 @@ impl Judge {
             // The end of an operator's block is the operator's word; that of an adopted one may have been.
             Because::Adopted | Because::Operator { .. } => return None,
         };
-        if record.rehearsed != self.config.dry_run || self.is_petty(offence) {
+        if record.rehearsed != self.config.dry_run || self.is_petty(offence) || self.config.only_records(offence) {
             return None;
         }
         let mut end = now.after(self.span(offence, strike));

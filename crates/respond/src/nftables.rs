@@ -9,7 +9,7 @@ mod repair;
 mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
-use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, find};
+use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find};
 use crate::{Kind, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
@@ -72,6 +72,8 @@ pub struct Counters {
     pub dropped: Count,
     /// What became of probes.
     pub probes: ProbeCounters,
+    /// Packets that sprang a trap, and what came after them, that were dropped.
+    pub trapped: Count,
 }
 
 /// What became of probes.
@@ -130,7 +132,7 @@ impl Nftables {
         })?;
         let mut responder = Nftables {
             table,
-            skeleton: *skeleton,
+            skeleton: skeleton.clone(),
             can_destroy: false,
             exempt: None,
             exempt_stands: false,
@@ -156,6 +158,27 @@ impl Nftables {
         responder.can_destroy = responder.table.can_destroy(BLOCK_SETS[0].name).map_err(OpenError::Failed)?;
         responder.adopt_nets(now).map_err(OpenError::Failed)?;
         Ok(responder)
+    }
+
+    /// What the table is like.
+    pub fn skeleton(&self) -> &Skeleton {
+        &self.skeleton
+    }
+
+    /// Goes by another skeleton from now on, in one transaction. Blocks, exemptions and open ports stay.
+    ///
+    /// # Errors
+    /// If the kernel refuses; the table is then as it was.
+    pub fn reshape(&mut self, skeleton: Skeleton) -> Result<(), NftError> {
+        if skeleton == self.skeleton {
+            return Ok(());
+        }
+        let found = find(&mut self.table)?;
+        let old = std::mem::replace(&mut self.skeleton, skeleton);
+        self.lay(found, &[]).map_err(|(error, _)| {
+            self.skeleton = old;
+            error
+        })
     }
 
     /// Works as on a kernel before 6.3, where a refusal has to tell what stands already: slower, with the same outcomes.
@@ -253,6 +276,7 @@ impl Nftables {
                 LOGGED => &mut counters.probes.logged,
                 OVER_SOURCE => &mut counters.probes.over_source,
                 OVER_ALL => &mut counters.probes.over_all,
+                TRAPPED => &mut counters.trapped,
                 name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
                 _ => continue,
             };
@@ -305,7 +329,7 @@ impl Counters {
             over_source: plus(a.over_source, b.over_source),
             over_all: plus(a.over_all, b.over_all),
         };
-        Counters { dropped: plus(self.dropped, other.dropped), probes }
+        Counters { dropped: plus(self.dropped, other.dropped), probes, trapped: plus(self.trapped, other.trapped) }
     }
 }
 

@@ -1,7 +1,12 @@
 //! What stands in the table `inet riposte` besides its elements: sets, counters, chains, rules. Its chains accept by default and
 //! drop nothing but what a blocked set has and no exempt set has.
 
+mod guard;
+
+pub use guard::{Guarded, TRAPPED};
+
 use crate::ranges::Family;
+use guard::{GUARD, GUARDED_TCP, TRAPPED_MILLIS, TRAPPED_SETS, TRAPS};
 use model::limits;
 use sys::nft::expression::{Comparison, Expression, Header, Limit, Meta, Verdict};
 use sys::nft::transaction::Transaction;
@@ -30,6 +35,7 @@ const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
 const RST: u8 = 0x04;
+
 const SYN_ACK: u8 = 0x12;
 /// ICMP that is no probe: echo reply, errors (3, 4, 11, 12), echo.
 const QUIET_ICMP: [(u8, u8); 4] = [(0, 0), (3, 4), (8, 8), (11, 12)];
@@ -72,7 +78,7 @@ pub const OVER_SOURCE: &str = "probes_over_source";
 pub const OVER_ALL: &str = "probes_over_all";
 
 /// What can be chosen about the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Skeleton {
     /// The NFLOG group that probes to closed ports are logged to; `None` blocks only and never looks at connections.
     pub nflog_group: Option<u16>,
@@ -84,12 +90,21 @@ pub struct Skeleton {
     pub per_source_rate: u32,
     /// Probes beyond the rate that may come at once, of one source.
     pub per_source_burst: u32,
+    /// The guarded ports.
+    pub guarded: Guarded,
 }
 
 impl Default for Skeleton {
     /// No logging; rations that let 10,000 sources at once be seen with ten probes each.
     fn default() -> Self {
-        Skeleton { nflog_group: None, probe_rate: 50_000, probe_burst: 100_000, per_source_rate: 100, per_source_burst: 300 }
+        Skeleton {
+            nflog_group: None,
+            probe_rate: 50_000,
+            probe_burst: 100_000,
+            per_source_rate: 100,
+            per_source_burst: 300,
+            guarded: Guarded::default(),
+        }
     }
 }
 
@@ -102,6 +117,8 @@ pub enum Found {
     Ours {
         /// Whether it has the chain that logs probes.
         probes: bool,
+        /// Whether it has the chain about guarded ports.
+        guard: bool,
     },
     /// A table that is not as this version makes it.
     Other,
@@ -124,14 +141,20 @@ fn sets() -> Vec<(&'static str, SetShape)> {
         let shape = SetShape { timeout: true, dynamic: true, default_timeout_millis: PROBE_SOURCE_MILLIS, ..plain(key) };
         all.push((probing, SetShape { size: Some(PROBE_SOURCES), ..shape }));
     }
+    for (family, name) in Family::ALL.into_iter().zip(TRAPPED_SETS) {
+        let shape = SetShape { timeout: true, dynamic: true, default_timeout_millis: TRAPPED_MILLIS, ..plain(key_kind(family)) };
+        all.push((name, SetShape { size: Some(limits::TRAPPED as u32), ..shape }));
+    }
     all.extend([OPEN_TCP, OPEN_UDP].map(|name| (name, plain(KeyKind::Port))));
+    let guarded = SetShape { interval: true, ..plain(KeyKind::Port) };
+    all.extend([GUARDED_TCP].into_iter().chain(TRAPS).map(|name| (name, guarded)));
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
 /// All counters, sorted by name.
 fn counters() -> Vec<&'static str> {
-    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL]).collect();
+    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED]).collect();
     all.sort_unstable();
     all
 }
@@ -153,9 +176,11 @@ pub fn find(table: &mut OwnTable) -> Result<Found, NftError> {
     let have = table.counters()?;
     let counters_fit = counters().iter().all(|name| have.iter().any(|(other, _)| other == name));
     let prerouting = table.chain(PREROUTING.0)?;
-    let probes = table.chain(PROBES.0)?;
-    let chains_fit = prerouting == Some(Some(PREROUTING.1)) && probes.is_none_or(|chain| chain == Some(PROBES.1));
-    Ok(if sets_fit && counters_fit && chains_fit { Found::Ours { probes: probes.is_some() } } else { Found::Other })
+    let (probes, guard) = (table.chain(PROBES.0)?, table.chain(GUARD.0)?);
+    let fits = |found: Option<Option<Chain>>, ours: Chain| found.is_none_or(|chain| chain == Some(ours));
+    let chains_fit = prerouting == Some(Some(PREROUTING.1)) && fits(probes, PROBES.1) && fits(guard, GUARD.1);
+    let ours = Found::Ours { probes: probes.is_some(), guard: guard.is_some() };
+    Ok(if sets_fit && counters_fit && chains_fit { ours } else { Found::Other })
 }
 
 impl Skeleton {
@@ -171,7 +196,7 @@ impl Skeleton {
         labels.note(transaction, "a table of the family inet (NF_TABLES_INET)");
         match found {
             Found::Nothing | Found::Other => make_contents(transaction, &mut labels),
-            Found::Ours { probes } => {
+            Found::Ours { probes, guard } => {
                 transaction.flush_chain(PREROUTING.0);
                 if probes {
                     transaction.flush_chain(PROBES.0);
@@ -179,6 +204,13 @@ impl Skeleton {
                         transaction.delete_chain(PROBES.0);
                     }
                 }
+                if guard {
+                    transaction.flush_chain(GUARD.0);
+                    if self.guarded.is_empty() {
+                        transaction.delete_chain(GUARD.0);
+                    }
+                }
+                [GUARDED_TCP].into_iter().chain(TRAPS).for_each(|set| transaction.flush_set(set));
                 // Their buckets were filled after the old rations.
                 PROBE_SOURCE_SETS.into_iter().for_each(|set| transaction.flush_set(set));
                 labels.note(transaction, "emptying the old chains");
@@ -191,6 +223,11 @@ impl Skeleton {
             transaction.add_chain(PROBES.0, PROBES.1);
             labels.note(transaction, "the chain probes");
             self.probe_rules(group, transaction, &mut labels);
+        }
+        if !self.guarded.is_empty() {
+            transaction.add_chain(GUARD.0, GUARD.1);
+            labels.note(transaction, "the chain guard");
+            self.guarded.lay(self.nflog_group, transaction, &mut labels);
         }
         labels.0
     }
@@ -223,7 +260,7 @@ impl Skeleton {
         }
         rule(transaction, &protocol_is(&[IGMP]), &[pass]);
         labels.note(transaction, "rules about open ports and harmless packets");
-        let limit = Limit { rate: u64::from(self.per_source_rate.max(1)), burst: self.per_source_burst };
+        let limit = Limit { rate: u64::from(self.per_source_rate.max(1)), secs: 1, burst: self.per_source_burst };
         for (family, set) in Family::ALL.into_iter().zip(PROBE_SOURCE_SETS) {
             let over = Expression::SourceOver { set, timeout_millis: PROBE_SOURCE_MILLIS, limit };
             let number = family_number(family);
@@ -231,7 +268,7 @@ impl Skeleton {
             transaction.add_rule(PROBES.0, &[&source[..], &[over, Expression::Count(OVER_SOURCE), pass]].concat());
         }
         labels.note(transaction, "rations for each source (modules nft_limit, nft_set_hash)");
-        let limit = Limit { rate: u64::from(self.probe_rate.max(1)), burst: self.probe_burst };
+        let limit = Limit { rate: u64::from(self.probe_rate.max(1)), secs: 1, burst: self.probe_burst };
         let log = Expression::Log { group, snap_bytes: PROBE_BYTES };
         transaction.add_rule(PROBES.0, &[Expression::Within(limit), log, Expression::Count(LOGGED), pass]);
         labels.note(transaction, "logging to NFLOG (modules nft_log, nfnetlink_log)");

@@ -9,7 +9,7 @@ use model::time::Time;
 use range::namespace::{Namespace, run};
 use respond::Responder;
 use respond::nftables::{LISTED_MAX, Nftables, OpenError, Severed};
-use respond::skeleton::Skeleton;
+use respond::skeleton::{Guarded, Skeleton};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -133,6 +133,18 @@ fn open() -> Nftables {
     Nftables::open(&Skeleton { nflog_group: Some(GROUP), ..Skeleton::default() }, NOW).unwrap()
 }
 
+/// With guarded ports and traps.
+fn guarding() -> Skeleton {
+    let ports = |text: &[(u16, u16)]| text.iter().map(|(first, last)| *first..=*last).collect();
+    let guarded = Guarded {
+        tcp: ports(&[(1, 1_023), (31_337, 31_337), (60_000, 65_535)]),
+        listeners: [Some(7_001), Some(7_002)],
+        traps: [ports(&[(2_323, 2_323)]), ports(&[(161, 162)])],
+        traps_per_minute: 20,
+    };
+    Skeleton { nflog_group: Some(GROUP), guarded, ..Skeleton::default() }
+}
+
 /// The responder as it works on this kernel, and as it works on older ones.
 fn both_ways(test: impl Fn(Nftables)) {
     test(open());
@@ -180,7 +192,7 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn the_table_is_as_nft_would_make_it(peer: &Peer) {
-    let _nft = open();
+    let _nft = Nftables::open(&guarding(), NOW).unwrap();
     let expected = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected.nft");
     peer.run(&["nft", "-f", expected.to_str().unwrap()]);
     let as_nft_makes_it = peer.run(&["nft", "list", "table", "inet", "riposte"]);
@@ -208,6 +220,11 @@ fn opening_again_keeps_what_stands(peer: &Peer) {
     let mut blocking_only = Nftables::open(&Skeleton::default(), NOW).unwrap();
     assert!(run("nft", ["list", "chain", "inet", "riposte", "probes"]).is_err());
     assert_eq!(listed(&mut blocking_only), standing);
+    // Guarded ports come and go, too.
+    for _ in 0..2 {
+        drop(Nftables::open(&guarding(), NOW).unwrap());
+        assert!(run("nft", ["list", "chain", "inet", "riposte", "guard"]).unwrap().contains("tproxy ip6 to [::1]:7002"));
+    }
     drop(open());
     assert_eq!(run("nft", ["-s", "list", "table", "inet", "riposte"]).unwrap(), rules);
     // What was adopted can be changed.
@@ -589,7 +606,14 @@ fn only_probes_are_counted_as_probes(peer: &Peer) {
 }
 
 fn one_flooder_cannot_use_up_the_ration(peer: &Peer) {
-    let skeleton = Skeleton { nflog_group: Some(GROUP), probe_rate: 1, probe_burst: 6, per_source_rate: 1, per_source_burst: 4 };
+    let skeleton = Skeleton {
+        nflog_group: Some(GROUP),
+        probe_rate: 1,
+        probe_burst: 6,
+        per_source_rate: 1,
+        per_source_burst: 4,
+        ..Skeleton::default()
+    };
     let mut nft = Nftables::open(&skeleton, NOW).unwrap();
     peer.send(PEER, 9, 200);
     until("the flooder is held", || nft.counters().unwrap().probes.over_source.packets >= 150);

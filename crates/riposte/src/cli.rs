@@ -435,6 +435,19 @@ pub enum Import {
         after_help = "Examples: riposte import fail2ban /etc/fail2ban > riposte.toml; riposte check --config riposte.toml\n          riposte import fail2ban --database /var/lib/fail2ban/fail2ban.sqlite3 | sudo sh"
     )]
     Fail2ban(ImportFail2ban),
+    /// PortSentry's configuration and ignore files, 1.x and 2.x: prints a configuration that does the same.
+    #[command(after_help = "Example: riposte import portsentry /etc/portsentry > riposte.toml; riposte check --config riposte.toml")]
+    Portsentry(ImportPortsentry),
+}
+
+/// Arguments of `import portsentry`.
+#[derive(Debug, Args)]
+pub struct ImportPortsentry {
+    /// Its folder or its configuration file. Default: /etc/portsentry.
+    pub path: Option<PathBuf>,
+    /// It is started in connect mode (2.x: --connect; 1.x: -tcp -udp).
+    #[arg(long)]
+    pub connect: bool,
 }
 
 /// Arguments of `import fail2ban`.

@@ -221,7 +221,7 @@ mod tests {
         let event = sensor().packet(packet, &META, &OpenPorts::default()).expect("an event");
         match event.act {
             Act::Probe(probe) => probe.style,
-            Act::Reached { .. } | Act::Reported(_) => panic!("{event:?}"),
+            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) => panic!("{event:?}"),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod filters;
 pub mod hold;
 pub mod identity;
 pub mod inherit;
+pub mod listen;
 pub mod memory;
 pub mod namespace;
 pub mod netlink;

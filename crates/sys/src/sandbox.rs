@@ -82,6 +82,12 @@ impl Profile {
         Profile { limits: Limits { open_files: 8_500, ..Self::sensor(None).limits }, ..Self::sensor(user) }
     }
 
+    /// For answering at guarded ports: so many connections at one time, on listeners that it inherits.
+    pub fn guard(user: Option<User>, connections: usize) -> Self {
+        let limits = Limits { open_files: 20 + connections as u64, ..Self::sensor(None).limits };
+        Profile { life: Life::Guard, limits, ..Self::sensor(user) }
+    }
+
     /// For the judge: it writes below the store's folder and nowhere else.
     pub fn judge(user: Option<User>, store: &Path) -> Self {
         Profile {
@@ -385,7 +391,7 @@ fn ruleset(profile: &Profile) -> Result<landlock::RulesetCreated, SandboxError> 
     // Who connects again must reach a socket whose folder may not be there yet: its permissions decide.
     let reaches = match profile.life {
         Life::Client => BitFlags::from(AccessFs::ResolveUnix),
-        Life::Sensor | Life::Judge | Life::Warden | Life::Lookup => BitFlags::EMPTY,
+        Life::Sensor | Life::Judge | Life::Warden | Life::Lookup | Life::Guard => BitFlags::EMPTY,
     };
     let handled = AccessFs::from_all(NEWEST_LANDLOCK) & !reaches;
     let created = Ruleset::default()

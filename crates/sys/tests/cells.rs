@@ -20,7 +20,7 @@ use sys::process::{self, Child, Ended};
 use sys::sandbox::{self, Profile};
 
 /// The lives, in the order of the table's columns.
-const LIVES: [&str; 7] = ["warden", "judge", "packets", "log", "applications", "host", "lookup"];
+const LIVES: [&str; 8] = ["warden", "judge", "packets", "log", "applications", "host", "lookup", "guard"];
 /// Exit code of a life that could not enter its sandbox.
 const SANDBOX_FAILED: i32 = 200;
 /// Where the table stands for people.
@@ -49,53 +49,53 @@ const fn row(name: &'static str, expected: &'static str, because: &'static str, 
     Attempt { name, expected, because, try_out }
 }
 
-const KILLED: &str = "kkkkkkk";
+const KILLED: &str = "kkkkkkkk";
 
 const ATTEMPTS: &[Attempt] = &[
     // Files.
-    row("read /etc/shadow", "-apppaa", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
-    row("write to /etc/passwd", "aapppaa", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
-    row("make a file in /tmp", "aapppaa", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
-    row("make a file in its own folder", "--pppaa", "the judge keeps its ledger there, the warden made it", |place| {
+    row("read /etc/shadow", "-apppaap", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
+    row("write to /etc/passwd", "aapppaap", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
+    row("make a file in /tmp", "aapppaap", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
+    row("make a file in its own folder", "--pppaap", "the judge keeps its ledger there, the warden made it", |place| {
         open(&path(place, &format!("own/ledger-{}", std::process::id())), libc::O_WRONLY | libc::O_CREAT)
     }),
-    row("make a folder in /tmp", "aapppap", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
-    row("make a device in its own folder", "ppppppp", "", |place| {
+    row("make a folder in /tmp", "aapppapp", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
+    row("make a device in its own folder", "pppppppp", "", |place| {
         let path = path(place, "own/device");
         call(libc::SYS_mknodat, &[AT, text(&path), (libc::S_IFCHR | 0o600).into(), libc::makedev(1, 1) as c_long])
     }),
-    row("link /etc/shadow into its own folder", "ppppppp", "", |place| {
+    row("link /etc/shadow into its own folder", "pppppppp", "", |place| {
         call(libc::SYS_linkat, &[AT, text(c"/etc/shadow"), AT, text(&path(place, "own/link")), 0])
     }),
-    row("make a symbolic link", "ppppppp", "", |place| {
+    row("make a symbolic link", "pppppppp", "", |place| {
         call(libc::SYS_symlinkat, &[text(c"/etc/shadow"), AT, text(&path(place, "own/link"))])
     }),
-    row("remove a file outside", "aapppap", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
-    row("rename a file outside", "aapppap", "", |place| {
+    row("remove a file outside", "aapppapp", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
+    row("rename a file outside", "aapppapp", "", |place| {
         call(libc::SYS_renameat2, &[AT, text(&path(place, "readable")), AT, text(&path(place, "other")), 0])
     }),
-    row("cut a file outside short", "ppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
-    row("write to a file that it may only read, by way of /proc/self/fd", "aapppaa", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
-    row("run a file that it may only read", "kkkkkkk", "", |_| {
+    row("cut a file outside short", "pppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
+    row("write to a file that it may only read, by way of /proc/self/fd", "aapppaap", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
+    row("run a file that it may only read", "kkkkkkkk", "", |_| {
         let argv = [c"x".as_ptr(), std::ptr::null()];
         call(
             libc::SYS_execveat,
             &[READABLE.into(), text(c""), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long, libc::AT_EMPTY_PATH.into()],
         )
     }),
-    row("openat2", "ppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
+    row("openat2", "pppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
     row("open a file by its handle", KILLED, "", |_| call(libc::SYS_open_by_handle_at, &[0, 0, 0])),
-    row("have more descriptors than its share", "mmmmmmm", "", |_| {
+    row("have more descriptors than its share", "mmmmmmmm", "", |_| {
         // More than any life may have, and far fewer than the machine has.
         let copies = (0..10_000).map(|_| call(libc::SYS_dup, &[0]));
         copies.take_while(|&errno| errno != libc::EMFILE).find(|&errno| errno != 0).unwrap_or(call(libc::SYS_dup, &[0]))
     }),
     // Programs and code.
-    row("run /bin/sh", "akkkkkk", "", |_| {
+    row("run /bin/sh", "akkkkkkk", "", |_| {
         let argv = [c"sh".as_ptr(), std::ptr::null()];
         call(libc::SYS_execve, &[text(c"/bin/sh"), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long])
     }),
-    row("fork", "-pppppp", "the warden starts the others", |_| {
+    row("fork", "-ppppppp", "the warden starts the others", |_| {
         // SAFETY: the child only calls _exit.
         match unsafe { libc::fork() } {
             // SAFETY: ends the child at once.
@@ -104,48 +104,48 @@ const ATTEMPTS: &[Attempt] = &[
             _ => 0,
         }
     }),
-    row("start a thread", "-pppppp", "as fork", |_| {
+    row("start a thread", "-ppppppp", "as fork", |_| {
         std::thread::Builder::new().spawn(|| ()).map_or_else(|error| error.raw_os_error().unwrap_or(255), |_| 0)
     }),
-    row("memory that is written to and run", "ppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
-    row("memory that is run", "-ppppp-", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
-    row("a file that is only memory", "-pppppp", "the children's configuration travels in one", |_| {
+    row("memory that is written to and run", "pppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
+    row("memory that is run", "-ppppp-p", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
+    row("a file that is only memory", "-ppppppp", "the children's configuration travels in one", |_| {
         call(libc::SYS_memfd_create, &[text(c"breach"), 0])
     }),
     // The network.
-    row("connect to a TCP port of this host", "apppppa", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
-    row("listen on a TCP port", "apppppa", "", |_| bind_inet(libc::SOCK_STREAM)),
-    row("a raw IP socket", "ppppppp", "", |_| {
+    row("connect to a TCP port of this host", "apppppap", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
+    row("listen on a TCP port", "apppppap", "", |_| bind_inet(libc::SOCK_STREAM)),
+    row("a raw IP socket", "pppppppp", "", |_| {
         call(libc::SYS_socket, &[libc::AF_INET.into(), libc::SOCK_RAW.into(), libc::IPPROTO_TCP.into()])
     }),
-    row("a packet socket", "ppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
-    row("a netlink socket", "-ppppp-", "the warden's firewall; the resolver asks for the host's addresses", |_| {
+    row("a packet socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
+    row("a netlink socket", "-ppppp-p", "the warden's firewall; the resolver asks for the host's addresses", |_| {
         call(libc::SYS_socket, &[libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0])
     }),
-    row("a vsock socket", "ppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
-    row("a crypto socket", "ppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
-    row("connect to the control socket", "-pppppa", "the warden made it", |place| {
+    row("a vsock socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
+    row("a crypto socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
+    row("connect to the control socket", "-pppppap", "the warden made it", |place| {
         connect_unix(&SocketAddr::from_pathname(place.folder.join("control")).unwrap())
     }),
-    row("connect to a stranger's abstract socket", "ppppppp", "", |place| connect_unix(&abstract_name(place.port))),
+    row("connect to a stranger's abstract socket", "pppppppp", "", |place| connect_unix(&abstract_name(place.port))),
     // Other processes.
     row("attach to the warden (ptrace)", KILLED, "", |_| call(libc::SYS_ptrace, &[libc::PTRACE_SEIZE.into(), parent_id().into(), 0, 0])),
     row("read the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_readv, &[parent_id().into(), 0, 0, 0, 0, 0])),
     row("write to the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_writev, &[parent_id().into(), 0, 0, 0, 0, 0])),
-    row("open the warden's memory", "aapppaa", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
-    row("take a descriptor out of the warden", "ppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
-    row("a signal to its parent", "ppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
-    row("a signal to process 1", "ppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
-    row("a signal to another's thread", "ppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
-    row("type into the terminal", "ppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
+    row("open the warden's memory", "aapppaap", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
+    row("take a descriptor out of the warden", "pppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
+    row("a signal to its parent", "pppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
+    row("a signal to process 1", "pppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
+    row("a signal to another's thread", "pppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
+    row("type into the terminal", "pppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
     // Privilege.
-    row("become root", "-pppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
-    row("take every capability", "ppppppp", "", |_| {
+    row("become root", "-ppppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
+    row("take every capability", "pppppppp", "", |_| {
         let header: [u32; 2] = [0x2008_0522, 0];
         let data = [u32::MAX; 6];
         call(libc::SYS_capset, &[header.as_ptr() as c_long, data.as_ptr() as c_long])
     }),
-    row("raise its own limits", "ppppppp", "", |_| {
+    row("raise its own limits", "pppppppp", "", |_| {
         let more = libc::rlimit64 { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
         call(libc::SYS_prlimit64, &[0, libc::RLIMIT_NOFILE.into(), &raw const more as c_long, 0])
     }),
@@ -168,7 +168,7 @@ const ATTEMPTS: &[Attempt] = &[
     #[cfg(target_arch = "x86_64")]
     row("reach the hardware's ports", KILLED, "", |_| call(libc::SYS_iopl, &[3])),
     #[cfg(target_arch = "x86_64")]
-    row("a system call of the x32 kind", "ppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
+    row("a system call of the x32 kind", "pppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
 ];
 
 // ---- how -------------------------------------------------------------------------------------------------------
@@ -281,6 +281,7 @@ fn profile(life: &str, place: &Place) -> Profile {
         "applications" => Profile::applications(nobody()),
         "host" => Profile::host(nobody()),
         "lookup" => Profile::lookup(nobody()),
+        "guard" => Profile::guard(nobody(), 256),
         other => panic!("no such life: {other}"),
     }
 }

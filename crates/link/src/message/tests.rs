@@ -3,7 +3,7 @@
 use super::*;
 use model::block::{Fault, Scope};
 use model::decision::ExemptReason;
-use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Trust};
+use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::Protocol;
 use model::style::Style;
@@ -37,11 +37,12 @@ fn samples() -> Vec<Message> {
         wished: Some(Duration::from_secs(600)),
         repeated: Repeated([30, 60, 0, 0, 0]),
     };
+    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
     let reported = Event { act: Act::Reported(report), ..event };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
         Message::Ready { sandbox: "Landlock 7, seccomp".into() },
-        Message::Events(vec![event, reached]),
+        Message::Events(vec![event, reached, touched]),
         Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
         Message::AskCounters,
         Message::Apply(vec![

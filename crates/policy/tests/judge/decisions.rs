@@ -409,6 +409,26 @@ fn a_log_rules_wish_stands_in_for_the_levels_length_within_the_same_limits() {
 }
 
 #[test]
+fn a_touch_by_a_proven_address_earns_the_full_block_and_what_is_only_recorded_none() {
+    use model::style::{Style, StyleSet};
+    let touch = |who: &str, trust, style: Style| model::offence::Offence {
+        charge: model::offence::Charge::Touch,
+        styles: StyleSet::from_iter([style]),
+        ..offence(prefix(who), 3, trust, at(0))
+    };
+    let say = |judge: &mut Judge, offence: &model::offence::Offence| words(&judge.judge(offence, at(0)).0, at(0));
+    let mut judge = Judge::new(PolicyConfig::default());
+    assert_eq!(say(&mut judge, &touch("192.0.2.1", Handshake, Style::Connect)), "block 3600");
+    assert_eq!(say(&mut judge, &touch("192.0.2.2", Spoofable, Style::Udp)), "block 600");
+    // Each protocol for itself; a block that stands for something else is not lengthened.
+    let mut judge = Judge::new(PolicyConfig { touch_blocks: [false, true], ..PolicyConfig::default() });
+    assert_eq!(say(&mut judge, &touch("192.0.2.1", Handshake, Style::Connect)), "watch recorded");
+    assert_eq!(say(&mut judge, &touch("192.0.2.1", Spoofable, Style::Udp)), "block 600");
+    assert_eq!(say(&mut judge, &touch("192.0.2.1", Handshake, Style::Connect)), "watch standing");
+    assert_eq!(say(&mut judge, &offence(prefix("192.0.2.1"), 3, Handshake, at(0))), "extend 3600");
+}
+
+#[test]
 fn a_rule_s_list_for_who_comes_back_is_taken_as_it_is() {
     let mut judge = Judge::new(PolicyConfig { block_max: secs(10_000), ..PolicyConfig::default() });
     let repeated = model::event::Repeated([30, 60, 300, 0, 0]);

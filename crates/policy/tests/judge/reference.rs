@@ -275,7 +275,7 @@ fn kind(decision: &Decision) -> &'static str {
         Decision::Extend { .. } => "extend",
         Decision::Exempt(_) => "exempt",
         Decision::Watch { why: WatchReason::Unproven, .. } => "unproven",
-        Decision::Watch { why: WatchReason::Standing | WatchReason::Forgeable, .. } => "watch",
+        Decision::Watch { why: WatchReason::Standing | WatchReason::Forgeable | WatchReason::Recorded, .. } => "watch",
         Decision::Refuse(Cap::Level) => "level",
         Decision::Refuse(Cap::SpoofableBudget) => "spoofable",
         Decision::Refuse(Cap::SpoofableStanding) => "standing",

@@ -9,6 +9,7 @@ pub mod import;
 pub mod logtest;
 pub mod metrics;
 pub mod pages;
+pub mod portsentry;
 pub mod regex;
 pub mod replay;
 pub mod rules;

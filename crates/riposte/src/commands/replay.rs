@@ -381,7 +381,7 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_), _) => Some("let through"),
         Reading::Harmless(why) => Some(why.word()),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::words::{Period, Word};
 use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
+use model::ports::Written;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ pub fn text(config: &Config) -> String {
     page.store_and_processes(config);
     page.sensors(config);
     page.applications(config);
+    page.guard(config);
     page.scan(config);
     page.policy(config);
     page.section("[respond]");
@@ -144,6 +146,26 @@ impl Page {
         self.list("rules", applications.rules.iter().map(|place| path(place)));
         self.key("from", quote(applications.from.word()));
         self.zone(&applications.timezone);
+    }
+
+    fn guard(&mut self, config: &Config) {
+        let (guard, touch, [block_tcp, block_udp]) = (&config.guard, &config.scan.touch, config.policy.touch_blocks);
+        self.section("[guard]");
+        let lists = [("tcp", &guard.tcp), ("udp", &guard.udp), ("trap_tcp", &guard.trap_tcp), ("trap_udp", &guard.trap_udp)];
+        for (key, ports) in lists {
+            self.list(key, ports.ranges().iter().map(|range| quote(&Written(range).to_string())));
+        }
+        self.key("stealth", guard.stealth);
+        match &guard.banner {
+            Some(banner) => self.key("banner", quote(banner)),
+            None => self.absent("banner", "none, nothing is said"),
+        }
+        self.key("trigger", touch.trigger);
+        self.key("within", period(touch.within));
+        self.key("level", touch.level);
+        self.key("block_tcp", block_tcp);
+        self.key("block_udp", block_udp);
+        self.key("portsentry", guard.portsentry);
     }
 
     fn responses(&mut self, config: &Config) {

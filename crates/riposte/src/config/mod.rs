@@ -3,6 +3,7 @@
 //! zones, and nothing else.
 
 mod canonical;
+pub mod guard;
 pub mod problems;
 mod raw;
 mod read;
@@ -15,6 +16,7 @@ pub mod words;
 mod tests;
 
 use detect::config::ScanConfig;
+pub use guard::GuardConfig;
 use jiff::tz::TimeZone;
 use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
@@ -45,6 +47,8 @@ pub struct Config {
     pub logs: Vec<LogSource>,
     /// Application logs.
     pub applications: ApplicationsConfig,
+    /// Guarded ports.
+    pub guard: GuardConfig,
     /// The scan detectors.
     pub scan: ScanConfig,
     /// The judge.

@@ -60,6 +60,17 @@ impl Leaf for String {
     }
 }
 
+/// A port (a number), a range of ports, or the name of a list of them (texts).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PortsWord(pub String);
+
+impl Leaf for PortsWord {
+    const WANTED: &'static str = "a port like 23, a range like \"1-1023\" or the name of a list is wanted";
+    fn take(value: &DeValue<'_>) -> Option<Self> {
+        i64::take(value).map(|number| number.to_string()).or_else(|| String::take(value)).map(PortsWord)
+    }
+}
+
 /// A value or section as the file has it.
 pub trait Read: Sized {
     /// Reads it, and says what is wrong with it.
@@ -199,6 +210,7 @@ sections! {
         process: RawProcess,
         sense: RawSense,
         applications: RawApplications,
+        guard: RawGuard,
         scan: RawScan,
         policy: RawPolicy,
         respond: RawRespond,
@@ -253,6 +265,21 @@ sections! {
         rules: GivenList<String>,
         from: Given<String>,
         timezone: Given<String>,
+    }
+    /// Guarded ports.
+    RawGuard "[guard]" {
+        tcp: GivenList<PortsWord>,
+        udp: GivenList<PortsWord>,
+        trap_tcp: GivenList<PortsWord>,
+        trap_udp: GivenList<PortsWord>,
+        stealth: Given<bool>,
+        banner: Given<String>,
+        trigger: Given<i64>,
+        within: Given<String>,
+        level: Given<i64>,
+        block_tcp: Given<bool>,
+        block_udp: Given<bool>,
+        portsentry: Given<bool>,
     }
     /// The scan detectors.
     RawScan "[scan]" {

@@ -10,6 +10,7 @@ use super::{
 };
 use detect::config::{DistributedConfig, ScanConfig, SequentialConfig};
 use jiff::tz::{Offset, TimeZone};
+use policy::config::PolicyConfig;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         (policy, names, derived)
     };
     let mut meaning = Meaning { problems };
+    let nflog = meaning.nflog(sense.nflog.unwrap_or_default());
+    let (guard, touch, touch_blocks) = meaning.guard(raw.guard.unwrap_or_default(), &nflog);
     Config {
         store: StoreConfig {
             path: meaning.path(store.path, default.store.path),
@@ -54,11 +57,12 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
             group: control.group.map(|group| meaning.account(group)),
         },
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
-        nflog: meaning.nflog(sense.nflog.unwrap_or_default()),
+        nflog,
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
-        scan: meaning.scan(raw.scan.unwrap_or_default()),
-        policy,
+        guard,
+        scan: ScanConfig { touch, ..meaning.scan(raw.scan.unwrap_or_default()) },
+        policy: PolicyConfig { touch_blocks, ..policy },
         exempt_names,
         derive: derived,
         respond: meaning.word(raw.respond.and_then(|respond| respond.kind)).unwrap_or_default(),
@@ -383,6 +387,7 @@ impl Meaning<'_> {
             slow_gap: self.period(&raw.slow_gap, 1..=365 * 86_400, default.slow_gap),
             sequential,
             distributed,
+            touch: default.touch,
             // Wider prefixes would judge too many strangers together.
             count_by_ipv4: self.number(&raw.count_by_ipv4, 16..=32, default.count_by_ipv4),
             count_by_ipv6: self.number(&raw.count_by_ipv6, 32..=128, default.count_by_ipv6),

@@ -50,6 +50,7 @@ pub fn policy(raw: RawPolicy, problems: &mut Problems) -> (PolicyConfig, Vec<Str
         storm: meaning.storm(raw.storm.unwrap_or_default()),
         exempt,
         ignore: raw.ignore.map_or(default.ignore, |list| meaning.ignores(list)),
+        touch_blocks: default.touch_blocks,
     };
     // A value that was already refused stands as its default here, and must not be refused once more for that.
     if meaning.problems.count() == before {

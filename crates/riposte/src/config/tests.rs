@@ -3,9 +3,10 @@
 use super::raw::SECTIONS;
 use super::response::{Expect, On, Protocol as Speech, ResponseConfig};
 use super::*;
-use detect::config::{DistributedConfig, SequentialConfig};
+use detect::config::{DistributedConfig, SequentialConfig, TouchConfig};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
+use model::ports::Ports;
 use policy::config::{Ignore, SpoofableConfig, StormConfig};
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -88,7 +89,7 @@ fn the_example_has_every_key() {
 #[test]
 fn the_canonical_form_has_every_key() {
     let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
-    let services = "[applications]\nsyslog='/a'\npipe='/b'\n";
+    let services = "[applications]\nsyslog='/a'\npipe='/b'\n[guard]\nbanner='220'\n";
     let text = Config::parse(
         &format!("[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='wazuh'\nprogram='/a'\ntimeout='1m'\n"),
         "x",
@@ -345,6 +346,34 @@ fn a_period(most: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![1..=most.min(7_200), 60..=most].prop_map(Duration::from_secs)
 }
 
+#[test]
+fn guarded_ports_are_read_by_list_range_and_number() {
+    let config =
+        Config::parse("[guard]\ntcp = [\"bare-bones\", 23, \"60000-65535\", 22]\ntrap_tcp = [23]\nudp = [\"161-162\"]\n", "x").unwrap();
+    assert!(config.guard.tcp.contains(65_535) && config.guard.tcp.contains(12_345) && config.guard.udp.contains(162));
+    // A trap comes first; administrators' ports are never guarded.
+    assert!(!config.guard.tcp.contains(23) && config.guard.trap_tcp.contains(23) && !config.guard.tcp.contains(22));
+    refused(
+        "[guard]\ntcp = [\"awar\"]",
+        "r.toml:2:8: [guard] tcp: 'awar' is no list of ports (bare-bones, aware, comprehensive, standard, aggressive, catch-all); did you mean 'aware'?",
+    );
+    refused("[guard]\nudp = [0]", "r.toml:2:8: [guard] udp: '0' is no port (1 to 65535) and no range of ports such as 1-1023");
+    refused("[guard]\ntrap_udp = [\"9-7\"]", "r.toml:2:13: [guard] trap_udp: '9-7' is no rising range: write 7-9");
+    refused(
+        "[guard]\ntcp = [true]",
+        "r.toml:2:8: [guard] tcp: a port like 23, a range like \"1-1023\" or the name of a list is wanted, not true",
+    );
+    refused(
+        "[guard]\ntcp = [1]\n[sense.nflog]\nenabled = false",
+        "r.toml:2:7: [guard] tcp: guarded ports need [sense.nflog] enabled = true: it knows which ports have services of their own",
+    );
+    refused(
+        "[guard]\nstealth = true\nbanner = \"x\"",
+        "r.toml:3:10: [guard] banner: with stealth = true nobody is answered: take one of the two out",
+    );
+    assert_eq!(errors(&format!("[guard]\nbanner = \"{}\"", "x".repeat(101))).len(), 1);
+}
+
 fn a_source() -> impl Strategy<Value = LogSource> {
     let path = || "/[a-zA-Z0-9 ._'\"\\\\/é-]{0,30}".prop_map(PathBuf::from);
     let zone = || {
@@ -475,11 +504,35 @@ fn a_scan() -> impl Strategy<Value = ScanConfig> {
                 window: distributed.2,
                 fresh_share: distributed.3,
             },
+            touch: TouchConfig {
+                trigger: rest.1,
+                within: rest.2.min(Duration::from_secs(2_592_000)),
+                level: DangerLevel::new((rest.1 % 5) as u8 + 1).unwrap(),
+            },
             count_by_ipv4: rest.4,
             count_by_ipv6: rest.5,
             tracked_sources: rest.6,
         }
     })
+}
+
+fn a_guard() -> impl Strategy<Value = GuardConfig> {
+    let ports = || prop::collection::vec((1_u16.., 0_u16..300), 0..6).prop_map(ranges);
+    (ports(), ports(), ports(), ports(), any::<bool>(), "[ -~é]{1,40}").prop_map(|(tcp, udp, trap_tcp, trap_udp, stealth, banner)| {
+        GuardConfig {
+            tcp: tcp.without(&trap_tcp),
+            udp: udp.without(&trap_udp),
+            trap_tcp,
+            trap_udp,
+            stealth,
+            portsentry: stealth,
+            banner: (!stealth).then_some(banner),
+        }
+    })
+}
+
+fn ranges(list: Vec<(u16, u16)>) -> Ports {
+    list.into_iter().map(|(first, more)| first..=first.saturating_add(more)).collect()
 }
 
 fn a_policy() -> impl Strategy<Value = PolicyConfig> {
@@ -509,6 +562,7 @@ fn a_policy() -> impl Strategy<Value = PolicyConfig> {
             storm: StormConfig { offenders: storm.0, window: storm.1, pause: Duration::from_secs(storm.2) },
             exempt: lists.0.into_iter().collect(),
             ignore: lists.1,
+            touch_blocks: [numbers.0, !numbers.0],
         }
     })
 }
@@ -520,6 +574,7 @@ proptest! {
         scan in a_scan(),
         applications in an_application_part(),
         policy in a_policy(),
+        guard in a_guard(),
         responses in prop::collection::vec(a_response(), 0..3),
         flags in any::<[bool; 6]>(),
         names in prop::collection::btree_set("[a-z]{1,9}\\.[a-z]{2,3}", 0..4),
@@ -527,6 +582,9 @@ proptest! {
         numbers in (1_u32..36_500, 1_u64..1_000_000_000, 1_u16.., 100_u32..1_000_000, prop::collection::btree_set(1_u16.., 0..5)),
         words in (0_usize..2, 0_usize..5, 0_usize..2, prop::option::of("[a-z_][a-z0-9_-]{0,20}")),
     ) {
+        let ssh: Ports = numbers.4.iter().map(|port| *port..=*port).collect();
+        let [tcp, udp, trap_tcp, trap_udp] = [&guard.tcp, &guard.udp, &guard.trap_tcp, &guard.trap_udp].map(|ports| ports.without(&ssh));
+        let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, ..guard };
         let config = Config {
             store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1 },
             control: ControlConfig { socket: paths.1.into(), group: words.3 },
@@ -537,6 +595,8 @@ proptest! {
             },
             logs,
             applications,
+            // Only where packets are looked at, and never at the ports of administrators.
+            guard: if flags[0] { guard } else { GuardConfig::default() },
             scan,
             policy,
             exempt_names: names.into_iter().collect(),

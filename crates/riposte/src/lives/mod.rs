@@ -4,6 +4,7 @@
 pub mod applications;
 pub mod calm;
 pub mod channel;
+pub mod guard;
 pub mod host;
 pub mod judge;
 pub mod log;
@@ -33,6 +34,8 @@ pub const CONFIG_FD: RawFd = 4;
 pub const PACKETS_SLOT: u16 = 0;
 /// The application-log sensor's slot, and those of what it reads beside files.
 pub const APPLICATIONS_SLOT: u16 = u16::MAX;
+/// The guard's slot.
+pub const GUARD_SLOT: u16 = u16::MAX - 1;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 
@@ -73,6 +76,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Applications => applications::run(start),
         Life::Host => host::run(start),
         Life::Lookup => lookup::run(start),
+        Life::Guard => guard::run(start),
         Life::Runner => runner::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });

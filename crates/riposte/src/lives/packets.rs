@@ -2,16 +2,18 @@
 //! have listeners, but only while packets come, so that an idle machine stays asleep.
 
 use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use crate::config::GuardConfig;
 use link::message::{Counter, Message, PortMap};
-use model::event::{Act, Event, Probe};
+use model::event::{Act, Event, Probe, Touch};
 use model::limits;
 use model::net::Protocol;
+use model::ports::Ports;
 use model::time::Time;
 use sense::facts::Harmless;
 use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow::Break;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -35,6 +37,8 @@ const JUDGE: u64 = 2;
 const NFLOG: u64 = 3;
 /// Reads in one turn, each of a frame's worth of packets.
 const TURN_READS: usize = 16;
+/// The hook at which packets to traps are logged (NF_INET_PRE_ROUTING).
+const PREROUTING: u8 = 0;
 /// The number of the loopback interface in Linux.
 const LOOPBACK: u32 = 1;
 
@@ -52,6 +56,10 @@ struct Packets {
     told: Time,
     looks: u64,
     asked: u64,
+    guard: GuardConfig,
+    /// Whether a service has a port that is to be guarded once it ends.
+    awaits: bool,
+    trapped: u64,
     looks_failed: u64,
     events_dropped: u64,
 }
@@ -78,6 +86,9 @@ pub fn run(start: Start) -> Result<(), String> {
         told: Time::EPOCH,
         looks: 0,
         asked: 0,
+        guard: config.guard,
+        awaits: false,
+        trapped: 0,
         looks_failed: 0,
         events_dropped: 0,
     };
@@ -95,7 +106,7 @@ impl Packets {
         let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         loop {
             self.tell_ports()?;
-            let patience = self.untold.then(|| self.told.after(TELL_EVERY).since(monotonic()));
+            let patience = self.patience();
             calm.wait(&poller, patience, &mut ready)?;
             for event in &ready {
                 match event.token {
@@ -114,14 +125,13 @@ impl Packets {
                             return Ok(());
                         }
                     }
-                    _ => {
-                        self.read(now())?;
-                        // Behind what is urgent.
-                        if monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
-                            self.looks_failed += 1;
-                        }
-                    }
+                    _ => self.read(now())?,
                 }
+            }
+            // Behind what is urgent.
+            let is_news = self.awaits || ready.iter().any(|event| event.token == NFLOG);
+            if is_news && monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
+                self.looks_failed += 1;
             }
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
                 poller.modify(link.as_fd(), token, link.interest())?;
@@ -129,22 +139,34 @@ impl Packets {
         }
     }
 
+    /// How long nothing is to be done. While a service has a guarded port, nobody may come by whose packet makes us look when it has ended.
+    fn patience(&self) -> Option<Duration> {
+        let now = monotonic();
+        let tell = self.untold.then(|| self.told.after(TELL_EVERY).since(now));
+        let look = self.awaits.then(|| self.looked.after(LOOK_EVERY).since(now));
+        [tell, look].into_iter().flatten().min()
+    }
+
     /// Reads what is there, in order, up to a frame's worth of events at a time and a turn's worth in all: the judge and the warden
     /// must be heard and sent to, however much comes in.
     fn read(&mut self, at: Time) -> io::Result<()> {
         let mut events: Vec<Event> = Vec::new();
         for _ in 0..TURN_READS {
-            let (sensor, open) = (&mut self.sensor, &self.open);
+            let (sensor, open, mut trapped) = (&mut self.sensor, &self.open, 0);
             let read = self.nflog.receive(limits::BATCH_EVENTS, |packet| {
                 let meta = PacketMeta { at, hook: packet.hook, loopback: packet.indev == LOOPBACK, established: packet.is_established() };
                 events.extend(sensor.packet(packet.payload, &meta, open));
+                trapped += u64::from(packet.hook == PREROUTING);
             })?;
+            self.trapped += trapped;
             if read == 0 {
                 return Ok(());
             }
             if !events.is_empty() {
                 events.retain(|event| !self.is_open_by_now(event));
-                self.tell(&mut events)?;
+                // The touch first: it says more.
+                let mut seen: Vec<Event> = events.drain(..).flat_map(|event| [self.touch(&event), Some(event)]).flatten().collect();
+                self.tell(&mut seen)?;
             }
         }
         Ok(())
@@ -165,11 +187,17 @@ impl Packets {
             return false;
         }
         self.asked += 1;
-        let peer = SocketAddr::new(event.actor, source_port.unwrap_or(0));
+        // The guard's own connection is no service's: where it answers, only somebody who waits for strangers counts.
+        let peer = match (self.guard.tcp.contains(port) && protocol == Protocol::TCP, event.actor) {
+            (true, IpAddr::V4(_)) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            (true, IpAddr::V6(_)) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+            (false, actor) => SocketAddr::new(actor, source_port.unwrap_or(0)),
+        };
         match self.diag.is_answered(protocol.0, SocketAddr::new(target, port), peer) {
             Ok(true) => {
                 self.open.insert(protocol, port);
                 self.untold = true;
+                self.awaits = self.is_any_awaited();
                 true
             }
             Ok(false) => {
@@ -187,6 +215,21 @@ impl Packets {
         }
     }
 
+    /// Whether a service has a port that is to be guarded.
+    fn is_any_awaited(&self) -> bool {
+        let has = |protocol, ports: &Ports| !ports.is_empty() && self.open.iter(protocol).any(|port| ports.contains(port));
+        let GuardConfig { tcp, udp, trap_tcp, trap_udp, .. } = &self.guard;
+        [tcp, trap_tcp].into_iter().any(|ports| has(Protocol::TCP, ports))
+            || [udp, trap_udp].into_iter().any(|ports| has(Protocol::UDP, ports))
+    }
+
+    /// What a probe of a guarded port is besides.
+    fn touch(&self, event: &Event) -> Option<Event> {
+        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), .. }) = event.act else { return None };
+        let is_touch = self.guard.is_touched_by_packet(protocol, port);
+        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style }), ..*event })
+    }
+
     /// Lists all listeners.
     fn look(&mut self) -> Result<(), NetlinkError> {
         self.looks += 1;
@@ -197,6 +240,7 @@ impl Packets {
         let open: OpenPorts = outside.map(|listener| (Protocol(listener.protocol), listener.port)).collect();
         self.untold |= self.looks == 1 || open != self.open;
         self.open = open;
+        self.awaits = self.is_any_awaited();
         Ok(())
     }
 
@@ -246,6 +290,7 @@ impl Packets {
             ("odd messages", kernel.odd),
             ("malformed", counts.malformed),
             ("to open ports", counts.open),
+            ("to traps", self.trapped),
             ("events dropped, judge too slow", self.events_dropped),
             ("listings of listening sockets", self.looks),
             ("ports asked for", self.asked),

@@ -119,6 +119,8 @@ impl Daemon {
         let config = fs::read_to_string(self.folder.path().join("config.toml")).expect("readable");
         let off = |section: &str| usize::from(config.contains(&format!("[{section}]\nenabled = false")));
         let expected = config.matches("[[sense.log]]").count() + 2 - off("sense.nflog") - off("applications");
+        // Who guards ports begins its section with them.
+        let expected = expected + config.matches("[guard]\ntcp").count();
         loop {
             if let Some(status) = self.try_json(&["status"]).and_then(|lines| lines.into_iter().next()) {
                 let lives = names(&status["processes"], "life");

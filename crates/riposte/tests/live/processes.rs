@@ -2,15 +2,15 @@
 //! `RIPOSTE_WRITE_DOCS=1 cargo test -p riposte --test live processes` writes the page anew.
 
 use crate::daemon::{Daemon, folder, network, signal, text, until};
-use range::network::{Network, RESOLVER, VICTIM, attacker_address};
+use range::network::{Network, RESOLVER, VICTIM, VICTIM6, attacker_address, attacker_address6};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-const CONFIG: &str = "# slow lookup\n[policy]\nexempt = [\"rp.example.org\"]\n[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n[applications]\nfiles = [\"{}/auth.log\"]\njournal = \"never\"\n";
-const LIVES: [&str; 7] = ["warden", "judge", "packets", "log", "applications", "host", "lookup"];
+const CONFIG: &str = "# slow lookup\n[guard]\ntcp = [31337]\nbanner = \"220 ready\"\n[policy]\nexempt = [\"rp.example.org\"]\n[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n[applications]\nfiles = [\"{}/auth.log\"]\njournal = \"never\"\n";
+const LIVES: [&str; 8] = ["warden", "judge", "packets", "log", "applications", "host", "lookup", "guard"];
 
 /// What a trace shows of one life.
 #[derive(Debug, Default)]
@@ -176,6 +176,8 @@ fn processes_are_documented_as_they_are() {
 
     let mut daemon = start(&network, &["strace"]);
     daemon.wait_until_followed("kern.log");
+    network.attackers[0].run("ncat", ["-w", "30", VICTIM6, "31337"]).expect_err("a reset");
+    daemon.wait_until_blocked(&attacker_address6(0));
     network.attackers[0].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).expect("nmap is installed");
     daemon.wait_until_blocked(&attacker_address(0));
     let before = daemon.life("packets").expect("it runs");

@@ -1,5 +1,5 @@
 //! The expressions that rules are made of, as bytes for the kernel. Never executes or parses anything.
-//! Numbers and layouts: linux/netfilter/nf_tables.h. All expressions work through register 1.
+//! Numbers and layouts: linux/netfilter/nf_tables.h. All expressions work through register 1, but that `Direct` takes its port from register 2.
 
 use crate::netlink::message::Message;
 
@@ -11,6 +11,7 @@ const NFTA_DATA_VERDICT: u16 = 2;
 const NFTA_VERDICT_CODE: u16 = 1;
 const NFT_REG_VERDICT: u32 = 0;
 const NFT_REG_1: u32 = 1;
+const NFT_REG_2: u32 = 2;
 const NFT_META_IIF: u32 = 4;
 const NFT_META_NFPROTO: u32 = 15;
 const NFT_META_L4PROTO: u32 = 16;
@@ -18,7 +19,12 @@ const NFT_META_PKTTYPE: u32 = 19;
 const NFT_CT_STATE: u32 = 0;
 const NFT_LIMIT_F_INV: u32 = 1;
 const NFT_OBJECT_COUNTER: u32 = 1;
+const NFT_DYNSET_OP_ADD: u32 = 0;
 const NFT_DYNSET_OP_UPDATE: u32 = 1;
+const NFT_LOOKUP_F_INV: u32 = 1;
+const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
+const NFTA_FIB_F_DADDR: u32 = 2;
+const NFT_SOCKET_TRANSPARENT: u32 = 0;
 
 /// A property of a packet that is no part of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +73,10 @@ pub enum Verdict {
 /// A token bucket for packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limit {
-    /// Packets a second.
+    /// Packets in the time below.
     pub rate: u64,
+    /// That time, in seconds.
+    pub secs: u64,
     /// Packets beyond the rate that may come at once.
     pub burst: u32,
 }
@@ -95,10 +103,14 @@ pub enum Expression<'a> {
     Compare(Comparison, &'a [u8]),
     /// Holds if the set has what was loaded.
     Lookup(&'a str),
+    /// Holds if the set has not got what was loaded.
+    Absent(&'a str),
     /// Counts into a named counter.
     Count(&'a str),
     /// Holds as long as the bucket has tokens.
     Within(Limit),
+    /// Holds once the bucket is empty.
+    Beyond(Limit),
     /// Gives what was loaded an own bucket in a dynamic set, and holds once that bucket is empty.
     /// Does not hold for newcomers if the set is full.
     SourceOver {
@@ -109,6 +121,22 @@ pub enum Expression<'a> {
         /// The bucket.
         limit: Limit,
     },
+    /// Adds what was loaded to a set, for so long. Does not hold if the set is full.
+    Add {
+        /// The set.
+        set: &'a str,
+        /// For how long, in milliseconds.
+        timeout_millis: u64,
+    },
+    /// Loads what kind of address the destination is, by the routing tables (4 bytes, host order; 2 is the host's own).
+    DestinationKind,
+    /// Holds if a socket waits for this packet (a listener, or the very connection), and loads whether it is a transparent one (1 byte).
+    Socket,
+    /// Loads constants: an address, and a port (2 bytes, big-endian).
+    Target(&'a [u8], [u8; 2]),
+    /// Hands the packet to the transparent socket that listens at the address and port of `Target`, without changing the packet.
+    /// Does not hold if there is none. The number is the address family's, as in `Meta::Family`.
+    Direct(u8),
     /// Hands the packet's first bytes to user space (NFLOG), one message for each packet.
     Log {
         /// The NFLOG group.
@@ -129,8 +157,22 @@ pub(super) fn put_all(message: &mut Message<'_>, attribute: u16, expressions: &[
     message.end(list);
 }
 
+fn put_constant(message: &mut Message<'_>, attribute: u16, register: u32, value: &[u8]) {
+    let element = message.nest(attribute);
+    message.put_str(NFTA_EXPR_NAME, "immediate");
+    let data = message.nest(NFTA_EXPR_DATA);
+    message.put_u32_be(1, register);
+    put_value(message, 2, value);
+    message.end(data);
+    message.end(element);
+}
+
 /// Appends one expression, with its name and data, as the nested attribute `attribute`.
 fn put_one(message: &mut Message<'_>, attribute: u16, expression: Expression<'_>) {
+    if let Expression::Target(address, port) = expression {
+        put_constant(message, attribute, NFT_REG_1, address);
+        return put_constant(message, attribute, NFT_REG_2, &port);
+    }
     let element = message.nest(attribute);
     message.put_str(NFTA_EXPR_NAME, name(expression));
     let data = message.nest(NFTA_EXPR_DATA);
@@ -146,12 +188,15 @@ fn name(expression: Expression<'_>) -> &'static str {
         Expression::Payload { .. } => "payload",
         Expression::Mask(_) => "bitwise",
         Expression::Compare(..) => "cmp",
-        Expression::Lookup(_) => "lookup",
+        Expression::Lookup(_) | Expression::Absent(_) => "lookup",
         Expression::Count(_) => "objref",
-        Expression::Within(_) => "limit",
-        Expression::SourceOver { .. } => "dynset",
+        Expression::Within(_) | Expression::Beyond(_) => "limit",
+        Expression::SourceOver { .. } | Expression::Add { .. } => "dynset",
+        Expression::DestinationKind => "fib",
+        Expression::Socket => "socket",
+        Expression::Direct(_) => "tproxy",
         Expression::Log { .. } => "log",
-        Expression::Verdict(_) => "immediate",
+        Expression::Target(..) | Expression::Verdict(_) => "immediate",
     }
 }
 
@@ -187,11 +232,17 @@ fn put_data(message: &mut Message<'_>, expression: Expression<'_>) {
             message.put_str(1, set);
             message.put_u32_be(2, NFT_REG_1);
         }
+        Expression::Absent(set) => {
+            message.put_str(1, set);
+            message.put_u32_be(2, NFT_REG_1);
+            message.put_u32_be(5, NFT_LOOKUP_F_INV);
+        }
         Expression::Count(counter) => {
             message.put_u32_be(1, NFT_OBJECT_COUNTER);
             message.put_str(2, counter);
         }
         Expression::Within(limit) => put_limit(message, limit, 0),
+        Expression::Beyond(limit) => put_limit(message, limit, NFT_LIMIT_F_INV),
         Expression::SourceOver { set, timeout_millis, limit } => {
             message.put_str(1, set);
             message.put_u32_be(3, NFT_DYNSET_OP_UPDATE);
@@ -204,6 +255,28 @@ fn put_data(message: &mut Message<'_>, expression: Expression<'_>) {
             message.end(data);
             message.end(bucket);
         }
+        Expression::Add { set, timeout_millis } => {
+            message.put_str(1, set);
+            message.put_u32_be(3, NFT_DYNSET_OP_ADD);
+            message.put_u32_be(4, NFT_REG_1);
+            message.put_u64_be(6, timeout_millis);
+        }
+        Expression::DestinationKind => {
+            message.put_u32_be(1, NFT_REG_1);
+            message.put_u32_be(2, NFT_FIB_RESULT_ADDRTYPE);
+            message.put_u32_be(3, NFTA_FIB_F_DADDR);
+        }
+        Expression::Socket => {
+            message.put_u32_be(1, NFT_SOCKET_TRANSPARENT);
+            message.put_u32_be(2, NFT_REG_1);
+        }
+        Expression::Direct(family) => {
+            message.put_u32_be(1, u32::from(family));
+            message.put_u32_be(2, NFT_REG_1);
+            message.put_u32_be(3, NFT_REG_2);
+        }
+        // Two expressions: see `put_one`.
+        Expression::Target(..) => {}
         Expression::Log { group, snap_bytes } => {
             message.put_u16_be(1, group);
             message.put_u32_be(3, snap_bytes);
@@ -222,7 +295,7 @@ fn put_data(message: &mut Message<'_>, expression: Expression<'_>) {
 
 fn put_limit(message: &mut Message<'_>, limit: Limit, flags: u32) {
     message.put_u64_be(1, limit.rate);
-    message.put_u64_be(2, 1);
+    message.put_u64_be(2, limit.secs);
     message.put_u32_be(3, limit.burst);
     message.put_u32_be(4, 0);
     message.put_u32_be(5, flags);
@@ -331,11 +404,27 @@ mod tests {
     fn rations_are_what_the_kernel_reads() {
         let be64 = |kind, value: u64| attribute(kind, &value.to_be_bytes());
         let limit = |flags| [be64(1, 100), be64(2, 1), be(3, 300), be(4, 0), be(5, flags)];
-        let ration = Limit { rate: 100, burst: 300 };
+        let ration = Limit { rate: 100, secs: 1, burst: 300 };
         assert_eq!(bytes(Expression::Within(ration)), named(b"limit\0", &limit(0)));
         let over = Expression::SourceOver { set: "sources", timeout_millis: 60_000, limit: ration };
         let bucket = nest(7, &[attribute(1, b"limit\0"), nest(2, &limit(1))]);
         let data = [attribute(1, b"sources\0"), be(3, 1), be(4, 1), be64(6, 60_000), bucket];
         assert_eq!(bytes(over), named(b"dynset\0", &data));
+        assert_eq!(
+            bytes(Expression::Beyond(Limit { secs: 60, ..ration })),
+            named(b"limit\0", &[be64(1, 100), be64(2, 60), be(3, 300), be(4, 0), be(5, 1)])
+        );
+    }
+
+    #[test]
+    fn what_guarded_ports_take_is_what_the_kernel_reads() {
+        assert_eq!(bytes(Expression::Absent("set")), named(b"lookup\0", &[attribute(1, b"set\0"), be(2, 1), be(5, 1)]));
+        assert_eq!(bytes(Expression::DestinationKind), named(b"fib\0", &[be(1, 1), be(2, 3), be(3, 2)]));
+        assert_eq!(bytes(Expression::Socket), named(b"socket\0", &[be(1, 0), be(2, 1)]));
+        assert_eq!(bytes(Expression::Direct(10)), named(b"tproxy\0", &[be(1, 10), be(2, 1), be(3, 2)]));
+        let data = [attribute(1, b"set\0"), be(3, 0), be(4, 1), attribute(6, &10_000_u64.to_be_bytes())];
+        assert_eq!(bytes(Expression::Add { set: "set", timeout_millis: 10_000 }), named(b"dynset\0", &data));
+        let constant = |register, value: &[u8]| named(b"immediate\0", &[be(1, register), nest(2, &[attribute(1, value)])]);
+        assert_eq!(bytes(Expression::Target(&[127, 0, 0, 1], [0, 9])), [constant(1, &[127, 0, 0, 1]), constant(2, &[0, 9])].concat());
     }
 }

@@ -17,6 +17,8 @@ pub enum Life {
     Lookup,
     /// Serves others what it asks over a unix socket, which it may connect again.
     Client,
+    /// Takes connections in on sockets that it inherits. Opens none.
+    Guard,
 }
 
 /// What every life needs: inherited descriptors, memory, time, its own end.
@@ -222,6 +224,9 @@ const RESOLVE: &[c_long] =
 /// What takes connections in and makes one to the control socket.
 const SERVE: &[c_long] = &[libc::SYS_connect, libc::SYS_accept4, libc::SYS_setsockopt, libc::SYS_shutdown];
 
+/// What taking connections in takes: who it is, and to which port he came.
+const ANSWER: &[c_long] = &[libc::SYS_accept4, libc::SYS_getsockname];
+
 /// Nobody but a program that has been broken into makes these: the process is killed at the first.
 const NEVER: &[c_long] = &[
     libc::SYS_ptrace,
@@ -278,7 +283,7 @@ pub(super) fn filters(life: Life) -> Result<[seccompiler::BpfProgram; 2], seccom
     let mut deadly: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     match life {
         Life::Warden => {}
-        Life::Sensor | Life::Judge | Life::Lookup | Life::Client => drop(deadly.insert(libc::SYS_execve, Vec::new())),
+        Life::Sensor | Life::Judge | Life::Lookup | Life::Client | Life::Guard => drop(deadly.insert(libc::SYS_execve, Vec::new())),
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     Ok([
@@ -301,6 +306,7 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
         Life::Warden => &[COMMON, READ_FILES, KEEP_STORE, GOVERN],
         Life::Lookup => &[COMMON, READ_FILES, RESOLVE],
         Life::Client => &[COMMON, READ_FILES, SERVE],
+        Life::Guard => &[COMMON, ANSWER],
     };
     let mut rules: Rules = lists.iter().flat_map(|list| list.iter()).map(|call| (*call, Vec::new())).collect();
     // Signals only to itself (abort), but for the warden, whose children's filters lie on top of this one.
@@ -325,7 +331,7 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
             rules.insert(libc::SYS_ioctl, one_of(1, [libc::FIONBIO, libc::FIONREAD])?);
             rules.insert(libc::SYS_tgkill, one_of(0, [own])?);
         }
-        Life::Sensor | Life::Judge | Life::Client => {
+        Life::Sensor | Life::Judge | Life::Client | Life::Guard => {
             if life == Life::Client {
                 rules.insert(libc::SYS_socket, one_of(0, [libc::AF_UNIX as u64])?);
             }
@@ -371,7 +377,7 @@ fn no_typing() -> Result<SeccompRule, seccompiler::BackendError> {
 mod tests {
     use super::*;
 
-    const LIVES: [Life; 4] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup];
+    const LIVES: [Life; 5] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup, Life::Guard];
 
     #[test]
     fn every_filter_compiles_and_fits_the_kernel() {
@@ -393,16 +399,18 @@ mod tests {
 
     #[test]
     fn a_sensor_can_open_and_start_nothing() {
-        let rules = allowed(Life::Sensor).unwrap();
-        for call in [libc::SYS_openat, libc::SYS_socket, libc::SYS_connect, libc::SYS_clone, libc::SYS_unlinkat, libc::SYS_kill] {
-            assert!(!rules.contains_key(&call));
+        for life in [Life::Sensor, Life::Guard] {
+            let rules = allowed(life).unwrap();
+            for call in [libc::SYS_openat, libc::SYS_socket, libc::SYS_connect, libc::SYS_clone, libc::SYS_unlinkat, libc::SYS_kill] {
+                assert!(!rules.contains_key(&call), "{life:?}");
+            }
         }
     }
 
     #[test]
     fn the_warden_lets_its_children_do_what_their_own_filters_allow() {
         let warden = allowed(Life::Warden).unwrap();
-        for life in [Life::Sensor, Life::Judge, Life::Lookup] {
+        for life in [Life::Sensor, Life::Judge, Life::Lookup, Life::Guard] {
             assert!(allowed(life).unwrap().keys().all(|call| warden.contains_key(call)), "{life:?}");
         }
     }

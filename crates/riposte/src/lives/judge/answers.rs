@@ -331,7 +331,7 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Runner => {
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Runner | Life::Guard => {
                 process.life.word().into()
             }
         },
@@ -387,6 +387,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("targets evicted", detect.targets_evicted),
         ("shares without room", detect.shares_refused),
         ("reports of log rules that said nothing new", detect.reports_repeated),
+        ("touches of guarded ports that found no room", detect.touches_crowded_out),
         ("reports of log rules without room for their names", t.rules_unnamed),
         ("responses run", responses.begun),
         ("responses that stand", standing as u64),
@@ -403,6 +404,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("changes that failed", t.failed),
         ("messages not understood", judge.malformed),
         ("control connections turned away", judge.turned_away),
+        ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),

@@ -3,11 +3,12 @@
 
 mod answers;
 mod clocks;
+mod portsentry;
 mod positions;
 
 use super::calm::Calm;
 use super::channel::{self, Channel};
-use super::{APPLICATIONS_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
+use super::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use clocks::{Clocks, Turn};
@@ -19,6 +20,7 @@ use model::block::{BlockId, Change, Expiry};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::time::Time;
+use portsentry::Lines;
 use positions::Positions;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -71,7 +73,7 @@ impl Sensor {
     fn vouch(&self, event: &mut Event) {
         event.origin.sensor = self.slot;
         let most = match self.slot {
-            PACKETS_SLOT => Trust::Handshake,
+            PACKETS_SLOT | GUARD_SLOT => Trust::Handshake,
             APPLICATIONS_SLOT => Trust::Vouched,
             _ => Trust::Spoofable,
         };
@@ -106,6 +108,8 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    /// Whoever reads PortSentry's lines gets them.
+    lines: Option<Lines>,
     /// The warden's gate as it stands: what it would turn away is not asked for.
     reloads: Gate,
     /// The warden's answer to `reload`, once it is there.
@@ -155,6 +159,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
+        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -401,7 +406,7 @@ impl Judge {
                         link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
                     }
                     link.send(&Message::Position(None))?;
-                } else if slot != PACKETS_SLOT {
+                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
@@ -447,13 +452,21 @@ impl Judge {
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
                 Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {
-                    // Only who reads services' logs can tell of them.
+                    // Only who reads services' logs can tell of them, and only who sees guarded ports of those.
                     let told = events.len();
-                    events.retain(|event| !matches!(event.act, Act::Reported(_)));
+                    let sees_ports = matches!(sensor.slot, PACKETS_SLOT | GUARD_SLOT);
+                    events.retain(|event| match event.act {
+                        Act::Reported(_) => false,
+                        Act::Touched(_) => sees_ports,
+                        Act::Probe(_) | Act::Reached { .. } => true,
+                    });
                     self.malformed += (told - events.len()) as u64;
                     events.iter_mut().for_each(|event| sensor.vouch(event));
                     self.court.observe(&events, now());
                     self.send_changes()?;
+                    if let Some(lines) = &mut self.lines {
+                        lines.tell(&self.court.take_touched());
+                    }
                 }
                 Some(Message::Rules(names)) if sensor.slot == APPLICATIONS_SLOT => {
                     for (number, name) in names {
@@ -488,7 +501,7 @@ impl Judge {
                     self.positions.note(&format!("{APPLICATION_LOG}{log}"), position);
                 }
                 Some(Message::Counters(counters)) => sensor.counters = counters,
-                Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT) => {
+                Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT | GUARD_SLOT) => {
                     self.positions.note(&sensor.name, position)
                 }
                 // A sensor parses hostile bytes: what it says may be anything, and is counted.

@@ -5,11 +5,12 @@ use crate::lives::monotonic;
 use link::message::Counter;
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
+use model::ports::Ports;
 use model::time::Time;
 use respond::Responder;
 use respond::nftables::{Nftables, Rebuilt};
 use respond::null::Null;
-use respond::skeleton::Skeleton;
+use respond::skeleton::{Guarded, Skeleton};
 use std::os::fd::BorrowedFd;
 
 /// Who carries out changes. The kernel's timers know nothing of the wall clock, and what is remembered of the blocks must not, either: their ends
@@ -27,19 +28,11 @@ impl Firewall {
     ///
     /// # Errors
     /// One line that says what to do.
-    pub fn open(config: &Config) -> Result<Self, String> {
+    pub fn open(config: &Config, listeners: [Option<u16>; 2]) -> Result<Self, String> {
         match config.respond {
             Choice::Null => Ok(Firewall::Null(Null::new())),
             Choice::Nftables => {
-                let nflog = &config.nflog;
-                let skeleton = Skeleton {
-                    nflog_group: nflog.enabled.then_some(nflog.group),
-                    probe_rate: nflog.rate,
-                    probe_burst: nflog.burst,
-                    per_source_rate: nflog.per_source_rate,
-                    per_source_burst: nflog.per_source_burst,
-                };
-                let nftables = Nftables::open(&skeleton, monotonic()).map_err(|e| e.to_string())?;
+                let nftables = Nftables::open(&skeleton(config, listeners), monotonic()).map_err(|e| e.to_string())?;
                 if nftables.has_replaced_another() {
                     tracing::warn!("a table 'inet riposte' that is not as this version makes it was replaced: the name is riposte's own");
                 }
@@ -50,6 +43,20 @@ impl Firewall {
                 }
                 Ok(Firewall::Kernel(Box::new(nftables)))
             }
+        }
+    }
+
+    /// Goes by another configuration: whether traps may drop anybody.
+    ///
+    /// # Errors
+    /// The kernel's words; then the table is as it was.
+    pub fn reshape(&mut self, config: &Config) -> Result<(), String> {
+        match self {
+            Firewall::Kernel(nftables) => {
+                let wanted = skeleton(config, nftables.skeleton().guarded.listeners);
+                nftables.reshape(wanted).map_err(|error| error.to_string())
+            }
+            Firewall::Null(_) => Ok(()),
         }
     }
 
@@ -178,11 +185,33 @@ impl Firewall {
                     counter("probes handed over", counts.probes.logged.packets),
                     counter("probes over the source's ration", counts.probes.over_source.packets),
                     counter("probes over the common ration", counts.probes.over_all.packets),
+                    counter("packets dropped by traps", counts.trapped.packets),
                 ],
                 Err(_) => vec![counter("kernel counters unreadable", 1)],
             },
             Firewall::Null(null) => vec![counter("lines dropped", null.lines_dropped())],
         }
+    }
+}
+
+/// What the table is to be like.
+fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
+    let (nflog, guard, spoofable) = (&config.nflog, &config.guard, &config.policy.spoofable);
+    let may_block = |which: usize| config.policy.touch_blocks.get(which).is_some_and(|may| *may);
+    let traps = [(0, &guard.trap_tcp), (1, &guard.trap_udp)];
+    Skeleton {
+        nflog_group: nflog.enabled.then_some(nflog.group),
+        probe_rate: nflog.rate,
+        probe_burst: nflog.burst,
+        per_source_rate: nflog.per_source_rate,
+        per_source_burst: nflog.per_source_burst,
+        guarded: Guarded {
+            tcp: guard.answered(),
+            listeners,
+            traps: traps.map(|(which, ports)| if may_block(which) { ports.clone() } else { Ports::default() }),
+            // One packet is forgeable evidence: what such evidence may not do, the kernel does not do for it.
+            traps_per_minute: if spoofable.may_block && !config.policy.dry_run { spoofable.blocks_per_minute } else { 0 },
+        },
     }
 }
 

@@ -113,7 +113,7 @@ pub fn run(config: Config, origin: Origin) -> Result<(), String> {
     prepared.lasting(&config).for_each(|(name, fd)| notify.keep(&name, fd));
     stored.left().for_each(|name| notify.forget(name));
     drop(stored);
-    let firewall = Firewall::open(&config)?;
+    let firewall = Firewall::open(&config, prepared.guard_ports()?)?;
     let mut warden = Warden::new(config, origin, prepared, firewall, notify, signals).map_err(|e| e.to_string())?;
     warden.begin()?;
     let result = warden.watch();
@@ -242,7 +242,7 @@ impl Warden {
         match life {
             Life::Judge => true,
             Life::Host | Life::Lookup => self.judge().is_some(),
-            Life::Packets | Life::Log | Life::Applications => self.judge().is_some() && self.shield.has_derived(Life::Host),
+            Life::Packets | Life::Log | Life::Applications | Life::Guard => self.judge().is_some() && self.shield.has_derived(Life::Host),
             // It was started once and for all, with rights that we no longer have.
             Life::Runner | Life::Warden => false,
         }

@@ -5,11 +5,11 @@ use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
 use crate::config::response::users;
-use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, SyslogSocket, pattern};
+use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, Responder, SyslogSocket, pattern};
 use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
-use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
+use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
 use sys::hold::Held;
+use sys::listen;
 use sys::nflog::{Nflog, NflogSettings};
 use sys::process::{Child, Identity, spawn_life_as};
 use sys::route::Routes;
@@ -87,6 +89,8 @@ pub struct LogChanges {
 pub struct Prepared {
     listener: OwnedFd,
     nflog: Option<OwnedFd>,
+    /// The guard's listeners, IPv4 and IPv6; none if it is not wanted.
+    guard: [Option<TcpListener>; 2],
     /// By slot. A slot keeps its log for as long as that is configured.
     logs: BTreeMap<u16, LogSource>,
     /// What the sandbox leaves open: reading files of other owners, and the journal's program.
@@ -137,6 +141,7 @@ impl Prepared {
                 .map_err(|e| format!("NFLOG group {}: {e} (another program may hold it: set sense.nflog.group)", config.nflog.group))
         });
         let nflog = nflog.transpose()?;
+        let guard = guard(config)?;
         // A log that can never be opened is told before anything starts.
         let mut inputs = BTreeMap::new();
         for (slot, source) in (1..).zip(&config.logs) {
@@ -157,6 +162,7 @@ impl Prepared {
         Ok(Prepared {
             listener: listener.into(),
             nflog,
+            guard,
             logs: (1..).zip(config.logs.iter().cloned()).collect(),
             may_read_any: has_files(config),
             may_run_journal: !slots::programs(config).is_empty(),
@@ -170,6 +176,15 @@ impl Prepared {
         })
     }
 
+    /// The loopback ports of the guard's listeners.
+    ///
+    /// # Errors
+    /// One line that says why.
+    pub fn guard_ports(&self) -> Result<[Option<u16>; 2], String> {
+        let [four, six] = self.guard.each_ref().map(|listener| listener.as_ref().map(listen::port).transpose());
+        Ok([four.map_err(|e| e.to_string())?, six.map_err(|e| e.to_string())?])
+    }
+
     /// The children that this configuration asks for, the judge first.
     pub fn wards(&self, config: &Config, now: Time) -> Vec<Ward> {
         let mut wards = vec![Ward::new(Life::Judge, 0, "judge".into(), now), Ward::new(Life::Host, 0, "host".into(), now)];
@@ -178,6 +193,9 @@ impl Prepared {
         }
         if self.nflog.is_some() {
             wards.push(Ward::new(Life::Packets, PACKETS_SLOT, "packets".into(), now));
+        }
+        if self.guard.iter().any(Option::is_some) {
+            wards.push(Ward::new(Life::Guard, GUARD_SLOT, "guard".into(), now));
         }
         if config.applications.enabled {
             wards.push(Ward::new(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), now));
@@ -228,6 +246,13 @@ impl Prepared {
                 own.push(sensor_end);
                 own.extend(self.begin_applications(config)?);
             }
+            Life::Guard => {
+                is_sensor = true;
+                own.push(sensor_end);
+                for listener in self.guard.iter().flatten() {
+                    own.push(listener.as_fd().try_clone_to_owned().map_err(fail)?);
+                }
+            }
             Life::Lookup | Life::Runner => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
@@ -255,7 +280,7 @@ impl Prepared {
                 let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner => {
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner | Life::Guard => {
                 sealed_text(config.canonical().as_bytes())
             }
         }
@@ -420,6 +445,15 @@ impl Prepared {
         }
         let _ = fs::remove_file(&config.control.socket);
     }
+}
+
+/// The guard's listeners, if anything is guarded and there is a firewall to direct connections to them.
+fn guard(config: &Config) -> Result<[Option<TcpListener>; 2], String> {
+    if config.guard.answered().is_empty() || config.respond != Responder::Nftables {
+        return Ok([None, None]);
+    }
+    let open = |ipv6| listen::transparent(ipv6).map_err(|error| format!("[guard]: no listener: {error}"));
+    Ok([open(false)?, open(true)?])
 }
 
 /// Whom a runner becomes; `None`: it stays who we are.

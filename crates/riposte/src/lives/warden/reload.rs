@@ -78,6 +78,7 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         nflog,
         logs: _,
         applications,
+        guard,
         scan: _,
         policy: _,
         exempt_names: _,
@@ -86,6 +87,11 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         responses,
         log,
     } = &mut new;
+    keep("guard (its ports, stealth, banner, portsentry)", &old.guard, guard, &mut later);
+    // Whoever is connected to one of these is taken for an administrator: not where it is enough to knock.
+    if nflog.ssh_ports.iter().any(|port| guard.tcp.contains(*port)) {
+        keep("sense.nflog.ssh_ports", &old.nflog.ssh_ports, &mut nflog.ssh_ports, &mut later);
+    }
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
@@ -168,6 +174,7 @@ impl Warden {
         }
         new.logs.retain(|source| !changes.later.contains(source));
         let text = sealed_text(new.canonical().as_bytes()).map_err(|error| vec![format!("out of resources: {error}")])?;
+        self.firewall.reshape(&new).map_err(|error| vec![format!("the firewall refuses: {error}")])?;
 
         // From here on nothing can fail.
         let old = std::mem::replace(&mut self.config, new);

@@ -73,9 +73,10 @@ impl Siege {
         let mut prepared = Prepared::new(&config, None, &mut Stored::default()).unwrap();
         drop(prepared.begin_applications(&config).unwrap());
         let origin = Origin::new(Some(&file), false).unwrap();
-        let firewall = Firewall::open(&config).unwrap();
+        let firewall = Firewall::open(&config, [None, None]).unwrap();
         let mut warden = Warden::new(config, origin, prepared, firewall, Notify::default(), Signals::block().unwrap()).unwrap();
         warden.wards.push(Ward::new(Life::Packets, super::super::PACKETS_SLOT, "packets".into(), monotonic()));
+        warden.wards.push(Ward::new(Life::Guard, super::super::GUARD_SLOT, "guard".into(), monotonic()));
         let poller = &warden.poller;
         let ends = warden.wards.iter_mut().zip(WARDS..).map(|(ward, token)| {
             let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();

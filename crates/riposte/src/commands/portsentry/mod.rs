@@ -1,0 +1,286 @@
+//! `riposte import portsentry`: prints a riposte configuration that does what a PortSentry's does, with what becomes of each setting. Changes
+//! nothing anywhere, and runs none of the commands that it finds.
+
+mod conf;
+
+use super::{Failure, fail};
+use crate::cli;
+use crate::config::guard::LISTS;
+use conf::{Conf, Value, Version};
+use model::net::{Prefix, Protocol};
+use model::ports::{Ports, Written};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Where PortSentry's files lie on Debian.
+const DIR: &str = "/etc/portsentry";
+/// What Debian starts it with, seen from there.
+const STARTER: &str = "../default/portsentry";
+/// Bytes of one of its files.
+const FILE_BYTES: u64 = 4 << 20;
+
+/// Says what riposte makes of a PortSentry's configuration.
+///
+/// # Errors
+/// If it can't be read, and one line for each setting that is wrong; what is right is printed all the same.
+pub fn import(args: &cli::ImportPortsentry, out: &mut impl Write) -> Result<(), Failure> {
+    let path = args.path.as_deref().unwrap_or(Path::new(DIR));
+    let file = if path.is_dir() { path.join("portsentry.conf") } else { path.to_owned() };
+    let text = read(&file).and_then(|text| text.ok_or_else(|| fail(format!("{}: there is no such file", file.display()))))?;
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    let starter = read(&dir.join(STARTER))?;
+    let mut conf = Conf::read(&file.display().to_string(), &text, starter.is_some());
+    let mut wrong = conf.wrong();
+    let exempt = exempt(&conf, dir, &mut wrong)?;
+    let plan = Plan { conf: &conf, modes: Modes::of(&conf, starter.as_deref(), args.connect) };
+    out.write_all(plan.text(&exempt).as_bytes()).map_err(|error| fail(error.to_string()))?;
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// A file's text; `None` if there is none.
+fn read(path: &Path) -> Result<Option<String>, Failure> {
+    let mut bytes = Vec::new();
+    match fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes)) {
+        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(fail(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Whom its ignore files name: the one in the configuration, and Debian's list that is merged into it at each start.
+fn exempt(conf: &Conf, dir: &Path, wrong: &mut Vec<String>) -> Result<Vec<(String, Prefix)>, Failure> {
+    let named = conf.value("IGNORE_FILE").map(|value| (value.line, PathBuf::from(&value.text)));
+    let beside = [dir.join("portsentry.ignore"), dir.join("portsentry.ignore.static")];
+    // A configuration that is looked at elsewhere has its ignore file beside it, whatever path it names.
+    let files: BTreeSet<PathBuf> = named.iter().map(|(_, path)| path.clone()).chain(beside).collect();
+    let (mut list, mut found) = (Vec::new(), false);
+    for file in files {
+        let Some(text) = read(&file)? else { continue };
+        found = true;
+        let (entries, problems) = conf::ignore(&file.display().to_string(), &text);
+        list.extend(entries.into_iter().map(|(line, prefix)| (format!("{}:{line}", file.display()), prefix)));
+        wrong.extend(problems);
+    }
+    if let Some((line, path)) = named.filter(|_| !found) {
+        wrong.push(format!(
+            "{}:{line}: IGNORE_FILE: {} can't be found: PortSentry 2.x ends, 1.x blocks everybody",
+            conf.name,
+            path.display()
+        ));
+    }
+    Ok(list)
+}
+
+/// How it watches, by protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Not at all.
+    Off,
+    /// It listens.
+    Connect,
+    /// It looks at packets to the listed ports.
+    Stealth,
+    /// It looks at packets to all ports below a number.
+    Advanced,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Modes {
+    tcp: Mode,
+    udp: Mode,
+    /// Where that is said.
+    from: &'static str,
+}
+
+impl Modes {
+    fn of(conf: &Conf, starter: Option<&str>, connect: bool) -> Modes {
+        if connect {
+            return Modes { tcp: Mode::Connect, udp: Mode::Connect, from: "--connect" };
+        }
+        let said = |key: &str| {
+            let text = starter?;
+            let line = text.lines().rev().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))?;
+            Some(match line.trim().trim_matches(['"', '\'']) {
+                "" => Mode::Off,
+                word if word.starts_with('s') => Mode::Stealth,
+                word if word.starts_with('a') => Mode::Advanced,
+                _ => Mode::Connect,
+            })
+        };
+        match (starter, conf.version) {
+            (Some(_), _) => {
+                let mode = |key| said(key).unwrap_or(Mode::Off);
+                Modes { tcp: mode("TCP_MODE"), udp: mode("UDP_MODE"), from: "/etc/default/portsentry" }
+            }
+            (None, Version::One) => Modes { tcp: Mode::Connect, udp: Mode::Connect, from: "1.x; its command line is not known" },
+            (None, Version::Two) => Modes { tcp: Mode::Stealth, udp: Mode::Stealth, from: "2.x without --connect" },
+        }
+    }
+}
+
+/// The configuration that is printed.
+struct Plan<'c> {
+    conf: &'c Conf,
+    modes: Modes,
+}
+
+impl Plan<'_> {
+    fn text(&self, exempt: &[(String, Prefix)]) -> String {
+        let conf = self.conf;
+        let version = if conf.version == Version::One { "1.x" } else { "2.x" };
+        let mut text = format!(
+            "# Made by 'riposte import portsentry' from {} ({version}). PortSentry blocks for good; riposte for a time that grows with each\n\
+             # offence ([policy] block_for, escalation), for this host, forwarded traffic and containers, and 'riposte block' for good.\n\n[guard]\n",
+            conf.name
+        );
+        self.ports(&mut text, Protocol::TCP);
+        self.ports(&mut text, Protocol::UDP);
+        let is_stealth = matches!(self.modes.tcp, Mode::Stealth | Mode::Advanced);
+        let _ = writeln!(text, "# The mode is {:?} for TCP, {:?} for UDP ({}).", self.modes.tcp, self.modes.udp, self.modes.from);
+        if is_stealth {
+            text += "# Nobody is answered, and nothing is proven: blocks are held to [policy.spoofable]. With false riposte completes the\n\
+                     # handshake at these ports, which proves who it is and earns the full block.\n";
+        }
+        let _ = writeln!(text, "stealth = {is_stealth}");
+        self.banner(&mut text, is_stealth);
+        self.trigger(&mut text);
+        for (key, name) in [("BLOCK_TCP", "block_tcp"), ("BLOCK_UDP", "block_udp")] {
+            self.block(&mut text, key, name);
+        }
+        self.rest(&mut text);
+        text += "\n[policy]\n# Its ignore files; the host's own addresses, gateways, name servers and administrators are exempt without being listed.\n";
+        text += "exempt = [\n";
+        let mut seen = BTreeSet::new();
+        for (place, prefix) in exempt.iter().filter(|(_, prefix)| seen.insert(*prefix)) {
+            let _ = writeln!(text, "    \"{prefix}\",    # {}", plain(place));
+        }
+        text + "]\n"
+    }
+
+    fn ports(&self, text: &mut String, protocol: Protocol) {
+        let (mode, keys, name) = match protocol {
+            Protocol::UDP => (self.modes.udp, ["UDP_PORTS", "ADVANCED_PORTS_UDP", "ADVANCED_EXCLUDE_UDP"], "udp"),
+            _ => (self.modes.tcp, ["TCP_PORTS", "ADVANCED_PORTS_TCP", "ADVANCED_EXCLUDE_TCP"], "tcp"),
+        };
+        let [listed, below, excluded] = keys;
+        let ports = match mode {
+            Mode::Off => Ports::default(),
+            Mode::Connect | Mode::Stealth => {
+                self.comment(text, listed, "");
+                self.conf.ports(listed).map(|(_, ports)| ports).unwrap_or_default()
+            }
+            Mode::Advanced => {
+                let most = self.conf.number(below, 65_535).map_or(1_024, |(_, most)| most);
+                self.comment(text, below, "");
+                self.comment(text, excluded, ": taken out; ports with services are left alone by themselves");
+                let all: Ports = u16::try_from(most.saturating_sub(1)).ok().map(|last| 1..=last).into_iter().collect();
+                all.without(&self.conf.ports(excluded).map(|(_, ports)| ports).unwrap_or_default())
+            }
+        };
+        if let Some(list) = LISTS.iter().find(|list| !ports.is_empty() && list.ports(protocol) == ports) {
+            let _ = writeln!(text, "{name} = [\"{}\"]", list.name);
+            return;
+        }
+        let words: Vec<String> = ports
+            .ranges()
+            .iter()
+            .map(|range| if range.start() == range.end() { Written(range).to_string() } else { format!("\"{}\"", Written(range)) })
+            .collect();
+        let _ = writeln!(text, "{name} = [{}]", words.join(", "));
+    }
+
+    /// The place of a setting, what becomes of it, and what is to be known about its line.
+    fn comment(&self, text: &mut String, key: &str, what: &str) {
+        let Some(Value { line, .. }) = self.conf.value(key) else { return };
+        let _ = writeln!(text, "# {key}, line {line}{what}");
+        for note in self.conf.notes_on(*line) {
+            let _ = writeln!(text, "#   {}", plain(note));
+        }
+    }
+
+    fn banner(&self, text: &mut String, is_stealth: bool) {
+        let Some(Value { text: banner, .. }) = self.conf.value("PORT_BANNER").filter(|value| !value.text.is_empty()) else { return };
+        if is_stealth {
+            return self.comment(text, "PORT_BANNER", ": not said, nor does PortSentry in this mode");
+        }
+        self.comment(text, "PORT_BANNER", ": over TCP only; over UDP it would go to whoever is named as the sender");
+        let mut cut: String = banner.chars().filter(|c| !c.is_control()).collect();
+        cut.truncate(cut.floor_char_boundary(100));
+        let _ = writeln!(text, "banner = {}", toml::Value::String(cut));
+    }
+
+    fn trigger(&self, text: &mut String) {
+        let Some((_, trigger)) = self.conf.number("SCAN_TRIGGER", 1_000_000) else { return };
+        self.comment(text, "SCAN_TRIGGER", ": touches that it takes; PortSentry counts without end, riposte within this time");
+        let _ = writeln!(text, "trigger = {}\nwithin = \"30d\"", trigger.max(1));
+    }
+
+    fn block(&self, text: &mut String, key: &str, name: &str) {
+        // Missing is 0 in 2.x; 1.x blocks by default.
+        let default = u32::from(self.conf.version == Version::One);
+        let value = self.conf.number(key, 2).map_or(default, |(_, value)| value);
+        let what = match value {
+            0 => ": touches are only recorded",
+            1 => ": touches block",
+            _ => ": PortSentry runs KILL_RUN_CMD and blocks nobody; riposte records",
+        };
+        self.comment(text, key, what);
+        let _ = writeln!(text, "{name} = {}", value == 1);
+    }
+
+    /// What needs no key here.
+    fn rest(&self, text: &mut String) {
+        if let Some(command) = self.conf.value("KILL_ROUTE") {
+            self.comment(text, "KILL_ROUTE", &format!(": {}", route(&command.text)));
+        }
+        self.comment(text, "KILL_HOSTS_DENY", ": not written: the packets are dropped before any service sees them");
+        self.comment(
+            text,
+            "KILL_RUN_CMD",
+            ": not run: riposte starts no shell ('riposte history --json' tells your own program of each block)",
+        );
+        self.comment(text, "KILL_RUN_CMD_FIRST", ": goes with KILL_RUN_CMD");
+        self.comment(text, "RESOLVE_HOST", ": names are never looked up; an attacker's name server would answer");
+        self.comment(
+            text,
+            "HISTORY_FILE",
+            ": 'riposte history', kept for [store] history_days; portsentry = true writes PortSentry's own lines as well",
+        );
+        self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
+    }
+}
+
+/// What stands in for a KILL_ROUTE.
+fn route(command: &str) -> &'static str {
+    let words: Vec<&str> = command.split([' ', '/', '|', '\t']).filter(|word| !word.is_empty()).collect();
+    let has = |word: &str| words.contains(&word);
+    let own = "riposte's own nftables set, with an end to each block";
+    match () {
+        () if has("iptables")
+            || has("ip6tables")
+            || has("ipchains")
+            || has("ipfwadm")
+            || has("nft")
+            || has("ufw")
+            || has("firewall-cmd") =>
+        {
+            own
+        }
+        () if has("route") || has("ip") => "riposte's own nftables set; a route alone would only cut the way back",
+        () if has("ipfw") || has("ipf") || has("pfctl") || has("npfctl") => {
+            "another system's packet filter; here riposte's own nftables set"
+        }
+        () => "a command of your own is not run; riposte's own nftables set blocks",
+    }
+}
+
+/// A remote text within a comment: no line end, no control character.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Whole folders in, configurations and complaints out: what is printed must be accepted as it stands.
+
+use super::*;
+use crate::config::Config;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text.replace("DIR", &folder.path().display().to_string())).unwrap();
+    }
+    folder
+}
+
+/// The configuration, its text, and the complaints without the folder's name.
+fn imported(files: &[(&str, &str)], connect: bool) -> (Config, String, Vec<String>) {
+    let folder = folder(files);
+    let mut out = Vec::new();
+    let args = cli::ImportPortsentry { path: Some(folder.path().join("portsentry")), connect };
+    let wrong = import(&args, &mut out).err().unwrap_or_default();
+    let place = format!("{}/portsentry/", folder.path().display());
+    let text = String::from_utf8(out).unwrap();
+    let config = Config::parse(&text, "imported").unwrap_or_else(|wrong| panic!("{wrong:?}\n{text}"));
+    (config, text, wrong.iter().map(|line| line.replace(&place, "")).collect())
+}
+
+const OLD: &str = r#"# PortSentry Configuration
+TCP_PORTS="1,11,15,79,111,119,143,540,635,1080,1524,2000,5742,6667,12345,12346,20034,27665,31337,32771,32772,32773,32774,40421,49724,54320"
+UDP_PORTS="1,7,9,69"
+ADVANCED_PORTS_TCP="1024"
+ADVANCED_PORTS_UDP="1024"
+ADVANCED_EXCLUDE_TCP="113,139"
+ADVANCED_EXCLUDE_UDP="520,138,137,67"
+IGNORE_FILE="DIR/portsentry/portsentry.ignore"
+HISTORY_FILE="/var/lib/portsentry/portsentry.history"
+BLOCKED_FILE="/var/lib/portsentry/portsentry.blocked"
+RESOLVE_HOST = "0"
+BLOCK_UDP="0"
+BLOCK_TCP="1"
+KILL_ROUTE="/sbin/iptables -I INPUT -s $TARGET$ -j DROP && /sbin/iptables -I INPUT -s $TARGET$ -m limit --limit 3/minute -j LOG"
+KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
+KILL_RUN_CMD="/some/path/here/script $TARGET$ $PORT$"
+SCAN_TRIGGER="0"
+PORT_BANNER="** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED. GO AWAY."
+"#;
+const IGNORED: &str = "127.0.0.1/32\n0.0.0.0\n192.0.2.0/24\n192.0.2.9   # the printer\n";
+
+#[test]
+fn debians_portsentry_1_becomes_what_it_does() {
+    let files = [
+        ("portsentry/portsentry.conf", OLD),
+        ("portsentry/portsentry.ignore", IGNORED),
+        ("default/portsentry", "TCP_MODE=\"tcp\"\nUDP_MODE=\"udp\"\n"),
+    ];
+    let (config, text, wrong) = imported(&files, false);
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(text.contains("tcp = [\"aware\"]") && text.contains("KILL_ROUTE, line 14: riposte's own nftables set"), "{text}");
+    assert_eq!((config.guard.tcp.count(), config.guard.udp.to_string().as_str(), config.guard.stealth), (26, "1,7,9,69", false));
+    assert!(config.guard.banner.unwrap().starts_with("** UNAUTHORIZED"));
+    assert_eq!((config.policy.touch_blocks, config.scan.touch.trigger), ([true, false], 1));
+    let exempt: Vec<String> = config.policy.exempt.iter().map(ToString::to_string).collect();
+    assert_eq!(exempt, ["127.0.0.1", "0.0.0.0", "192.0.2.0/24", "192.0.2.9"]);
+    // Each setting has its words.
+    for key in OLD.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key.trim()).filter(|key| !key.starts_with('#')) {
+        let unused = ["ADVANCED_PORTS_TCP", "ADVANCED_PORTS_UDP", "ADVANCED_EXCLUDE_TCP", "ADVANCED_EXCLUDE_UDP", "IGNORE_FILE"];
+        assert!(unused.contains(&key) || text.contains(&format!("# {key}, line ")), "{key}\n{text}");
+    }
+}
+
+#[test]
+fn the_advanced_modes_become_all_ports_but_those_left_out() {
+    let starter = ("default/portsentry", "# nothing\nTCP_MODE=\"atcp\"\nUDP_MODE=\"audp\"\n");
+    let (config, text, _) = imported(&[("portsentry/portsentry.conf", OLD), ("portsentry/portsentry.ignore", ""), starter], false);
+    assert_eq!(
+        (config.guard.tcp.to_string().as_str(), config.guard.udp.to_string().as_str()),
+        ("1-21,23-112,114-138,140-1023", "1-66,68-136,139-519,521-1023")
+    );
+    assert!(config.guard.stealth && config.guard.banner.is_none(), "{text}");
+    assert!(text.contains("tcp = [\"1-112\", \"114-138\", \"140-1023\"]"), "{text}");
+    let off = ("default/portsentry", "TCP_MODE=\"\"\nUDP_MODE=\"sudp\"\n");
+    let (config, ..) = imported(&[("portsentry/portsentry.conf", OLD), ("portsentry/portsentry.ignore", ""), off], false);
+    assert!(config.guard.tcp.is_empty() && config.guard.udp.count() == 4);
+}
+
+#[test]
+fn version_2_is_told_by_what_it_says() {
+    let new = "TCP_PORTS=\"1-1813\"\nUDP_PORTS=\"7-52,54-66,60000-65535\"\nBLOCK_TCP=\"2\"\nKILL_RUN_CMD=\"/bin/true $TARGET$\"\nSCAN_TRIGGER=\"3\"\n";
+    let (config, text, wrong) = imported(&[("portsentry/portsentry.conf", new)], false);
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(
+        text.contains("(2.x)") && text.contains("tcp = [\"catch-all\"]") && text.contains("does not start with a range that ends in 65535"),
+        "{text}"
+    );
+    assert!(config.guard.stealth && config.guard.udp.contains(65_535));
+    assert_eq!((config.policy.touch_blocks, config.scan.touch.trigger), ([false, false], 3));
+    let (config, ..) = imported(&[("portsentry/portsentry.conf", new)], true);
+    assert!(!config.guard.stealth);
+}
+
+#[test]
+fn every_wrong_line_gets_its_own() {
+    let wrong = r#"TCP_PORTS="1,11,70000,15-9"
+  # not a comment
+TPC_PORTS="1"
+udp_ports="7"
+BLOCK_TCP="3"
+BLOCK_UDP=1
+SCAN_TRIGGER="two"
+KILL_ROUTE="/sbin/route add -host 333.444.555.666 reject"
+KILL_HOSTS_DENY="ALL: ALL"
+BLOCKED_FILE=""
+RESOLVE_HOST
+SCAN_TRIGGER="1"
+IGNORE_FILE="/nowhere/ignore"
+"#;
+    let (config, _, lines) = imported(&[("portsentry/portsentry.conf", wrong)], false);
+    let expected = [
+        "portsentry.conf:1: TCP_PORTS: '70000' is no port (1 to 65535) and no range of ports such as 1-1023; '15-9' is no rising range: write 9-15",
+        "portsentry.conf:2: a comment begins in the first column: PortSentry takes this line for a setting",
+        "portsentry.conf:3: PortSentry knows no 'TPC_PORTS'; did you mean 'TCP_PORTS'?",
+        "portsentry.conf:4: PortSentry knows no 'udp_ports'; did you mean 'UDP_PORTS'?",
+        "portsentry.conf:5: BLOCK_TCP: '3' is no number from 0 to 2: 0 only records, 1 blocks, 2 runs KILL_RUN_CMD",
+        "portsentry.conf:6: BLOCK_UDP: the value must stand in double quotes: BLOCK_UDP=\"1\"",
+        "portsentry.conf:7: SCAN_TRIGGER: 'two' is no number from 0 to 1000000",
+        "portsentry.conf:8: KILL_ROUTE: $TARGET$ is missing: it would block nobody, or always the same",
+        "portsentry.conf:9: KILL_HOSTS_DENY: $TARGET$ is missing: it would block nobody, or always the same",
+        "portsentry.conf:10: BLOCKED_FILE: it has no value; PortSentry 2.x refuses that",
+        "portsentry.conf:11: 'RESOLVE_HOST' is no setting: write NAME=\"value\"",
+        "portsentry.conf:12: SCAN_TRIGGER stands there twice: line 7 counts",
+        "portsentry.conf:13: IGNORE_FILE: /nowhere/ignore can't be found: PortSentry 2.x ends, 1.x blocks everybody",
+    ];
+    assert_eq!(lines, expected);
+    // What is right of it is taken.
+    assert_eq!(config.guard.tcp.to_string(), "1,11");
+}
+
+#[test]
+fn settings_that_do_not_go_together_are_told() {
+    let alone = |text: &str| imported(&[("portsentry/portsentry.conf", text), ("portsentry/portsentry.ignore", "")], false).2;
+    assert_eq!(alone("BLOCK_TCP=\"0\"\n"), ["portsentry.conf: no ports are watched: at least one of TCP_PORTS and UDP_PORTS is wanted"]);
+    let no_way = alone("TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\nBLOCK_UDP=\"2\"\n");
+    assert!(
+        no_way[0].starts_with("portsentry.conf:2: BLOCK_TCP=\"1\" wants a KILL_ROUTE")
+            && no_way[1].starts_with("portsentry.conf:3: BLOCK_UDP=\"2\" wants a KILL_RUN_CMD"),
+        "{no_way:?}"
+    );
+    let old = alone("TCP_PORTS=\"1, 2\"\nADVANCED_PORTS_TCP=\"1024\"\n");
+    assert_eq!(old.len(), 3, "three files that 1.x wants: {old:?}");
+}
+
+#[test]
+fn ignore_files_are_read_line_by_line() {
+    let text = "10.0.0.1\n10.0.0.0/33\nhost.example.org\n2001:DB8::/32\n0.0.0.0/0\n10.0.0.2 mine\n# all\n\n10.9.8.7";
+    let (entries, wrong) = conf::ignore("i", text);
+    let entries: Vec<String> = entries.iter().map(|(line, prefix)| format!("{line} {prefix}")).collect();
+    // The last line has no end: PortSentry 2.0.7 loses its last digit.
+    assert_eq!(entries, ["1 10.0.0.1", "4 2001:db8::/32", "6 10.0.0.2", "9 10.9.8.7"]);
+    let expected = [
+        "i:2: '33' is no prefix length for '10.0.0.0/33': write it like 192.0.2.0/24",
+        "i:3: 'host.example.org' is no address or network; names are not looked up, neither there nor here",
+        "i:5: everybody (/0) would be ignored, and nobody ever blocked: left out",
+        "i:6: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn hostile_files_neither_break_the_output_nor_run() {
+    let evil = "TCP_PORTS=\"1\"\nPORT_BANNER=\"x\\\u{7f}\u{1b}[2J'\\\"\"\nKILL_ROUTE=\"$(touch DIR/ran) $TARGET$\"\nIGNORE_FILE=\"DIR/portsentry/ignore\n[policy]\ndry_run=true\n";
+    let folder = folder(&[("portsentry/portsentry.conf", evil)]);
+    let mut out = Vec::new();
+    let args = cli::ImportPortsentry { path: Some(folder.path().join("portsentry")), connect: true };
+    assert!(import(&args, &mut out).is_err());
+    let text = String::from_utf8(out).unwrap();
+    let config = Config::parse(&text, "x").unwrap_or_else(|wrong| panic!("{wrong:?}\n{text}"));
+    assert!(!config.policy.dry_run && !text.contains('\u{1b}') && !folder.path().join("ran").exists(), "{text}");
+    assert!(
+        import(&cli::ImportPortsentry { path: Some("/nowhere".into()), connect: false }, &mut Vec::new()).unwrap_err()[0]
+            .contains("no such file")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever stands in the files: no panic, one complaint a line, and a configuration that is accepted.
+    #[test]
+    fn whatever_stands_there_the_output_is_a_configuration(
+        conf in "((TCP_PORTS|UDP_PORTS|ADVANCED_PORTS_TCP|ADVANCED_EXCLUDE_UDP|PORT_BANNER|SCAN_TRIGGER|BLOCK_TCP|KILL_ROUTE|KILL_RUN_CMD|[A-Z_]{1,9}) ?=?\"?([0-9]{1,6}|,|-|\\$TARGET\\$|\\PC|\\\\|\"|\n|#){0,20}\"?\n){0,12}",
+        ignored in "([0-9a-fA-F.:/]{0,20}|\\PC{0,9}|#| |\n){0,20}",
+        starter in prop::option::of("(TCP_MODE|UDP_MODE)=\"?(tcp|stcp|atcp|udp|\\PC{0,5})\"?\n"),
+    ) {
+        let mut files = vec![("portsentry/portsentry.conf", conf.as_str()), ("portsentry/portsentry.ignore", ignored.as_str())];
+        files.extend(starter.as_deref().map(|text| ("default/portsentry", text)));
+        let (_, text, wrong) = imported(&files, false);
+        prop_assert!(wrong.iter().all(|line| !line.contains('\n')), "{:?}", wrong);
+        prop_assert!(text.lines().all(|line| !line.chars().any(char::is_control)));
+    }
+}
