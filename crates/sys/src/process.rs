@@ -54,18 +54,21 @@ pub struct Launch<'a> {
 
 /// Starts one of our own lives: this program again, as `riposte: LIFE`, with the arguments `--life LIFE ARGS`.
 pub fn spawn_life(life: &str, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)], timezone: Option<&OsStr>) -> io::Result<Child> {
-    let mut all = vec![OsStr::new("--life"), OsStr::new(life)];
-    all.extend_from_slice(args);
-    let title = format!("riposte: {life}");
-    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone, identity: None })
+    spawn_life_as(life, args, fds, timezone, None)
 }
 
-/// The same as another user, from its first instruction on.
-pub fn spawn_life_as(life: &str, args: &[&OsStr], fds: &[(BorrowedFd<'_>, RawFd)], identity: &Identity) -> io::Result<Child> {
+/// The same as another user, from its first instruction on; `None`: it stays who we are.
+pub fn spawn_life_as(
+    life: &str,
+    args: &[&OsStr],
+    fds: &[(BorrowedFd<'_>, RawFd)],
+    timezone: Option<&OsStr>,
+    identity: Option<&Identity>,
+) -> io::Result<Child> {
     let mut all = vec![OsStr::new("--life"), OsStr::new(life)];
     all.extend_from_slice(args);
     let title = format!("riposte: {life}");
-    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone: None, identity: Some(identity) })
+    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone, identity })
 }
 
 /// Starts a process. It is killed when the thread that called this ends, and gets a process group of its own (a Ctrl-C is ours to handle).

@@ -22,7 +22,8 @@ impl Court {
             let removed = |removing: &VecDeque<(BlockId, Scope)>| removing.iter().position(|(removed, _)| removed == id);
             match outcome {
                 Outcome::Added => {
-                    if self.is_first_answer(*id) {
+                    if self.unanswered.remove(id) {
+                        self.marks.push((*id, State::Active));
                         self.respond_to_block(*id, now);
                     }
                     // It was set twice (a list of what the kernel has came in between), and given up when the first try failed.

@@ -2,7 +2,7 @@
 //! in the ledger from before its `add` to after its `delete`, and never says more of a program than its number.
 
 use super::Court;
-use model::block::{BlockId, Expiry, State};
+use model::block::{BlockId, Expiry};
 use model::event::{Event, Repeated, Trust};
 use model::limits;
 use model::net::Prefix;
@@ -361,15 +361,6 @@ impl Court {
         }
         let runs: Vec<Run> = self.responses.runs.values().map(|(run, _)| run.clone()).collect();
         self.keep_runs(&runs);
-    }
-
-    /// After a restart the kernel's blocks stand, and so do the runs that go with them.
-    pub(super) fn is_first_answer(&mut self, id: BlockId) -> bool {
-        let first = self.unanswered.remove(&id);
-        if first {
-            self.marks.push((id, State::Active));
-        }
-        first
     }
 }
 

@@ -132,9 +132,7 @@ impl<'a> Facts<'a> {
             _ => self.field(name),
         };
         let Some(text) = text else { return false };
-        let text = text.get(..KEY_BYTES).unwrap_or(text);
-        key.push(text.len() as u8);
-        key.extend_from_slice(text);
+        push_text(text, key);
         true
     }
 }
@@ -178,6 +176,13 @@ fn push(address: IpAddr, key: &mut Key) -> bool {
         }
     }
     true
+}
+
+/// With its length before it: what follows cannot be taken for a part of it.
+fn push_text(text: &[u8], key: &mut Key) {
+    let text = text.get(..KEY_BYTES).unwrap_or(text);
+    key.push(text.len() as u8);
+    key.extend_from_slice(text);
 }
 
 impl Plan {
@@ -278,9 +283,7 @@ impl State {
             self.key.clear();
             self.key.extend_from_slice(&(rule.service as u32).to_be_bytes());
             // In a log of many hosts each has a session 1000 of its own.
-            let host = facts.host.map(|host| host.get(..KEY_BYTES).unwrap_or(host)).unwrap_or_default();
-            self.key.push(host.len() as u8);
-            self.key.extend_from_slice(host);
+            push_text(facts.host.unwrap_or_default(), &mut self.key);
             if !facts.key(session, false, &mut self.key) {
                 return false;
             }
@@ -413,8 +416,7 @@ impl State {
         let mut entry = table.entry(&self.key, facts.at).of(who);
         if entry.is_late(counts.measure, facts.at) {
             // Another host's clock may be behind, or this one's was set back: its lines are counted by themselves.
-            let host = facts.host.unwrap_or_default();
-            self.key.extend_from_slice(host.get(..KEY_BYTES).unwrap_or(host));
+            push_text(facts.host.unwrap_or_default(), &mut self.key);
             entry = table.entry(&self.key, facts.at).of(who);
         }
         entry.count(counts.measure, facts.at, facts.times, counts.weight, counts.value, counts.ignore)

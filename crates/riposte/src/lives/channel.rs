@@ -5,7 +5,9 @@ use link::message::Message;
 use model::limits;
 use std::collections::VecDeque;
 use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use sys::fd::Interest;
 
 /// Frames that may wait for the other side. At the bound the sender has to slow down (`is_congested`) or drop.
 const WAITING: usize = 4_096;
@@ -96,9 +98,14 @@ impl Channel {
         Ok(self.wants_to_write() || sys::fd::unread_bytes(self.fd.as_fd())? > 0)
     }
 
-    /// Whether anything waits: then the descriptor is to be polled for writing, too.
+    /// Whether anything waits.
     pub fn wants_to_write(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// What the descriptor is to be polled for.
+    pub fn interest(&self) -> Interest {
+        if self.wants_to_write() { Interest::Both } else { Interest::Read }
     }
 
     /// Bytes that wait.
@@ -146,9 +153,20 @@ impl Channel {
         let broken = received.truncated || received.surplus_fds > 0;
         Ok(Some(Frame { bytes: buffer.get(..received.len).unwrap_or_default(), fd: received.fd, broken }))
     }
-}
 
-impl Channel {
+    /// The same for whom the end of the other side is no error: `Break` if there is no frame, with whether the other side is still there.
+    ///
+    /// # Errors
+    /// If the link fails.
+    pub fn hear<'b>(&self, buffer: &'b mut [u8]) -> io::Result<ControlFlow<bool, Frame<'b>>> {
+        match self.receive(buffer) {
+            Ok(Some(frame)) => Ok(Continue(frame)),
+            Ok(None) => Ok(Break(true)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Break(false)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The judge's end of a sensor's link: how often it asks for the counters, which is all that it says. `None` if it has gone.
     ///
     /// # Errors
@@ -156,11 +174,9 @@ impl Channel {
     pub fn questions(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         let mut asked = 0;
         loop {
-            match self.receive(buffer) {
-                Ok(None) => return Ok(Some(asked)),
-                Ok(Some(received)) => asked += usize::from(Message::decode(received.bytes) == Ok(Message::AskCounters)),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-                Err(error) => return Err(error),
+            match self.hear(buffer)? {
+                Continue(received) => asked += usize::from(Message::decode(received.bytes) == Ok(Message::AskCounters)),
+                Break(is_there) => return Ok(is_there.then_some(asked)),
             }
         }
     }

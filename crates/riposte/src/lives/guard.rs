@@ -12,6 +12,7 @@ use model::time::Time;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::ops::ControlFlow::Break;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
@@ -100,10 +101,8 @@ impl Guard {
                     // The warden asks nothing of the guard: readable means that it has gone.
                     WARDEN => {
                         self.warden.flush()?;
-                        match self.warden.receive(&mut frame) {
-                            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                            Err(error) => return Err(error),
-                            Ok(_) => {}
+                        if matches!(self.warden.hear(&mut frame)?, Break(false)) {
+                            return Ok(());
                         }
                     }
                     JUDGE => {
@@ -120,8 +119,7 @@ impl Guard {
             }
             self.let_go_of_the_old();
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
-                let interest = if link.wants_to_write() { Interest::Both } else { Interest::Read };
-                self.poller.modify(link.as_fd(), token, interest)?;
+                self.poller.modify(link.as_fd(), token, link.interest())?;
             }
         }
     }

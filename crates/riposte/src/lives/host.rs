@@ -11,6 +11,7 @@ use model::net::{Prefix, canonical};
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::IpAddr;
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use sys::diag::Diag;
@@ -69,10 +70,9 @@ impl Host {
             calm.wait(&poller, wait, &mut ready)?;
             for event in &ready {
                 match event.token {
-                    WARDEN => match self.warden.receive(&mut frame) {
-                        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                        Err(error) => return Err(error),
-                        Ok(_) => self.warden.flush()?,
+                    WARDEN => match self.warden.hear(&mut frame)? {
+                        Break(false) => return Ok(()),
+                        Break(true) | Continue(_) => self.warden.flush()?,
                     },
                     ROUTES => drop(self.routes.drain_changes()),
                     _ => self.drain_files(),

@@ -12,6 +12,7 @@ use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, Provenance};
 use std::ffi::OsString;
 use std::io;
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
@@ -170,8 +171,7 @@ impl Log {
                 // What came in meanwhile is read now.
                 (self.held, more) = (false, true);
             }
-            let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
-            poller.modify(self.judge.as_fd(), JUDGE, interest)?;
+            poller.modify(self.judge.as_fd(), JUDGE, self.judge.interest())?;
         }
     }
 
@@ -250,11 +250,9 @@ impl Log {
     /// False when the warden has gone.
     fn hear_warden(&mut self, frame: &mut [u8]) -> io::Result<bool> {
         loop {
-            let received = match self.warden.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.warden.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             let message = Message::decode(received.bytes).map_err(io::Error::other)?;
             match (message, received.fd) {
@@ -300,11 +298,9 @@ impl Log {
     /// False when the judge has gone.
     fn hear_judge(&mut self, frame: &mut [u8]) -> io::Result<bool> {
         loop {
-            let received = match self.judge.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.judge.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             match Message::decode(received.bytes) {
                 Ok(Message::AskCounters) => {

@@ -14,6 +14,7 @@ use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::ControlFlow::Break;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::diag::Diag;
@@ -112,10 +113,8 @@ impl Packets {
                     // The warden asks nothing of a packet sensor: readable means that it has gone.
                     WARDEN => {
                         self.warden.flush()?;
-                        match self.warden.receive(&mut frame) {
-                            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                            Err(error) => return Err(error),
-                            Ok(_) => {}
+                        if matches!(self.warden.hear(&mut frame)?, Break(false)) {
+                            return Ok(());
                         }
                     }
                     JUDGE => {
@@ -135,8 +134,7 @@ impl Packets {
                 self.looks_failed += 1;
             }
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
-                let interest = if link.wants_to_write() { Interest::Both } else { Interest::Read };
-                poller.modify(link.as_fd(), token, interest)?;
+                poller.modify(link.as_fd(), token, link.interest())?;
             }
         }
     }

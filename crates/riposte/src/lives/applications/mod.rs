@@ -15,6 +15,7 @@ use logrules::Rules;
 use model::time::Time;
 use sense::firewall::timestamp::{LogClock, Stamps};
 use std::io;
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
@@ -182,8 +183,7 @@ impl Applications {
             }
             self.hold(&poller, read, &mut more)?;
             self.look_again()?;
-            let interest = if self.judge.wants_to_write() { Interest::Both } else { Interest::Read };
-            poller.modify(self.judge.as_fd(), JUDGE, interest)?;
+            poller.modify(self.judge.as_fd(), JUDGE, self.judge.interest())?;
         }
     }
 
@@ -278,11 +278,9 @@ impl Applications {
     /// False when the warden has gone.
     fn hear_warden(&mut self, frame: &mut [u8]) -> io::Result<bool> {
         loop {
-            let received = match self.warden.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.warden.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             match (Message::decode(received.bytes).map_err(io::Error::other)?, received.fd) {
                 (Message::Followed { slot, watch, rotated, log }, Some(file)) => {
@@ -322,11 +320,9 @@ impl Applications {
     /// False when the judge has gone.
     fn hear_judge(&mut self, frame: &mut [u8]) -> io::Result<bool> {
         loop {
-            let received = match self.judge.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.judge.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             match Message::decode(received.bytes) {
                 Ok(Message::AskCounters) => {

@@ -460,8 +460,7 @@ fn reload(judge: &mut Judge) -> Reply {
 /// Goes on with everybody but the askers until something has come, or for so long at most.
 fn hear_until(judge: &mut Judge, most: Duration, come: impl Fn(&Judge) -> bool) {
     let Ok(poller) = Poller::new() else { return };
-    let interest = if judge.warden.wants_to_write() { Interest::Both } else { Interest::Read };
-    let mut polled = poller.add(judge.warden.as_fd(), super::WARDEN, interest).is_ok();
+    let mut polled = poller.add(judge.warden.as_fd(), super::WARDEN, judge.warden.interest()).is_ok();
     for (token, sensor) in &judge.sensors {
         polled &= poller.add(sensor.link.as_fd(), *token, Interest::Read).is_ok();
     }

@@ -26,6 +26,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Read};
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -208,7 +209,7 @@ impl Judge {
         self.poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
-            self.send_changes()?;
+            self.send_all()?;
             let patience = self.patience();
             self.calm.wait(&self.poller, patience, &mut ready)?;
             self.look_at_the_clock();
@@ -231,7 +232,7 @@ impl Judge {
                 self.court.tick(now);
             }
             // First what protects, then what is written about it, then what is answered.
-            self.send_changes()?;
+            self.send_all()?;
             self.court.speak();
             self.settle(now);
             if std::mem::take(&mut self.court.allowed_again) {
@@ -247,7 +248,7 @@ impl Judge {
                     let reply = answers::answer(self, request, root);
                     // Who is told that it is done must find it done, even if we are killed right after. A warden that is gone is met below.
                     if is_order {
-                        let _ = self.send_changes();
+                        let _ = self.send_all();
                         self.settle(now);
                     }
                     reply
@@ -345,11 +346,22 @@ impl Judge {
             let batch: Vec<Change> = self.pending.drain(..self.pending.len().min(limits::BATCH_CHANGES)).collect();
             self.warden.send(&Message::Apply(batch))?;
         }
+        self.poll_warden()
+    }
+
+    /// Likewise, and the orders to run responses behind them. Not with every frame of a sensor: each response that stands is asked whether it
+    /// is over.
+    fn send_all(&mut self) -> io::Result<()> {
+        self.send_changes()?;
         for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
             self.warden.send(&Message::Respond(orders.to_vec()))?;
+            self.poll_warden()?;
         }
-        let interest = if self.warden.wants_to_write() { Interest::Both } else { Interest::Read };
-        self.poller.modify(self.warden.as_fd(), WARDEN, interest)
+        Ok(())
+    }
+
+    fn poll_warden(&self) -> io::Result<()> {
+        self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())
     }
 
     /// False when the warden has gone.
@@ -358,11 +370,9 @@ impl Judge {
             self.warden.flush()?;
         }
         loop {
-            let received = match self.warden.receive(frame) {
-                Ok(Some(received)) => received,
-                Ok(None) => return Ok(true),
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                Err(error) => return Err(error),
+            let received = match self.warden.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => return Ok(is_there),
             };
             let message = Message::decode(received.bytes).map_err(io::Error::other)?;
             self.take(message, received.fd)?;

@@ -30,7 +30,7 @@ use sys::fd::{sealed_text, seqpacket_pair};
 use sys::hold::Held;
 use sys::listen;
 use sys::nflog::{Nflog, NflogSettings};
-use sys::process::{Child, Identity, spawn_life, spawn_life_as};
+use sys::process::{Child, Identity, spawn_life_as};
 use sys::route::Routes;
 use sys::sandbox::Profile;
 
@@ -259,14 +259,11 @@ impl Prepared {
         let text = self.text_for(life, slot, config).map_err(fail)?;
         let mut fds: Vec<(BorrowedFd<'_>, RawFd)> = vec![(theirs.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
         fds.extend(own.iter().zip(OWN_FD..).map(|(fd, number)| (fd.as_fd(), number)));
+        let zone = std::env::var_os("TZ");
+        let identity = if life == Life::Runner { runs_as(slot, config)? } else { None };
         let number = slot.to_string();
         let args = [OsStr::new(&number)];
-        let zone = std::env::var_os("TZ");
-        if let Some(identity) = (life == Life::Runner).then(|| runs_as(slot, config)).transpose()?.flatten() {
-            let child = spawn_life_as(life.word(), &args, &fds, &identity).map_err(fail)?;
-            return Ok((child, Channel::new(ours), None));
-        }
-        let child = spawn_life(life.word(), &args, &fds, zone.as_deref()).map_err(fail)?;
+        let child = spawn_life_as(life.word(), &args, &fds, zone.as_deref(), identity.as_ref()).map_err(fail)?;
         Ok((child, Channel::new(ours), is_sensor.then_some(judge_end)))
     }
 

@@ -1,13 +1,13 @@
 //! Responses on their way from the judge to the runners: the exempt list is asked once more, and nobody waits for an answer that can't come.
 
 use super::Warden;
-use super::ward::After;
+use super::ward::{After, Ward};
 use crate::config::response::{check, users};
 use crate::lives::monotonic;
 use link::message::{Life, Message};
 use model::limits;
 use model::net::Prefix;
-use model::response::{Order, Ran, RunId};
+use model::response::{Order, Ran, ResponseId, RunId};
 
 impl Warden {
     /// Starts the runners while there is every right: what they run must not inherit our sandbox.
@@ -25,14 +25,6 @@ impl Warden {
     pub(super) fn respond(&mut self, judge: usize, orders: Vec<Order>) {
         let mut refused = Vec::new();
         for order in orders {
-            let users = users(&self.config.responses);
-            let response = self.config.responses.get(usize::from(order.response.0));
-            let slot = response.and_then(|response| users.iter().position(|user| *user == response.user));
-            let runner = self.wards.iter().position(|ward| {
-                ward.life == Life::Runner
-                    && Some(usize::from(ward.slot)) == slot
-                    && ward.link.as_ref().is_some_and(|link| !link.is_congested())
-            });
             // What was done is undone for the exempt, too.
             if order.add && self.shield.touches(&Prefix::host(order.address)) {
                 self.exempt_refused += 1;
@@ -40,7 +32,7 @@ impl Warden {
                 refused.push((order.run, Ran::Exempt));
             } else if self.ordered.len() >= limits::RUNS {
                 refused.push((order.run, Ran::TooMany));
-            } else if let Some(runner) = runner {
+            } else if let Some(runner) = self.runner_of(order.response) {
                 self.ordered.insert(order.run, runner);
                 self.send(runner, &Message::Respond(vec![order]), None);
             } else {
@@ -50,6 +42,14 @@ impl Warden {
         if !refused.is_empty() {
             self.send(judge, &Message::Ran(refused), None);
         }
+    }
+
+    /// Who runs what this response's user is to run, if he takes orders now.
+    fn runner_of(&self, response: ResponseId) -> Option<usize> {
+        let user = &self.config.responses.get(usize::from(response.0))?.user;
+        let slot = users(&self.config.responses).iter().position(|known| known == user)?;
+        let takes = |ward: &Ward| ward.link.as_ref().is_some_and(|link| !link.is_congested());
+        self.wards.iter().position(|ward| ward.life == Life::Runner && usize::from(ward.slot) == slot && takes(ward))
     }
 
     /// A runner answers: for its own orders, and for each once.
