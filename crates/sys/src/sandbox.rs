@@ -346,6 +346,16 @@ fn own_ids(call: libc::c_long) -> Result<[u32; 3], SandboxError> {
     Ok(ids)
 }
 
+/// From here on programs that are started get no capability of ours: an unprivileged user's would be handed on through the ambient set.
+///
+/// # Errors
+/// If the kernel refuses, or the set is not empty then.
+pub fn keep_capabilities_from_programs() -> Result<(), SandboxError> {
+    caps::clear(None, CapSet::Ambient).map_err(capabilities("clear the ambient set"))?;
+    let left = caps::read(None, CapSet::Ambient).map_err(capabilities("read a capability set"))?;
+    if left.is_empty() { Ok(()) } else { Err(SandboxError::NotHeld("the ambient set is not empty")) }
+}
+
 /// Leaves exactly `keep` permitted and effective, nothing ambient or inheritable, and looks whether the kernel agrees.
 ///
 /// The unit's filter refuses capset, and who was started with exactly `keep` by it has nothing else to give up: there the inheritable

@@ -7,8 +7,9 @@ use std::io::{self, Read, Write};
 use std::net::ToSocketAddrs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
 use sys::identity::{self, ProcessReport, Seccomp, User};
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     {
         return ExitCode::from(u8::try_from(play(&life.to_string_lossy(), rest)).unwrap_or(255));
     }
-    let tests: [(&str, fn()); 9] = [
+    let tests: [(&str, fn()); 10] = [
         ("a_sensor_gets_out_nowhere", a_sensor_gets_out_nowhere),
         ("a_judge_writes_in_its_folder_alone", a_judge_writes_in_its_folder_alone),
         ("a_warden_keeps_what_it_needs", a_warden_keeps_what_it_needs),
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         ("a_life_ends_with_its_parent", a_life_ends_with_its_parent),
         ("another_thread_is_fatal", another_thread_is_fatal),
         ("becoming_root_is_refused", becoming_root_is_refused),
+        ("programs_get_no_capability", programs_get_no_capability),
     ];
     println!("running {} tests as user {}, privileged: {}", tests.len(), identity::own_uid(), identity::is_privileged());
     for (name, test) in tests {
@@ -44,6 +46,28 @@ fn main() -> ExitCode {
         println!("test {name} ... ok");
     }
     ExitCode::SUCCESS
+}
+
+/// Under a unit with an ambient capability, as ours.
+fn programs_get_no_capability() {
+    if !identity::is_privileged() {
+        return println!("SKIPPED: only a privileged process can hand on an ambient capability");
+    }
+    let own = std::env::current_exe().expect("our own path");
+    let mut ambient = Command::new("setpriv");
+    ambient.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=+net_admin", "--ambient-caps=+net_admin"]);
+    // The build folder may be closed to nobody.
+    let copy = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().expect("a folder");
+    let program = copy.path().join("lives");
+    fs::copy(own, &program).expect("a copy");
+    let status = ambient.arg(program).args(["--life", "programs"]).status().expect("setpriv is there");
+    assert_eq!(status.code(), Some(SUCCEEDED));
+}
+
+/// What a program that is started now may do, as the kernel has it.
+fn capabilities_of_a_program() -> String {
+    let said = Command::new("grep").args(["CapEff", "/proc/self/status"]).output().expect("grep is there");
+    String::from_utf8_lossy(&said.stdout).trim_start_matches("CapEff:").trim().to_owned()
 }
 
 /// Whom the lives become here: nobody, if this process may change its user at all.
@@ -69,6 +93,12 @@ fn play(life: &str, args: &[std::ffi::OsString]) -> i32 {
                 profile.keep.clear();
             }
             within(&profile, || try_out(&attempt, &folder))
+        }
+        "programs" => {
+            assert_ne!(capabilities_of_a_program(), "0000000000000000", "the ambient set is handed on as long as nobody clears it");
+            sandbox::keep_capabilities_from_programs().unwrap();
+            assert_eq!(capabilities_of_a_program(), "0000000000000000");
+            SUCCEEDED
         }
         "middle" => {
             let child = process::spawn_life("sensor", &[OsStr::new("wait")], &[(io::stdout().as_fd(), 1)], None).unwrap();

@@ -23,8 +23,8 @@ use std::time::Duration;
 const TWINS: usize = 8_192;
 /// How far back the counts of an earlier run are taken up.
 const PAST: Duration = Duration::from_secs(86_400);
-/// What an active response may be called that blocks the address: ours, and OSSEC's stock ones.
-const BLOCKS: [&str; 3] = ["block", "firewall-drop", "host-deny"];
+/// What riposte's own rules and fail2ban's call blocking the address. Which of OSSEC's commands do, its configuration says.
+const BLOCK: &str = "block";
 
 /// What was found and not yet told.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Findings {
     pub fn new(slot: u16, blocks: &BTreeSet<String>, responses: &[ResponseConfig]) -> Findings {
         Findings {
             slot,
-            blocks: BLOCKS.into_iter().map(str::to_owned).chain(blocks.iter().cloned()).collect(),
+            blocks: std::iter::once(BLOCK.to_owned()).chain(blocks.iter().cloned()).collect(),
             responses: responses.iter().map(|response| (response.name.clone(), response.wants_user())).collect(),
             found: Vec::new(),
             reports: Vec::new(),

@@ -42,6 +42,8 @@ const SCRIPTS: u64 = 10;
 /// # Errors
 /// Why it can't go on.
 pub fn run(start: Start) -> Result<(), String> {
+    // Under the systemd unit the daemon's one capability is ambient.
+    sys::sandbox::keep_capabilities_from_programs().map_err(|error| error.to_string())?;
     if start.slot & WORKER == 0 {
         return keep(&start).map_err(|error| error.to_string());
     }
