@@ -174,7 +174,7 @@ pub fn table(figures: &[Figure]) -> String {
         table.row([figure.what.clone(), figure.promise.clone(), figure.shown(), kept.to_owned(), first]);
         peers.for_each(|peer| table.row([String::new(), String::new(), String::new(), String::new(), peer]));
     }
-    let mut text = table.text(Room::Terminal);
+    let mut text = table.text(Room::Endless);
     for figure in figures.iter().filter(|figure| !figure.note.is_empty()) {
         let _ = writeln!(text, "\n{} [load {:.1}]: {}", figure.what, figure.load, figure.note);
     }
