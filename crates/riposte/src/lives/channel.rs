@@ -2,6 +2,7 @@
 
 use link::codec::Writer;
 use link::message::Message;
+use model::event::Event;
 use model::limits;
 use std::collections::VecDeque;
 use std::io;
@@ -83,6 +84,24 @@ impl Channel {
             self.waiting.push_back((bytes.to_vec(), pass));
         }
         Ok(())
+    }
+
+    /// Tells the judge what was seen, a frame's worth at a time. Returns how many events were dropped: a judge that doesn't keep up loses the
+    /// newest, rather than our memory.
+    ///
+    /// # Errors
+    /// If the other side is gone.
+    pub fn send_events(&mut self, events: &[Event]) -> io::Result<u64> {
+        let mut dropped = 0;
+        self.flush()?;
+        for batch in events.chunks(limits::BATCH_EVENTS) {
+            if self.is_congested() {
+                dropped += batch.len() as u64;
+            } else {
+                self.send(&Message::Events(batch.to_vec()))?;
+            }
+        }
+        Ok(dropped)
     }
 
     /// Whether so much waits that nothing more should be sent for now.

@@ -149,7 +149,7 @@ impl Guard {
             events.extend(self.touch(&stream, peer));
             self.hold(stream, canonical(peer.ip()));
         }
-        self.tell(events)
+        self.tell(&events)
     }
 
     fn touch(&mut self, stream: &TcpStream, peer: SocketAddr) -> Option<Event> {
@@ -207,17 +207,9 @@ impl Guard {
         }
     }
 
-    fn tell(&mut self, events: Vec<Event>) -> io::Result<()> {
-        if events.is_empty() {
-            return Ok(());
-        }
-        self.judge.flush()?;
-        // A judge that doesn't keep up loses the newest events, counted, rather than our memory.
-        if self.judge.is_congested() {
-            self.events_dropped += events.len() as u64;
-            return Ok(());
-        }
-        self.judge.send(&Message::Events(events))
+    fn tell(&mut self, events: &[Event]) -> io::Result<()> {
+        self.events_dropped += self.judge.send_events(events)?;
+        Ok(())
     }
 
     /// False when the judge has gone.

@@ -257,15 +257,7 @@ impl Packets {
     }
 
     fn tell(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
-        self.judge.flush()?;
-        for batch in events.chunks(limits::BATCH_EVENTS) {
-            // A judge that doesn't keep up loses the newest events, counted, rather than our memory.
-            if self.judge.is_congested() {
-                self.events_dropped += batch.len() as u64;
-            } else {
-                self.judge.send(&Message::Events(batch.to_vec()))?;
-            }
-        }
+        self.events_dropped += self.judge.send_events(events)?;
         events.clear();
         Ok(())
     }
