@@ -115,6 +115,14 @@ fn first(candidates: impl IntoIterator<Item = PathBuf>) -> Result<Option<PathBuf
     Ok(None)
 }
 
+/// The configuration of the installation in a folder.
+///
+/// # Errors
+/// If it can't be looked at.
+pub fn conf_in(folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    first(["etc/ossec.conf", "ossec.conf"].map(|name| folder.join(name)))
+}
+
 /// The file of this name among those that were given, or in one of these folders.
 fn find(given: &[PathBuf], file: &str, folders: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
     match given.iter().find(|path| name(path) == name(Path::new(file))) {
@@ -207,7 +215,7 @@ impl Found {
             }
         }
         // A home's own configuration says what is in force there.
-        let config = if self.config.is_none() { first(["etc/ossec.conf", "ossec.conf"].map(|name| path.join(name)))? } else { None };
+        let config = if self.config.is_none() { conf_in(path)? } else { None };
         if let Some(config) = &config {
             self.config(config)?;
             self.found_config = true;

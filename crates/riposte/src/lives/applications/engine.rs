@@ -1,7 +1,7 @@
 //! Which rules are at work: riposte's own, those of the user's files, and OSSEC's and fail2ban's where he points at them. Reads files; starts
 //! nothing.
 
-use crate::commands::logtest::load::ossec_files;
+use crate::commands::logtest::load::{conf_in, ossec_files};
 use crate::commands::regex::FILES;
 use crate::commands::{Failure, fail, rules};
 use crate::config::ApplicationsConfig;
@@ -60,7 +60,8 @@ pub fn load(applications: &ApplicationsConfig, responses: &[ResponseConfig]) -> 
     let config = ossec.iter().position(|place| is_conf(place)).map(|at| ossec.remove(at));
     if config.is_some() || !ossec.is_empty() {
         let rules = engines_of_ossec(&ossec, config.as_deref(), zone.clone(), &mut engines.notices)?;
-        let config = config.or_else(|| ossec.iter().find_map(|place| conf_of(place))).unwrap_or_default();
+        let found = ossec.iter().find_map(|place| conf_of(place).transpose()).transpose()?;
+        let config = config.or(found).unwrap_or_default();
         engines.take_commands(&rules, &config, responses);
         engines.all.push(Box::new(rules));
     }
@@ -139,9 +140,8 @@ fn is_conf(place: &Path) -> bool {
 }
 
 /// The ossec.conf that a place stands for: itself, or that of the installation in this folder.
-fn conf_of(place: &Path) -> Option<PathBuf> {
-    let own = is_conf(place).then(|| place.to_owned());
-    own.or_else(|| Some(place.join("etc/ossec.conf")).filter(|conf| conf.is_file()))
+fn conf_of(place: &Path) -> Result<Option<PathBuf>, Failure> {
+    if is_conf(place) { Ok(Some(place.to_owned())) } else { conf_in(place) }
 }
 
 /// Whom the `<white_list>`s of these rules' ossec.conf exempt.
@@ -150,7 +150,8 @@ fn conf_of(place: &Path) -> Option<PathBuf> {
 /// A line for each thing that is wrong.
 pub fn white_list(places: &[PathBuf]) -> Result<Vec<Prefix>, Failure> {
     let mut exempt = Vec::new();
-    for place in places.iter().filter_map(|place| conf_of(place)) {
+    for place in places {
+        let Some(place) = conf_of(place)? else { continue };
         let name = place.display().to_string();
         let text = std::fs::read(&place).map_err(|error| fail(format!("{name}: {error}")))?;
         let (conf, _) = read_conf(&name, &String::from_utf8_lossy(&text)).map_err(|remarks| told(&remarks))?;
@@ -297,5 +298,16 @@ mod tests {
         found.clear();
         engines.line(&Line::new(lines[1].as_bytes(), Time::from_secs(1_700_000_000), "/var/log/auth.log"), &mut found);
         assert!(found.is_empty());
+    }
+
+    #[test]
+    fn a_folder_s_configuration_is_the_one_that_its_rules_go_by() {
+        for name in ["etc/ossec.conf", "ossec.conf"] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("etc")).unwrap();
+            let conf = "<ossec_config><global><white_list>192.0.2.0/24</white_list></global></ossec_config>\n";
+            fs::write(folder.path().join(name), conf).unwrap();
+            assert_eq!(white_list(&[folder.path().to_owned()]).unwrap(), ["192.0.2.0/24".parse().unwrap()], "{name}");
+        }
     }
 }
