@@ -7,6 +7,9 @@ pub mod nftables;
 pub mod null;
 pub mod ranges;
 pub mod skeleton;
+pub mod tool;
+
+use tool::Tool;
 
 /// Something that can block.
 pub trait Responder {
@@ -24,7 +27,7 @@ pub trait Responder {
 }
 
 /// A kind of responder, for the configuration reader and the manual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kind {
     /// Its name in the configuration.
     pub name: &'static str,
@@ -32,7 +35,17 @@ pub struct Kind {
     pub summary: &'static str,
     /// How to configure it.
     pub example: &'static str,
+    /// How it is begun; `None` for those that the warden has within itself.
+    pub open: Option<Open>,
 }
+
+/// Begins a responder: sets up what it needs for itself (a set, a chain, a table), or takes over what an earlier run has left.
+/// The error is one line that says what is missing and what to do.
+pub type Open = fn(&Settings, Box<dyn Tool>) -> Result<Box<dyn Responder>, String>;
+
+/// What can be chosen about responders that have something to choose; one field for each.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings {}
 
 /// Every kind, in the manual's order.
 pub const RESPONDERS: &[Kind] = &[nftables::KIND, null::KIND];

@@ -33,6 +33,7 @@ pub const KIND: Kind = Kind {
     name: "nftables",
     summary: "Blocks in the kernel with an own nftables table, for this host and for what it forwards; blocks end by the kernel's timer.",
     example: "[respond]\nkind = \"nftables\"\n",
+    open: None,
 };
 
 /// The longest time-out that is sent: a century. What is longer runs out then.

@@ -11,6 +11,7 @@ pub const KIND: Kind = Kind {
     name: "null",
     summary: "Blocks nobody and prints what would be blocked: for a dry run.",
     example: "[respond]\nkind = \"null\"\n",
+    open: None,
 };
 
 /// Lines kept until somebody takes them. At the bound the oldest is dropped and counted.

@@ -1,0 +1,205 @@
+//! Foreign programs that set blocks (iptables, ipset, pfctl …): arguments and an input text, never a shell; a time limit; bounded output.
+
+use model::time::Time;
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Duration;
+use sys::clock;
+use sys::fd::{Interest, Poller, sealed_text, set_nonblocking};
+use sys::process::{Child, Ended, Launch, Order, output_pipe, spawn};
+
+/// Where programs are looked for.
+const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+/// For how long one may run.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Bytes of output that are kept: a listing of a million addresses. What comes behind is read and dropped.
+const OUTPUT_BYTES: usize = 64 << 20;
+/// Bytes of a refusal that are shown.
+const SHOWN: usize = 200;
+
+/// Runs programs.
+pub trait Tool {
+    /// Runs one to its end and returns what it wrote, standard output and error alike.
+    ///
+    /// # Errors
+    /// If it can't be started, doesn't end in time, or ends otherwise than with 0.
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError>;
+}
+
+/// Why a program didn't do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ToolError {
+    /// It is not installed.
+    #[error("{0} is not installed (looked in {folders})", folders = FOLDERS.join(", "))]
+    Missing(String),
+    /// It could not be started.
+    #[error("{0} can't be started: {1}")]
+    NotStarted(String, String),
+    /// It was ended after the time limit.
+    #[error("{0} did not end within {limit} s", limit = LIMIT.as_secs())]
+    TimedOut(String),
+    /// It refused, with this code and these words.
+    #[error("{program} refused ({code}): {said}")]
+    Refused {
+        /// Which.
+        program: String,
+        /// Its exit code; minus the signal that ended it.
+        code: i32,
+        /// What it wrote.
+        said: String,
+    },
+}
+
+/// The real ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Programs;
+
+impl Tool for Programs {
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        let path = FOLDERS.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file());
+        let path = path.ok_or_else(|| ToolError::Missing(program.to_owned()))?;
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        let begin = || -> io::Result<(Child, File)> {
+            let (output, output_end) = output_pipe()?;
+            set_nonblocking(output.as_fd(), true)?;
+            let input = sealed_text(input.as_bytes())?;
+            let fds = [(input.as_fd(), 0), (output_end.as_fd(), 1), (output_end.as_fd(), 2)];
+            let child = spawn(&Launch { program: &path, title: program, args: &args, fds: &fds, timezone: None, identity: None })?;
+            Ok((child, output.into()))
+        };
+        let failed = |error: io::Error| ToolError::NotStarted(program.to_owned(), error.to_string());
+        let (child, mut output) = begin().map_err(failed)?;
+        let mut said = Vec::new();
+        let in_time = hear(&child, &mut output, &mut said).map_err(failed)?;
+        if !in_time {
+            let _ = child.end_group().and_then(|()| child.order(Order::Kill));
+        }
+        let ended = child.wait().map_err(failed)?;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let refused = |code| {
+            let said = said.trim();
+            let said = said[..said.floor_char_boundary(SHOWN)].to_owned();
+            ToolError::Refused { program: program.to_owned(), code, said }
+        };
+        match ended {
+            _ if !in_time => Err(ToolError::TimedOut(program.to_owned())),
+            Ended::Exited(0) => Ok(said),
+            Ended::Exited(code) => Err(refused(code)),
+            Ended::Killed(signal) => Err(refused(-signal)),
+        }
+    }
+}
+
+/// Reads what it writes until it has ended; false if that takes too long. What it leaves running behind itself is not waited for.
+fn hear(child: &Child, output: &mut File, said: &mut Vec<u8>) -> io::Result<bool> {
+    let poller = Poller::new()?;
+    poller.add(output.as_fd(), 0, Interest::Read)?;
+    poller.add(child.as_fd(), 1, Interest::Read)?;
+    let until = Time::from_nanos(clock::monotonic()).after(LIMIT);
+    let (mut ready, mut buffer, mut is_silent) = (Vec::new(), vec![0; 65_536], false);
+    loop {
+        let left = until.since(Time::from_nanos(clock::monotonic()));
+        if left.is_zero() {
+            return Ok(false);
+        }
+        poller.wait(Some(left), &mut ready)?;
+        let has_ended = ready.iter().any(|event| event.token == 1);
+        while !is_silent {
+            match output.read(&mut buffer) {
+                Ok(0) => {
+                    is_silent = true;
+                    // Its end may be further off.
+                    poller.remove(output.as_fd())?;
+                }
+                Ok(len) => said.extend_from_slice(buffer.get(..len.min(OUTPUT_BYTES.saturating_sub(said.len()))).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if has_ended {
+            return Ok(true);
+        }
+    }
+}
+
+/// Plays programs of systems that are not here: golden transcripts. Each run must be the next of the transcript.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    /// What is still to come: the whole command line with its input, and the answer.
+    pub expected: VecDeque<(String, Result<String, ToolError>)>,
+}
+
+impl Transcript {
+    /// Reads a transcript: a line `$ PROGRAM ARGS…`, lines `< INPUT`, then lines of output, or `! CODE WORDS` for a refusal; '#' begins a remark.
+    pub fn new(text: &str) -> Self {
+        let mut transcript = Transcript::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(command) = line.strip_prefix("$ ") {
+                transcript.expected.push_back((command.to_owned(), Ok(String::new())));
+                continue;
+            }
+            let Some((command, answer)) = transcript.expected.back_mut() else { continue };
+            if let Some(input) = line.strip_prefix("< ") {
+                command.push_str("\n< ");
+                command.push_str(input);
+            } else if let Some((code, said)) = line.strip_prefix("! ").map(|refusal| refusal.split_once(' ').unwrap_or((refusal, ""))) {
+                let program = command.split(' ').next().unwrap_or_default().to_owned();
+                *answer = Err(ToolError::Refused { program, code: code.parse().unwrap_or(1), said: said.to_owned() });
+            } else if let Ok(output) = answer {
+                output.push_str(line);
+                output.push('\n');
+            }
+        }
+        transcript
+    }
+}
+
+impl Tool for Transcript {
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        let mut command = std::iter::once(program).chain(args.iter().copied()).collect::<Vec<_>>().join(" ");
+        for line in input.lines() {
+            command.push_str("\n< ");
+            command.push_str(line);
+        }
+        match self.expected.pop_front() {
+            Some((expected, answer)) if expected == command => answer,
+            other => {
+                let expected = other.map_or("nothing".to_owned(), |(expected, _)| expected);
+                Err(ToolError::NotStarted(program.to_owned(), format!("ran:\n{command}\nexpected:\n{expected}")))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gets_its_input_and_is_heard_to_its_end() {
+        let long = "address\n".repeat(50_000);
+        assert_eq!(Programs.run("cat", &[], &long).unwrap(), long);
+        assert_eq!(Programs.run("printf", &["%s|", "a b", "$HOME", "`id`"], "").unwrap(), "a b|$HOME|`id`|");
+    }
+
+    #[test]
+    fn a_refusal_has_the_program_s_own_words() {
+        assert_eq!(Programs.run("riposte-no-such", &[], "").unwrap_err(), ToolError::Missing("riposte-no-such".into()));
+        let Err(ToolError::Refused { code, said, .. }) = Programs.run("ls", &["/nowhere"], "") else { panic!("ls found /nowhere") };
+        assert!(code == 2 && said.contains("No such file"), "{code} {said}");
+    }
+
+    #[test]
+    fn a_transcript_is_played_in_its_order_only() {
+        let mut tool =
+            Transcript::new("# adding\n$ pfctl -t riposte -T add -f -\n< 192.0.2.7\n1/1 addresses added.\n$ pfctl -s x\n! 1 unknown\n");
+        assert_eq!(tool.run("pfctl", &["-t", "riposte", "-T", "add", "-f", "-"], "192.0.2.7\n").unwrap(), "1/1 addresses added.\n");
+        assert!(matches!(tool.run("pfctl", &["-s", "x"], ""), Err(ToolError::Refused { code: 1, .. })));
+        assert!(matches!(tool.run("pfctl", &["-s", "x"], ""), Err(ToolError::NotStarted(..))));
+    }
+}
