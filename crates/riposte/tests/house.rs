@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("sys", &[]),
     ("ruleset", &[]),
     ("wire", &["model"]),
     ("logrules", &["model"]),
+    ("fingerprint", &["wire", "model"]),
     ("sense", &["wire", "model"]),
     ("detect", &["model"]),
     ("policy", &["model"]),
