@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("sys", &[]),
     ("ruleset", &[]),
     ("wire", &["model"]),
     ("logrules", &["model"]),
     ("fingerprint", &["wire", "model"]),
+    ("exchange", &["model"]),
     ("sense", &["wire", "model"]),
     ("detect", &["model"]),
     ("policy", &["model"]),

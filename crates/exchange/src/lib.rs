@@ -1,0 +1,6 @@
+//! What is exchanged with others about attackers: lists of theirs that come in, DShield's submissions that go out. Opens nothing, reads no
+//! clock; whatever comes in is hostile until it is vetted.
+
+pub mod dshield;
+pub mod list;
+pub mod vet;
