@@ -4,6 +4,7 @@ use crate::facts::{Chain, Facts, Fragment, Handling, Harmless, Reading, TcpOptio
 use model::event::{Event, Origin};
 use model::net::{Protocol, canonical};
 use model::time::Time;
+use signatures::header::IpOptions;
 use std::ops::RangeInclusive;
 use wire::packet::{Packet, Transport};
 use wire::tcp::{Kinds, Segment};
@@ -146,8 +147,14 @@ pub fn facts(packet: &Packet<'_>, meta: &PacketMeta) -> Facts {
         length: Some(packet.length),
         ttl: Some(packet.ttl),
         ip_id: packet.ip_id,
+        service: Some(packet.service),
+        fragment_bits: packet.fragment_bits,
+        ip_options: packet.source.is_ipv4().then(|| IpOptions::of(packet.ip_options)),
+        data: None,
+        echo: None,
         window: None,
         sequence: None,
+        acknowledgment: None,
         options: TcpOptions::Unknown,
         extension_headers: packet.extension_headers,
         fragment: match packet.fragment {
@@ -164,16 +171,39 @@ pub fn facts(packet: &Packet<'_>, meta: &PacketMeta) -> Facts {
         established: meta.established,
         loopback: meta.loopback,
     };
-    match packet.transport {
-        Transport::Tcp(segment) => add_tcp(&mut facts, &segment),
+    let transport_bytes = match packet.transport {
+        Transport::Tcp(segment) => {
+            add_tcp(&mut facts, &segment);
+            segment.rest.and_then(|rest| rest.options_bytes).map(|options| TCP_BYTES + u32::from(options))
+        }
         Transport::Ports(datagram) => {
             facts.source_port = Some(datagram.source_port);
             facts.port = Some(datagram.port);
+            (packet.protocol != Protocol::SCTP).then_some(UDP_BYTES)
         }
-        Transport::Icmp(message) => facts.icmp = Some((message.kind, message.code)),
-        Transport::Other(_) | Transport::Missing => (),
+        Transport::Icmp(message) => {
+            facts.icmp = Some((message.kind, message.code));
+            facts.echo = message.rest.filter(|_| is_echo(packet.protocol, message.kind));
+            Some(ICMP_BYTES)
+        }
+        Transport::Other(_) | Transport::Missing => None,
+    };
+    if facts.fragment == Fragment::Whole {
+        facts.data = transport_bytes.and_then(|bytes| packet.length.checked_sub(packet.header_bytes + bytes));
     }
     facts
+}
+
+const TCP_BYTES: u32 = wire::tcp::FIXED_BYTES as u32;
+const UDP_BYTES: u32 = wire::ports::UDP_BYTES as u32;
+const ICMP_BYTES: u32 = wire::icmp::HEADER_BYTES as u32;
+
+/// Whether such a message has an identifier and a sequence number: echo and its reply, timestamp, information and address mask.
+fn is_echo(protocol: Protocol, kind: u8) -> bool {
+    match protocol {
+        Protocol::ICMP => matches!(kind, 0 | 8 | 13..=18),
+        _ => matches!(kind, 128 | 129),
+    }
 }
 
 fn add_tcp(facts: &mut Facts, segment: &Segment<'_>) {
@@ -183,6 +213,7 @@ fn add_tcp(facts: &mut Facts, segment: &Segment<'_>) {
     let Some(rest) = segment.rest else { return };
     facts.flags = Some(rest.flags);
     facts.window = Some(rest.window);
+    facts.acknowledgment = Some(rest.acknowledgment);
     facts.options = match (rest.options_bytes, rest.options) {
         (Some(0), _) => TcpOptions::Absent,
         (Some(bytes), Some(options)) => TcpOptions::Present { bytes, system: Kinds::of(options).are_systems() },
