@@ -164,6 +164,37 @@ pub enum Reading {
     Harmless(Harmless),
 }
 
+/// What a signature that a packet fits may come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// A charge against its sender.
+    Charges,
+    /// A number in a table: it is an answer, or an error about somebody's packet, and its sender as often as not an innocent one.
+    Counts,
+    /// Nothing: it is not looked at.
+    Nothing,
+}
+
+impl Reading {
+    /// What a signature that such a packet fits may come to.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Reading::Evidence(..) | Reading::Harmless(Harmless::Ping) => Weight::Charges,
+            Reading::Harmless(Harmless::IcmpError | Harmless::Backscatter | Harmless::Stray | Harmless::FragmentTail) => Weight::Counts,
+            Reading::Harmless(
+                Harmless::Outgoing
+                | Harmless::Loopback
+                | Harmless::Broadcast
+                | Harmless::NeighbourDiscovery
+                | Harmless::Igmp
+                | Harmless::Audit
+                | Harmless::Dhcp
+                | Harmless::NoSource,
+            ) => Weight::Nothing,
+        }
+    }
+}
+
 impl Harmless {
     /// Every reason.
     pub const ALL: [Harmless; 13] = [
@@ -276,6 +307,7 @@ impl Facts {
             icmp: self.icmp,
             echo: self.echo,
             length: self.length,
+            extension_headers: self.extension_headers,
             ttl: self.ttl,
             ip_id: self.ip_id,
             service: self.service,
@@ -403,7 +435,7 @@ impl Facts {
     }
 
     /// Only a segment that acknowledges something, in a connection that the kernel saw both sides of, has an address that can't be forged.
-    fn trust(&self) -> Trust {
+    pub fn trust(&self) -> Trust {
         let acknowledges = self.flags.is_some_and(|flags| flags.has(TcpFlags::ACK));
         if self.established && self.protocol == Protocol::TCP && acknowledges { Trust::Handshake } else { Trust::Spoofable }
     }

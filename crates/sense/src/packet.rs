@@ -3,7 +3,9 @@
 use crate::facts::{Chain, Facts, Fragment, Handling, Harmless, Reading, TcpOptions};
 use model::event::{Event, Origin};
 use model::net::{Protocol, canonical};
+use crate::matching::{Matcher, Seen};
 use model::time::Time;
+use signatures::Set;
 use signatures::header::IpOptions;
 use std::ops::RangeInclusive;
 use wire::packet::{Packet, Transport};
@@ -33,6 +35,8 @@ pub struct PacketCounts {
     pub malformed: u64,
     /// Those to a port of this host where somebody listens.
     pub open: u64,
+    /// Those that an administrator has said to be nothing to look at.
+    pub passed_over: u64,
     /// Those that are evidence of nothing, in the order of `Harmless::ALL`.
     pub harmless: [u64; Harmless::ALL.len()],
 }
@@ -90,17 +94,34 @@ impl FromIterator<(Protocol, u16)> for OpenPorts {
 }
 
 /// The sensor for logged packets.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PacketSensor {
     sensor: u16,
     ephemeral: RangeInclusive<u16>,
     counts: PacketCounts,
+    matcher: Matcher,
+    events: Vec<Event>,
 }
 
 impl PacketSensor {
     /// A sensor in this slot. `ephemeral` is the range of ports from which this host's own clients call.
     pub fn new(sensor: u16, ephemeral: RangeInclusive<u16>) -> Self {
-        PacketSensor { sensor, ephemeral, counts: PacketCounts::default() }
+        PacketSensor { sensor, ephemeral, counts: PacketCounts::default(), matcher: Matcher::default(), events: Vec::new() }
+    }
+
+    /// With these signatures.
+    pub fn with_signatures(self, set: Set) -> Self {
+        PacketSensor { matcher: Matcher::new(set), ..self }
+    }
+
+    /// The signatures at work.
+    pub fn matcher(&mut self) -> &mut Matcher {
+        &mut self.matcher
+    }
+
+    /// Takes what signatures have made of the packets since the last call.
+    pub fn take_matches(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Reads one packet, from its IP header on; it may be cut short. Every packet is counted once.
@@ -111,20 +132,24 @@ impl PacketSensor {
             return None;
         };
         let facts = facts(&packet, meta);
-        let (act, trust) = match facts.read(self.ephemeral.clone()) {
-            Reading::Evidence(act, trust) => (act, trust),
-            Reading::Harmless(why) => {
-                self.counts.harmless[why as usize] += 1;
-                return None;
-            }
-        };
+        let reading = facts.read(self.ephemeral.clone());
+        if let Reading::Harmless(why) = reading {
+            self.counts.harmless[why as usize] += 1;
+        }
         // What listens here says nothing about the hosts behind.
         if facts.chain == Chain::Input && facts.port.is_some_and(|port| open.contains(facts.protocol, port)) {
-            self.counts.open += 1;
+            self.counts.open += u64::from(matches!(reading, Reading::Evidence(..)));
+            return None;
+        }
+        let origin = Origin { sensor: self.sensor, serial: self.counts.packets };
+        let seen = Seen { facts: &facts, reading: &reading, at: meta.at, origin, times: 1, prefix: b"" };
+        let looked_at = self.matcher.events(&seen, None, &mut self.events);
+        let Reading::Evidence(act, trust) = reading else { return None };
+        if !looked_at {
+            self.counts.passed_over += 1;
             return None;
         }
         self.counts.events += 1;
-        let origin = Origin { sensor: self.sensor, serial: self.counts.packets };
         Some(Event { at: meta.at, origin, actor: facts.source, target: Some(facts.target), act, trust, times: 1 })
     }
 
@@ -252,7 +277,7 @@ mod tests {
         let event = sensor().packet(packet, &META, &OpenPorts::default()).expect("an event");
         match event.act {
             Act::Probe(probe) => probe.style,
-            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) => panic!("{event:?}"),
+            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) => panic!("{event:?}"),
         }
     }
 
@@ -324,7 +349,7 @@ mod tests {
             let mut sensor = sensor();
             sensor.packet(&bytes, &PacketMeta { hook, ..META }, &OpenPorts::default());
             let counts = sensor.counts();
-            prop_assert_eq!(1, counts.events + counts.malformed + counts.open + counts.harmless.iter().sum::<u64>());
+            prop_assert_eq!(1, counts.events + counts.malformed + counts.open + counts.passed_over + counts.harmless.iter().sum::<u64>());
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Header {
     pub echo: Option<(u16, u16)>,
     /// The whole packet's length in bytes.
     pub length: Option<u32>,
+    /// How many IPv6 extension headers stand before the transport header.
+    pub extension_headers: u8,
     /// Time to live, or hop limit.
     pub ttl: Option<u8>,
     /// IPv4 identification.

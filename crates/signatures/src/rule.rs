@@ -23,6 +23,16 @@ pub struct Surroundings {
     pub ip_options: IpOptionNames,
     /// Priorities of classes, beside Snort's own.
     pub classes: BTreeMap<String, u32>,
+    /// Numbers of protocols, beside those that everybody knows.
+    pub protocols: BTreeMap<String, u8>,
+}
+
+impl Surroundings {
+    /// The protocol of this name or number.
+    pub fn protocol(&self, name: &str) -> Option<Protocol> {
+        let known = Protocol::parse(name).filter(|_| !name.starts_with('+'));
+        known.or_else(|| self.protocols.get(&name.to_ascii_lowercase()).map(|number| Protocol(*number)))
+    }
 }
 
 /// What a rule does when a packet fits it.
@@ -131,7 +141,7 @@ pub fn read(text: &str, around: &Surroundings) -> Result<Read, String> {
         }
     };
     let mut rests = if action.is_none() { Some("log") } else { None };
-    let over = match over(protocol)? {
+    let over = match over(protocol, around)? {
         Ok(over) => over,
         Err(name) => {
             rests = rests.or(Some(name));
@@ -150,7 +160,7 @@ pub fn read(text: &str, around: &Surroundings) -> Result<Read, String> {
         }
         other => return Err(format!("'{other}' is no direction: ->, <- or <>")),
     };
-    let mut draft = Draft::new(&around.ip_options, &around.classes);
+    let mut draft = Draft::new(around);
     for option in split(options)? {
         let (name, value) = option.split_once(':').map_or((option, ""), |(name, value)| (name.trim_end(), value.trim()));
         match keywords::find(name) {
@@ -209,7 +219,7 @@ fn head_parts(head: &str) -> Vec<&str> {
 }
 
 /// The protocol, or (`Err` within) one that rules about it rest for.
-fn over(word: &str) -> Result<Result<Over, &'static str>, String> {
+fn over(word: &str, around: &Surroundings) -> Result<Result<Over, &'static str>, String> {
     let known = ["ip", "tcp", "udp", "icmp", "icmpv6", "udplite", "sctp", "igmp"];
     Ok(match word.to_ascii_lowercase().as_str() {
         "ip" | "ip4" | "ipv4" | "ip6" | "ipv6" | "any" | "pkthdr" => Ok(Over::Ip),
@@ -217,8 +227,8 @@ fn over(word: &str) -> Result<Result<Over, &'static str>, String> {
         "icmpv4" => Ok(Over::One(Protocol::ICMP)),
         "tcp-pkt" => Ok(Over::One(Protocol::TCP)),
         "tcp-stream" => Err("stream_size"),
-        name => match (Protocol::parse(name), later::protocol(name)) {
-            (Some(protocol), _) if !name.starts_with('+') => Ok(Over::One(protocol)),
+        name => match (around.protocol(name), later::protocol(name)) {
+            (Some(protocol), _) => Ok(Over::One(protocol)),
             (_, Some(later)) => Err(later),
             (_, None) => return Err(format!("unknown protocol '{word}'{}", crate::did_you_mean(word, known))),
         },

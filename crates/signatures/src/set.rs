@@ -54,8 +54,6 @@ pub struct Sources {
 /// A match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit<'s> {
-    /// The rule's place in the set: for dictionaries. fwsnort's rules that the set doesn't know share one.
-    pub place: u16,
     /// The rule's number.
     pub sid: u32,
     /// What it is called.
@@ -186,7 +184,8 @@ impl Set {
 
     /// Whether nothing can match.
     pub fn is_empty(&self) -> bool {
-        self.signatures.is_empty() && self.assigned.is_empty() && self.types.iter().all(Option::is_none)
+        let tables = self.assigned.is_empty() && self.levels.is_empty() && self.types.iter().all(Option::is_none);
+        tables && self.signatures.is_empty()
     }
 
     /// Its rules, in the order of their places.
@@ -202,14 +201,6 @@ impl Set {
     /// The rule with this number.
     pub fn signature(&self, sid: u32) -> Option<&Signature> {
         self.by_sid.get(&sid).and_then(|place| self.signatures.get(usize::from(*place)))
-    }
-
-    /// The sid and name of a place that a [`Hit`] had.
-    pub fn name(&self, place: u16) -> (u32, &str) {
-        match self.signatures.get(usize::from(place)) {
-            Some(signature) => (signature.sid, &signature.message),
-            None => own(place),
-        }
     }
 
     /// Hands every rule that the packet fits to `hit`, each once. `fwsnort` is what the log prefix says. False: an administrator has said that
@@ -239,14 +230,14 @@ impl Set {
             hit(named);
         }
         if let Some(level) = assigned {
-            hit(self.own(OWN_ASSIGNED, level));
+            hit(Hit { sid: sids::ASSIGNED, message: "network with an assigned danger level", level });
         }
         if let Some((kind, code)) = header.icmp {
             self.unassigned(header.protocol, kind, code).into_iter().for_each(&mut hit);
         }
         for place in places {
             let Some(Signature { sid, message, level, .. }) = known(place) else { continue };
-            hit(Hit { place: *place, sid: *sid, message, level: *level });
+            hit(Hit { sid: *sid, message, level: *level });
         }
         true
     }
@@ -271,46 +262,27 @@ impl Set {
     /// ICMP that nobody has assigned, if there is a table of what is.
     fn unassigned(&self, protocol: Protocol, kind: u8, code: u8) -> Option<Hit<'_>> {
         let [icmp, icmpv6] = &self.types;
-        let (types, place) = match protocol {
-            Protocol::ICMP => (icmp.as_ref()?, OWN_ICMP),
-            Protocol::ICMPV6 => (icmpv6.as_ref()?, OWN_ICMPV6),
+        let (types, sid, message) = match protocol {
+            Protocol::ICMP => (icmp.as_ref()?, sids::ICMP, "ICMP type or code that nobody has assigned"),
+            Protocol::ICMPV6 => (icmpv6.as_ref()?, sids::ICMPV6, "ICMPv6 type or code that nobody has assigned"),
             _ => return None,
         };
-        (!types.has(kind, code)).then(|| self.own(place, Level::DEFAULT))
-    }
-
-    fn own(&self, place: u16, level: Level) -> Hit<'_> {
-        let (sid, message) = own(place);
-        Hit { place, sid, message, level: self.levels.get(&sid).copied().filter(|_| place != OWN_ASSIGNED).unwrap_or(level) }
+        let level = self.levels.get(&sid).copied().unwrap_or(Level::DEFAULT);
+        (!types.has(kind, code)).then_some(Hit { sid, message, level })
     }
 
     /// The rule that fwsnort has made an iptables rule of: the kernel has matched already.
     fn fwsnort(&self, Fwsnort { sid, .. }: Fwsnort) -> Hit<'_> {
         let level = self.levels.get(&sid).copied();
-        match self.by_sid.get(&sid).and_then(|place| Some((*place, self.signatures.get(usize::from(*place))?))) {
-            Some((place, known)) => Hit { place, sid, message: &known.message, level: level.unwrap_or(known.level) },
-            None => Hit { place: OWN_FWSNORT, sid, message: own(OWN_FWSNORT).1, level: level.unwrap_or(Level::DEFAULT) },
+        match self.signature(sid) {
+            Some(known) => Hit { sid, message: &known.message, level: level.unwrap_or(known.level) },
+            None => Hit { sid, message: "rule of fwsnort's", level: level.unwrap_or(Level::DEFAULT) },
         }
     }
 
-    /// Whom `auto_dl` spares whatever they do.
+    /// Networks with a level of their own.
     pub fn assigned(&self) -> &Assigned {
         &self.assigned
-    }
-}
-
-const OWN_ASSIGNED: u16 = u16::MAX;
-const OWN_ICMP: u16 = u16::MAX - 1;
-const OWN_ICMPV6: u16 = u16::MAX - 2;
-const OWN_FWSNORT: u16 = u16::MAX - 3;
-
-/// Sid and name of what no rule says.
-fn own(place: u16) -> (u32, &'static str) {
-    match place {
-        OWN_ASSIGNED => (sids::ASSIGNED, "network with an assigned danger level"),
-        OWN_ICMP => (sids::ICMP, "ICMP type or code that nobody has assigned"),
-        OWN_ICMPV6 => (sids::ICMPV6, "ICMPv6 type or code that nobody has assigned"),
-        _ => (0, "rule of fwsnort's"),
     }
 }
 

@@ -6,5 +6,4 @@ pub const FILES: &[(&str, &str)] = &[
     ("botnets.rules", include_str!("../../../signatures/botnets.rules")),
     ("odd.rules", include_str!("../../../signatures/odd.rules")),
     ("scanners.rules", include_str!("../../../signatures/scanners.rules")),
-    ("services.rules", include_str!("../../../signatures/services.rules")),
 ];

@@ -32,6 +32,7 @@ fn packet(protocol: Protocol) -> Header {
         icmp: None,
         echo: None,
         length: None,
+        extension_headers: 0,
         ttl: None,
         ip_id: None,
         service: None,
@@ -110,7 +111,7 @@ fn every_keyword_holds_and_fails() {
     let syn = tcp(40_000, 22, S);
     let ping = Header { echo: Some((666, 0)), ttl: Some(64), payload: Some((0, 0)), length: Some(28), ..icmp(8, 0) };
     let routed = Header { ip_options: Some(IpOptions::of(&[131, 3, 4, 0])), ..packet(Protocol::ICMP) };
-    let table: [(&str, Header, Header); 22] = [
+    let table: [(&str, Header, Header); 23] = [
         ("ttl:>200", Header { ttl: Some(201), ..syn }, Header { ttl: Some(200), ..syn }),
         ("ttl:0", Header { ttl: Some(0), ..syn }, syn),
         ("id:39426", Header { ip_id: Some(39_426), ..syn }, syn),
@@ -126,6 +127,7 @@ fn every_keyword_holds_and_fails() {
         ("itype:>12", icmp(13, 0), icmp(12, 0)),
         ("itype:3; icode:>0", icmp(3, 1), icmp(3, 0)),
         ("icmp_id:666; icmp_seq:0", ping, Header { echo: Some((666, 1)), ..ping }),
+        ("riposte_ext_headers:>6", Header { extension_headers: 7, ..syn }, syn),
         ("ipopts:lsrr", routed, ping),
         ("ipopts:any", routed, Header { ip_options: Some(IpOptions::default()), ..ping }),
         ("ip_proto:!6", packet(Protocol::GRE), Header { protocol: Protocol::TCP, ..packet(Protocol::GRE) }),

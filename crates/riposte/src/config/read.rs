@@ -388,6 +388,7 @@ impl Meaning<'_> {
             sequential,
             distributed,
             touch: default.touch,
+            match_charges: default.match_charges,
             // Wider prefixes would judge too many strangers together.
             count_by_ipv4: self.number(&raw.count_by_ipv4, 16..=32, default.count_by_ipv4),
             count_by_ipv6: self.number(&raw.count_by_ipv6, 32..=128, default.count_by_ipv6),

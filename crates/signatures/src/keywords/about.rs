@@ -73,7 +73,7 @@ fn derived(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
 
 /// A class that nobody has told us of says nothing of its priority.
 fn class(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
-    let priority = draft.classes.get(value).copied().or_else(|| of_class(value));
+    let priority = draft.around.classes.get(value).copied().or_else(|| of_class(value));
     draft.priority = draft.priority.or(priority);
     draft.class = Some(cut(value.to_owned()));
     Ok(())

@@ -1,7 +1,6 @@
 //! Tests of the IP header, and of how much data a packet carries.
 
 use super::{Bits, Draft, Keyword, Test, exact};
-use model::net::Protocol;
 
 /// The keywords.
 pub const KEYWORDS: &[Keyword] = &[
@@ -12,6 +11,8 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "ip_proto", read: ip_proto },
     Keyword { name: "dsize", read: |value, draft| draft.number(value, |header| header.payload) },
     Keyword { name: "psad_dsize", read: |value, draft| draft.number(value, |header| header.payload) },
+    // Riposte's own.
+    Keyword { name: "riposte_ext_headers", read: |value, draft| draft.number(value, |header| exact(Some(header.extension_headers))) },
     Keyword { name: "ipopts", read: ip_options },
     Keyword { name: "fragbits", read: fragment_bits },
     Keyword { name: "sameip", read: same_address },
@@ -20,7 +21,7 @@ pub const KEYWORDS: &[Keyword] = &[
 /// A number as any other, or a protocol's name.
 fn ip_proto(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
     let (sign, name) = value.split_at(value.len() - value.trim_start_matches(['!', '<', '>', '=']).len());
-    let numbered = match Protocol::parse(name.trim()) {
+    let numbered = match draft.around.protocol(name.trim()) {
         Some(protocol) => format!("{sign}{}", protocol.0),
         None => value.to_owned(),
     };
@@ -29,7 +30,7 @@ fn ip_proto(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
 
 fn ip_options(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
     let value = value.trim();
-    draft.tests.push(if value == "any" { Test::AnyIpOption } else { Test::IpOption(draft.ip_options.kind(value)?) });
+    draft.tests.push(if value == "any" { Test::AnyIpOption } else { Test::IpOption(draft.around.ip_options.kind(value)?) });
     Ok(())
 }
 

@@ -10,8 +10,7 @@ pub mod tcp;
 use crate::header::Header;
 use crate::level::Level;
 use crate::numbers::Numbers;
-use crate::tables::IpOptionNames;
-use std::collections::BTreeMap;
+use crate::rule::Surroundings;
 
 /// A keyword.
 pub struct Keyword {
@@ -36,10 +35,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// What the options of a rule say, while they are read.
 pub struct Draft<'e> {
-    /// The IPv4 options' names.
-    pub ip_options: &'e IpOptionNames,
-    /// The priorities of classes, beside Snort's own.
-    pub classes: &'e BTreeMap<String, u32>,
+    /// What the names in it stand for.
+    pub around: &'e Surroundings,
     /// `msg`.
     pub message: Option<Box<str>>,
     /// `sid`.
@@ -64,10 +61,9 @@ pub struct Draft<'e> {
 
 impl<'e> Draft<'e> {
     /// Nothing said yet.
-    pub fn new(ip_options: &'e IpOptionNames, classes: &'e BTreeMap<String, u32>) -> Draft<'e> {
+    pub fn new(around: &'e Surroundings) -> Draft<'e> {
         Draft {
-            ip_options,
-            classes,
+            around,
             message: None,
             sid: None,
             psad_id: None,
