@@ -178,8 +178,7 @@ impl Signatures {
                 weakest
             }
         };
-        let matches =
-            || Matches { offender, level: None, first: at, last: at, trust: Trust::Spoofable, count: 0, signatures: Vec::new() };
+        let matches = || Matches { offender, level: None, first: at, last: at, trust: Trust::Spoofable, count: 0, signatures: Vec::new() };
         Some(places.get_mut(at_place)?.get_or_insert_with(|| Box::new(Source { matches: matches(), charged: None })))
     }
 
@@ -215,7 +214,15 @@ impl Signatures {
             level,
             styles: StyleSet::EMPTY,
             trust,
-            evidence: Evidence { first, last, packets: count, targets: 1, endpoints: 0, protocols: 1, convicted: convicted || trust > Trust::Spoofable },
+            evidence: Evidence {
+                first,
+                last,
+                packets: count,
+                targets: 1,
+                endpoints: 0,
+                protocols: 1,
+                convicted: convicted || trust > Trust::Spoofable,
+            },
             rule: Some(matched.rule),
             wished: None,
             repeated: Default::default(),
@@ -253,8 +260,11 @@ impl Signatures {
 
     /// Bytes that it takes now.
     pub fn memory_used(&self) -> usize {
-        let sources = self.places.iter().flatten().map(|source| size_of::<Source>() + source.matches.signatures.capacity() * size_of::<Matched>());
-        self.places.capacity() * size_of::<Option<Box<Source>>>() + sources.sum::<usize>() + self.tops.len() * 2 * size_of::<(RuleId, Top)>()
+        let sources =
+            self.places.iter().flatten().map(|source| size_of::<Source>() + source.matches.signatures.capacity() * size_of::<Matched>());
+        self.places.capacity() * size_of::<Option<Box<Source>>>()
+            + sources.sum::<usize>()
+            + self.tops.len() * 2 * size_of::<(RuleId, Top)>()
     }
 }
 

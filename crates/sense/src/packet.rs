@@ -1,9 +1,9 @@
 //! Packets as the kernel hands them over (NFLOG), read into Events. Never decides; a packet to a port where somebody listens is no evidence.
 
 use crate::facts::{Chain, Facts, Fragment, Handling, Harmless, Reading, TcpOptions};
+use crate::matching::{Matcher, Seen};
 use model::event::{Event, Origin};
 use model::net::{Protocol, canonical};
-use crate::matching::{Matcher, Seen};
 use model::time::Time;
 use signatures::Set;
 use signatures::header::IpOptions;
@@ -117,6 +117,11 @@ impl PacketSensor {
     /// The signatures at work.
     pub fn matcher(&mut self) -> &mut Matcher {
         &mut self.matcher
+    }
+
+    /// Matches of signatures so far.
+    pub fn matches(&self) -> u64 {
+        self.matcher.counts().0
     }
 
     /// Takes what signatures have made of the packets since the last call.

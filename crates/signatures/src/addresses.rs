@@ -169,7 +169,9 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     match text.split_once(':') {
         None if text.is_empty() => Err(wrong()),
         None => port(text, 0).map(|port| (port, port)),
-        Some((first, last)) => Ok((port(first, 0)?, port(last, u16::MAX)?)).and_then(|(a, b)| if a <= b { Ok((a, b)) } else { Err(wrong()) }),
+        Some((first, last)) => {
+            Ok((port(first, 0)?, port(last, u16::MAX)?)).and_then(|(a, b)| if a <= b { Ok((a, b)) } else { Err(wrong()) })
+        }
     }
 }
 

@@ -47,7 +47,9 @@ impl Assigned {
         let level = Level::read(level)?;
         let whom = match prefix(whom) {
             Ok(prefix) => prefix,
-            Err(_) if is_name(whom) => return Ok(Some(format!("'{whom}' is a name and rests: names are not looked up; write its address"))),
+            Err(_) if is_name(whom) => {
+                return Ok(Some(format!("'{whom}' is a name and rests: names are not looked up; write its address")));
+            }
             Err(wrong) => return Err(wrong),
         };
         let whom = if whom.is_host() { Prefix::host(canonical(whom.addr())) } else { whom };
@@ -70,7 +72,9 @@ impl Assigned {
     pub fn level(&self, source: IpAddr, protocol: Protocol, port: Option<u16>) -> Option<Level> {
         let applies = |about: &About| match about {
             None => true,
-            Some((over, ports)) => *over == protocol && ports.is_none_or(|(first, last)| port.is_some_and(|port| (first..=last).contains(&port))),
+            Some((over, ports)) => {
+                *over == protocol && ports.is_none_or(|(first, last)| port.is_some_and(|port| (first..=last).contains(&port)))
+            }
         };
         let lengths = &self.lengths[usize::from(source.is_ipv6())];
         lengths.iter().rev().filter_map(|bits| self.entries.get(&Prefix::new(source, *bits))).find_map(|entries| {
@@ -82,12 +86,16 @@ impl Assigned {
 
     /// Whom level 0 spares whatever they do.
     pub fn spared(&self) -> impl Iterator<Item = Prefix> {
-        self.entries.iter().filter(|(_, entries)| entries.iter().any(|(about, level)| about.is_none() && *level == Level::IGNORE)).map(|(p, _)| *p)
+        self.entries
+            .iter()
+            .filter(|(_, entries)| entries.iter().any(|(about, level)| about.is_none() && *level == Level::IGNORE))
+            .map(|(p, _)| *p)
     }
 }
 
 fn is_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-')) && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
 /// `tcp`, `tcp/22`, `tcp/1-1024`.
@@ -159,7 +167,8 @@ mod tests {
 
     #[test]
     fn wrong_lines_are_named_and_names_rest() {
-        let (_, problems, remarks) = read("192.0.2.1\n192.0.2.1 6;\n192.0.2.1 3 tpc;\n192.0.2.1 3 icmp/8;\n192.0.2.1 3 tcp/9-8;\nhost.example.org 0;\n1.2.3 1;");
+        let (_, problems, remarks) =
+            read("192.0.2.1\n192.0.2.1 6;\n192.0.2.1 3 tpc;\n192.0.2.1 3 icmp/8;\n192.0.2.1 3 tcp/9-8;\nhost.example.org 0;\n1.2.3 1;");
         assert_eq!(problems.len(), 6, "{problems:?}");
         assert!(problems[1].starts_with("auto_dl:2: '6' is no danger level") && problems[3].contains("icmp has no ports"), "{problems:?}");
         assert!(matches!(&remarks[..], [remark] if remark.starts_with("auto_dl:6: 'host.example.org'")), "{remarks:?}");

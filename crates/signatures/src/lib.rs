@@ -44,5 +44,8 @@ fn did_you_mean<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Str
 
 /// A file's lines that say something, with their numbers from 1: without comments, ends and blanks around.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines().enumerate().map(|(n, line)| (n + 1, line.split('#').next().unwrap_or_default().trim())).filter(|(_, line)| !line.is_empty())
+    text.lines()
+        .enumerate()
+        .map(|(n, line)| (n + 1, line.split('#').next().unwrap_or_default().trim()))
+        .filter(|(_, line)| !line.is_empty())
 }

@@ -149,7 +149,8 @@ pub fn read(text: &str, around: &Surroundings) -> Result<Read, String> {
         }
     };
     let variables = &around.variables;
-    let side = |address: &str, port: &str| -> Result<_, String> { Ok((Addresses::read(address, variables)?, Ports::read(port, variables)?)) };
+    let side =
+        |address: &str, port: &str| -> Result<_, String> { Ok((Addresses::read(address, variables)?, Ports::read(port, variables)?)) };
     let (mut left, mut right) = (side(source, source_ports)?, side(target, ports)?);
     let both = match arrow {
         "->" => false,

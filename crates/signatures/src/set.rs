@@ -137,7 +137,8 @@ impl Set {
     /// # Errors
     /// Everything that is wrong with them, by file and line.
     pub fn load(sources: &Sources) -> Result<Set, Vec<Problem>> {
-        let mut loading = Loading { around: sources.around.clone(), found: BTreeMap::new(), order: 0, rests: BTreeMap::new(), problems: Vec::new() };
+        let mut loading =
+            Loading { around: sources.around.clone(), found: BTreeMap::new(), order: 0, rests: BTreeMap::new(), problems: Vec::new() };
         if sources.shipped {
             shipped::FILES.iter().for_each(|(name, text)| loading.file(name, text));
             loading.rests.clear();
@@ -207,8 +208,7 @@ impl Set {
     /// such a packet is nothing to look at (level 0), and it matches nothing.
     #[inline]
     pub fn look(&self, header: &Header, fwsnort: Option<Fwsnort>, mut hit: impl FnMut(Hit<'_>)) -> bool {
-        let assigned =
-            if self.assigned.is_empty() { None } else { self.assigned.level(header.source, header.protocol, header.port) };
+        let assigned = if self.assigned.is_empty() { None } else { self.assigned.level(header.source, header.protocol, header.port) };
         if assigned == Some(Level::IGNORE) {
             return false;
         }

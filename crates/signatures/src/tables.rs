@@ -176,9 +176,17 @@ mod tests {
                     137 Redirect\n     0\n 138     Router Renumbering\n    0   Command\n   x\n";
         let mut problems = Vec::new();
         let types = IcmpTypes::read("icmp_types", text, &mut problems);
-        for (kind, code, has) in
-            [(0, 0, true), (0, 1, false), (1, 0, false), (3, 1, true), (3, 2, false), (39, 7, true), (40, 0, false), (137, 0, true), (138, 0, true)]
-        {
+        for (kind, code, has) in [
+            (0, 0, true),
+            (0, 1, false),
+            (1, 0, false),
+            (3, 1, true),
+            (3, 2, false),
+            (39, 7, true),
+            (40, 0, false),
+            (137, 0, true),
+            (138, 0, true),
+        ] {
             assert_eq!(types.has(kind, code), has, "{kind}/{code}");
         }
         assert_eq!(problems.len(), 1);

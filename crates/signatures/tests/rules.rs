@@ -275,7 +275,8 @@ fn icmp_that_nobody_has_assigned_is_told() {
 
 #[test]
 fn fwsnorts_prefixes_name_the_rule_that_the_kernel_matched() {
-    let mut sources = Sources { files: vec![("r".into(), "alert tcp any any -> any 1 (msg:\"known\"; psad_dl:3; sid:7;)".into())], ..Sources::default() };
+    let mut sources =
+        Sources { files: vec![("r".into(), "alert tcp any any -> any 1 (msg:\"known\"; psad_dl:3; sid:7;)".into())], ..Sources::default() };
     sources.around.levels.insert(9, Level::IGNORE);
     let set = Set::load(&sources).unwrap();
     let look = |prefix: &str| {
