@@ -26,6 +26,8 @@ pub struct ScanConfig {
     pub distributed: DistributedConfig,
     /// Touches of guarded ports.
     pub touch: TouchConfig,
+    /// Charges a minute that may rest on forgeable matches of signatures alone.
+    pub match_charges: u32,
     /// IPv4 sources are counted by this prefix length (32: each address for itself).
     pub count_by_ipv4: u8,
     /// IPv6 sources are counted by this prefix length (128: each address for itself).
@@ -85,6 +87,7 @@ impl Default for ScanConfig {
             sequential: SequentialConfig::default(),
             distributed: DistributedConfig::default(),
             touch: TouchConfig::default(),
+            match_charges: model::limits::MATCH_CHARGES,
             count_by_ipv4: 32,
             count_by_ipv6: 128,
             tracked_sources: model::limits::TRACKED_SOURCES,

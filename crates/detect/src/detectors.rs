@@ -5,6 +5,7 @@ use crate::config::ScanConfig;
 use crate::distributed::{Distributed, Share};
 use crate::reports::Reports;
 use crate::scans::Scans;
+use crate::signatures::Signatures;
 use crate::suspect::{Counters, Suspect};
 use crate::touches::Touches;
 use crate::walk::Walk;
@@ -20,6 +21,7 @@ pub struct Detectors {
     distributed: Distributed,
     reports: Reports,
     touches: Touches,
+    signatures: Signatures,
     named: Vec<Share>,
     config: ScanConfig,
     seed: u64,
@@ -30,7 +32,8 @@ impl Detectors {
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
         let (reports, touches) = (Reports::new(config, seed), Touches::new(config, seed));
-        Detectors { scans, distributed, reports, touches, named: Vec::new(), config: config.clone(), seed }
+        let signatures = Signatures::new(config, seed);
+        Detectors { scans, distributed, reports, touches, signatures, named: Vec::new(), config: config.clone(), seed }
     }
 
     /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or
@@ -43,6 +46,7 @@ impl Detectors {
         }
         self.scans.reconfigure(config);
         self.touches.reconfigure(config);
+        self.signatures.reconfigure(config);
         if config.distributed == self.config.distributed {
             self.distributed.reconfigure(config);
         } else {
@@ -62,11 +66,26 @@ impl Detectors {
         self.scans.suspect(addr)
     }
 
+    /// What signatures packets have fitted, and whose.
+    pub fn signatures(&self) -> &Signatures {
+        &self.signatures
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let (targets_tracked, targets_evicted, shares_refused) = self.distributed.counts();
         let (reports_repeated, touches_crowded_out) = (self.reports.repeated(), self.touches.crowded_out());
-        Counters { targets_tracked, targets_evicted, shares_refused, reports_repeated, touches_crowded_out, ..self.scans.counters() }
+        let (matches_crowded_out, matches_unheard) = (self.signatures.crowded_out(), self.signatures.unheard());
+        Counters {
+            targets_tracked,
+            targets_evicted,
+            shares_refused,
+            reports_repeated,
+            touches_crowded_out,
+            matches_crowded_out,
+            matches_unheard,
+            ..self.scans.counters()
+        }
     }
 
     /// Makes a batch of events cheaper that is about to be observed; some dozens are best. Changes nothing else.
@@ -81,12 +100,14 @@ impl Detectors {
 
     /// Bytes that all tables together may take, from the configuration alone (without the allocator's own overhead).
     pub fn memory_bound(&self) -> usize {
-        self.scans.memory_bound() + self.distributed.memory_bound() + self.reports.memory_bound() + self.touches.memory_bound()
+        let Detectors { scans, distributed, reports, touches, signatures, .. } = self;
+        scans.memory_bound() + distributed.memory_bound() + reports.memory_bound() + touches.memory_bound() + signatures.memory_bound()
     }
 
     /// Bytes that all tables together take now.
     pub fn memory_used(&self) -> usize {
-        self.scans.memory_used() + self.distributed.memory_used() + self.reports.memory_used() + self.touches.memory_used()
+        let Detectors { scans, distributed, reports, touches, signatures, .. } = self;
+        scans.memory_used() + distributed.memory_used() + reports.memory_used() + touches.memory_used() + signatures.memory_used()
     }
 
     /// Panics if any table contradicts itself or its bound. For tests: it looks at everything.
@@ -101,16 +122,23 @@ impl Detector for Detectors {
         match event.act {
             Act::Reported(_) => return self.reports.observe(event, out),
             Act::Touched(_) => return self.touches.observe(event, out),
+            Act::Matched(_) => {
+                let convicted = self.scans.is_convicted(self.scans.key(event.actor));
+                return self.signatures.take(event, convicted, out);
+            }
             Act::Probe(_) | Act::Reached { .. } => {}
         }
-        let is_charged = self.scans.take(event, out);
-        if is_charged {
-            return;
+        let before = out.len();
+        if !self.scans.take(event, out) {
+            self.shares(event, out);
         }
-        let (scans, named) = (&self.scans, &mut self.named);
-        self.distributed.take(event, scans.key(event.actor), &|key| scans.is_charged(key), named);
-        for share in self.named.drain(..) {
-            out.push(self.scans.share(&share, event.at));
+        for offence in out.iter_mut().skip(before) {
+            // A packet's signature makes graver what rests on no better evidence than itself.
+            if let Some((level, trust)) = self.signatures.level(offence.offender, event.at)
+                && trust >= offence.trust
+            {
+                offence.level = offence.level.max(level);
+            }
         }
     }
 
@@ -121,5 +149,16 @@ impl Detector for Detectors {
 
     fn next_tick(&self) -> Option<Time> {
         [self.scans.next_tick(), self.distributed.next_tick()].into_iter().flatten().min()
+    }
+}
+
+impl Detectors {
+    /// Looks for a share in a scan that many sources make together.
+    fn shares(&mut self, event: &Event, out: &mut Vec<Offence>) {
+        let (scans, named) = (&self.scans, &mut self.named);
+        self.distributed.take(event, scans.key(event.actor), &|key| scans.is_charged(key), named);
+        for share in self.named.drain(..) {
+            out.push(self.scans.share(&share, event.at));
+        }
     }
 }

@@ -17,6 +17,7 @@ mod reached;
 pub mod reports;
 mod rules;
 pub mod scans;
+pub mod signatures;
 mod sketch;
 mod source;
 pub mod suspect;
@@ -49,4 +50,4 @@ pub struct Kind {
 }
 
 /// All kinds of detectors.
-pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND, reports::KIND, touches::KIND];
+pub const DETECTORS: &[Kind] = &[scans::KIND, distributed::KIND, reports::KIND, touches::KIND, signatures::KIND];

@@ -153,8 +153,8 @@ impl Scans {
                 self.reach(event, *protocol, *port, key, hash);
                 true
             }
-            // Somebody else's: see `reports` and `touches`.
-            Act::Reported(_) | Act::Touched(_) => true,
+            // Somebody else's: see `reports`, `touches` and `signatures`.
+            Act::Reported(_) | Act::Touched(_) | Act::Matched(_) => true,
         }
     }
 
@@ -172,6 +172,11 @@ impl Scans {
     /// Whether a source is charged as of its last probe.
     pub(crate) fn is_charged(&self, key: Key) -> bool {
         self.find(self.seed.address(key), key).and_then(|at| self.places.get(at)).is_some_and(Source::is_charged)
+    }
+
+    /// Whether the sequential test has convicted a source.
+    pub(crate) fn is_convicted(&self, key: Key) -> bool {
+        self.find(self.seed.address(key), key).and_then(|at| self.places.get(at)).is_some_and(Source::is_convicted)
     }
 
     /// Charges a source with a share in a scan that many made together. One that found no place here is charged all the same.

@@ -68,6 +68,10 @@ pub struct Counters {
     pub shares_refused: u64,
     /// Reports of log rules that said again what had just been said.
     pub reports_repeated: u64,
+    /// Sources whose matches of signatures had to give way to others'.
+    pub matches_crowded_out: u64,
+    /// Charges for forgeable matches that were not made, because there had been so many in that minute.
+    pub matches_unheard: u64,
     /// Forged touches of guarded ports for which there was no room beside those of proven addresses.
     pub touches_crowded_out: u64,
 }

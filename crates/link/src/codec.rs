@@ -2,7 +2,7 @@
 
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
+use model::event::{Act, Event, Match, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::style::Style;
@@ -200,6 +200,7 @@ impl<'a> Reader<'a> {
             1 => Act::Reached { protocol: Protocol(self.u8()?), port: self.option(Reader::u16)? },
             2 => Act::Reported(self.report()?),
             3 => Act::Touched(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? }),
+            4 => Act::Matched(self.matched()?),
             _ => return Err(Malformed::Value("act")),
         };
         let trust = self.one_of(&[Trust::Spoofable, Trust::Handshake, Trust::Vouched], "trust")?;
@@ -217,6 +218,16 @@ impl<'a> Reader<'a> {
             lines: self.u32()?,
             wished: self.option(Reader::u32)?.map(|secs| Duration::from_secs(secs.into())),
             repeated: Repeated([self.u16()?, self.u16()?, self.u16()?, self.u16()?, self.u16()?]),
+        })
+    }
+
+    fn matched(&mut self) -> Result<Match, Malformed> {
+        Ok(Match {
+            rule: RuleId(self.u16()?),
+            sid: self.u32()?,
+            level: self.option(|r| DangerLevel::new(r.u8()?).ok_or(Malformed::Value("level")))?,
+            protocol: Protocol(self.u8()?),
+            port: self.option(Reader::u16)?,
         })
     }
 
@@ -429,6 +440,14 @@ impl Writer {
                 self.u8(protocol.0);
                 self.u16(port);
                 self.u8(style as u8);
+            }
+            Act::Matched(Match { rule, sid, level, protocol, port }) => {
+                self.u8(4);
+                self.u16(rule.0);
+                self.u32(sid);
+                self.option(level, |w, level| w.u8(level.number()));
+                self.u8(protocol.0);
+                self.option(port, Writer::u16);
             }
         }
         self.u8(event.trust as u8);

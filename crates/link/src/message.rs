@@ -206,7 +206,7 @@ pub enum Message {
     Troubles(Vec<Trouble>),
     /// Log sensor → judge: so far it has told of everything in its log. Judge → log sensor, once, before it begins: so far this log is known.
     Position(Option<Position>),
-    /// Application-log sensor → judge: its own numbers of log rules, and their names.
+    /// Sensor → judge: its own numbers of log rules or signatures, and their names.
     Rules(Vec<(RuleId, String)>),
     /// Application-log sensor → judge: what rules want done, each with the line that decided.
     Reports(Vec<Reported>),

@@ -147,6 +147,23 @@ pub enum Act {
     Reported(Report),
     /// Came to a guarded port: one that is only there to be touched.
     Touched(Touch),
+    /// Sent a packet that fits a signature.
+    Matched(Match),
+}
+
+/// A packet that fits a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Match {
+    /// Which: its place in a dictionary.
+    pub rule: RuleId,
+    /// And its number, as its author has it.
+    pub sid: u32,
+    /// How grave it is; `None` if such a packet is no charge against its sender (an answer, an error about somebody else's packet).
+    pub level: Option<DangerLevel>,
+    /// The IP protocol.
+    pub protocol: Protocol,
+    /// The destination port.
+    pub port: Option<u16>,
 }
 
 /// What came to a guarded port.
@@ -167,7 +184,7 @@ impl fmt::Display for Touch {
     }
 }
 
-/// A log rule's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.
+/// A rule's or signature's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u16);
 

@@ -26,12 +26,22 @@ pub enum Charge {
     Rule,
     /// Touches of guarded ports.
     Touch,
+    /// Packets that fit signatures.
+    Signature,
 }
 
 impl Charge {
     /// Every charge.
-    pub const ALL: [Charge; 7] =
-        [Charge::PortScan, Charge::Sweep, Charge::ProtocolScan, Charge::SlowScan, Charge::DistributedScan, Charge::Rule, Charge::Touch];
+    pub const ALL: [Charge; 8] = [
+        Charge::PortScan,
+        Charge::Sweep,
+        Charge::ProtocolScan,
+        Charge::SlowScan,
+        Charge::DistributedScan,
+        Charge::Rule,
+        Charge::Touch,
+        Charge::Signature,
+    ];
 
     /// The words for it.
     pub const fn word(self) -> &'static str {
@@ -43,6 +53,7 @@ impl Charge {
             Charge::DistributedScan => "distributed scan",
             Charge::Rule => "rule match",
             Charge::Touch => "touch of a guarded port",
+            Charge::Signature => "signature match",
         }
     }
 }
@@ -91,7 +102,7 @@ pub struct Offence {
     pub trust: Trust,
     /// What it rests on.
     pub evidence: Evidence,
-    /// The log rule that it broke.
+    /// The log rule that it broke, or the signature that a packet fitted.
     pub rule: Option<RuleId>,
     /// For how long that rule wants it blocked; `None` leaves it to the policy.
     pub wished: Option<Duration>,

@@ -15,6 +15,7 @@ impl Ignore {
             Act::Probe(probe) => (probe.protocol, probe.port),
             Act::Reached { protocol, port } => (protocol, port),
             Act::Touched(touch) => (touch.protocol, Some(touch.port)),
+            Act::Matched(matched) => (matched.protocol, matched.port),
         };
         protocol == self.protocol
             && match self.ports {

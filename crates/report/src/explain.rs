@@ -7,13 +7,18 @@ use crate::escape;
 use crate::history::{self, HistoryLine};
 use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
+use crate::status::SignatureCount;
 use crate::table::{Room, WIDTH, count, wrap};
 use crate::time::Readable;
 use model::decision::WatchReason;
+use model::offence::Charge;
 use serde::{Deserialize, Serialize};
 
 /// Charges that the text shows, the latest; JSON has all of them.
 const ENTRIES_SHOWN: usize = 10;
+
+/// Signatures that the text names; JSON has all of them.
+const SIGNATURES_SHOWN: usize = 5;
 
 /// What the detector has on an address right now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,6 +83,9 @@ pub struct Explanation {
     /// The log line that decided last, if a log rule did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<QuotedLine>,
+    /// The signatures that its packets have fitted, the most frequent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<SignatureCount>,
     /// Offences that are remembered against it.
     pub strikes: u32,
     /// What comes next, in words.
@@ -103,6 +111,7 @@ impl Explanation {
             suspect,
             entries,
             quote: None,
+            signatures: Vec::new(),
             strikes,
             what_next: String::new(),
         };
@@ -114,14 +123,20 @@ impl Explanation {
         Explanation { quote, ..self }
     }
 
+    /// With the signatures that its packets have fitted.
+    pub fn matching(self, signatures: Vec<SignatureCount>) -> Explanation {
+        Explanation { signatures, ..self }
+    }
+
     fn say_verdict(&self) -> String {
         let who = self.address;
         let charged = self.last_charge();
         if let Some(block) = &self.block {
             let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
             let why = match (&block.charge, block.level) {
-                (Some(_), Some(level)) if block.rule.is_some() => {
-                    format!("by the log rule {} at level {level}", block.rule.as_deref().unwrap_or_default())
+                (Some(charge), Some(level)) if block.rule.is_some() => {
+                    let what = if charge == Charge::Signature.word() { "signature" } else { "log rule" };
+                    format!("by the {what} {} at level {level}", block.rule.as_deref().unwrap_or_default())
                 }
                 (Some(charge), Some(level)) => format!("for a {charge} at level {level}"),
                 (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
@@ -201,10 +216,21 @@ impl Explanation {
     /// Which rule, how many lines, which log, and the last of them.
     fn say_quote(&self) -> Option<String> {
         let quote = self.quote.as_ref()?;
-        let entry = self.entries.iter().rev().find(|entry| entry.is_charge() && entry.rule.is_some())?;
+        let entry = self.entries.iter().rev().find(|entry| entry.is_charge() && entry.charge == Charge::Rule.word())?;
         let rule = entry.rule.as_deref().unwrap_or_default();
         let (lines, log) = (count(entry.packets, "line"), escape::text(&quote.log, NOTE_CHARS));
         Some(format!("The log rule {rule} counted {lines} in {log}, at last at {}: {}", Readable(quote.at.0), quote.line))
+    }
+
+    /// What its packets have fitted.
+    fn say_signatures(&self) -> Option<String> {
+        let named = |line: &SignatureCount| format!("{} (sid {}), {}", line.message, line.sid, count(line.count, "packet"));
+        let shown: Vec<String> = self.signatures.iter().take(SIGNATURES_SHOWN).map(named).collect();
+        let more = match self.signatures.len().saturating_sub(SIGNATURES_SHOWN) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        (!shown.is_empty()).then(|| format!("Signatures that its packets fit: {}{more}.", shown.join("; ")))
     }
 
     /// Why that is believed, and how far.
@@ -267,6 +293,7 @@ impl Explanation {
             Some(self.verdict.clone()),
             self.say_deeds(),
             self.say_quote(),
+            self.say_signatures(),
             self.say_belief(),
             self.say_decision(),
             self.say_turn(),

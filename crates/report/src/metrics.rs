@@ -171,6 +171,7 @@ mod tests {
             exemptions: vec![("192.0.2.1".into(), "own".into())],
             storm: None,
             repaired: None,
+            signatures: Vec::new(),
             troubles: Vec::new(),
         }
     }

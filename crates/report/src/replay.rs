@@ -12,7 +12,7 @@ use model::time::Time;
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
-pub use crate::replay_text::offender_table;
+pub use crate::replay_text::{offender_table, signature_table};
 
 /// One packet that was seen (`--events`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,15 @@ pub struct SignatureLine {
     pub count: u64,
 }
 
+/// What matched how often, in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopSignature {
+    /// Which, and how often.
+    pub signature: SignatureLine,
+    /// By how many sources.
+    pub sources: u64,
+}
+
 /// One offender, as it stands at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffenderLine {
@@ -90,7 +99,7 @@ pub struct OffenderLine {
 }
 
 /// The last line: what was read and what came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SummaryLine {
     /// Lines read.
     pub lines: u64,
@@ -102,6 +111,8 @@ pub struct SummaryLine {
     pub ignored: u64,
     /// Lines that no sensor understands.
     pub unparsed: u64,
+    /// The signatures that matched, the most frequent first; not printed if none did.
+    pub signatures: Vec<TopSignature>,
 }
 
 /// Writes `,"name":` and then what the closure writes.
@@ -206,7 +217,34 @@ impl EventLine<'_> {
     }
 }
 
+/// Writes a signature's fields without the closing bracket.
+fn signature_fields(signature: &SignatureLine, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"sid\":");
+    number(u64::from(signature.sid), out);
+    field("message", out, |out| text(signature.message.as_bytes(), out));
+    field_number("count", signature.count, out);
+}
+
 impl OffenderLine {
+    /// An offender of whom nothing is known but what was decided.
+    pub fn bare(decision: Verdict) -> OffenderLine {
+        OffenderLine {
+            address: Prefix::host(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+            level: DangerLevel::MIN,
+            styles: StyleSet::EMPTY,
+            targets: 1,
+            packets: 0,
+            tcp_ports: Vec::new(),
+            udp_ports: Vec::new(),
+            protocols: 1,
+            signatures: Vec::new(),
+            first: Time::EPOCH,
+            last: Time::EPOCH,
+            trust: Trust::Spoofable,
+            decision,
+        }
+    }
+
     /// Appends the line, with its newline.
     pub fn to_json_line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"offender\"");
@@ -224,10 +262,7 @@ impl OffenderLine {
         field_number("protocols", u64::from(self.protocols), out);
         field("signatures", out, |out| {
             list(&self.signatures, out, |signature, out| {
-                out.extend_from_slice(b"{\"sid\":");
-                number(u64::from(signature.sid), out);
-                field("message", out, |out| text(signature.message.as_bytes(), out));
-                field_number("count", signature.count, out);
+                signature_fields(signature, out);
                 out.push(b'}');
             });
         });
@@ -257,6 +292,15 @@ impl SummaryLine {
         field_number("offenders", self.offenders, out);
         field_number("ignored", self.ignored, out);
         field_number("unparsed", self.unparsed, out);
+        if !self.signatures.is_empty() {
+            field("signatures", out, |out| {
+                list(&self.signatures, out, |top, out| {
+                    signature_fields(&top.signature, out);
+                    field_number("sources", top.sources, out);
+                    out.push(b'}');
+                });
+            });
+        }
         out.extend_from_slice(b"}\n");
     }
 }

@@ -3,7 +3,7 @@
 use crate::decision::Verdict;
 use crate::duration::Human;
 use crate::escape;
-use crate::replay::{OffenderLine, SummaryLine};
+use crate::replay::{OffenderLine, SummaryLine, TopSignature};
 use crate::replay_csv::ports;
 use crate::table::{Room, Side, Table, count, cut, thousands};
 
@@ -39,6 +39,27 @@ pub fn offender_table(offenders: &[OffenderLine]) -> String {
         ]);
     }
     table.text(Room::Terminal)
+}
+
+/// Signatures that the text shows; JSON has all of them.
+const SIGNATURES_SHOWN: usize = 20;
+/// Characters of a signature's name.
+const NAME_CHARS: usize = 60;
+
+/// The signatures that matched most, a line each; nothing if none did.
+pub fn signature_table(tops: &[TopSignature]) -> String {
+    let mut table = Table::new([("SID", Side::Right), ("SIGNATURE", Side::Left), ("MATCHES", Side::Right), ("SOURCES", Side::Right)]);
+    for TopSignature { signature, sources } in tops.iter().take(SIGNATURES_SHOWN) {
+        let name = escape::text(&signature.message, NAME_CHARS);
+        table.row([signature.sid.to_string(), name, thousands(signature.count), thousands(*sources)]);
+    }
+    let more = tops.len().saturating_sub(SIGNATURES_SHOWN);
+    let more = if more > 0 {
+        format!("and {} more (riposte replay --json has all, and each source's)\n", thousands(more as u64))
+    } else {
+        String::new()
+    };
+    if tops.is_empty() { String::new() } else { format!("\n{}{more}\n", table.text(Room::Terminal)) }
 }
 
 /// `tcp 22,80-443 +7 udp 53`: as many ranges as there is place for, and how many more there are.

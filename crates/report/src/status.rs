@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// Exempt prefixes that the text shows; JSON has all of them.
 const EXEMPTIONS_SHOWN: usize = 20;
+/// Signatures that the text shows; JSON has more of them.
+const SIGNATURES_SHOWN: usize = 10;
 /// Characters of one remote or system-given word.
 const WORD_CHARS: usize = 60;
 
@@ -50,9 +52,25 @@ pub struct StatusReport {
     /// The last time that somebody else had changed riposte's own table and it was made anew.
     #[serde(default)]
     pub repaired: Option<RepairLine>,
+    /// The signatures that packets have fitted most often since the start, the most frequent first.
+    #[serde(default)]
+    pub signatures: Vec<SignatureCount>,
     /// What doesn't work as it should, and since when; empty if all is well.
     #[serde(default)]
     pub troubles: Vec<TroubleLine>,
+}
+
+/// How often packets have fitted a signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureCount {
+    /// Its number.
+    pub sid: u32,
+    /// What it is called.
+    pub message: String,
+    /// How often.
+    pub count: u64,
+    /// By how many sources, as far as they were followed; of one source's own list always 1.
+    pub sources: u64,
 }
 
 /// The firewall's own table was made anew.
@@ -183,6 +201,7 @@ impl StatusReport {
         text.push('\n');
         text.push_str(&self.processes_text(room));
         text.push_str(&self.sensors_text(room));
+        text.push_str(&self.signatures_text(room));
         text.push_str(&self.figures_text(room));
         text.push_str(&self.exemptions_text(room));
         text
@@ -240,6 +259,15 @@ impl StatusReport {
             ]);
         }
         if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text(room)) }
+    }
+
+    fn signatures_text(&self, room: Room) -> String {
+        let mut table = Table::new([("SID", Side::Right), ("SIGNATURE", Side::Left), ("MATCHES", Side::Right), ("SOURCES", Side::Right)]);
+        for line in self.signatures.iter().take(SIGNATURES_SHOWN) {
+            let name = escape::text(&line.message, WORD_CHARS);
+            table.row([line.sid.to_string(), name, thousands(line.count), thousands(line.sources)]);
+        }
+        if self.signatures.is_empty() { String::new() } else { format!("\n{}", table.text(room)) }
     }
 
     fn figures_text(&self, room: Room) -> String {

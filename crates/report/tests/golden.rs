@@ -12,7 +12,7 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::{self, HistoryLine};
 use report::list::{self, BlockLine};
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
 use report::table::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -289,6 +289,7 @@ fn the_status_is_shown() {
         counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7)],
         blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1, adopted: 0 },
         exemptions: (0..22).map(|n| (format!("192.0.2.{n}"), "resolver".to_owned())).collect(),
+        signatures: vec![SignatureCount { sid: 621, message: "SCAN FIN".into(), count: 1_234, sources: 5 }],
         troubles: vec![TroubleLine {
             what: "the ledger can't be written".into(),
             since: Stamp(Time::from_secs(NOON)),
@@ -325,6 +326,9 @@ warden may CAP_NET_ADMIN.
 SENSOR  KIND   STATE      FIGURES
 nflog   nflog  listening  packets 12,345
 
+SID  SIGNATURE  MATCHES  SOURCES
+621  SCAN FIN     1,234        5
+
 FIGURE     COUNT
 events    12,000
 offences       7
@@ -339,6 +343,7 @@ and 2 more (riposte status --json shows all)"
         sensors: Vec::new(),
         counters: Vec::new(),
         exemptions: Vec::new(),
+        signatures: Vec::new(),
         storm: None,
         repaired: None,
         ..report

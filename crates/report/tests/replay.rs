@@ -159,7 +159,7 @@ fn the_lines_are_those_of_the_manual() {
          \"first\":\"2026-03-01T12:00:00Z\",\"last\":\"2026-03-01T12:00:01.25Z\",\"trust\":\"spoofable\",\
          \"decision\":{\"action\":\"block\",\"seconds\":600,\"why\":\"port scan\"}}\n"
     );
-    let summary = SummaryLine { lines: 9, events: 5, offenders: 1, ignored: 3, unparsed: 1 };
+    let summary = SummaryLine { lines: 9, events: 5, offenders: 1, ignored: 3, unparsed: 1, signatures: Vec::new() };
     assert_eq!(
         line(|out| summary.to_json_line(out)),
         "{\"type\":\"summary\",\"lines\":9,\"events\":5,\"offenders\":1,\"ignored\":3,\"unparsed\":1}\n"

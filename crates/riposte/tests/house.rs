@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each crate may use of ours. Arrows point down only.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("sys", &[]),
     ("ruleset", &[]),
@@ -13,7 +13,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("logrules", &["model"]),
     ("fingerprint", &["wire", "model"]),
     ("exchange", &["model"]),
-    ("sense", &["wire", "model"]),
+    ("signatures", &["model"]),
+    ("sense", &["signatures", "wire", "model"]),
     ("detect", &["model"]),
     ("policy", &["model"]),
     ("store", &["model"]),
@@ -26,11 +27,24 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "riposte",
         &[
-            "model", "wire", "sense", "detect", "policy", "store", "respond", "report", "link", "court", "ruleset", "logrules", "sys",
+            "model",
+            "wire",
+            "signatures",
+            "sense",
+            "detect",
+            "policy",
+            "store",
+            "respond",
+            "report",
+            "link",
+            "court",
+            "ruleset",
+            "logrules",
+            "sys",
             "range",
         ],
     ),
-    ("fuzzing", &["model", "wire", "sense", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
+    ("fuzzing", &["model", "wire", "signatures", "sense", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
 ];
 
 fn root() -> PathBuf {
@@ -100,7 +114,7 @@ fn files_stay_readable() {
 
 #[test]
 fn pure_crates_open_nothing() {
-    for name in ["model", "wire", "sense", "detect", "policy", "court", "ruleset"] {
+    for name in ["model", "wire", "signatures", "sense", "detect", "policy", "court", "ruleset"] {
         for path in sources().iter().filter(|p| p.starts_with(root().join("crates").join(name).join("src"))) {
             let text = fs::read_to_string(path).expect("readable");
             for word in ["std::fs", "std::net::Tcp", "std::net::Udp", "std::process::Command", "SystemTime", "Instant::"] {

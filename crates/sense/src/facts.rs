@@ -4,6 +4,7 @@
 use model::event::{Act, Probe, TcpFlags, Trust};
 use model::net::Protocol;
 use model::style::Style;
+use signatures::header::{Header, IpOptions};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
@@ -90,10 +91,22 @@ pub struct Facts {
     pub ttl: Option<u8>,
     /// IPv4 identification.
     pub ip_id: Option<u16>,
+    /// Type of service, or traffic class. Linux logs it without its last bits (ECN and one more).
+    pub service: Option<u8>,
+    /// IPv4's three bits beside the fragment's offset: 4 reserved, 2 don't fragment, 1 more fragments.
+    pub fragment_bits: Option<u8>,
+    /// IPv4 options.
+    pub ip_options: Option<IpOptions>,
+    /// Bytes of payload, if the source tells.
+    pub data: Option<u32>,
+    /// An ICMP echo's identifier and sequence number.
+    pub echo: Option<(u16, u16)>,
     /// TCP window, as sent.
     pub window: Option<u16>,
     /// TCP sequence number.
     pub sequence: Option<u32>,
+    /// TCP acknowledgment number.
+    pub acknowledgment: Option<u32>,
     /// TCP options.
     pub options: TcpOptions,
     /// How many IPv6 extension headers (hop-by-hop, routing, destination options) stand before the transport header.
@@ -149,6 +162,37 @@ pub enum Reading {
     Evidence(Act, Trust),
     /// Evidence of nothing.
     Harmless(Harmless),
+}
+
+/// What a signature that a packet fits may come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// A charge against its sender.
+    Charges,
+    /// A number in a table: it is an answer, or an error about somebody's packet, and its sender as often as not an innocent one.
+    Counts,
+    /// Nothing: it is not looked at.
+    Nothing,
+}
+
+impl Reading {
+    /// What a signature that such a packet fits may come to.
+    pub fn weight(&self) -> Weight {
+        match self {
+            Reading::Evidence(..) | Reading::Harmless(Harmless::Ping) => Weight::Charges,
+            Reading::Harmless(Harmless::IcmpError | Harmless::Backscatter | Harmless::Stray | Harmless::FragmentTail) => Weight::Counts,
+            Reading::Harmless(
+                Harmless::Outgoing
+                | Harmless::Loopback
+                | Harmless::Broadcast
+                | Harmless::NeighbourDiscovery
+                | Harmless::Igmp
+                | Harmless::Audit
+                | Harmless::Dhcp
+                | Harmless::NoSource,
+            ) => Weight::Nothing,
+        }
+    }
 }
 
 impl Harmless {
@@ -216,8 +260,14 @@ impl Facts {
             length: None,
             ttl: None,
             ip_id: None,
+            service: None,
+            fragment_bits: None,
+            ip_options: None,
+            data: None,
+            echo: None,
             window: None,
             sequence: None,
+            acknowledgment: None,
             options: TcpOptions::Unknown,
             extension_headers: 0,
             fragment: Fragment::Whole,
@@ -242,6 +292,55 @@ impl Facts {
             Handling::Passed => Reading::Harmless(Harmless::Stray),
             Handling::Audited => Reading::Harmless(Harmless::Audit),
         }
+    }
+
+    /// What signatures look at.
+    #[inline]
+    pub fn header(&self) -> Header {
+        Header {
+            source: self.source,
+            target: self.target,
+            protocol: self.protocol,
+            source_port: self.source_port,
+            port: self.port,
+            flags: self.flags,
+            icmp: self.icmp,
+            echo: self.echo,
+            length: self.length,
+            extension_headers: self.extension_headers,
+            ttl: self.ttl,
+            ip_id: self.ip_id,
+            service: self.service,
+            fragment_bits: self.fragment_bits,
+            ip_options: self.ip_options,
+            window: self.window,
+            sequence: self.sequence,
+            acknowledgment: self.acknowledgment,
+            payload: self.payload(),
+        }
+    }
+
+    /// How many bytes of payload there can be, least and most: TCP options that are not told may be all of the header's 40 or none, and
+    /// extension headers may be all of the packet.
+    fn payload(&self) -> Option<(u32, u32)> {
+        if let Some(data) = self.data {
+            return Some((data, data));
+        }
+        let above_ip = self.length?.checked_sub(match self.target {
+            IpAddr::V4(_) => 20 + self.ip_options.map_or(0, |options| u32::from(options.bytes())),
+            IpAddr::V6(_) => 40,
+        })?;
+        if self.fragment != Fragment::Whole {
+            return None;
+        }
+        let (least, most) = match (self.protocol, self.options) {
+            (Protocol::TCP, TcpOptions::Unknown) => (above_ip.saturating_sub(60), above_ip.checked_sub(20)?),
+            (Protocol::TCP, TcpOptions::Absent) => exactly(above_ip.checked_sub(20)?),
+            (Protocol::TCP, TcpOptions::Present { bytes, .. }) => exactly(above_ip.checked_sub(20 + u32::from(bytes))?),
+            (Protocol::UDP | Protocol::UDPLITE | Protocol::ICMP | Protocol::ICMPV6, _) => exactly(above_ip.checked_sub(8)?),
+            _ => return None,
+        };
+        Some((if self.extension_headers > 0 { 0 } else { least }, most))
     }
 
     /// Packets whose addresses or place already say that nobody outside can be charged with them.
@@ -336,7 +435,7 @@ impl Facts {
     }
 
     /// Only a segment that acknowledges something, in a connection that the kernel saw both sides of, has an address that can't be forged.
-    fn trust(&self) -> Trust {
+    pub fn trust(&self) -> Trust {
         let acknowledges = self.flags.is_some_and(|flags| flags.has(TcpFlags::ACK));
         if self.established && self.protocol == Protocol::TCP && acknowledges { Trust::Handshake } else { Trust::Spoofable }
     }
@@ -414,6 +513,10 @@ impl Facts {
     fn tcp_bytes(&self) -> Option<u32> {
         self.length?.checked_sub(if self.target.is_ipv4() { 20 } else { 40 })
     }
+}
+
+fn exactly(number: u32) -> (u32, u32) {
+    (number, number)
 }
 
 /// Whether no host can have this address: "this network" (RFC 1122 §3.2.1.3), multicast, broadcast, unspecified.

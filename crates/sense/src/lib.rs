@@ -2,4 +2,5 @@
 
 pub mod facts;
 pub mod firewall;
+pub mod matching;
 pub mod packet;

@@ -1,9 +1,12 @@
 //! Packets as the kernel hands them over (NFLOG), read into Events. Never decides; a packet to a port where somebody listens is no evidence.
 
 use crate::facts::{Chain, Facts, Fragment, Handling, Harmless, Reading, TcpOptions};
+use crate::matching::{Matcher, Seen};
 use model::event::{Event, Origin};
 use model::net::{Protocol, canonical};
 use model::time::Time;
+use signatures::Set;
+use signatures::header::IpOptions;
 use std::ops::RangeInclusive;
 use wire::packet::{Packet, Transport};
 use wire::tcp::{Kinds, Segment};
@@ -32,6 +35,8 @@ pub struct PacketCounts {
     pub malformed: u64,
     /// Those to a port of this host where somebody listens.
     pub open: u64,
+    /// Those that an administrator has said to be nothing to look at.
+    pub passed_over: u64,
     /// Those that are evidence of nothing, in the order of `Harmless::ALL`.
     pub harmless: [u64; Harmless::ALL.len()],
 }
@@ -89,17 +94,39 @@ impl FromIterator<(Protocol, u16)> for OpenPorts {
 }
 
 /// The sensor for logged packets.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PacketSensor {
     sensor: u16,
     ephemeral: RangeInclusive<u16>,
     counts: PacketCounts,
+    matcher: Matcher,
+    events: Vec<Event>,
 }
 
 impl PacketSensor {
     /// A sensor in this slot. `ephemeral` is the range of ports from which this host's own clients call.
     pub fn new(sensor: u16, ephemeral: RangeInclusive<u16>) -> Self {
-        PacketSensor { sensor, ephemeral, counts: PacketCounts::default() }
+        PacketSensor { sensor, ephemeral, counts: PacketCounts::default(), matcher: Matcher::default(), events: Vec::new() }
+    }
+
+    /// With these signatures.
+    pub fn with_signatures(self, set: Set) -> Self {
+        PacketSensor { matcher: Matcher::new(set), ..self }
+    }
+
+    /// The signatures at work.
+    pub fn matcher(&mut self) -> &mut Matcher {
+        &mut self.matcher
+    }
+
+    /// Matches of signatures so far.
+    pub fn matches(&self) -> u64 {
+        self.matcher.counts().0
+    }
+
+    /// Takes what signatures have made of the packets since the last call.
+    pub fn take_matches(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// Reads one packet, from its IP header on; it may be cut short. Every packet is counted once.
@@ -110,20 +137,24 @@ impl PacketSensor {
             return None;
         };
         let facts = facts(&packet, meta);
-        let (act, trust) = match facts.read(self.ephemeral.clone()) {
-            Reading::Evidence(act, trust) => (act, trust),
-            Reading::Harmless(why) => {
-                self.counts.harmless[why as usize] += 1;
-                return None;
-            }
-        };
+        let reading = facts.read(self.ephemeral.clone());
+        if let Reading::Harmless(why) = reading {
+            self.counts.harmless[why as usize] += 1;
+        }
         // What listens here says nothing about the hosts behind.
         if facts.chain == Chain::Input && facts.port.is_some_and(|port| open.contains(facts.protocol, port)) {
-            self.counts.open += 1;
+            self.counts.open += u64::from(matches!(reading, Reading::Evidence(..)));
+            return None;
+        }
+        let origin = Origin { sensor: self.sensor, serial: self.counts.packets };
+        let seen = Seen { facts: &facts, reading: &reading, at: meta.at, origin, times: 1, prefix: b"" };
+        let looked_at = self.matcher.events(&seen, None, &mut self.events);
+        let Reading::Evidence(act, trust) = reading else { return None };
+        if !looked_at {
+            self.counts.passed_over += 1;
             return None;
         }
         self.counts.events += 1;
-        let origin = Origin { sensor: self.sensor, serial: self.counts.packets };
         Some(Event { at: meta.at, origin, actor: facts.source, target: Some(facts.target), act, trust, times: 1 })
     }
 
@@ -146,8 +177,14 @@ pub fn facts(packet: &Packet<'_>, meta: &PacketMeta) -> Facts {
         length: Some(packet.length),
         ttl: Some(packet.ttl),
         ip_id: packet.ip_id,
+        service: Some(packet.service),
+        fragment_bits: packet.fragment_bits,
+        ip_options: packet.source.is_ipv4().then(|| IpOptions::of(packet.ip_options)),
+        data: None,
+        echo: None,
         window: None,
         sequence: None,
+        acknowledgment: None,
         options: TcpOptions::Unknown,
         extension_headers: packet.extension_headers,
         fragment: match packet.fragment {
@@ -164,16 +201,39 @@ pub fn facts(packet: &Packet<'_>, meta: &PacketMeta) -> Facts {
         established: meta.established,
         loopback: meta.loopback,
     };
-    match packet.transport {
-        Transport::Tcp(segment) => add_tcp(&mut facts, &segment),
+    let transport_bytes = match packet.transport {
+        Transport::Tcp(segment) => {
+            add_tcp(&mut facts, &segment);
+            segment.rest.and_then(|rest| rest.options_bytes).map(|options| TCP_BYTES + u32::from(options))
+        }
         Transport::Ports(datagram) => {
             facts.source_port = Some(datagram.source_port);
             facts.port = Some(datagram.port);
+            (packet.protocol != Protocol::SCTP).then_some(UDP_BYTES)
         }
-        Transport::Icmp(message) => facts.icmp = Some((message.kind, message.code)),
-        Transport::Other(_) | Transport::Missing => (),
+        Transport::Icmp(message) => {
+            facts.icmp = Some((message.kind, message.code));
+            facts.echo = message.rest.filter(|_| is_echo(packet.protocol, message.kind));
+            Some(ICMP_BYTES)
+        }
+        Transport::Other(_) | Transport::Missing => None,
+    };
+    if facts.fragment == Fragment::Whole {
+        facts.data = transport_bytes.and_then(|bytes| packet.length.checked_sub(packet.header_bytes + bytes));
     }
     facts
+}
+
+const TCP_BYTES: u32 = wire::tcp::FIXED_BYTES as u32;
+const UDP_BYTES: u32 = wire::ports::UDP_BYTES as u32;
+const ICMP_BYTES: u32 = wire::icmp::HEADER_BYTES as u32;
+
+/// Whether such a message has an identifier and a sequence number: echo and its reply, timestamp, information and address mask.
+fn is_echo(protocol: Protocol, kind: u8) -> bool {
+    match protocol {
+        Protocol::ICMP => matches!(kind, 0 | 8 | 13..=18),
+        _ => matches!(kind, 128 | 129),
+    }
 }
 
 fn add_tcp(facts: &mut Facts, segment: &Segment<'_>) {
@@ -183,6 +243,7 @@ fn add_tcp(facts: &mut Facts, segment: &Segment<'_>) {
     let Some(rest) = segment.rest else { return };
     facts.flags = Some(rest.flags);
     facts.window = Some(rest.window);
+    facts.acknowledgment = Some(rest.acknowledgment);
     facts.options = match (rest.options_bytes, rest.options) {
         (Some(0), _) => TcpOptions::Absent,
         (Some(bytes), Some(options)) => TcpOptions::Present { bytes, system: Kinds::of(options).are_systems() },
@@ -221,7 +282,7 @@ mod tests {
         let event = sensor().packet(packet, &META, &OpenPorts::default()).expect("an event");
         match event.act {
             Act::Probe(probe) => probe.style,
-            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) => panic!("{event:?}"),
+            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) => panic!("{event:?}"),
         }
     }
 
@@ -293,7 +354,7 @@ mod tests {
             let mut sensor = sensor();
             sensor.packet(&bytes, &PacketMeta { hook, ..META }, &OpenPorts::default());
             let counts = sensor.counts();
-            prop_assert_eq!(1, counts.events + counts.malformed + counts.open + counts.harmless.iter().sum::<u64>());
+            prop_assert_eq!(1, counts.events + counts.malformed + counts.open + counts.passed_over + counts.harmless.iter().sum::<u64>());
         }
     }
 }

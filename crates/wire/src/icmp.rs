@@ -10,6 +10,8 @@ pub struct Message<'b> {
     pub kind: u8,
     /// Code.
     pub code: u8,
+    /// The header's last four bytes as two numbers: of an echo its identifier and sequence number.
+    pub rest: Option<(u16, u16)>,
     /// What follows the header, as far as it was captured.
     pub data: &'b [u8],
 }
@@ -19,6 +21,10 @@ impl<'b> Message<'b> {
     #[inline]
     pub fn parse(bytes: &'b [u8]) -> Option<Self> {
         let [kind, code, ..] = *bytes else { return None };
-        Some(Message { kind, code, data: bytes.get(HEADER_BYTES..).unwrap_or_default() })
+        let rest = bytes.get(4..HEADER_BYTES).and_then(|rest| match *rest {
+            [a, b, c, d] => Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))),
+            _ => None,
+        });
+        Some(Message { kind, code, rest, data: bytes.get(HEADER_BYTES..).unwrap_or_default() })
     }
 }

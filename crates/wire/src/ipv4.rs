@@ -79,6 +79,11 @@ impl<'b> Header<'b> {
         self.fixed[6] & 0x40 != 0
     }
 
+    /// The three bits beside the fragment's offset: 4 reserved, 2 don't fragment, 1 more fragments.
+    pub fn fragment_bits(&self) -> u8 {
+        self.fixed[6] >> 5
+    }
+
     /// Its place in a fragmented datagram.
     pub fn fragment(&self) -> Fragment {
         let field = u16::from_be_bytes([self.fixed[6], self.fixed[7]]);

@@ -22,6 +22,14 @@ pub struct Packet<'b> {
     pub ttl: u8,
     /// IPv4 identification.
     pub ip_id: Option<u16>,
+    /// Type of service, or traffic class.
+    pub service: u8,
+    /// IPv4's three bits beside the fragment's offset: 4 reserved, 2 don't fragment, 1 more fragments.
+    pub fragment_bits: Option<u8>,
+    /// IPv4 options, as far as they were captured; empty for IPv6.
+    pub ip_options: &'b [u8],
+    /// Bytes of IP header and extension headers before the transport header.
+    pub header_bytes: u32,
     /// How many IPv6 extension headers (hop-by-hop, routing, destination options) stand before the transport header.
     pub extension_headers: u8,
     /// Its place in a fragmented datagram.
@@ -71,6 +79,10 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         length,
         ttl: header.ttl(),
         ip_id: Some(header.identification()),
+        service: header.service(),
+        fragment_bits: Some(header.fragment_bits()),
+        ip_options: header.options(),
+        header_bytes: (ipv4::FIXED_BYTES + header.options().len()) as u32,
         extension_headers: 0,
         fragment,
         transport: transport(header.protocol(), payload),
@@ -91,6 +103,11 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         length,
         ttl: header.hop_limit(),
         ip_id: None,
+        service: header.service(),
+        fragment_bits: None,
+        ip_options: &[],
+        // Both ends were cut alike, if they were.
+        header_bytes: (ipv6::FIXED_BYTES + header.payload().len() - upper.payload.map_or(0, <[u8]>::len)) as u32,
         extension_headers: upper.extension_headers,
         fragment: upper.fragment,
         transport: transport(upper.protocol, upper.payload),

@@ -3,7 +3,7 @@
 use super::*;
 use model::block::{Fault, Scope};
 use model::decision::ExemptReason;
-use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
+use model::event::{Act, Match, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::Protocol;
 use model::style::Style;
@@ -39,10 +39,14 @@ fn samples() -> Vec<Message> {
     };
     let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
     let reported = Event { act: Act::Reported(report), ..event };
+    let matched = |level| {
+        let matched = Match { rule: RuleId(7), sid: u32::MAX, level, protocol: Protocol::UDP, port: Some(53) };
+        Event { act: Act::Matched(matched), ..event }
+    };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
         Message::Ready { sandbox: "Landlock 7, seccomp".into() },
-        Message::Events(vec![event, reached, touched]),
+        Message::Events(vec![event, reached, touched, matched(None), matched(Some(DangerLevel::MAX))]),
         Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
         Message::AskCounters,
         Message::Apply(vec![

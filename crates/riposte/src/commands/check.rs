@@ -6,6 +6,7 @@ use crate::config::problems::Diagnostic;
 use crate::config::words::{did_you_mean, quoted};
 use crate::config::{Config, DEFAULT_PATH};
 use crate::lives::applications::engine;
+use crate::lives::signatures;
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -57,6 +58,9 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
             .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[applications] rules: {error}"))).collect::<Vec<_>>())?;
         rules.notices.iter().for_each(|notice| eprintln!("riposte: [applications] rules: {notice}"));
     }
+    let (_, remarks) = signatures::load(&config.signatures)
+        .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[signatures]: {error}"))).collect::<Vec<_>>())?;
+    remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
     crate::config::response::check(&config.responses).map_err(|all| all.into_iter().flat_map(&wrong).collect::<Vec<_>>())?;
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {

@@ -4,25 +4,28 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::now;
+use crate::lives::{now, signatures};
 use detect::Detector;
+use detect::config::ScanConfig;
 use detect::detectors::Detectors;
+use detect::signatures::{Matched, Matches, Top};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
-use model::event::{Act, Event, Trust};
+use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
-use report::replay::{EventLine, OffenderLine, SummaryLine, offender_table};
+use report::replay::{EventLine, OffenderLine, SignatureLine, SummaryLine, TopSignature, offender_table, signature_table};
 use report::replay_csv;
 use report::serial::Whom;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use sense::matching::{Matcher, Named};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
@@ -51,6 +54,8 @@ enum Format {
 
 /// One configuration's detectors and judge, and what they came to.
 struct Bench {
+    matcher: Matcher,
+    named: Vec<Named>,
     detectors: Detectors,
     judge: Judge,
     offences: Vec<Offence>,
@@ -59,23 +64,52 @@ struct Bench {
     /// Above this many, the decisions about those whom the detectors have forgotten are dropped.
     decisions_max: usize,
     config_ignored: u64,
+    /// Events that the detectors have not seen yet.
+    events: Vec<Event>,
 }
 
 impl Bench {
-    fn new(config: &Config) -> Self {
-        Bench {
-            detectors: Detectors::new(&config.scan, SEED),
-            judge: Judge::new(config.policy.clone()),
+    fn new(config: &Config) -> Result<Self, Failure> {
+        let (set, remarks) = signatures::load(&config.signatures)?;
+        remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
+        // What happened is all to be told: nobody fills a history here.
+        let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
+        let mut policy = config.policy.clone();
+        policy.exempt.extend(signatures::spared(&config.signatures)?);
+        Ok(Bench {
+            matcher: Matcher::new(set),
+            named: Vec::new(),
+            detectors: Detectors::new(&scan, SEED),
+            judge: Judge::new(policy),
             offences: Vec::new(),
             decisions: HashMap::new(),
             decisions_max: config.scan.tracked_sources + config.scan.tracked_sources / 4,
             config_ignored: 0,
+            events: Vec::new(),
+        })
+    }
+
+    /// Takes a packet in. Most wait for each other, so that the detectors' look-ups overlap.
+    fn take(&mut self, sighting: &Sighting<'_>) {
+        self.matcher.events(&sighting.seen(0), sighting.event(0), &mut self.events);
+        if self.events.len() >= BATCH {
+            self.flush();
         }
+    }
+
+    fn flush(&mut self) {
+        self.named.extend(self.matcher.take_unnamed());
+        let mut events = std::mem::take(&mut self.events);
+        self.detectors.warm(&events);
+        events.iter().for_each(|event| self.observe(event));
+        events.clear();
+        self.events = events;
     }
 
     fn observe(&mut self, event: &Event) {
         if self.judge.ignores(event) {
-            self.config_ignored += 1;
+            // A packet counts once, whatever it fits besides.
+            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_)));
             return;
         }
         self.detectors.observe(event, &mut self.offences);
@@ -117,24 +151,50 @@ impl Bench {
 
     /// What is known of an offender, unless the detectors have forgotten it.
     fn line(&self, whom: &Prefix) -> Option<OffenderLine> {
-        let suspect = self.detectors.suspect(whom.addr())?;
         let (decision, at) = self.decisions.get(whom)?;
         let decision = Verdict::of(decision, *at);
+        let matches = self.detectors.signatures().of(whom.addr());
+        let signatures = matches.map_or_else(Vec::new, |matches| self.signatures(&matches.signatures));
+        let matched = matches.and_then(|matches| matches.level);
+        // Who is charged with nothing but a signature may be no scanner at all: an empty ping is no probe.
+        let Some(suspect) = self.detectors.suspect(whom.addr()) else {
+            let Matches { offender, first, last, count, trust, .. } = *matches?;
+            let line =
+                OffenderLine { address: offender, level: matched?, first, last, trust, packets: count, ..OffenderLine::bare(decision) };
+            return Some(OffenderLine { signatures, ..line });
+        };
         Some(OffenderLine {
             address: suspect.offender,
-            level: suspect.level?,
+            level: suspect.level.max(matched)?,
             styles: suspect.styles,
             targets: suspect.targets,
             packets: suspect.packets,
             tcp_ports: suspect.tcp_ports,
             udp_ports: suspect.udp_ports,
             protocols: suspect.protocols,
-            signatures: Vec::new(),
+            signatures,
             first: suspect.first,
             last: suspect.last,
             trust: suspect.trust,
             decision,
         })
+    }
+}
+
+impl Bench {
+    /// By number.
+    fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
+        let message = |rule: RuleId| self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
+        let mut lines: Vec<SignatureLine> =
+            matched.iter().map(|m| SignatureLine { sid: m.sid, message: message(m.rule), count: m.count }).collect();
+        lines.sort_unstable_by_key(|line| line.sid);
+        lines
+    }
+
+    /// The signatures that were fitted most.
+    fn tops(&self) -> Vec<TopSignature> {
+        let line = |top: Top| Some(TopSignature { signature: self.signatures(&[top.matched]).pop()?, sources: top.sources });
+        self.detectors.signatures().tops().into_iter().filter_map(line).collect()
     }
 }
 
@@ -160,8 +220,6 @@ struct Reader<'a, W: Write> {
     line: Vec<u8>,
     summary: SummaryLine,
     config: Config,
-    /// Events that the benches have not seen yet.
-    events: Vec<Event>,
 }
 
 /// Reads the files and prints.
@@ -173,17 +231,16 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
         return Err(fail("--csv prints one table and has no place for --what-if: take --json"));
     }
     let config_now = config(args.config.as_deref())?;
-    let mut benches = vec![Bench::new(&config_now)];
+    let mut benches = vec![Bench::new(&config_now)?];
     if let Some(path) = &args.what_if {
-        benches.push(Bench::new(&config(Some(path))?));
+        benches.push(Bench::new(&config(Some(path))?)?);
     }
     let format = match (args.json, args.csv) {
         (true, _) => Format::Json,
         (false, true) => Format::Csv,
         (false, false) => Format::Text,
     };
-    let mut reader =
-        Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now, events: Vec::new() };
+    let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now };
     if format == Format::Csv && args.events {
         reader.print(replay_csv::EVENT_HEADER.as_bytes())?;
     }
@@ -284,7 +341,7 @@ impl<W: Write> Reader<'_, W> {
     }
 
     fn line(&mut self, log: &mut FirewallLog, line: &[u8], at: Time, base: u64) -> Result<(), Failure> {
-        let Reader { args, format, line: printed, summary, events, .. } = self;
+        let Reader { args, format, line: printed, summary, benches, .. } = self;
         summary.lines += 1;
         let kind = log.line(line, at, |sighting| {
             summary.events += u64::from(sighting.times);
@@ -295,11 +352,8 @@ impl<W: Write> Reader<'_, W> {
                 summary.ignored += u64::from(sighting.times);
             }
             // What was let through is no evidence against its sender, but for him.
-            events.extend(sighting.event(0));
+            benches.iter_mut().for_each(|bench| bench.take(sighting));
         });
-        if self.events.len() >= BATCH {
-            self.observe();
-        }
         match kind {
             LineKind::Packets(_) if !self.line.is_empty() => {
                 let printed = std::mem::take(&mut self.line);
@@ -312,16 +366,8 @@ impl<W: Write> Reader<'_, W> {
         }
     }
 
-    fn observe(&mut self) {
-        for bench in &mut self.benches {
-            bench.detectors.warm(&self.events);
-            self.events.iter().for_each(|event| bench.observe(event));
-        }
-        self.events.clear();
-    }
-
     fn finish(mut self) -> Result<(), Failure> {
-        self.observe();
+        self.benches.iter_mut().for_each(Bench::flush);
         let mut bytes = Vec::new();
         if self.format == Format::Csv && !self.args.events {
             bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
@@ -344,9 +390,13 @@ impl<W: Write> Reader<'_, W> {
                 bytes.clear();
             }
         }
-        self.summary.ignored += self.benches.first().map_or(0, |bench| bench.config_ignored);
+        if let Some(bench) = self.benches.first() {
+            self.summary.ignored += bench.config_ignored + bench.matcher.counts().1;
+            self.summary.signatures = bench.tops();
+        }
         if self.format == Format::Text {
             bytes.extend_from_slice(offender_table(&offenders).as_bytes());
+            bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
         }
         if let Some(other) = self.benches.get(1) {
             what_if(&offenders, &other.offenders(), self.args, self.format, &mut bytes);
@@ -381,7 +431,7 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Some("let through"),
         Reading::Harmless(why) => Some(why.word()),
     }
 }

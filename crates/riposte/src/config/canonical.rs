@@ -13,6 +13,7 @@ pub fn text(config: &Config) -> String {
     page.store_and_processes(config);
     page.sensors(config);
     page.applications(config);
+    page.signatures(config);
     page.guard(config);
     page.scan(config);
     page.policy(config);
@@ -146,6 +147,21 @@ impl Page {
         self.list("rules", applications.rules.iter().map(|place| path(place)));
         self.key("from", quote(applications.from.word()));
         self.zone(&applications.timezone);
+    }
+
+    fn signatures(&mut self, config: &Config) {
+        let signatures = &config.signatures;
+        self.section("[signatures]");
+        self.key("enabled", signatures.enabled);
+        self.key("shipped", signatures.shipped);
+        self.list("rules", signatures.rules.iter().map(|place| path(place)));
+        for (key, file) in signatures.tables() {
+            match file {
+                Some(file) => self.key(key, path(file)),
+                None => self.absent(key, "none"),
+            }
+        }
+        self.list("variables", signatures.variables.iter().map(|(name, value)| quote(&format!("{name} = {value}"))));
     }
 
     fn guard(&mut self, config: &Config) {

@@ -10,6 +10,7 @@ mod read;
 mod read_policy;
 pub use read::{PATTERNS_MAX, pattern};
 pub mod response;
+mod signatures;
 pub mod words;
 
 #[cfg(test)]
@@ -21,6 +22,7 @@ use jiff::tz::TimeZone;
 use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
+pub use signatures::SignaturesConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,8 @@ pub struct Config {
     pub logs: Vec<LogSource>,
     /// Application logs.
     pub applications: ApplicationsConfig,
+    /// Signatures on packets.
+    pub signatures: SignaturesConfig,
     /// Guarded ports.
     pub guard: GuardConfig,
     /// The scan detectors.

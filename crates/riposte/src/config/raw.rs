@@ -210,6 +210,7 @@ sections! {
         process: RawProcess,
         sense: RawSense,
         applications: RawApplications,
+        signatures: RawSignatures,
         guard: RawGuard,
         scan: RawScan,
         policy: RawPolicy,
@@ -265,6 +266,19 @@ sections! {
         rules: GivenList<String>,
         from: Given<String>,
         timezone: Given<String>,
+    }
+    /// Signatures on packets.
+    RawSignatures "[signatures]" {
+        enabled: Given<bool>,
+        shipped: Given<bool>,
+        rules: GivenList<String>,
+        levels: Given<String>,
+        auto_dl: Given<String>,
+        ip_options: Given<String>,
+        icmp_types: Given<String>,
+        icmp6_types: Given<String>,
+        protocols: Given<String>,
+        variables: GivenList<String>,
     }
     /// Guarded ports.
     RawGuard "[guard]" {

@@ -60,6 +60,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         nflog,
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
+        signatures: meaning.signatures(raw.signatures.unwrap_or_default()),
         guard,
         scan: ScanConfig { touch, ..meaning.scan(raw.scan.unwrap_or_default()) },
         policy: PolicyConfig { touch_blocks, ..policy },
@@ -388,6 +389,7 @@ impl Meaning<'_> {
             sequential,
             distributed,
             touch: default.touch,
+            match_charges: default.match_charges,
             // Wider prefixes would judge too many strangers together.
             count_by_ipv4: self.number(&raw.count_by_ipv4, 16..=32, default.count_by_ipv4),
             count_by_ipv6: self.number(&raw.count_by_ipv6, 32..=128, default.count_by_ipv6),

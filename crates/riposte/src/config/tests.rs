@@ -518,6 +518,7 @@ fn a_scan() -> impl Strategy<Value = ScanConfig> {
             },
             count_by_ipv4: rest.4,
             count_by_ipv6: rest.5,
+            match_charges: ScanConfig::default().match_charges,
             tracked_sources: rest.6,
         }
     })
@@ -602,6 +603,14 @@ proptest! {
             },
             logs,
             applications,
+            signatures: SignaturesConfig {
+                enabled: flags[5],
+                shipped: flags[4],
+                rules: vec!["/etc/psad/signatures".into()],
+                auto_dl: flags[3].then(|| "/etc/psad/auto_dl".into()),
+                variables: vec![("HOME_NET".into(), "[192.0.2.0/24, !192.0.2.7]".into())],
+                ..SignaturesConfig::default()
+            },
             // Only where packets are looked at, and never at the ports of administrators.
             guard: if flags[0] { guard } else { GuardConfig::default() },
             scan,

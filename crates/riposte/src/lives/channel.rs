@@ -1,9 +1,10 @@
 //! One end of a link between two processes: whole messages in and out, never blocking, never growing without bound.
 
 use link::codec::Writer;
-use link::message::Message;
+use link::message::{Message, RULES};
 use model::event::Event;
 use model::limits;
+use sense::matching::Named;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -102,6 +103,22 @@ impl Channel {
             }
         }
         Ok(dropped)
+    }
+
+    /// Sends the names of signatures, before what needs them.
+    ///
+    /// # Errors
+    /// If the other side is gone.
+    pub fn send_names(&mut self, named: Vec<Named>) -> io::Result<()> {
+        for batch in named.chunks(RULES) {
+            let name = |named: &Named| {
+                let mut text = named.text();
+                text.truncate(text.floor_char_boundary(limits::RULE_BYTES));
+                (named.rule, text)
+            };
+            self.send(&Message::Rules(batch.iter().map(name).collect()))?;
+        }
+        Ok(())
     }
 
     /// Whether so much waits that nothing more should be sent for now.

@@ -1,7 +1,7 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, signatures, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message, Position};
@@ -10,6 +10,7 @@ use model::limits;
 use model::time::Time;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, Provenance};
+use sense::matching::Matcher;
 use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
@@ -37,6 +38,7 @@ struct Log {
     judge: Channel,
     input: Input,
     firewall: FirewallLog,
+    matcher: Matcher,
     slot: u16,
     /// A slot whose inotify descriptor has come and whose file has not.
     half_open: Option<FileSlot>,
@@ -65,7 +67,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     let boot = Some(since_boot());
     let (input, provenance, zone) = open(source)?;
-    // Zone data is read now: the sandbox has no files.
+    // Zone data and signatures are read now: the sandbox has no files.
+    let (set, _) = signatures::load(&config.signatures).map_err(|wrong| wrong.join("; "))?;
     let clock = LogClock { utc_offset: utc_offset(zone), reference: now(), boot };
     enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
     let mut log = Log {
@@ -73,6 +76,7 @@ pub fn run(start: Start) -> Result<(), String> {
         judge,
         input,
         firewall: FirewallLog::new(slot, provenance, clock, ephemeral),
+        matcher: Matcher::new(set),
         slot,
         half_open: None,
         rotated: None,
@@ -210,12 +214,14 @@ impl Log {
 
     /// Reads a turn's worth of lines.
     fn read(&mut self) -> io::Result<Progress> {
-        let (firewall, events, slot) = (&mut self.firewall, &mut self.events, self.slot);
         let at = now();
-        firewall.booted(since_boot());
+        self.firewall.booted(since_boot());
+        let (firewall, matcher, events, slot) = (&mut self.firewall, &mut self.matcher, &mut self.events, self.slot);
         let mut take = |line: Line<'_>| {
             let at = line.at.map_or(at, Time::from_nanos);
-            firewall.line(line.text, at, |sighting| events.extend(sighting.event(slot)));
+            firewall.line(line.text, at, |sighting| {
+                matcher.events(&sighting.seen(slot), sighting.event(slot), events);
+            });
         };
         let progress = match &mut self.input {
             Input::File { followed: Some(followed), .. } => followed.ready(&mut take)?,
@@ -238,6 +244,7 @@ impl Log {
     }
 
     fn tell(&mut self) -> io::Result<()> {
+        self.judge.send_names(self.matcher.take_unnamed())?;
         let events = std::mem::take(&mut self.events);
         for batch in events.chunks(limits::BATCH_EVENTS) {
             let before = self.judge.dropped();
@@ -280,10 +287,12 @@ impl Log {
     fn opened(&mut self, slot: FileSlot) -> io::Result<()> {
         self.asked = None;
         sys::fd::set_nonblocking(slot.watch.as_fd(), true)?;
-        let (firewall, events, number) = (&mut self.firewall, &mut self.events, self.slot);
+        let (firewall, matcher, events, number) = (&mut self.firewall, &mut self.matcher, &mut self.events, self.slot);
         let at = now();
         let mut take = |line: Line<'_>| {
-            firewall.line(line.text, at, |sighting| events.extend(sighting.event(number)));
+            firewall.line(line.text, at, |sighting| {
+                matcher.events(&sighting.seen(number), sighting.event(number), events);
+            });
         };
         if let Input::File { followed, start } = &mut self.input {
             match followed {
@@ -329,7 +338,7 @@ impl Log {
             Input::File { followed: None, .. } => sources::Counters::default(),
             Input::Other(source) => source.counters(),
         };
-        let lines = self.firewall.counters();
+        let (lines, (matches, passed_over)) = (self.firewall.counters(), self.matcher.counts());
         let figures = [
             ("lines", lines.lines),
             ("packets", lines.packets),
@@ -345,6 +354,8 @@ impl Log {
             ("truncations", source.truncations),
             ("rotations", source.rotations),
             ("files replaced before they were opened", source.missed),
+            ("matches of signatures", matches),
+            ("nothing to look at (level 0)", passed_over),
             ("events dropped, judge too slow", self.events_dropped),
         ];
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()

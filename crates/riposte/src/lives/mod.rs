@@ -12,6 +12,7 @@ pub mod logging;
 pub mod lookup;
 pub mod packets;
 pub mod runner;
+pub mod signatures;
 pub mod warden;
 
 use crate::config::Config;

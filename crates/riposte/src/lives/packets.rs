@@ -1,7 +1,7 @@
 //! The packet sensor: reads what the kernel hands over by NFLOG, tells the judge. Holds no privilege; follows which ports
 //! have listeners, but only while packets come, so that an idle machine stays asleep.
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, signatures, unprivileged_user};
 use crate::config::GuardConfig;
 use link::message::{Counter, Message, PortMap};
 use model::event::{Act, Event, Probe, Touch};
@@ -11,7 +11,7 @@ use model::ports::Ports;
 use model::time::Time;
 use sense::facts::Harmless;
 use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::ControlFlow::Break;
@@ -72,13 +72,15 @@ pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, slot } = start;
     let (judge, nflog, diag) = (own(0)?, own(1)?, own(2)?);
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    // Signatures are files: they are read now.
+    let (set, _) = signatures::load(&config.signatures).map_err(|wrong| wrong.join("; "))?;
     enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
     let mut packets = Packets {
         warden,
         judge: Channel::new(judge),
         nflog: Nflog::from_fd(nflog),
         diag: Diag::from_fd(diag),
-        sensor: PacketSensor::new(slot, ephemeral),
+        sensor: PacketSensor::new(slot, ephemeral).with_signatures(set),
         open: OpenPorts::default(),
         looked: monotonic(),
         closed: HashMap::new(),
@@ -162,10 +164,15 @@ impl Packets {
             if read == 0 {
                 return Ok(());
             }
-            if !events.is_empty() {
-                events.retain(|event| !self.is_open_by_now(event));
+            let mut matches = self.sensor.take_matches();
+            if !events.is_empty() || !matches.is_empty() {
+                let serials: HashSet<u64> =
+                    events.extract_if(.., |event| self.is_open_by_now(event)).map(|event| event.origin.serial).collect();
+                matches.retain(|event| !serials.contains(&event.origin.serial));
                 // The touch first: it says more.
-                let mut seen: Vec<Event> = events.drain(..).flat_map(|event| [self.touch(&event), Some(event)]).flatten().collect();
+                let seen = events.drain(..).flat_map(|event| [self.touch(&event), Some(event)]).flatten();
+                let mut seen: Vec<Event> = seen.chain(matches).collect();
+                self.judge.send_names(self.sensor.matcher().take_unnamed())?;
                 self.tell(&mut seen)?;
             }
         }
@@ -283,6 +290,8 @@ impl Packets {
             ("malformed", counts.malformed),
             ("to open ports", counts.open),
             ("to traps", self.trapped),
+            ("matches of signatures", self.sensor.matches()),
+            ("nothing to look at (level 0)", counts.passed_over),
             ("events dropped, judge too slow", self.events_dropped),
             ("listings of listening sockets", self.looks),
             ("ports asked for", self.asked),

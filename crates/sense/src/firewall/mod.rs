@@ -21,6 +21,7 @@ pub mod timestamp;
 pub use timestamp::LogClock;
 
 use crate::facts::{Facts, Reading};
+use crate::matching::Seen;
 use framing::{Head, Writer};
 use memchr::memmem;
 use model::event::{Event, Origin};
@@ -107,6 +108,12 @@ pub struct Sighting<'l> {
 }
 
 impl Sighting<'_> {
+    /// The packet as signatures are asked about it.
+    pub fn seen(&self, sensor: u16) -> Seen<'_> {
+        let Sighting { facts, reading, at, serial, times, prefix, .. } = self;
+        Seen { facts, reading, at: *at, origin: Origin { sensor, serial: *serial }, times: *times, prefix }
+    }
+
     /// The event, if this is evidence of anything.
     pub fn event(&self, sensor: u16) -> Option<Event> {
         match self.reading {

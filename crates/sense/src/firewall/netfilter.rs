@@ -5,12 +5,15 @@
 //! Behind it nothing may stand but another such record: free text there means that somebody else wrote part of the line.
 
 use super::Record;
-use super::text::{address_value, nibble, number, protocol, skip_spaces, until_space, v4, value};
+use super::text::{address_value, hexadecimal, nibble, number, protocol, skip_spaces, until_space, v4, value};
 use crate::facts::{Chain, Facts, Fragment, Handling, TcpOptions};
 use model::event::TcpFlags;
 use model::net::Protocol;
+use signatures::header::IpOptions;
 use std::net::IpAddr;
 
+/// IP's and TCP's headers have room for so many bytes of options.
+const OPTION_BYTES: usize = 40;
 /// The kernel's names of interfaces are shorter (IFNAMSIZ is 16, with the closing zero).
 const INTERFACE_BYTES: usize = 15;
 
@@ -103,6 +106,7 @@ const WINDOW: u32 = key(b"WIND");
 const UNKNOWN: u32 = key(b"Unkn");
 const ID: u32 = key3(b"ID=");
 const IN: u32 = key3(b"IN=");
+const TC: u32 = key3(b"TC=");
 const DF: u32 = key3(b"DF ");
 const MF: u32 = key3(b"MF ");
 const CE: u32 = key3(b"CE ");
@@ -132,9 +136,18 @@ struct Fields {
     length: Option<u32>,
     ttl: Option<u8>,
     ip_id: Option<u16>,
+    service: Option<u8>,
+    /// IPv4's three bits beside the fragment's offset.
+    fragment_bits: u8,
+    ip_options: Option<IpOptions>,
     window: Option<u16>,
     sequence: Option<u32>,
+    acknowledgment: Option<u32>,
     options: Option<TcpOptions>,
+    /// What UDP says of its own length.
+    datagram_bytes: Option<u32>,
+    echo_id: Option<u16>,
+    echo_sequence: Option<u16>,
     extension_headers: u8,
     /// The protocol that a named extension header stands for (`AH`, `ESP`), if no `PROTO=` follows.
     named_header: Option<Protocol>,
@@ -179,18 +192,27 @@ impl Fields {
         let read = match word {
             SRC => self.common_header(rest).or_else(|| address_value(after(4)).and_then(|read| put(&mut self.source, read))),
             DST => address_value(after(4)).and_then(|read| put(&mut self.target, read)),
-            LEN if self.protocol.is_some() => Some(skip_number(after(4))),
+            LEN if self.protocol.is_some() => Some(note(&mut self.datagram_bytes, after(4))),
             LEN => value(after(4)).and_then(|read| put(&mut self.length, read)),
             TTL => value(after(4)).and_then(|read| put(&mut self.ttl, read)),
             PROTO => self.protocol(rest),
             SPT => value(after(4)).and_then(|read| put(&mut self.source_port, read)),
             DPT => value(after(4)).and_then(|read| put(&mut self.port, read)),
             WINDOW => rest.strip_prefix(b"WINDOW=").and_then(value).and_then(|read| put(&mut self.window, read)),
-            TOS | RES => Some(skip_fixed(rest, 8)),
-            PREC => Some(skip_fixed(rest, 9)),
+            TOS => {
+                self.service = rest.get(4..8).and_then(hexadecimal).and_then(|service| u8::try_from(service).ok());
+                Some(skip_fixed(rest, 8))
+            }
+            PREC => {
+                let precedence = rest.get(5..9).and_then(hexadecimal).and_then(|bits| u8::try_from(bits).ok());
+                self.service = self.service.zip(precedence).map(|(service, precedence)| service | precedence);
+                Some(skip_fixed(rest, 9))
+            }
+            RES => Some(skip_fixed(rest, 8)),
             MAC => Some(skip_mac(rest)),
             SEQ if self.protocol == Some(Protocol::TCP) => value(after(4)).and_then(|read| put(&mut self.sequence, read)),
-            SEQ | ACK_NUMBER => Some(skip_number(after(4))),
+            SEQ => Some(note(&mut self.echo_sequence, after(4))),
+            ACK_NUMBER => Some(note(&mut self.acknowledgment, after(4))),
             CWR => return self.flag(TcpFlags::CWR, after(4)),
             ECE => return self.flag(TcpFlags::ECE, after(4)),
             URG => return self.flag(TcpFlags::URG, after(4)),
@@ -229,10 +251,12 @@ impl Fields {
         let (source, rest) = v4(text.strip_prefix(b"SRC=")?)?;
         let (target, rest) = v4(rest.strip_prefix(b" DST=")?)?;
         let (length, rest) = number(rest.strip_prefix(b" LEN=")?)?;
-        let rest = rest.strip_prefix(b" TOS=0x")?.get(2..)?.strip_prefix(b" PREC=0x")?.get(2..)?;
+        let (service, rest) = rest.strip_prefix(b" TOS=0x")?.split_first_chunk::<2>()?;
+        let (precedence, rest) = rest.strip_prefix(b" PREC=0x")?.split_first_chunk::<2>()?;
         let (ttl, rest) = number(rest.strip_prefix(b" TTL=")?)?;
         let (ip_id, rest) = value(rest.strip_prefix(b" ID=")?)?;
         self.ttl = Some(u8::try_from(ttl).ok()?);
+        self.service = byte(*service).zip(byte(*precedence)).map(|(service, precedence)| service | precedence);
         (self.source, self.target) = (Some(IpAddr::V4(source)), Some(IpAddr::V4(target)));
         (self.length, self.ip_id) = (Some(length), Some(ip_id));
         Some(rest)
@@ -243,11 +267,23 @@ impl Fields {
     fn short_key<'l>(&mut self, word: u32, rest: &'l [u8]) -> Step<'l> {
         let after = rest.get(3..).unwrap_or_default();
         let read = match word {
-            ID if self.protocol.is_some() => Some(skip(rest)),
+            ID if self.protocol.is_some() => {
+                note(&mut self.echo_id, after);
+                Some(skip(rest))
+            }
             ID => value(after).and_then(|read| put(&mut self.ip_id, read)),
             IN => return Step::Foreign,
-            DF | CE => Some(after),
+            TC => value(after).and_then(|read| put(&mut self.service, read)),
+            CE => {
+                self.fragment_bits |= 4;
+                Some(after)
+            }
+            DF => {
+                self.fragment_bits |= 2;
+                Some(after)
+            }
             MF => {
+                self.fragment_bits |= 1;
                 self.more = true;
                 Some(after)
             }
@@ -305,6 +341,8 @@ impl Fields {
         let (digits, behind) = inside.split_at(end);
         if self.protocol == Some(Protocol::TCP) {
             self.options = Some(tcp_options(digits)?);
+        } else if self.protocol.is_none() {
+            self.ip_options = hexadecimal_bytes(digits).map(|(bytes, length)| IpOptions::of(bytes.get(..length).unwrap_or_default()));
         }
         behind.get(1..)
     }
@@ -330,10 +368,19 @@ impl Fields {
         if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) && icmp.is_none() && !headless {
             return None;
         }
+        // What is not written there is not there: only IPv4 has these at all.
+        let of_v4 = source.is_ipv4();
+        let data = self.datagram_bytes.filter(|_| protocol == Protocol::UDP || protocol == Protocol::UDPLITE);
         Some(Facts {
             source,
             target,
             protocol,
+            service: self.service,
+            fragment_bits: of_v4.then_some(self.fragment_bits),
+            ip_options: if of_v4 { Some(self.ip_options.unwrap_or_default()) } else { None },
+            data: data.filter(|_| fragment == Fragment::Whole).and_then(|bytes| bytes.checked_sub(8)),
+            echo: self.echo_id.zip(self.echo_sequence).filter(|_| icmp.is_some()),
+            acknowledgment: self.acknowledgment.filter(|_| protocol == Protocol::TCP),
             source_port: self.source_port,
             port: self.port,
             flags: (protocol == Protocol::TCP && self.flags_end).then_some(TcpFlags(self.flags)),
@@ -401,7 +448,20 @@ fn skip_mac(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// Skips a number that nobody needs. Keys that can be a record's last are read so, as the next line may be glued to them.
+/// Reads a number that is good to know, and goes on behind its digits whether it can be one or not. Keys that can be a record's last are
+/// read so, as the next line may be glued to them.
+#[inline]
+fn note<'l, T: TryFrom<u32>>(place: &mut Option<T>, rest: &'l [u8]) -> &'l [u8] {
+    match number(rest) {
+        Some((number, behind)) => {
+            *place = place.take().or_else(|| T::try_from(number).ok());
+            behind
+        }
+        None => skip_number(rest),
+    }
+}
+
+/// Skips a number that nobody needs.
 #[inline]
 fn skip_number(rest: &[u8]) -> &[u8] {
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -440,24 +500,34 @@ fn behind_brackets(text: &[u8]) -> &[u8] {
     &[]
 }
 
+/// Options as bytes, of IP or TCP, and how many they are: at most 40.
+fn hexadecimal_bytes(digits: &[u8]) -> Option<([u8; OPTION_BYTES], usize)> {
+    let digits = digits.trim_ascii();
+    let mut bytes = [0_u8; OPTION_BYTES];
+    if !digits.len().is_multiple_of(2) || digits.len() / 2 > OPTION_BYTES {
+        return None;
+    }
+    for (place, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = *pair else { return None };
+        *place = byte([high, low])?;
+    }
+    Some((bytes, digits.len() / 2))
+}
+
+/// A byte in two hexadecimal digits.
+#[inline]
+fn byte([high, low]: [u8; 2]) -> Option<u8> {
+    Some(nibble(high)? << 4 | nibble(low)?)
+}
+
 /// Reads TCP options as hexadecimal digits (RFC 9293 §3.2; SACK-permitted RFC 2018, window scale and timestamps RFC 7323).
 fn tcp_options(digits: &[u8]) -> Option<TcpOptions> {
-    const MOST_BYTES: usize = 40;
     const END: u8 = 0;
     const NO_OPERATION: u8 = 1;
     const WINDOW_SCALE: u8 = 3;
     const SACK_PERMITTED: u8 = 4;
     const TIMESTAMPS: u8 = 8;
-    let digits = digits.trim_ascii();
-    let mut bytes = [0_u8; MOST_BYTES];
-    if !digits.len().is_multiple_of(2) || digits.len() / 2 > MOST_BYTES {
-        return None;
-    }
-    for (place, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = *pair else { return None };
-        *place = nibble(high)? << 4 | nibble(low)?;
-    }
-    let length = digits.len() / 2;
+    let (bytes, length) = hexadecimal_bytes(digits)?;
     let mut system = false;
     let mut rest = bytes.get(..length)?;
     while let [kind, behind @ ..] = rest {

@@ -5,6 +5,7 @@ use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
+use detect::signatures::Matched;
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
@@ -16,7 +17,7 @@ use report::explain::{Explanation, Outlook, QuotedLine, SuspectFigures};
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
+use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
 use report::time::Readable;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -31,6 +32,8 @@ const COUNTERS_WAIT: Duration = Duration::from_millis(200);
 const RELOAD_WAIT: Duration = Duration::from_secs(10);
 /// History entries in `explain`.
 const EXPLAIN_ENTRIES: usize = 100;
+/// Signatures in `status`.
+const SIGNATURES: usize = 100;
 /// The most history entries in one answer.
 const HISTORY_MAX: usize = 10_000;
 
@@ -207,7 +210,18 @@ fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
         outlook,
     );
     let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
-    Reply::of(&explanation.quoting(quote))
+    let matches = court.detectors.signatures().of(addr);
+    let mut signatures: Vec<_> =
+        matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| signature_count(judge, matched, 1)).collect();
+    signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
+    Reply::of(&explanation.quoting(quote).matching(signatures))
+}
+
+/// A signature by its name in the dictionary, which has its number in front.
+fn signature_count(judge: &Judge, matched: &Matched, sources: u64) -> SignatureCount {
+    let name = judge.court.rule_name(matched.rule).unwrap_or_default();
+    let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
+    SignatureCount { sid: matched.sid, message, count: matched.count, sources }
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
@@ -310,6 +324,14 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             rolled_back: storm.rolled_back as u64,
         }),
         repaired: judge.repaired.as_ref().map(|(at, why)| RepairLine { at: Stamp(*at), why: why.clone() }),
+        signatures: court
+            .detectors
+            .signatures()
+            .tops()
+            .iter()
+            .take(SIGNATURES)
+            .map(|top| signature_count(judge, &top.matched, top.sources))
+            .collect(),
         troubles: troubles(judge),
     };
     Reply::of(&report)
@@ -388,6 +410,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("shares without room", detect.shares_refused),
         ("reports of log rules that said nothing new", detect.reports_repeated),
         ("touches of guarded ports that found no room", detect.touches_crowded_out),
+        ("sources whose matches of signatures gave way", detect.matches_crowded_out),
+        ("forgeable matches not charged, too many", detect.matches_unheard),
         ("reports of log rules without room for their names", t.rules_unnamed),
         ("responses run", responses.begun),
         ("responses that stand", standing as u64),

@@ -455,9 +455,12 @@ impl Judge {
                     // Only who reads services' logs can tell of them, and only who sees guarded ports of those.
                     let told = events.len();
                     let sees_ports = matches!(sensor.slot, PACKETS_SLOT | GUARD_SLOT);
-                    events.retain(|event| match event.act {
+                    let rules = &sensor.rules;
+                    events.retain_mut(|event| match &mut event.act {
                         Act::Reported(_) => false,
                         Act::Touched(_) => sees_ports,
+                        // Its number here in place of the sensor's own.
+                        Act::Matched(matched) => rules.get(&matched.rule).map(|rule| matched.rule = *rule).is_some(),
                         Act::Probe(_) | Act::Reached { .. } => true,
                     });
                     self.malformed += (told - events.len()) as u64;
@@ -468,7 +471,7 @@ impl Judge {
                         lines.tell(&self.court.take_touched());
                     }
                 }
-                Some(Message::Rules(names)) if sensor.slot == APPLICATIONS_SLOT => {
+                Some(Message::Rules(names)) if sensor.slot != GUARD_SLOT => {
                     for (number, name) in names {
                         if sensor.rules.len() < limits::RULES || sensor.rules.contains_key(&number) {
                             sensor.rules.insert(number, self.court.rule(&name));

@@ -8,6 +8,7 @@ use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
 use crate::lives::applications::engine;
+use crate::lives::signatures;
 use crate::lives::{APPLICATIONS_SLOT, monotonic};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
@@ -57,6 +58,9 @@ impl Origin {
                 engine::white_list(&config.applications.rules).map_err(|lines| lines.into_iter().map(wrong).collect::<Vec<_>>())?;
             config.policy.exempt.extend(exempt);
         }
+        let wrong = |message| Diagnostic { file: "[signatures] auto_dl".to_owned(), at: None, message };
+        let spared = signatures::spared(&config.signatures).map_err(|lines| lines.into_iter().map(wrong).collect::<Vec<_>>())?;
+        config.policy.exempt.extend(spared);
         Ok(config)
     }
 }
@@ -78,6 +82,7 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         nflog,
         logs: _,
         applications,
+        signatures: _,
         guard,
         scan: _,
         policy: _,
@@ -160,6 +165,8 @@ impl Warden {
             engine::load(&new.applications, &new.responses)
                 .map_err(|wrong| wrong.iter().map(|error| format!("[applications] rules: {error}")).collect::<Vec<_>>())?;
         }
+        signatures::load(&new.signatures)
+            .map_err(|wrong| wrong.iter().map(|error| format!("[signatures]: {error}")).collect::<Vec<_>>())?;
         let changes = self.prepared.compare(&new.logs)?;
         for source in &changes.later {
             let name = slots::name(source);
@@ -185,9 +192,15 @@ impl Warden {
         gone.iter().for_each(|slot| self.notify.forget(&self.prepared.log_name(*slot)));
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
+        // What is in files may have changed without the configuration.
+        let other_signatures = old.signatures != self.config.signatures || self.config.signatures.has_files();
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
             let is_log = ward.life == Life::Log && ward.after != After::Nothing;
+            if other_signatures && (is_log && !gone.contains(&ward.slot) || ward.life == Life::Packets && ward.after != After::Nothing) {
+                self.dismiss(index, After::Renewal);
+                continue;
+            }
             if is_log && gone.contains(&ward.slot) {
                 self.dismiss(index, After::Nothing);
             } else if is_log && renewed.contains(&ward.slot) {

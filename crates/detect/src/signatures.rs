@@ -1,0 +1,303 @@
+//! Packets that fit signatures: whoever sends one has that signature's danger level, as in psad. A header is easily forged: on its own a match
+//! never convicts anybody. It makes graver what its source is charged with on evidence that is no better, and tells what that was.
+
+use crate::config::ScanConfig;
+use crate::hash::{Key, Seed};
+use crate::{Detector, Kind};
+use model::event::{Act, Event, Match, RuleId, Trust};
+use model::level::DangerLevel;
+use model::limits;
+use model::net::{Prefix, canonical};
+use model::offence::{Charge, Evidence, Offence};
+use model::style::StyleSet;
+use model::time::Time;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The detector's kind.
+pub const KIND: Kind = Kind {
+    name: "signatures",
+    summary: "Packets that fit a signature: backdoors' ports, worms' and scanners' fingerprints, header fields that no honest system sends.",
+    example: "[signatures]\nenabled = true\n",
+    build: |config, seed| Box::new(Signatures::new(config, seed)),
+};
+
+/// Sources that share a group of places; among them the one quiet for longest gives way.
+const GROUP: usize = 8;
+/// Who goes on is charged again at most this often, if something can follow from it.
+const AGAIN: Duration = Duration::from_secs(10);
+/// The time in which so many charges may be made on nothing but forgeable matches.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A signature that one source's packets have fitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matched {
+    /// Its place in the dictionary.
+    pub rule: RuleId,
+    /// Its number.
+    pub sid: u32,
+    /// How often.
+    pub count: u64,
+}
+
+/// What one source's packets have fitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matches {
+    /// Who.
+    pub offender: Prefix,
+    /// The highest level of them, since it was last quiet for [`ScanConfig::decay`]; `None` if none of them is a charge.
+    pub level: Option<DangerLevel>,
+    /// The first match.
+    pub first: Time,
+    /// The latest.
+    pub last: Time,
+    /// The best trust among those that have a level.
+    pub trust: Trust,
+    /// Matches in all.
+    pub count: u64,
+    /// By signature, as they came; further ones than [`limits::SIGNATURES_OF_SOURCE`] are counted in all only.
+    pub signatures: Vec<Matched>,
+}
+
+/// How often a signature was fitted, in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Top {
+    /// Which, and how often.
+    pub matched: Matched,
+    /// By how many sources, as far as they were followed.
+    pub sources: u64,
+}
+
+/// The detector.
+#[derive(Debug)]
+pub struct Signatures {
+    seed: Seed,
+    /// The prefixes by which IPv4 and IPv6 are counted, and so blocked.
+    count_by: (u8, u8),
+    decay: Duration,
+    charges: u32,
+    places: Vec<Option<Box<Source>>>,
+    tops: BTreeMap<RuleId, Top>,
+    /// When the minute began, and what has been charged in it on forgeable matches alone.
+    minute: (Time, u32),
+    crowded_out: u64,
+    unheard: u64,
+}
+
+#[derive(Debug)]
+struct Source {
+    matches: Matches,
+    /// The last charge: when, how grave, on what trust, and whether it was convicted of scanning.
+    charged: Option<(Time, DangerLevel, Trust, bool)>,
+}
+
+impl Signatures {
+    /// Nobody is known. `seed` keys the hash function and is to be kept secret.
+    pub fn new(config: &ScanConfig, seed: u64) -> Signatures {
+        Signatures {
+            seed: Seed::new(seed ^ 0x516a),
+            count_by: (config.count_by_ipv4, config.count_by_ipv6),
+            decay: config.decay,
+            charges: config.match_charges,
+            places: Vec::new(),
+            tops: BTreeMap::new(),
+            minute: (Time::EPOCH, 0),
+            crowded_out: 0,
+            unheard: 0,
+        }
+    }
+
+    /// Goes by another configuration from now on.
+    pub fn reconfigure(&mut self, config: &ScanConfig) {
+        (self.decay, self.charges) = (config.decay, config.match_charges);
+    }
+
+    /// Sources that had to give way to others.
+    pub fn crowded_out(&self) -> u64 {
+        self.crowded_out
+    }
+
+    /// Charges that were not made, because so many forgeable ones had been in that minute.
+    pub fn unheard(&self) -> u64 {
+        self.unheard
+    }
+
+    /// What an address' packets have fitted.
+    pub fn of(&self, addr: IpAddr) -> Option<&Matches> {
+        let (whom, group) = self.group(canonical(addr));
+        self.places.get(group)?.iter().flatten().map(|source| &source.matches).find(|matches| matches.offender == whom)
+    }
+
+    /// Everybody's, sorted by address.
+    pub fn all(&self) -> Vec<&Matches> {
+        let mut all: Vec<&Matches> = self.places.iter().flatten().map(|source| &source.matches).collect();
+        all.sort_unstable_by_key(|matches| matches.offender);
+        all
+    }
+
+    /// The signatures that were fitted, the most frequent first.
+    pub fn tops(&self) -> Vec<Top> {
+        let mut tops: Vec<Top> = self.tops.values().copied().collect();
+        tops.sort_unstable_by_key(|top| (std::cmp::Reverse(top.matched.count), top.matched.sid));
+        tops
+    }
+
+    /// The level that a source has by its matches, and on what trust.
+    pub(crate) fn level(&self, whom: Prefix, now: Time) -> Option<(DangerLevel, Trust)> {
+        let matches = self.of(whom.addr()).filter(|matches| !self.is_over(matches, now))?;
+        Some((matches.level?, matches.trust))
+    }
+
+    fn is_over(&self, matches: &Matches, now: Time) -> bool {
+        now.since(matches.last) > self.decay
+    }
+
+    /// Who an address is counted as, and its group of places.
+    fn group(&self, actor: IpAddr) -> (Prefix, std::ops::Range<usize>) {
+        let whom = Prefix::new(actor, if actor.is_ipv4() { self.count_by.0 } else { self.count_by.1 });
+        let group = self.seed.address(Key::from(whom.addr())) as usize % (limits::MATCHERS / GROUP);
+        (whom, group * GROUP..(group + 1) * GROUP)
+    }
+
+    /// A source's place. If its group is full, the one that was quiet for longest gives way, those whose addresses are proven last.
+    fn source(&mut self, actor: IpAddr, at: Time) -> Option<&mut Source> {
+        if self.places.is_empty() {
+            self.places.resize_with(limits::MATCHERS, || None);
+        }
+        let (offender, group) = self.group(actor);
+        let places = self.places.get_mut(group)?;
+        let is_it = |place: &Option<Box<Source>>| place.as_ref().is_some_and(|source| source.matches.offender == offender);
+        let at_place = match places.iter().position(is_it).or_else(|| places.iter().position(Option::is_none)) {
+            Some(place) => place,
+            None => {
+                self.crowded_out += 1;
+                let rank = |place: &Option<Box<Source>>| place.as_ref().map(|source| (source.matches.trust, source.matches.last));
+                let weakest = (0..places.len()).min_by_key(|place| places.get(*place).and_then(rank))?;
+                *places.get_mut(weakest)? = None;
+                weakest
+            }
+        };
+        let matches = || Matches { offender, level: None, first: at, last: at, trust: Trust::Spoofable, count: 0, signatures: Vec::new() };
+        Some(places.get_mut(at_place)?.get_or_insert_with(|| Box::new(Source { matches: matches(), charged: None })))
+    }
+
+    /// Takes a match in; `convicted` says whether the scan detector has convicted its source.
+    pub(crate) fn take(&mut self, event: &Event, convicted: bool, out: &mut Vec<Offence>) {
+        let Act::Matched(matched) = event.act else { return };
+        let (at, times, decay) = (event.at, u64::from(event.times.max(1)), self.decay);
+        let Some(source) = self.source(canonical(event.actor), at) else { return };
+        let is_new = source.count(&matched, at, times, decay);
+        self.top(&matched, times, is_new);
+        let Some(level) = matched.level else { return };
+        let Some(source) = self.source(canonical(event.actor), at) else { return };
+        let matches = &mut source.matches;
+        let (level, trust) = (matches.level.max(Some(level)).unwrap_or(level), matches.trust.max(event.trust));
+        (matches.level, matches.trust) = (Some(level), trust);
+        // Where nothing can follow, saying it once in a while is enough.
+        let again = if convicted || trust > Trust::Spoofable { AGAIN } else { decay };
+        let is_news = source.charged.is_none_or(|(told, before, on, knew)| {
+            level > before || trust > on || convicted && !knew || at.since(told).max(told.since(at)) >= again
+        });
+        if !is_news {
+            return;
+        }
+        source.charged = Some((at, level, trust, convicted));
+        let Matches { offender, first, last, count, .. } = source.matches;
+        if !convicted && trust == Trust::Spoofable && !self.may_charge(at) {
+            return;
+        }
+        out.push(Offence {
+            at,
+            offender,
+            charge: Charge::Signature,
+            level,
+            styles: StyleSet::EMPTY,
+            trust,
+            evidence: Evidence {
+                first,
+                last,
+                packets: count,
+                targets: 1,
+                endpoints: 0,
+                protocols: 1,
+                convicted: convicted || trust > Trust::Spoofable,
+            },
+            rule: Some(matched.rule),
+            wished: None,
+            repeated: Default::default(),
+        });
+    }
+
+    /// Whether one more charge may be made on forgeable matches alone: a forger must not fill the history.
+    fn may_charge(&mut self, at: Time) -> bool {
+        let (began, made) = self.minute;
+        if at.since(began).max(began.since(at)) >= MINUTE {
+            self.minute = (at, 0);
+        } else if made >= self.charges {
+            self.unheard += 1;
+            return false;
+        }
+        self.minute.1 += 1;
+        true
+    }
+
+    fn top(&mut self, matched: &Match, times: u64, is_new: bool) {
+        if self.tops.len() >= limits::RULES && !self.tops.contains_key(&matched.rule) {
+            return;
+        }
+        let none = Top { matched: Matched { rule: matched.rule, sid: matched.sid, count: 0 }, sources: 0 };
+        let top = self.tops.entry(matched.rule).or_insert(none);
+        top.matched.count += times;
+        top.sources += u64::from(is_new);
+    }
+
+    /// Bytes that it may take.
+    pub fn memory_bound(&self) -> usize {
+        let source = size_of::<Source>() + limits::SIGNATURES_OF_SOURCE * size_of::<Matched>();
+        limits::MATCHERS * (size_of::<Option<Box<Source>>>() + source) + limits::RULES * 2 * size_of::<(RuleId, Top)>()
+    }
+
+    /// Bytes that it takes now.
+    pub fn memory_used(&self) -> usize {
+        let sources =
+            self.places.iter().flatten().map(|source| size_of::<Source>() + source.matches.signatures.capacity() * size_of::<Matched>());
+        self.places.capacity() * size_of::<Option<Box<Source>>>()
+            + sources.sum::<usize>()
+            + self.tops.len() * 2 * size_of::<(RuleId, Top)>()
+    }
+}
+
+impl Source {
+    /// Counts a match; whether it is the first of this signature.
+    fn count(&mut self, matched: &Match, at: Time, times: u64, decay: Duration) -> bool {
+        let matches = &mut self.matches;
+        if at.since(matches.last) > decay {
+            // What was long ago weighs nothing any more; what it was stays known.
+            (matches.level, matches.trust, self.charged) = (None, Trust::Spoofable, None);
+        }
+        (matches.first, matches.last) = (matches.first.min(at), matches.last.max(at));
+        matches.count = matches.count.saturating_add(times);
+        if let Some(known) = matches.signatures.iter_mut().find(|known| known.rule == matched.rule) {
+            known.count = known.count.saturating_add(times);
+            return false;
+        }
+        if matches.signatures.len() < limits::SIGNATURES_OF_SOURCE {
+            matches.signatures.reserve_exact(1);
+            matches.signatures.push(Matched { rule: matched.rule, sid: matched.sid, count: times });
+        }
+        true
+    }
+}
+
+impl Detector for Signatures {
+    fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
+        self.take(event, false, out);
+    }
+
+    fn tick(&mut self, _: Time, _: &mut Vec<Offence>) {}
+
+    fn next_tick(&self) -> Option<Time> {
+        None
+    }
+}

@@ -1,0 +1,51 @@
+//! Tests of the IP header, and of how much data a packet carries.
+
+use super::{Bits, Draft, Keyword, Test, exact};
+
+/// The keywords.
+pub const KEYWORDS: &[Keyword] = &[
+    Keyword { name: "ttl", read: |value, draft| draft.number(value, |header| exact(header.ttl)) },
+    Keyword { name: "tos", read: |value, draft| draft.number(value, |header| exact(header.service)) },
+    Keyword { name: "id", read: |value, draft| draft.number(value, |header| exact(header.ip_id)) },
+    Keyword { name: "psad_ip_len", read: |value, draft| draft.number(value, |header| exact(header.length)) },
+    Keyword { name: "ip_proto", read: ip_proto },
+    Keyword { name: "dsize", read: |value, draft| draft.number(value, |header| header.payload) },
+    Keyword { name: "psad_dsize", read: |value, draft| draft.number(value, |header| header.payload) },
+    // Riposte's own.
+    Keyword { name: "riposte_ext_headers", read: |value, draft| draft.number(value, |header| exact(Some(header.extension_headers))) },
+    Keyword { name: "ipopts", read: ip_options },
+    Keyword { name: "fragbits", read: fragment_bits },
+    Keyword { name: "sameip", read: same_address },
+];
+
+/// A number as any other, or a protocol's name.
+fn ip_proto(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
+    let (sign, name) = value.split_at(value.len() - value.trim_start_matches(['!', '<', '>', '=']).len());
+    let numbered = match draft.around.protocol(name.trim()) {
+        Some(protocol) => format!("{sign}{}", protocol.0),
+        None => value.to_owned(),
+    };
+    draft.number(&numbered, |header| exact(Some(header.protocol.0)))
+}
+
+fn ip_options(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
+    let value = value.trim();
+    draft.tests.push(if value == "any" { Test::AnyIpOption } else { Test::IpOption(draft.around.ip_options.kind(value)?) });
+    Ok(())
+}
+
+fn fragment_bits(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
+    let letter = |letter| match letter {
+        'M' => Some(1),
+        'D' => Some(2),
+        'R' => Some(4),
+        _ => None,
+    };
+    draft.tests.push(Test::FragmentBits(Bits::read(value, letter, "M D R")?));
+    Ok(())
+}
+
+fn same_address(_: &str, draft: &mut Draft<'_>) -> Result<(), String> {
+    draft.tests.push(Test::SameAddress);
+    Ok(())
+}

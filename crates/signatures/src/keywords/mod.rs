@@ -1,0 +1,186 @@
+//! The options of a rule, by what they look at: one file for each group, one line in its list for each keyword.
+//! To add one: its line, and what it tests. Never looks at a packet's bytes.
+
+pub mod about;
+pub mod icmp;
+pub mod ip;
+pub mod later;
+pub mod tcp;
+
+use crate::header::Header;
+use crate::level::Level;
+use crate::numbers::Numbers;
+use crate::rule::Surroundings;
+
+/// A keyword.
+pub struct Keyword {
+    /// As rules write it.
+    pub name: &'static str,
+    /// Takes its value in.
+    pub read: fn(&str, &mut Draft<'_>) -> Result<(), String>,
+}
+
+/// All groups.
+pub const GROUPS: [&[Keyword]; 4] = [about::KEYWORDS, ip::KEYWORDS, tcp::KEYWORDS, icmp::KEYWORDS];
+
+/// The keyword of this name.
+pub fn find(name: &str) -> Option<&'static Keyword> {
+    GROUPS.iter().flat_map(|group| group.iter()).find(|keyword| keyword.name == name)
+}
+
+/// The names of all keywords, those that come later too.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    GROUPS.iter().flat_map(|group| group.iter().map(|keyword| keyword.name)).chain(later::names())
+}
+
+/// What the options of a rule say, while they are read.
+pub struct Draft<'e> {
+    /// What the names in it stand for.
+    pub around: &'e Surroundings,
+    /// `msg`.
+    pub message: Option<Box<str>>,
+    /// `sid`.
+    pub sid: Option<u32>,
+    /// `psad_id`.
+    pub psad_id: Option<u32>,
+    /// `psad_dl`.
+    pub level: Option<Level>,
+    /// `priority`, or that of `classtype`.
+    pub priority: Option<u32>,
+    /// `classtype`.
+    pub class: Option<Box<str>>,
+    /// `reference`s.
+    pub references: Vec<Box<str>>,
+    /// `psad_derived_sids`.
+    pub derived: Vec<u32>,
+    /// What a packet must be like: all of it.
+    pub tests: Vec<Test>,
+    /// The keyword that this version can't test: the rule rests.
+    pub rests: Option<&'static str>,
+}
+
+impl<'e> Draft<'e> {
+    /// Nothing said yet.
+    pub fn new(around: &'e Surroundings) -> Draft<'e> {
+        Draft {
+            around,
+            message: None,
+            sid: None,
+            psad_id: None,
+            level: None,
+            priority: None,
+            class: None,
+            references: Vec::new(),
+            derived: Vec::new(),
+            tests: Vec::new(),
+            rests: None,
+        }
+    }
+
+    /// A test of a number.
+    fn number(&mut self, value: &str, field: Field) -> Result<(), String> {
+        self.tests.push(Test::Number(field, value.parse()?));
+        Ok(())
+    }
+}
+
+/// A number of a packet: the least and the most that it can be.
+pub type Field = fn(&Header) -> Option<(u32, u32)>;
+
+/// A number that is known exactly.
+fn exact(number: Option<impl Into<u32>>) -> Option<(u32, u32)> {
+    number.map(Into::into).map(|number| (number, number))
+}
+
+/// One thing that a packet must be like.
+#[derive(Debug, Clone, Copy)]
+pub enum Test {
+    /// A number of it.
+    Number(Field, Numbers),
+    /// Its ICMP type: what rules are sorted by.
+    IcmpType(Numbers),
+    /// Its TCP flags: what rules are sorted by.
+    Flags(Bits),
+    /// IPv4's three bits.
+    FragmentBits(Bits),
+    /// An IPv4 option of this kind.
+    IpOption(u8),
+    /// Any IPv4 option.
+    AnyIpOption,
+    /// Source and destination are one.
+    SameAddress,
+}
+
+impl Test {
+    /// Whether the packet is so.
+    #[inline]
+    pub fn holds(&self, header: &Header) -> bool {
+        match self {
+            Test::Number(field, numbers) => field(header).is_some_and(|(least, most)| numbers.have(least, most)),
+            Test::IcmpType(numbers) => header.icmp.is_some_and(|(kind, _)| numbers.has(kind.into())),
+            Test::Flags(bits) => header.flags.is_some_and(|flags| bits.fit(flags.0)),
+            Test::FragmentBits(bits) => header.fragment_bits.is_some_and(|known| bits.fit(known)),
+            Test::IpOption(kind) => header.ip_options.is_some_and(|options| options.has(*kind)),
+            Test::AnyIpOption => header.ip_options.is_some_and(|options| !options.is_empty()),
+            Test::SameAddress => header.source == header.target,
+        }
+    }
+}
+
+/// A test of single bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    wanted: u8,
+    /// Bits that don't count.
+    mask: u8,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// These and no others.
+    Exactly,
+    /// These, and any others: `+`.
+    All,
+    /// One of these: `*`.
+    Any,
+    /// None of these: `!`.
+    None,
+}
+
+impl Bits {
+    /// Whether these bits are as wanted.
+    pub fn fit(&self, bits: u8) -> bool {
+        let bits = bits & !self.mask;
+        match self.how {
+            How::Exactly => bits == self.wanted,
+            How::All => bits & self.wanted == self.wanted,
+            How::Any => bits & self.wanted != 0,
+            How::None => bits & self.wanted == 0,
+        }
+    }
+
+    /// Reads letters with a sign before or behind them, and behind a comma letters that don't count.
+    fn read(text: &str, letter: impl Fn(char) -> Option<u8>, letters: &str) -> Result<Bits, String> {
+        let sum = |text: &str| {
+            text.chars().filter(|c| !c.is_whitespace()).try_fold(0, |bits, c| {
+                letter(c.to_ascii_uppercase()).map(|bit| bits | bit).ok_or_else(|| format!("'{c}' is none of {letters}"))
+            })
+        };
+        let (wanted, mask) = text.split_once(',').unwrap_or((text, ""));
+        let wanted = wanted.trim();
+        let sign = |c: char| matches!(c, '+' | '*' | '!');
+        let how = match wanted.chars().find(|c| sign(*c)) {
+            None => How::Exactly,
+            Some('+') => How::All,
+            Some('*') => How::Any,
+            Some(_) => How::None,
+        };
+        let names = wanted.trim_start_matches(sign).trim_end_matches(sign);
+        if names.is_empty() {
+            return Err(format!("some of {letters} are wanted"));
+        }
+        let mask = sum(mask)?;
+        Ok(Bits { wanted: sum(names)? & !mask, mask, how })
+    }
+}

@@ -1,0 +1,411 @@
+//! A set of rules, compiled: a packet meets only the few that its protocol, flags and ports, or ICMP type, can fit. Never allocates while it
+//! matches, and never says that a packet fits a rule because something about it is not known.
+
+use crate::addresses::Ports;
+use crate::assigned::Assigned;
+use crate::header::Header;
+use crate::keywords::Test;
+use crate::level::{Level, classification};
+use crate::prefix::Fwsnort;
+use crate::rule::{Action, Over, Read, Signature, Surroundings, read};
+use crate::tables::IcmpTypes;
+use crate::{Problem, shipped};
+use model::event::TcpFlags;
+use model::net::Protocol;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rules that a set may have. Each has a number of two bytes.
+const RULES: usize = 60_000;
+/// A rule with more ports than this is looked at for all of them.
+const PORTS: usize = 1_024;
+/// Problems that are told at one time.
+const PROBLEMS: usize = 200;
+
+/// Riposte's own numbers for what no rule says: a packet of an assigned network, ICMP that nobody has assigned.
+pub mod sids {
+    /// `auto_dl` has a level for the source.
+    pub const ASSIGNED: u32 = 1_741_001;
+    /// ICMP type or code that nobody has assigned.
+    pub const ICMP: u32 = 1_741_002;
+    /// The same for ICMPv6.
+    pub const ICMPV6: u32 = 1_741_003;
+    /// The first of the shipped rules.
+    pub const FIRST: u32 = 1_741_100;
+}
+
+/// What a set is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Variables, levels, names.
+    pub around: Surroundings,
+    /// Whether riposte's own rules are among them. One with the same sid in `files` stands in for them.
+    pub shipped: bool,
+    /// Files of rules: name and text.
+    pub files: Vec<(String, String)>,
+    /// `auto_dl`.
+    pub assigned: Assigned,
+    /// `icmp_types`.
+    pub icmp: Option<IcmpTypes>,
+    /// `icmp6_types`.
+    pub icmpv6: Option<IcmpTypes>,
+}
+
+/// A match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit<'s> {
+    /// The rule's number.
+    pub sid: u32,
+    /// What it is called.
+    pub message: &'s str,
+    /// How grave it is.
+    pub level: Level,
+}
+
+/// A rule in one of its directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Face {
+    place: u16,
+    reversed: bool,
+}
+
+type Faces = Box<[Face]>;
+
+/// Rules by a port: one bit says whether there are any.
+#[derive(Debug, Default)]
+struct ByPort {
+    bits: Vec<u64>,
+    faces: BTreeMap<u16, Vec<Face>>,
+}
+
+impl ByPort {
+    fn add(&mut self, ports: &Ports, face: Face) {
+        self.bits.resize(1_024, 0);
+        for port in ports.iter() {
+            if let Some(word) = self.bits.get_mut(usize::from(port >> 6)) {
+                *word |= 1 << (port & 63);
+            }
+            self.faces.entry(port).or_default().push(face);
+        }
+    }
+
+    #[inline]
+    fn at(&self, port: Option<u16>) -> &[Face] {
+        let Some(port) = port else { return &[] };
+        let is_there = self.bits.get(usize::from(port >> 6)).is_some_and(|word| word & 1 << (port & 63) != 0);
+        if is_there { self.faces.get(&port).map_or(&[], Vec::as_slice) } else { &[] }
+    }
+}
+
+/// The rules about one protocol, sorted by what parts them best.
+#[derive(Debug, Default)]
+struct Index {
+    by_port: ByPort,
+    by_source_port: ByPort,
+    /// Those that name no few ports, by the byte that sorts them (TCP flags, ICMP type), and last those for packets without one.
+    by_byte: Vec<Faces>,
+}
+
+/// The byte by which a protocol's rules are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Flags,
+    IcmpType,
+    Nothing,
+}
+
+/// The rules, ready.
+#[derive(Debug, Default)]
+pub struct Set {
+    signatures: Vec<Signature>,
+    tcp: Index,
+    udp: Index,
+    icmp: Index,
+    /// Every other protocol.
+    other: Index,
+    by_sid: BTreeMap<u32, u16>,
+    assigned: Assigned,
+    levels: BTreeMap<u32, Level>,
+    types: [Option<IcmpTypes>; 2],
+    /// Why rules rest, and how many for each reason.
+    rests: BTreeMap<&'static str, usize>,
+}
+
+impl Set {
+    /// Compiles rules.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, by file and line.
+    pub fn load(sources: &Sources) -> Result<Set, Vec<Problem>> {
+        let mut loading =
+            Loading { around: sources.around.clone(), found: BTreeMap::new(), order: 0, rests: BTreeMap::new(), problems: Vec::new() };
+        if sources.shipped {
+            shipped::FILES.iter().for_each(|(name, text)| loading.file(name, text));
+            loading.rests.clear();
+        }
+        sources.files.iter().for_each(|(name, text)| loading.file(name, text));
+        if loading.found.len() > RULES {
+            let message = format!("{} rules: there may be {RULES}", loading.found.len());
+            loading.problems.push(Problem { file: "rules".into(), line: 0, message });
+        }
+        if !loading.problems.is_empty() {
+            return Err(loading.problems);
+        }
+        let mut signatures: Vec<(usize, Signature)> = loading.found.into_values().collect();
+        signatures.sort_by_key(|(order, _)| *order);
+        let signatures = signatures.into_iter().map(|(_, signature)| signature).collect();
+        Ok(Set {
+            rests: loading.rests,
+            levels: sources.around.levels.clone(),
+            assigned: sources.assigned.clone(),
+            types: [sources.icmp.clone(), sources.icmpv6.clone()],
+            ..Set::of(signatures)
+        })
+    }
+
+    fn of(signatures: Vec<Signature>) -> Set {
+        let by_sid = signatures.iter().enumerate().map(|(place, signature)| (signature.sid, place as u16)).collect();
+        let index = |protocols: &dyn Fn(Over) -> bool, sort| Index::of(&signatures, protocols, sort);
+        let one = |wanted: Protocol| move |over: Over| matches!(over, Over::Ip) || over == Over::One(wanted);
+        Set {
+            tcp: index(&one(Protocol::TCP), Sort::Flags),
+            udp: index(&one(Protocol::UDP), Sort::Nothing),
+            icmp: index(&one(Protocol::ICMP), Sort::IcmpType),
+            other: index(&|over| !matches!(over, Over::One(Protocol::TCP | Protocol::UDP | Protocol::ICMP)), Sort::Nothing),
+            by_sid,
+            signatures,
+            ..Set::default()
+        }
+    }
+
+    /// How many rules it has.
+    pub fn len(&self) -> usize {
+        self.signatures.len()
+    }
+
+    /// Whether nothing can match.
+    pub fn is_empty(&self) -> bool {
+        let tables = self.assigned.is_empty() && self.levels.is_empty() && self.types.iter().all(Option::is_none);
+        tables && self.signatures.is_empty()
+    }
+
+    /// Its rules, in the order of their places.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// The rules that rest, by the keyword or protocol that this version can't test.
+    pub fn rests(&self) -> impl Iterator<Item = (&'static str, usize)> {
+        self.rests.iter().map(|(name, count)| (*name, *count))
+    }
+
+    /// The rule with this number.
+    pub fn signature(&self, sid: u32) -> Option<&Signature> {
+        self.by_sid.get(&sid).and_then(|place| self.signatures.get(usize::from(*place)))
+    }
+
+    /// Hands every rule that the packet fits to `hit`, each once. `fwsnort` is what the log prefix says. False: an administrator has said that
+    /// such a packet is nothing to look at (level 0), and it matches nothing.
+    #[inline]
+    pub fn look(&self, header: &Header, fwsnort: Option<Fwsnort>, mut hit: impl FnMut(Hit<'_>)) -> bool {
+        let assigned = if self.assigned.is_empty() { None } else { self.assigned.level(header.source, header.protocol, header.port) };
+        if assigned == Some(Level::IGNORE) {
+            return false;
+        }
+        let mut found = Found::default();
+        self.candidates(header, &mut found);
+        if found.pass {
+            return true;
+        }
+        let places = found.places.get(..found.count).unwrap_or_default();
+        let known = |place: &u16| self.signatures.get(usize::from(*place));
+        if places.iter().filter_map(known).any(|signature| signature.level == Level::IGNORE) {
+            return false;
+        }
+        if let Some(fwsnort) = fwsnort {
+            let named = self.fwsnort(fwsnort);
+            if named.level == Level::IGNORE {
+                return false;
+            }
+            hit(named);
+        }
+        if let Some(level) = assigned {
+            hit(Hit { sid: sids::ASSIGNED, message: "network with an assigned danger level", level });
+        }
+        if let Some((kind, code)) = header.icmp {
+            self.unassigned(header.protocol, kind, code).into_iter().for_each(&mut hit);
+        }
+        for place in places {
+            let Some(Signature { sid, message, level, .. }) = known(place) else { continue };
+            hit(Hit { sid: *sid, message, level: *level });
+        }
+        true
+    }
+
+    fn candidates(&self, header: &Header, found: &mut Found) {
+        let (index, byte) = match header.protocol {
+            Protocol::TCP => (&self.tcp, header.flags.map(|TcpFlags(bits)| bits)),
+            Protocol::UDP => (&self.udp, None),
+            Protocol::ICMP => (&self.icmp, header.icmp.map(|(kind, _)| kind)),
+            _ => (&self.other, None),
+        };
+        let general = index.by_byte.get(byte.map_or(256, usize::from)).or(index.by_byte.last()).map_or(&[][..], |faces| faces);
+        for face in general.iter().chain(index.by_port.at(header.port)).chain(index.by_source_port.at(header.source_port)) {
+            let Some(signature) = self.signatures.get(usize::from(face.place)) else { continue };
+            let fits = if face.reversed { signature.fits(&header.reversed()) } else { signature.fits(header) };
+            if fits {
+                found.add(face.place, signature.action);
+            }
+        }
+    }
+
+    /// ICMP that nobody has assigned, if there is a table of what is.
+    fn unassigned(&self, protocol: Protocol, kind: u8, code: u8) -> Option<Hit<'_>> {
+        let [icmp, icmpv6] = &self.types;
+        let (types, sid, message) = match protocol {
+            Protocol::ICMP => (icmp.as_ref()?, sids::ICMP, "ICMP type or code that nobody has assigned"),
+            Protocol::ICMPV6 => (icmpv6.as_ref()?, sids::ICMPV6, "ICMPv6 type or code that nobody has assigned"),
+            _ => return None,
+        };
+        let level = self.levels.get(&sid).copied().unwrap_or(Level::DEFAULT);
+        (!types.has(kind, code)).then_some(Hit { sid, message, level })
+    }
+
+    /// The rule that fwsnort has made an iptables rule of: the kernel has matched already.
+    fn fwsnort(&self, Fwsnort { sid, .. }: Fwsnort) -> Hit<'_> {
+        let level = self.levels.get(&sid).copied();
+        match self.signature(sid) {
+            Some(known) => Hit { sid, message: &known.message, level: level.unwrap_or(known.level) },
+            None => Hit { sid, message: "rule of fwsnort's", level: level.unwrap_or(Level::DEFAULT) },
+        }
+    }
+
+    /// Networks with a level of their own.
+    pub fn assigned(&self) -> &Assigned {
+        &self.assigned
+    }
+}
+
+/// Rules that one packet may fit; further ones are not told.
+const FITS: usize = 16;
+
+#[derive(Default)]
+struct Found {
+    places: [u16; FITS],
+    count: usize,
+    pass: bool,
+}
+
+impl Found {
+    fn add(&mut self, place: u16, action: Action) {
+        self.pass |= action == Action::Pass;
+        let known = self.places.get(..self.count).unwrap_or_default().contains(&place);
+        if !known && let Some(free) = self.places.get_mut(self.count) {
+            *free = place;
+            self.count += 1;
+        }
+    }
+}
+
+impl Index {
+    fn of(signatures: &[Signature], protocols: &dyn Fn(Over) -> bool, sort: Sort) -> Index {
+        let mut index = Index::default();
+        let mut general = Vec::new();
+        for (place, signature) in signatures.iter().enumerate().filter(|(_, signature)| protocols(signature.over)) {
+            let faces = if signature.both { &[false, true][..] } else { &[false] };
+            for reversed in faces.iter().copied() {
+                let face = Face { place: place as u16, reversed };
+                let (to, from) = match reversed {
+                    false => (&signature.ports, &signature.source_ports),
+                    true => (&signature.source_ports, &signature.ports),
+                };
+                if to.count() <= PORTS {
+                    index.by_port.add(to, face);
+                } else if from.count() <= PORTS {
+                    index.by_source_port.add(from, face);
+                } else {
+                    general.push(face);
+                }
+            }
+        }
+        let bytes = if sort == Sort::Nothing { 1 } else { 257 };
+        index.by_byte = (0..bytes)
+            .map(|byte| general.iter().copied().filter(|face| could_fit(signatures, *face, sort, u8::try_from(byte).ok())).collect())
+            .collect();
+        index
+    }
+}
+
+/// Whether a rule could fit a packet with this byte; `None`: a packet that has none.
+fn could_fit(signatures: &[Signature], face: Face, sort: Sort, byte: Option<u8>) -> bool {
+    let Some(signature) = signatures.get(usize::from(face.place)) else { return false };
+    signature.tests.iter().all(|test| match (test, sort) {
+        (Test::Flags(bits), Sort::Flags) => byte.is_some_and(|byte| bits.fit(byte)),
+        (Test::IcmpType(numbers), Sort::IcmpType) => byte.is_some_and(|byte| numbers.has(byte.into())),
+        _ => true,
+    })
+}
+
+/// Rules while they are read.
+struct Loading {
+    around: Surroundings,
+    /// By sid, with the place of its first mention.
+    found: BTreeMap<u32, (usize, Signature)>,
+    order: usize,
+    rests: BTreeMap<&'static str, usize>,
+    problems: Vec<Problem>,
+}
+
+/// Lines of a Snort configuration that are not about rules.
+const DIRECTIVES: [&str; 9] =
+    ["config", "preprocessor", "output", "include", "dynamicpreprocessor", "dynamicengine", "dynamicdetection", "event_filter", "suppress"];
+
+impl Loading {
+    fn file(&mut self, name: &str, text: &str) {
+        let file: Arc<str> = name.into();
+        let mut lines = text.lines().enumerate();
+        while let Some((n, first)) = lines.next() {
+            if first.trim().is_empty() || first.trim_start().starts_with('#') {
+                continue;
+            }
+            let mut rule = first.trim().to_owned();
+            // A rule may go on in the next line.
+            while let Some(head) = rule.strip_suffix('\\') {
+                let Some((_, more)) = lines.next() else { break };
+                rule = format!("{} {}", head.trim_end(), more.trim());
+            }
+            if let Err(message) = self.line(&rule)
+                && self.problems.len() < PROBLEMS
+            {
+                self.problems.push(Problem { file: Arc::clone(&file), line: n + 1, message });
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), String> {
+        let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        match word.trim_end_matches(':') {
+            "var" | "ipvar" | "portvar" => {
+                let (name, value) = rest.trim().split_once(char::is_whitespace).ok_or("a variable is a name and a value")?;
+                return self.around.variables.set(name, value);
+            }
+            "config" if rest.trim_start().starts_with("classification:") => {
+                let (name, priority) = classification(rest.trim_start().trim_start_matches("classification:"))?;
+                self.around.classes.insert(name, priority);
+                return Ok(());
+            }
+            directive if DIRECTIVES.contains(&directive) => return Ok(()),
+            _ => {}
+        }
+        match read(line, &self.around)? {
+            Read::Rests(why) => *self.rests.entry(why).or_default() += 1,
+            Read::Signature(signature) => {
+                // The latest word counts; the first mention gives the order.
+                self.order += 1;
+                let order = self.found.get(&signature.sid).map_or(self.order, |(order, _)| *order);
+                self.found.insert(signature.sid, (order, *signature));
+            }
+        }
+        Ok(())
+    }
+}
