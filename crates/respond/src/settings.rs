@@ -68,3 +68,31 @@ pub(crate) fn in_range<T: Copy + TryFrom<i64> + PartialOrd + std::fmt::Display>(
         .filter(|number| bounds.contains(number))
         .ok_or_else(|| format!("{typed} is not from {} to {}", bounds.start(), bounds.end()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+
+    #[test]
+    fn keys_take_what_they_give_and_say_what_they_want() {
+        for kind in crate::RESPONDERS {
+            for key in kind.keys {
+                let mut settings = Settings::default();
+                let default = (key.get)(&settings);
+                assert_eq!((key.set)(&mut settings, default.clone()), Ok(()), "{} {}", kind.name, key.name);
+                assert_eq!((key.get)(&settings), default);
+            }
+        }
+        let refused = |kind: &str, name: &str, value: Value| {
+            let key = Kind::of(kind).unwrap().keys.iter().find(|key| key.name == name).unwrap();
+            (key.set)(&mut Settings::default(), value).unwrap_err()
+        };
+        assert_eq!(refused("iptables", "backend", Value::Text("nftables".into())), r#"'nftables' is none of "system", "nft", "legacy""#);
+        assert_eq!(refused("ipset", "size", Value::Number(0)), "0 is not from 1 to 500000");
+        assert_eq!(refused("routes", "table", Value::Number(1 << 32)), "4294967296 is not from 1 to 4294967295");
+        assert!(refused("routes", "table", Value::Number(255)).contains("kernel's own"));
+        assert!(refused("routes", "size", Value::Number(i64::MIN)).contains("is not from"));
+        assert_eq!(refused("hosts-deny", "file", Value::Text("etc/hosts.deny".into())), "'etc/hosts.deny' is no full path");
+    }
+}
