@@ -15,6 +15,7 @@ use model::event::{Act, Event, RuleId, Touch, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
+use model::response::Ground;
 use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
@@ -366,6 +367,7 @@ impl Court {
     pub fn tick(&mut self, now: Time) {
         self.detectors.tick(now, &mut self.offences);
         self.sentence(now);
+        self.release_overdue(now);
         self.pass_time(now);
     }
 
@@ -385,9 +387,10 @@ impl Court {
                 continue;
             }
             let (decision, ruling) = self.judge.judge(&offence, now);
-            self.spoken.push((offence, decision.clone()));
             self.note(Entry::judged(&offence, &decision));
+            self.spoken.push((offence, decision.clone()));
             self.absorb(ruling, now);
+            self.respond_to(&offence, &decision, now);
         }
     }
 
@@ -525,7 +528,9 @@ impl Court {
             Expiry::Never => None,
         };
         tracing::info!(address = %prefix, secs, "blocked by an operator");
+        let made: Vec<BlockId> = ruling.made.iter().map(|block| block.id).collect();
         self.absorb(ruling, now);
+        made.into_iter().for_each(|id| self.precede(id, Ground::default(), now));
         self.promise(now);
         changed
     }

@@ -39,6 +39,11 @@ fn samples() -> Vec<Message> {
     };
     let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
     let reported = Event { act: Act::Reported(report), ..event };
+    let ground = Ground {
+        rule: Some(7),
+        level: Some(DangerLevel::MAX),
+        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }),
+    };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
         Message::Ready { sandbox: "Landlock 7, seccomp".into() },
@@ -89,10 +94,26 @@ fn samples() -> Vec<Message> {
         Message::Followed { slot: 7, watch: 8, rotated: true, log: "/var/log/auth.log".into() },
         Message::Looked { more: true, surplus: 9 },
         Message::Respond(vec![
-            Order { run: RunId(9), response: ResponseId(0), add: true, address: event.actor, user: UserName::new("bob"), rule: Some(7) },
-            Order { run: RunId(9), response: ResponseId(0), add: false, address: event.actor, user: None, rule: None },
+            Order {
+                run: RunId(9),
+                response: ResponseId(0),
+                add: true,
+                address: event.actor,
+                user: UserName::new("bob"),
+                ground,
+                until: Some(event.at),
+            },
+            Order {
+                run: RunId(9),
+                response: ResponseId(0),
+                add: false,
+                address: event.actor,
+                user: None,
+                ground: Ground::default(),
+                until: None,
+            },
         ]),
-        Message::Ran(vec![(RunId(9), Ran::Done), (RunId(10), Ran::Lost)]),
+        Message::Ran(vec![(RunId(9), Ran::Done, "said".into()), (RunId(10), Ran::Lost, String::new())]),
     ]
 }
 

@@ -395,7 +395,12 @@ impl Judge {
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
-            Message::Ran(ran) => self.court.ran(&ran, now),
+            Message::Ran(ran) => {
+                for (run, ran, said) in ran {
+                    self.court.heard(run, said);
+                    self.court.ran(&[(run, ran)], now);
+                }
+            }
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
