@@ -2,13 +2,17 @@
 
 use model::block::{Change, Fault, Installed, Outcome, Scope};
 use model::time::Time;
+use std::path::PathBuf;
+use sys::sandbox::Capability;
 
 pub mod nftables;
 pub mod null;
 pub mod ranges;
+pub mod settings;
 pub mod skeleton;
 pub mod tool;
 
+pub use settings::{Key, Settings, Value};
 use tool::Tool;
 
 /// Something that can block.
@@ -24,6 +28,11 @@ pub trait Responder {
 
     /// What it really has, in no order.
     fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault>;
+
+    /// Why the last change or list failed, in words; told once. The words of a `Tool` need not be kept: who runs it hears them anyway.
+    fn take_words(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// A kind of responder, for the configuration reader and the manual.
@@ -37,15 +46,44 @@ pub struct Kind {
     pub example: &'static str,
     /// How it is begun; `None` for those that the warden has within itself.
     pub open: Option<Open>,
+    /// What can be chosen about it, in `[respond.NAME]`.
+    pub keys: &'static [Key],
+    /// What it needs.
+    pub needs: Needs,
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Kind {
+    /// The kind of this name.
+    pub fn of(name: &str) -> Option<&'static Kind> {
+        RESPONDERS.iter().find(|kind| kind.name == name)
+    }
 }
 
 /// Begins a responder: sets up what it needs for itself (a set, a chain, a table), or takes over what an earlier run has left.
 /// The error is one line that says what is missing and what to do.
 pub type Open = fn(&Settings, Box<dyn Tool>) -> Result<Box<dyn Responder>, String>;
 
-/// What can be chosen about responders that have something to choose; one field for each.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {}
+/// What a kind needs of the system, beside being started by root.
+#[derive(Debug, Clone, Copy)]
+pub struct Needs {
+    /// Programs that it runs.
+    pub programs: &'static [&'static str],
+    /// Capabilities that it and its programs keep.
+    pub capabilities: &'static [Capability],
+    /// Files and folders that it and its programs write to. A file that is replaced by another needs its folder.
+    pub writes: fn(&Settings) -> Vec<PathBuf>,
+}
+
+impl Needs {
+    /// For those that the warden has within itself.
+    pub const NOTHING: Needs = Needs { programs: &[], capabilities: &[], writes: |_| Vec::new() };
+}
 
 /// Every kind, in the manual's order.
 pub const RESPONDERS: &[Kind] = &[nftables::KIND, null::KIND];

@@ -10,7 +10,7 @@ mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
 use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find};
-use crate::{Kind, Responder};
+use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
 use model::net::Prefix;
@@ -34,6 +34,8 @@ pub const KIND: Kind = Kind {
     summary: "Blocks in the kernel with an own nftables table, for this host and for what it forwards; blocks end by the kernel's timer.",
     example: "[respond]\nkind = \"nftables\"\n",
     open: None,
+    keys: &[],
+    needs: Needs::NOTHING,
 };
 
 /// The longest time-out that is sent: a century. What is longer runs out then.

@@ -1,6 +1,6 @@
 //! The responder that blocks nobody: it writes down what it would do. Dry run and test double; never touches the system.
 
-use crate::{Kind, Responder};
+use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
 use model::time::Time;
@@ -12,6 +12,8 @@ pub const KIND: Kind = Kind {
     summary: "Blocks nobody and prints what would be blocked: for a dry run.",
     example: "[respond]\nkind = \"null\"\n",
     open: None,
+    keys: &[],
+    needs: Needs::NOTHING,
 };
 
 /// Lines kept until somebody takes them. At the bound the oldest is dropped and counted.

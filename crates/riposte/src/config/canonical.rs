@@ -4,6 +4,7 @@ use super::response::{On, Protocol};
 use super::words::{Period, Word};
 use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
+use respond::{RESPONDERS, Value};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -17,8 +18,7 @@ pub fn text(config: &Config) -> String {
     page.guard(config);
     page.scan(config);
     page.policy(config);
-    page.section("[respond]");
-    page.key("kind", quote(config.respond.word()));
+    page.respond(config);
     page.responses(config);
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
@@ -167,6 +167,23 @@ impl Page {
         self.key("block_tcp", block_tcp);
         self.key("block_udp", block_udp);
         self.key("portsentry", guard.portsentry);
+    }
+
+    fn respond(&mut self, config: &Config) {
+        self.section("[respond]");
+        self.list("kind", config.respond.kinds.iter().map(|kind| quote(kind.name)));
+        self.key("mode", quote(config.respond.mode.word()));
+        for kind in RESPONDERS.iter().filter(|kind| !kind.keys.is_empty()) {
+            self.section(&format!("[respond.{}]", kind.name));
+            for key in kind.keys {
+                match (key.get)(&config.respond.settings) {
+                    Value::Flag(flag) => self.key(key.name, flag),
+                    Value::Number(number) => self.key(key.name, number),
+                    Value::Text(text) => self.key(key.name, quote(&text)),
+                    Value::Texts(texts) => self.list(key.name, texts.iter().map(|text| quote(text))),
+                }
+            }
+        }
     }
 
     fn responses(&mut self, config: &Config) {

@@ -10,6 +10,7 @@ mod raw;
 mod read;
 mod read_policy;
 pub use read::{PATTERNS_MAX, pattern};
+pub mod respond;
 pub mod response;
 pub mod words;
 
@@ -22,6 +23,7 @@ use jiff::tz::TimeZone;
 use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
+pub use respond::RespondConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -59,7 +61,7 @@ pub struct Config {
     /// Which exemptions are derived from the system.
     pub derive: DeriveConfig,
     /// Who sets the blocks.
-    pub respond: Responder,
+    pub respond: RespondConfig,
     /// What may be run beside them, in the file's order.
     pub responses: Vec<response::ResponseConfig>,
     /// riposte's own log.
@@ -220,16 +222,6 @@ pub struct DeriveConfig {
     pub admin: bool,
 }
 
-/// Who sets the blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Responder {
-    /// The kernel's nftables, in riposte's own table.
-    #[default]
-    Nftables,
-    /// Nobody: what would be done is only logged.
-    Null,
-}
-
 /// riposte's own log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoggingConfig {
@@ -311,7 +303,6 @@ macro_rules! word {
 
 word!(JournalUse: Auto = "auto", Always = "always", Never = "never");
 word!(StartAt: End = "end", Start = "start");
-word!(Responder: Nftables = "nftables", Null = "null");
 word!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
 word!(TargetKind: Stderr = "stderr", Journal = "journal", File = "file");
 word!(LogFormat: Text = "text", Json = "json");

@@ -2,6 +2,7 @@
 //! of which kind its value is, never what a value means. Goes on after an error, so that all of them are found at once.
 
 use super::problems::Problems;
+use super::respond::{OneOrMore, RawResponders};
 use super::words::{did_you_mean, quoted};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -161,7 +162,7 @@ fn unknown(key: &str, section: &str, keys: &[&'static str], value: &DeValue<'_>)
 }
 
 /// A value as a message shows it.
-fn shown(value: &DeValue<'_>) -> String {
+pub fn shown(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("the text {}", quoted(text)),
         DeValue::Integer(number) => quoted(&number.to_string()),
@@ -213,7 +214,7 @@ sections! {
         guard: RawGuard,
         scan: RawScan,
         policy: RawPolicy,
-        respond: RawRespond,
+        respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
         log: RawLog,
     }
@@ -349,7 +350,8 @@ sections! {
     }
     /// Who sets the blocks.
     RawRespond "[respond]" {
-        kind: Given<String>,
+        kind: OneOrMore,
+        mode: Given<String>,
     }
     /// A program beside the blocks.
     RawResponse "[[response]]" {

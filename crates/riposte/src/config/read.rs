@@ -65,7 +65,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         policy: PolicyConfig { touch_blocks, ..policy },
         exempt_names,
         derive: derived,
-        respond: meaning.word(raw.respond.and_then(|respond| respond.kind)).unwrap_or_default(),
+        respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),

@@ -1,8 +1,10 @@
 //! The configuration as a whole: what is refused and how, and that what is printed reads again as the same.
 
 use super::raw::SECTIONS;
+use super::respond::Mode;
 use super::response::{Expect, On, Protocol as Speech, ResponseConfig, Touched, When};
 use super::*;
+use ::respond::{Kind, RESPONDERS, Settings};
 use detect::config::{DistributedConfig, SequentialConfig, TouchConfig};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
@@ -70,6 +72,13 @@ fn the_example_has_every_key() {
     let headers: Vec<String> =
         text.lines().filter(|line| line.starts_with('[')).map(|line| line.split("    #").next().unwrap().to_owned()).collect();
     let mut known = 0;
+    for kind in RESPONDERS {
+        for key in kind.keys {
+            known += 1;
+            let section = format!("[respond.{}]", kind.name);
+            assert!(found.contains(&(section, key.name.to_owned())), "no {} in [respond.{}]", key.name, kind.name);
+        }
+    }
     for (name, keys) in SECTIONS {
         for key in *keys {
             let inner = format!("{}.{key}", name.trim_matches(['[', ']']));
@@ -118,6 +127,23 @@ fn unknown_keys_get_the_nearest_right_word() {
     refused("[store]\nzzz = 1", "r.toml:2:1: unknown key 'zzz' in [store]");
     refused("[policy.derive]\nadmins = true", "r.toml:2:1: unknown key 'admins' in [policy.derive]; did you mean 'admin'?");
     refused("[store]\n\"a\\u001b[2J\" = 1", "r.toml:2:1: unknown key 'a\\u{1b}[2J' in [store]");
+}
+
+#[test]
+fn who_sets_the_blocks_is_one_or_a_list_in_order() {
+    let kinds = |text: &str| Config::parse(text, "x").unwrap().respond.kinds.iter().map(|kind| kind.name).collect::<Vec<_>>();
+    assert_eq!(kinds("[respond]\nkind = 'null'"), ["null"]);
+    assert_eq!(kinds("[respond]\nkind = ['nftables']\nmode = 'first'"), ["nftables"]);
+    refused("[respond]\nkind = []", "r.toml:2:8: [respond] kind: nobody would block; write \"null\" if that is meant");
+    let all = RESPONDERS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
+    let line = format!("r.toml:2:9: [respond] kind: 'nftable' is none of {all}; did you mean 'nftables'?");
+    refused("[respond]\nkind = ['nftable']", &line);
+    refused("[respond]\nkind = ['nftables', 'nftables']", "r.toml:2:21: [respond] kind: 'nftables' stands there twice");
+    refused("[respond]\nkind = ['nftables', 'null']", "r.toml:2:21: [respond] kind: 'null' blocks nobody: it stands alone or not at all");
+    refused("[respond]\nkind = 7", "r.toml:2:8: [respond] kind: a text in quotes is wanted, not '7'");
+    refused("[respond]\nmode = 'al'", "r.toml:2:8: [respond] mode: 'al' is none of all, first; did you mean 'all'?");
+    refused("[respond.nftable]\nx = 1", "r.toml:1:1: [respond.nftable]: 'nftable' is no kind of responder");
+    refused("[respond.nftables]\nx = 1", "r.toml:1:1: [respond.nftables]: 'nftables' has nothing to choose");
 }
 
 #[test]
@@ -642,7 +668,11 @@ proptest! {
             derive: DeriveConfig {
                 own: flags[0], gateways: flags[1], resolvers: flags[2], time_servers: flags[3], admin: flags[4],
             },
-            respond: Responder::ALL[words.0],
+            respond: RespondConfig {
+                kinds: vec![Kind::of(["nftables", "null"][words.0]).unwrap()],
+                mode: Mode::ALL[words.2],
+                settings: Settings::default(),
+            },
             responses,
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],

@@ -165,7 +165,7 @@ fn losses(report: &StatusReport, findings: &mut Findings) {
 
 /// riposte's table, as nft(8) sees it.
 fn table(config: &Config, findings: &mut Findings) {
-    if config.respond == crate::config::Responder::Null || config.policy.dry_run {
+    if config.respond.is_null() || config.policy.dry_run {
         return findings.warn(
             "firewall",
             "nobody is blocked: this is a dry run",

@@ -2,7 +2,7 @@
 //! own in private network namespaces, or (`--live`) against the running one through a cable of its own. Removes what it made.
 
 use super::Findings;
-use crate::config::{Config, Responder};
+use crate::config::Config;
 use crate::control::client::Client;
 use crate::control::protocol::{Done, Request};
 use range::guard::{Guard, kernel_blocks};
@@ -111,7 +111,7 @@ fn try_private(config: &Config, findings: &mut Findings) -> Result<(), Broken> {
     let seen = seen.ok_or(("sensor", "the probe was not seen: NFLOG handed over nothing".into(), "kernel module nfnetlink_log?"))?;
     let blocked = wait(|| guard.explain(&scanner).ok().filter(|explanation| explanation.block.is_some()));
     let Some(_) = blocked else { return undecided(config, &guard, &scanner, seen, findings) };
-    if config.policy.dry_run || config.respond == Responder::Null {
+    if config.policy.dry_run || config.respond.is_null() {
         findings.warn(WHAT, format!("{seen} packets seen, a block decided and not made: this is a dry run"), "as configured");
         return Ok(());
     }

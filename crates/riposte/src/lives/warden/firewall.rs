@@ -1,6 +1,6 @@
-//! The warden's firewall: the kernel's nftables, or nobody (`respond.kind = "null"`).
+//! The warden's firewall: the kernel's nftables, nobody (`respond.kind = "null"`), or others than the warden.
 
-use crate::config::{Config, Responder as Choice};
+use crate::config::Config;
 use crate::lives::monotonic;
 use link::message::Counter;
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
@@ -21,6 +21,8 @@ pub enum Firewall {
     Kernel(Box<Nftables>),
     /// Nobody: what would be done is only said.
     Null(Null),
+    /// The life `responder` alone: here nothing is done.
+    Elsewhere,
 }
 
 impl Firewall {
@@ -29,9 +31,10 @@ impl Firewall {
     /// # Errors
     /// One line that says what to do.
     pub fn open(config: &Config, listeners: [Option<u16>; 2]) -> Result<Self, String> {
-        match config.respond {
-            Choice::Null => Ok(Firewall::Null(Null::new())),
-            Choice::Nftables => {
+        match (config.respond.has_kernel(), config.respond.is_null()) {
+            (_, true) => Ok(Firewall::Null(Null::new())),
+            (false, false) => Ok(Firewall::Elsewhere),
+            (true, false) => {
                 let nftables = Nftables::open(&skeleton(config, listeners), monotonic()).map_err(|e| e.to_string())?;
                 if nftables.has_replaced_another() {
                     tracing::warn!("a table 'inet riposte' that is not as this version makes it was replaced: the name is riposte's own");
@@ -56,7 +59,7 @@ impl Firewall {
                 let wanted = skeleton(config, nftables.skeleton().guarded.listeners);
                 nftables.reshape(wanted).map_err(|error| error.to_string())
             }
-            Firewall::Null(_) => Ok(()),
+            Firewall::Null(_) | Firewall::Elsewhere => Ok(()),
         }
     }
 
@@ -76,6 +79,7 @@ impl Firewall {
                 null.take_lines().iter().for_each(|line| tracing::info!("{line}"));
                 outcomes
             }
+            Firewall::Elsewhere => vec![Outcome::Unsupported; batch.len()],
         }
     }
 
@@ -92,6 +96,7 @@ impl Firewall {
                 Ok(items)
             }
             Firewall::Null(null) => null.list(now),
+            Firewall::Elsewhere => Ok(Vec::new()),
         }
     }
 
@@ -105,7 +110,7 @@ impl Firewall {
                     0
                 }
             },
-            Firewall::Null(_) => 0,
+            Firewall::Null(_) | Firewall::Elsewhere => 0,
         }
     }
 
@@ -113,7 +118,7 @@ impl Firewall {
     pub fn take_rebuilt(&mut self) -> Option<Rebuilt> {
         match self {
             Firewall::Kernel(nftables) => nftables.take_rebuilt(),
-            Firewall::Null(_) => None,
+            Firewall::Null(_) | Firewall::Elsewhere => None,
         }
     }
 
@@ -121,7 +126,7 @@ impl Firewall {
     pub fn alarm_fd(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Firewall::Kernel(nftables) => nftables.alarm_fd(),
-            Firewall::Null(_) => None,
+            Firewall::Null(_) | Firewall::Elsewhere => None,
         }
     }
 
@@ -129,7 +134,7 @@ impl Firewall {
     pub fn wants_to_hear(&self, calm: bool) -> bool {
         match self {
             Firewall::Kernel(nftables) => nftables.wants_to_hear(calm),
-            Firewall::Null(_) => false,
+            Firewall::Null(_) | Firewall::Elsewhere => false,
         }
     }
 
@@ -137,7 +142,7 @@ impl Firewall {
     pub fn hear(&mut self) -> bool {
         match self {
             Firewall::Kernel(nftables) => nftables.hear(),
-            Firewall::Null(_) => false,
+            Firewall::Null(_) | Firewall::Elsewhere => false,
         }
     }
 
@@ -148,7 +153,7 @@ impl Firewall {
     pub fn repair(&mut self) -> Result<(), String> {
         match self {
             Firewall::Kernel(nftables) => nftables.repair(monotonic()).map_err(|error| error.to_string()),
-            Firewall::Null(_) => Ok(()),
+            Firewall::Null(_) | Firewall::Elsewhere => Ok(()),
         }
     }
 
@@ -159,7 +164,7 @@ impl Firewall {
     pub fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), String> {
         match self {
             Firewall::Kernel(nftables) => nftables.set_exempt(list, monotonic()).map_err(|error| error.to_string()),
-            Firewall::Null(_) => Ok(()),
+            Firewall::Null(_) | Firewall::Elsewhere => Ok(()),
         }
     }
 
@@ -170,7 +175,7 @@ impl Firewall {
     pub fn set_open_ports(&mut self, tcp: &[u16], udp: &[u16]) -> Result<(), String> {
         match self {
             Firewall::Kernel(nftables) => nftables.set_open_ports(tcp, udp, monotonic()).map_err(|error| error.to_string()),
-            Firewall::Null(_) => Ok(()),
+            Firewall::Null(_) | Firewall::Elsewhere => Ok(()),
         }
     }
 
@@ -190,6 +195,7 @@ impl Firewall {
                 Err(_) => vec![counter("kernel counters unreadable", 1)],
             },
             Firewall::Null(null) => vec![counter("lines dropped", null.lines_dropped())],
+            Firewall::Elsewhere => Vec::new(),
         }
     }
 }

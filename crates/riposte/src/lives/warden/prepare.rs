@@ -5,7 +5,7 @@ use super::slots;
 use super::stored::Stored;
 use super::ward::Ward;
 use crate::config::response::users;
-use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, Responder, SyslogSocket, pattern};
+use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, SyslogSocket, pattern};
 use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
@@ -449,7 +449,7 @@ impl Prepared {
 
 /// The guard's listeners, if anything is guarded and there is a firewall to direct connections to them.
 fn guard(config: &Config) -> Result<[Option<TcpListener>; 2], String> {
-    if config.guard.answered().is_empty() || config.respond != Responder::Nftables {
+    if config.guard.answered().is_empty() || !config.respond.has_kernel() {
         return Ok([None, None]);
     }
     let open = |ipv6| listen::transparent(ipv6).map_err(|error| format!("[guard]: no listener: {error}"));

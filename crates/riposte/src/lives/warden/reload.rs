@@ -109,7 +109,7 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     keep("sense.nflog.burst", &old.nflog.burst, burst, &mut later);
     keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
     keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
-    keep("respond.kind", &old.respond, respond, &mut later);
+    keep("respond", &old.respond, respond, &mut later);
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);
     let LoggingConfig { level, format, target } = log;
@@ -265,7 +265,7 @@ impl Warden {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{LogLevel, Responder};
+    use crate::config::LogLevel;
     use std::time::Duration;
 
     #[test]
@@ -277,13 +277,13 @@ mod tests {
         new.control.group = Some("adm".into());
         new.nflog.rate = 9;
         new.nflog.ssh_ports = vec![2_222];
-        new.respond = Responder::Null;
+        new.respond.kinds = vec![&respond::null::KIND];
         let response = "[[response]]\nname='a'\nprotocol='ossec'\nprogram='/bin/true'";
         new.responses = Config::parse(response, "x").unwrap().responses;
         new.log.level = LogLevel::Debug;
         new.policy.block_max = Duration::from_secs(60);
         let (taken, later) = adoptable(&old, new);
-        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond.kind", "response", "log.level"]);
+        assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond", "response", "log.level"]);
         let mut expected = old;
         expected.store.history_days = 7;
         expected.nflog.ssh_ports = vec![2_222];
