@@ -166,7 +166,10 @@ impl Page {
         self.key("level", touch.level);
         self.key("block_tcp", block_tcp);
         self.key("block_udp", block_udp);
-        self.key("portsentry", guard.portsentry);
+        match guard.portsentry {
+            Some(form) => self.key("portsentry", quote(form.word())),
+            None => self.key("portsentry", false),
+        }
     }
 
     fn respond(&mut self, config: &Config) {

@@ -1,5 +1,6 @@
 //! The configuration as a whole: what is refused and how, and that what is printed reads again as the same.
 
+use super::guard::Form;
 use super::raw::SECTIONS;
 use super::respond::Mode;
 use super::response::{Expect, On, Protocol as Speech, ResponseConfig, Touched, When};
@@ -590,7 +591,7 @@ fn a_guard() -> impl Strategy<Value = GuardConfig> {
             trap_tcp,
             trap_udp,
             stealth,
-            portsentry: stealth,
+            portsentry: stealth.then_some(Form::Two),
             banner: (!stealth).then_some(banner),
         }
     })

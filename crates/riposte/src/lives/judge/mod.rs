@@ -159,7 +159,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth)),
+        lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
