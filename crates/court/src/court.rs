@@ -10,11 +10,12 @@ use crate::settings::Settings;
 use detect::Detector;
 use detect::detectors::Detectors;
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
-use model::decision::{Decision, Exemption};
+use model::decision::{Decision, Exemption, WatchReason};
 use model::event::{Act, Event, RuleId, Touch, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
+use model::response::Ground;
 use model::time::Time;
 use policy::escalate::StrikeChange;
 use policy::judge::Judge;
@@ -87,8 +88,21 @@ pub struct Touched {
     pub touch: Touch,
     /// Whether the address is proven.
     pub trust: Trust,
-    /// Whether it earned a block, or a longer one.
-    pub blocked: bool,
+    /// What was decided about it.
+    pub answer: Answer,
+}
+
+/// What was decided about a touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It earned a block, or a longer one.
+    Blocked,
+    /// Who touched is exempt.
+    Exempt,
+    /// The configuration only records such touches.
+    Recorded,
+    /// Something else stood in the way of a block.
+    Spared,
 }
 
 /// A store that can't be written.
@@ -304,9 +318,13 @@ impl Court {
             let charged = self.take(event, now);
             if charged && let Act::Touched(touch) = event.act {
                 self.quote(event, GUARDED, &touch.to_string());
-                let earned = matches!(self.spoken.last(), Some((_, Decision::Block(_) | Decision::Extend { .. })));
-                let blocked = earned && !self.config.policy.dry_run;
-                self.touched.push(Touched { at: event.at, actor: event.actor, touch, trust: event.trust, blocked });
+                let answer = match self.spoken.last().map(|(_, decision)| decision) {
+                    Some(Decision::Exempt(_)) => Answer::Exempt,
+                    Some(Decision::Block(_) | Decision::Extend { .. }) if !self.config.policy.dry_run => Answer::Blocked,
+                    Some(Decision::Watch { why: WatchReason::Recorded, .. }) => Answer::Recorded,
+                    Some(_) | None => Answer::Spared,
+                };
+                self.touched.push(Touched { at: event.at, actor: event.actor, touch, trust: event.trust, answer });
             }
         }
     }
@@ -366,6 +384,7 @@ impl Court {
     pub fn tick(&mut self, now: Time) {
         self.detectors.tick(now, &mut self.offences);
         self.sentence(now);
+        self.release_overdue(now);
         self.pass_time(now);
     }
 
@@ -385,9 +404,10 @@ impl Court {
                 continue;
             }
             let (decision, ruling) = self.judge.judge(&offence, now);
-            self.spoken.push((offence, decision.clone()));
             self.note(Entry::judged(&offence, &decision));
+            self.spoken.push((offence, decision.clone()));
             self.absorb(ruling, now);
+            self.respond_to(&offence, &decision, now);
         }
     }
 
@@ -525,7 +545,9 @@ impl Court {
             Expiry::Never => None,
         };
         tracing::info!(address = %prefix, secs, "blocked by an operator");
+        let made: Vec<BlockId> = ruling.made.iter().map(|block| block.id).collect();
         self.absorb(ruling, now);
+        made.into_iter().for_each(|id| self.precede(id, Ground::default(), now));
         self.promise(now);
         changed
     }

@@ -1,13 +1,14 @@
 //! Responses beside a block, by a scripted clock: what is run, what never is, and that everything is undone.
 
 use court::court::Court;
-use court::court::responses::{Response, Wanted};
+use court::court::responses::{Response, Wanted, With};
 use court::settings::Settings;
 use model::block::{Change, Expiry, Outcome};
-use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Touch, Trust};
 use model::level::DangerLevel;
-use model::net::Prefix;
+use model::net::{Prefix, Protocol};
 use model::response::{Order, Ran, ResponseId, RunId, UserName};
+use model::style::Style;
 use model::time::Time;
 use std::path::Path;
 use std::time::Duration;
@@ -22,8 +23,15 @@ fn at(secs: u64) -> Time {
 }
 
 fn settings() -> Settings {
-    let response =
-        |name: &str, with_blocks, wants_user| Response { name: name.into(), with_blocks, wants_user, stands: None, per_minute: 3 };
+    let response = |name: &str, with_blocks, wants_user| Response {
+        name: name.into(),
+        with: if with_blocks { With::Blocks } else { With::Rules },
+        first: None,
+        undone: true,
+        wants_user,
+        stands: None,
+        per_minute: 3,
+    };
     let mut settings = Settings {
         responses: vec![response("script", false, false), response("lock", false, true), response("with", true, false)],
         ..Settings::default()
@@ -75,7 +83,7 @@ fn told(court: &Court, whom: &str) -> Vec<(bool, Ran)> {
 fn a_response_is_undone_when_its_time_is_over_and_not_before() {
     let mut court = in_memory();
     let orders = ask(&mut court, WHOM, wanted(0, Some(600)), at(0));
-    assert_eq!((kinds(&orders), orders[0].rule), (vec![(true, WHOM.into())], Some(5_712)));
+    assert_eq!((kinds(&orders), orders[0].ground.rule), (vec![(true, WHOM.into())], Some(5_712)));
     court.ran(&[(orders[0].run, Ran::Done)], at(1));
     // Once more is no second run: its time begins anew.
     assert_eq!(ask(&mut court, WHOM, wanted(0, Some(600)), at(500)), []);
@@ -220,4 +228,153 @@ fn who_comes_back_is_answered_for_longer_over_a_restart_too() {
         now += 60;
     }
     assert_eq!(spans, [10, 30, 60, 60]);
+}
+
+/// Two that go before blocks and are not undone, and one at touches of UDP ports that is.
+fn commands() -> Settings {
+    let response = |name: &str, with, first| Response {
+        name: name.into(),
+        with,
+        first,
+        undone: first.is_none(),
+        wants_user: false,
+        stands: first.is_none().then_some(Duration::from_secs(600)),
+        per_minute: 3,
+    };
+    let (short, long) = (Duration::from_secs(5), Duration::from_secs(10));
+    let mut settings = Settings {
+        responses: vec![
+            response("first", With::Blocks, Some(short)),
+            response("touched", With::Touches { tcp: true, udp: false }, Some(long)),
+            response("recorded", With::Touches { tcp: false, udp: true }, None),
+        ],
+        ..Settings::default()
+    };
+    settings.policy.exempt = vec!["192.0.2.0/24".parse().unwrap()];
+    settings.policy.touch_blocks = [true, false];
+    settings.policy.spoofable.blocks_per_minute = 2;
+    settings
+}
+
+fn with_commands(store: Store, now: Time) -> Court {
+    let mut court = Court::new(commands(), store, None, 1, now);
+    court.installed(&[], true, now);
+    court
+}
+
+fn touched(whom: &str, protocol: Protocol, trust: Trust, now: Time) -> Event {
+    let style = if protocol == Protocol::UDP { Style::Udp } else { Style::Connect };
+    Event { act: Act::Touched(Touch { protocol, port: 31_337, style }), ..event(whom, trust, now) }
+}
+
+fn names(court: &Court, orders: &[Order]) -> Vec<String> {
+    orders.iter().map(|order| court.config().responses[usize::from(order.response.0)].name.clone()).collect()
+}
+
+#[test]
+fn a_block_waits_for_what_runs_first_and_no_longer_than_it_may() {
+    let mut court = with_commands(Store::open_in_memory().unwrap(), at(0));
+    court.observe(&[touched(WHOM, Protocol::TCP, Trust::Handshake, at(0))], at(0));
+    assert_eq!(court.commit(at(0)), []);
+    // What is wanted is in the ledger before anything is run.
+    let live = |court: &Court| court.store().counts().live();
+    assert_eq!(live(&court), 1);
+    let orders = court.orders(at(0));
+    assert_eq!(names(&court, &orders), ["first", "touched"]);
+    let touch = orders[1].ground.touch.map(|touch| (touch.port, touch.style));
+    assert_eq!((touch, orders[1].ground.level.is_some(), orders[1].until.is_some()), (Some((31_337, Style::Connect)), true, true));
+    // Neither a comparison with the kernel nor one of the two lets it go.
+    court.resync_begins();
+    court.installed(&[], true, at(1));
+    court.ran(&[(orders[0].run, Ran::Failed)], at(1));
+    assert_eq!((court.commit(at(1)), court.next_tick()), (vec![], Some(at(10))));
+    court.ran(&[(orders[1].run, Ran::Done)], at(2));
+    let changes = court.commit(at(2));
+    assert!(matches!(changes[..], [Change::Add { scope, .. }] if scope.prefix() == WHOM.parse().unwrap()), "{changes:?}");
+    court.outcomes(&[(changes[0].id(), Outcome::Added)], at(2));
+    // There is nothing to undo, and nothing is run after it.
+    assert_eq!((court.orders(at(2)), court.response_tallies().1), (vec![], 0));
+
+    // One that never ends: the block is set when its time is over. An operator's block waits for what goes before each.
+    court.block("203.0.113.8".parse().unwrap(), Expiry::At(at(600)), String::new(), at(3)).unwrap();
+    let orders = court.orders(at(3));
+    assert_eq!((names(&court, &orders), court.commit(at(3))), (vec!["first".to_owned()], vec![]));
+    court.tick(at(7));
+    assert_eq!(court.commit(at(7)), []);
+    court.tick(at(8));
+    assert_eq!(court.commit(at(8)).len(), 1);
+    court.ran(&[(orders[0].run, Ran::TimedOut)], at(9));
+    assert_eq!((court.commit(at(9)), court.orders(at(9))), (vec![], vec![]));
+
+    // Lifted meanwhile: it is not set when the program ends.
+    court.block("203.0.113.7".parse().unwrap(), Expiry::At(at(600)), String::new(), at(10)).unwrap();
+    let orders = court.orders(at(10));
+    court.unblock("203.0.113.7".parse().unwrap(), at(11));
+    court.commit(at(11));
+    court.ran(&[(orders[0].run, Ran::Done)], at(12));
+    assert_eq!(court.commit(at(12)), []);
+
+    // The cap of a minute: nothing is run, and nobody waits.
+    court.block("203.0.113.6".parse().unwrap(), Expiry::At(at(600)), String::new(), at(13)).unwrap();
+    assert_eq!((court.orders(at(13)), court.commit(at(13)).len()), (vec![], 1));
+}
+
+#[test]
+fn a_restart_while_a_block_waits_does_not_lose_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = with_commands(Store::open(&path).unwrap(), at(0));
+    before.observe(&[touched(WHOM, Protocol::TCP, Trust::Handshake, at(0))], at(0));
+    assert_eq!((before.commit(at(0)), before.orders(at(0)).len()), (vec![], 2));
+    drop(before);
+    let mut after = with_commands(Store::open(&path).unwrap(), at(1));
+    assert_eq!((after.commit(at(1)).len(), after.orders(at(1))), (1, vec![]));
+    // What was under way has nothing to undo: it is forgotten with the block.
+    after.tick(at(90_000));
+    assert_eq!((after.orders(at(90_000)), after.response_tallies().1), (vec![], 0));
+    after.orders(at(90_001));
+    assert_eq!(after.store().load_runs().unwrap(), []);
+}
+
+#[test]
+fn a_touch_that_blocks_nobody_runs_its_command_once_and_a_forger_few() {
+    let mut court = with_commands(Store::open_in_memory().unwrap(), at(0));
+    let mut touch = |whom: &str, protocol, trust, secs| {
+        court.observe(&[touched(whom, protocol, trust, at(secs))], at(secs));
+        let (orders, changes) = (court.orders(at(secs)), court.commit(at(secs)));
+        let answers: Vec<(RunId, Ran)> = orders.iter().map(|order| (order.run, Ran::Done)).collect();
+        court.ran(&answers, at(secs));
+        (kinds(&orders), changes.len())
+    };
+    assert_eq!(touch(WHOM, Protocol::UDP, Trust::Spoofable, 0), (vec![(true, WHOM.into())], 0));
+    // The same goes on: its time begins anew.
+    assert_eq!(touch(WHOM, Protocol::UDP, Trust::Spoofable, 20), (vec![], 0));
+    assert_eq!(touch("192.0.2.7", Protocol::UDP, Trust::Spoofable, 21), (vec![], 0), "exempt");
+    // A forger gets what forgeable evidence may block in a minute; a proven address still has its place.
+    assert_eq!(touch("203.0.113.10", Protocol::UDP, Trust::Spoofable, 22).0.len(), 1);
+    assert_eq!(touch("203.0.113.11", Protocol::UDP, Trust::Spoofable, 23).0.len(), 0);
+    assert_eq!(touch("203.0.113.12", Protocol::UDP, Trust::Handshake, 24).0.len(), 1);
+    // All of them are undone in their time.
+    assert_eq!(court.orders(at(619)), []);
+    assert_eq!(kinds(&court.orders(at(900))).len(), 3);
+    let mut config = commands();
+    config.policy.spoofable.may_block = false;
+    court.reconfigure(config, at(1_000));
+    court.observe(&[touched("203.0.113.13", Protocol::UDP, Trust::Spoofable, at(1_000))], at(1_000));
+    assert_eq!(court.orders(at(1_000)), []);
+}
+
+#[test]
+fn what_programs_said_is_remembered_within_its_bound() {
+    let mut court = in_memory();
+    let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(0))[0].run;
+    court.heard(run, "at add".into());
+    court.heard(RunId(99), "of nobody".into());
+    court.ran(&[(run, Ran::Done)], at(1));
+    court.orders(at(600));
+    assert_eq!((court.said(run, true), court.said(run, false), court.said(RunId(99), true)), (Some("at add"), None, None));
+    for n in 0..2 * model::limits::SAID {
+        court.heard(run, n.to_string());
+    }
+    assert_eq!((court.said(run, true), court.said(run, false)), (None, Some("511")));
 }

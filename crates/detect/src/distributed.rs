@@ -73,6 +73,7 @@ impl Share {
                 convicted: false,
             },
             rule: None,
+            touch: None,
             wished: None,
             repeated: Default::default(),
         }

@@ -44,6 +44,7 @@ impl Known<'_> {
                 convicted: self.flat.convicted,
             },
             rule: None,
+            touch: None,
             wished: None,
             repeated: Default::default(),
         })

@@ -98,6 +98,7 @@ impl Detector for Reports {
                 convicted: true,
             },
             rule: Some(rule),
+            touch: None,
             wished,
             repeated,
         });

@@ -211,6 +211,7 @@ impl Signatures {
             at,
             offender,
             charge: Charge::Signature,
+            touch: None,
             level,
             styles: StyleSet::EMPTY,
             trust,

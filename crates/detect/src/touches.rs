@@ -4,11 +4,11 @@
 use crate::config::{ScanConfig, TouchConfig};
 use crate::hash::{Key, Seed};
 use crate::{Detector, Kind};
-use model::event::{Act, Event, Trust};
+use model::event::{Act, Event, Touch, Trust};
 use model::limits;
 use model::net::{Prefix, canonical};
 use model::offence::{Charge, Evidence, Offence};
-use model::style::StyleSet;
+use model::style::{Style, StyleSet};
 use model::time::Time;
 use std::time::Duration;
 
@@ -115,6 +115,9 @@ impl Detector for Touches {
             return;
         }
         source.charged = Some((event.at, trust));
+        // A lone first packet can look as a connection's.
+        let is_lone = event.trust == Trust::Spoofable && touch.style == Style::Connect;
+        let shown = if is_lone { Style::Syn } else { touch.style };
         out.push(Offence {
             at: event.at,
             offender: who,
@@ -134,6 +137,7 @@ impl Detector for Touches {
                 convicted: true,
             },
             rule: None,
+            touch: Some(Touch { style: shown, ..touch }),
             wished: None,
             repeated: Default::default(),
         });
@@ -149,9 +153,8 @@ impl Detector for Touches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::event::{Origin, Touch};
+    use model::event::Origin;
     use model::net::Protocol;
-    use model::style::Style;
     use std::net::{IpAddr, Ipv4Addr};
 
     fn touches(trigger: u32) -> Touches {

@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
             0 => Act::Probe(self.probe()?),
             1 => Act::Reached { protocol: Protocol(self.u8()?), port: self.option(Reader::u16)? },
             2 => Act::Reported(self.report()?),
-            3 => Act::Touched(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? }),
+            3 => Act::Touched(self.touch()?),
             4 => Act::Matched(self.matched()?),
             _ => return Err(Malformed::Value("act")),
         };
@@ -209,6 +209,10 @@ impl<'a> Reader<'a> {
             n => n,
         };
         Ok(Event { at, origin, actor, target, act, trust, times })
+    }
+
+    pub(crate) fn touch(&mut self) -> Result<Touch, Malformed> {
+        Ok(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? })
     }
 
     fn report(&mut self) -> Result<Report, Malformed> {
@@ -435,11 +439,9 @@ impl Writer {
                 self.option(wished, |w, span| w.u32(u32::try_from(span.as_secs()).unwrap_or(u32::MAX)));
                 repeated.0.into_iter().for_each(|minutes| self.u16(minutes));
             }
-            Act::Touched(Touch { protocol, port, style }) => {
+            Act::Touched(touch) => {
                 self.u8(3);
-                self.u8(protocol.0);
-                self.u16(port);
-                self.u8(style as u8);
+                self.touch(touch);
             }
             Act::Matched(Match { rule, sid, level, protocol, port }) => {
                 self.u8(4);
@@ -452,6 +454,12 @@ impl Writer {
         }
         self.u8(event.trust as u8);
         self.u32(event.times);
+    }
+
+    pub(crate) fn touch(&mut self, Touch { protocol, port, style }: Touch) {
+        self.u8(protocol.0);
+        self.u16(port);
+        self.u8(style as u8);
     }
 
     fn probe(&mut self, probe: &Probe) {

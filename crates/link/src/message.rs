@@ -4,9 +4,10 @@ use crate::codec::{Malformed, Reader, Writer};
 use model::block::{BlockId, Change, Expiry, Installed, Outcome, Scope};
 use model::decision::Exemption;
 use model::event::{Event, RuleId};
+use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
-use model::response::{Order, Ran, ResponseId, RunId, UserName};
+use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 
 /// A life: what one of riposte's processes is for.
@@ -251,8 +252,8 @@ pub enum Message {
     },
     /// Judge → warden → runner: run these.
     Respond(Vec<Order>),
-    /// Runner → warden → judge: what became of them.
-    Ran(Vec<(RunId, Ran)>),
+    /// Runner → warden → judge: what became of them, and what the programs said: at most [`limits::SAID_BYTES`], hostile.
+    Ran(Vec<(RunId, Ran, String)>),
     /// Warden → responder: set and lift these blocks.
     Carry {
         /// The batch's number.
@@ -625,11 +626,15 @@ impl Message {
                 w.u8(u8::from(order.add));
                 w.addr(order.address);
                 w.option(order.user.as_ref(), |w, user| w.text(user.as_str()));
-                w.option(order.rule.as_ref(), |w, rule| w.u32(*rule));
+                w.option(order.ground.rule.as_ref(), |w, rule| w.u32(*rule));
+                w.option(order.ground.level.as_ref(), |w, level| w.u8(level.number()));
+                w.option(order.ground.touch.as_ref(), |w, touch| w.touch(*touch));
+                w.option(order.until.as_ref(), |w, until| w.time(*until));
             }),
-            Message::Ran(ran) => out.list(ran, |w, (run, ran)| {
+            Message::Ran(ran) => out.list(ran, |w, (run, ran, said)| {
                 w.u64(run.0);
                 w.u8(*ran as u8);
+                w.text(said);
             }),
             Message::Carry { batch, changes } => {
                 out.u32(*batch);
@@ -715,10 +720,14 @@ impl Message {
             Tag::Looked => Message::Looked { more: r.flag("more")?, surplus: r.u32()? },
             Tag::Respond => Message::Respond(r.list(limits::BATCH_RUNS, |r| {
                 let (run, response, add, address) = (RunId(r.u64()?), read_response(r)?, r.flag("add")?, r.addr()?);
-                Ok(Order { run, response, add, address, user: r.option(read_user)?, rule: r.option(Reader::u32)? })
+                let (user, rule) = (r.option(read_user)?, r.option(Reader::u32)?);
+                let level = r.option(|r| DangerLevel::new(r.u8()?).ok_or(Malformed::Value("level")))?;
+                let ground = Ground { rule, level, touch: r.option(Reader::touch)? };
+                Ok(Order { run, response, add, address, user, ground, until: r.option(Reader::time)? })
             })?),
             Tag::Ran => Message::Ran(r.list(limits::BATCH_RUNS, |r| {
-                Ok((RunId(r.u64()?), *Ran::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("ran"))?))
+                let (run, ran) = (RunId(r.u64()?), *Ran::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("ran"))?);
+                Ok((run, ran, r.text(limits::SAID_BYTES)?))
             })?),
             Tag::Carry => Message::Carry { batch: r.u32()?, changes: r.list(limits::BATCH_CHANGES, Reader::change)? },
             Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },

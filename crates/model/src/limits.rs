@@ -6,6 +6,12 @@ pub const RESPONSES: usize = 32;
 pub const RUNS: usize = 4_096;
 /// Orders to run responses, or their outcomes, in one message.
 pub const BATCH_RUNS: usize = 32;
+/// Blocks that wait for a response to run first. At the bound a block waits for nobody.
+pub const AWAITING: usize = 1_024;
+/// Bytes of a program's output as they travel, and runs whose output `explain` shows. The rest is cut; the oldest give way.
+pub const SAID_BYTES: usize = 200;
+/// See [`SAID_BYTES`].
+pub const SAID: usize = 256;
 /// Sources that the scan detector follows at one time. At the bound the one with the least evidence gives way.
 pub const TRACKED_SOURCES: usize = 65_536;
 /// Ranges of ports kept for one source and protocol. At the bound the two nearest are joined.

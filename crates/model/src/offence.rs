@@ -1,6 +1,6 @@
 //! What a detector charges somebody with. It says what was done, never what to do about it.
 
-use crate::event::{Repeated, RuleId, Trust};
+use crate::event::{Repeated, RuleId, Touch, Trust};
 use crate::level::DangerLevel;
 use crate::net::Prefix;
 use crate::style::StyleSet;
@@ -104,6 +104,8 @@ pub struct Offence {
     pub evidence: Evidence,
     /// The log rule that it broke, or the signature that a packet fitted.
     pub rule: Option<RuleId>,
+    /// The guarded port that was touched last. Only a whole connection, which proves the address, is `Style::Connect` here.
+    pub touch: Option<Touch>,
     /// For how long that rule wants it blocked; `None` leaves it to the policy.
     pub wished: Option<Duration>,
     /// And for how long if it comes back.

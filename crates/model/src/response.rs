@@ -1,6 +1,9 @@
 //! Responses beside a block: programs that the operator has named in the configuration. Which program that is, only the configuration says;
 //! here it is a number.
 
+use crate::event::Touch;
+use crate::level::DangerLevel;
+use crate::time::Time;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -39,6 +42,17 @@ impl UserName {
     }
 }
 
+/// What is known of the ground for a run: numbers and words of our own, nothing that a stranger wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ground {
+    /// The log rule's own number.
+    pub rule: Option<u32>,
+    /// How dangerous it was.
+    pub level: Option<DangerLevel>,
+    /// The guarded port that was touched, and how: only a whole connection is `Style::Connect`.
+    pub touch: Option<Touch>,
+}
+
 /// An order to run a response's program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -52,8 +66,10 @@ pub struct Order {
     pub address: IpAddr,
     /// Whose account it is about, if the response wants to know.
     pub user: Option<UserName>,
-    /// The number of the log rule behind it, if it has one.
-    pub rule: Option<u32>,
+    /// Why.
+    pub ground: Ground,
+    /// When what it is about ends; `None`: that is not known, or it has no end.
+    pub until: Option<Time>,
 }
 
 /// What became of an order.

@@ -57,6 +57,7 @@ fn an_order() -> Block {
 fn an_offence(level: u8) -> Offence {
     Offence {
         rule: None,
+        touch: None,
         wished: None,
         repeated: Default::default(),
         at: Time::from_secs(NOON),

@@ -86,7 +86,8 @@ impl Tool for Programs {
             outputs.iter().try_for_each(|output: &File| set_nonblocking(output.as_fd(), true))?;
             let input = sealed_text(input.as_bytes())?;
             let fds = [(input.as_fd(), 0), (output_end.as_fd(), 1), (errors_end.as_fd(), 2)];
-            let child = spawn(&Launch { program: &path, title: program, args: &args, fds: &fds, timezone: None, identity: None })?;
+            let child =
+                spawn(&Launch { program: &path, title: program, args: &args, fds: &fds, timezone: None, env: &[], identity: None })?;
             Ok((child, outputs))
         };
         let failed = |error: io::Error| ToolError::NotStarted(program.to_owned(), error.to_string());

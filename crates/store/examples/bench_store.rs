@@ -47,6 +47,7 @@ fn entry(id: u64) -> Entry {
     let evidence = Evidence { first: NOW, last: NOW, packets: 20, targets: 1, endpoints: 12, protocols: 1, convicted: true };
     let offence = Offence {
         rule: None,
+        touch: None,
         wished: None,
         repeated: Default::default(),
         at: NOW,

@@ -300,7 +300,7 @@ pub(crate) fn write(insert: &mut CachedStatement<'_>, entry: &Entry) -> Result<(
     let (at, whom) = (nanos(entry.at()), Key::of(entry.whom()));
     match entry {
         Entry::Judged { offence, .. } => {
-            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished, repeated: _ } = offence;
+            let Offence { at: _, offender: _, charge, level, styles, trust, evidence, rule, wished, repeated: _, touch: _ } = offence;
             let Evidence { first, last, packets, targets, endpoints, protocols, convicted } = evidence;
             insert.execute(params![
                 at,
@@ -373,8 +373,10 @@ pub(crate) fn read(row: &Columns<'_, '_>) -> Result<Entry, Error> {
         trust: row.one_of(10, &TRUST)?,
         evidence,
         rule: row.maybe(18)?.map(RuleId),
+        // It has done its part, like the list below.
+        touch: None,
         wished: row.maybe(19)?.map(Duration::from_secs),
-        // It has done its part: the verdict says for how long.
+        // The verdict says for how long.
         repeated: Repeated::default(),
     };
     Ok(Entry::Judged { offence, verdict })

@@ -289,7 +289,7 @@ mod tests {
         let store = Store::open(&path).unwrap();
         store.connection.pragma_update(None, "user_version", 9).unwrap();
         store.close().unwrap();
-        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 4 })));
+        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 5 })));
 
         let other = folder.path().join("other.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE mail (id INTEGER)").unwrap();

@@ -6,9 +6,13 @@ use crate::error::Error;
 use crate::key::{Columns, Key, clean_note, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use model::block::{BlockId, Expiry};
+use model::event::Touch;
+use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
-use model::response::{RunId, UserName};
+use model::net::Protocol;
+use model::response::{Ground, RunId, UserName};
+use model::style::Style;
 use model::time::Time;
 use rusqlite::params;
 
@@ -23,8 +27,8 @@ pub struct Run {
     pub whom: Prefix,
     /// Whose account.
     pub user: Option<UserName>,
-    /// The log rule's own number.
-    pub rule: Option<u32>,
+    /// Why.
+    pub ground: Ground,
     /// Since when.
     pub made: Time,
     /// Until when, unless it ends with a block.
@@ -41,10 +45,12 @@ impl Store {
         }
         self.write(|connection, tally| {
             let mut insert = connection.prepare_cached(
-                "INSERT OR REPLACE INTO run (id, response, whom, user, rule, made, until, block) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "INSERT OR REPLACE INTO run (id, response, whom, user, rule, made, until, block, level, protocol, port, style)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?;
-            for Run { id, response, whom, user, rule, made, until, block } in runs {
+            for Run { id, response, whom, user, ground: Ground { rule, level, touch }, made, until, block } in runs {
                 let (user, block) = (user.as_ref().map(UserName::as_str), block.map(|block| whole(block.0)));
+                let (protocol, port, style) = (touch.map(|t| t.protocol.0), touch.map(|t| t.port), touch.map(|t| t.style as u8));
                 insert.execute(params![
                     whole(id.0),
                     clean_note(response),
@@ -53,7 +59,11 @@ impl Store {
                     rule,
                     nanos(*made),
                     expiry_column(*until),
-                    block
+                    block,
+                    level.map(DangerLevel::number),
+                    protocol,
+                    port,
+                    style
                 ])?;
                 tally.unsaved += 1;
             }
@@ -77,7 +87,8 @@ impl Store {
 
     /// The runs that are to be undone, the oldest first, at most [`limits::RUNS`].
     pub fn load_runs(&self) -> Result<Vec<Run>, Error> {
-        let columns = "SELECT id, response, whom, user, rule, made, until, block FROM run ORDER BY id LIMIT ?1";
+        let columns =
+            "SELECT id, response, whom, user, rule, made, until, block, level, protocol, port, style FROM run ORDER BY id LIMIT ?1";
         let mut statement = self.connection.prepare_cached(columns)?;
         let mut rows = statement.query([limits::RUNS as i64])?;
         let mut runs = Vec::new();
@@ -92,7 +103,14 @@ impl Store {
                 response: row.text(1)?.unwrap_or_default(),
                 whom: row.prefix(2)?,
                 user,
-                rule: row.maybe(4)?,
+                ground: Ground {
+                    rule: row.maybe(4)?,
+                    level: row.maybe(8)?.and_then(DangerLevel::new),
+                    touch: match (row.maybe(9)?.map(Protocol), row.maybe(10)?) {
+                        (Some(protocol), Some(port)) => Some(Touch { protocol, port, style: row.one_of(11, &Style::ALL)? }),
+                        (_, _) => None,
+                    },
+                },
                 made: row.time(5)?,
                 until: expiry_of(row.maybe_time(6)?),
                 block: row.maybe(7)?.map(BlockId),
@@ -114,12 +132,16 @@ mod tests {
             response: "disable-account".into(),
             whom: "192.0.2.1".parse().unwrap(),
             user: UserName::new("bob"),
-            rule: Some(5_712),
+            ground: Ground {
+                rule: Some(5_712),
+                level: Some(DangerLevel::MAX),
+                touch: Some(Touch { protocol: Protocol::UDP, port: 65_535, style: Style::Udp }),
+            },
             made: Time::from_secs(1),
             until: Expiry::At(Time::from_secs(2)),
             block: None,
         };
-        let bound = Run { user: None, rule: None, until: Expiry::Never, block: Some(BlockId(7)), ..run(2) };
+        let bound = Run { user: None, ground: Ground::default(), until: Expiry::Never, block: Some(BlockId(7)), ..run(2) };
         store.save_runs(&[run(1), bound.clone()]).unwrap();
         let later = Run { until: Expiry::At(Time::from_secs(9)), ..run(1) };
         store.save_runs(std::slice::from_ref(&later)).unwrap();

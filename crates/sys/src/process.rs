@@ -46,8 +46,10 @@ pub struct Launch<'a> {
     pub args: &'a [&'a OsStr],
     /// Its descriptors and the numbers that they get. 0 and 1 are /dev/null unless named here; 2 is ours unless named. It has no others.
     pub fds: &'a [(BorrowedFd<'a>, RawFd)],
-    /// The value of TZ, if it has one. With PATH and LANG=C that is its whole environment.
+    /// The value of TZ, if it has one. With PATH and LANG=C and what stands below that is its whole environment.
     pub timezone: Option<&'a OsStr>,
+    /// What else it finds there, as `NAME=value`.
+    pub env: &'a [String],
     /// Whom it becomes before it starts (with no_new_privs set), or `None`: it stays who we are.
     pub identity: Option<&'a Identity>,
 }
@@ -68,7 +70,7 @@ pub fn spawn_life_as(
     let mut all = vec![OsStr::new("--life"), OsStr::new(life)];
     all.extend_from_slice(args);
     let title = format!("riposte: {life}");
-    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone, identity })
+    spawn(&Launch { program: Path::new(SELF), title: &title, args: &all, fds, timezone, env: &[], identity })
 }
 
 /// Starts a process. It is killed when the thread that called this ends, and gets a process group of its own (a Ctrl-C is ours to handle).
@@ -149,6 +151,9 @@ impl Prepared {
         let mut env = vec![c_string(OsStr::new(SEARCH_PATH))?, c_string(OsStr::new("LANG=C"))?];
         if let Some(zone) = launch.timezone {
             env.push(c_string(&[OsStr::new("TZ="), zone].into_iter().collect::<std::ffi::OsString>())?);
+        }
+        for entry in launch.env {
+            env.push(c_string(OsStr::new(entry))?);
         }
         let pointers = |texts: &[CString]| texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect::<Vec<_>>();
         Ok(Prepared {
@@ -407,7 +412,7 @@ mod tests {
     use super::*;
 
     fn launch<'a>(program: &'a str, args: &'a [&'a OsStr], fds: &'a [(BorrowedFd<'a>, RawFd)]) -> Launch<'a> {
-        Launch { program: Path::new(program), title: "test", args, fds, timezone: Some(OsStr::new("UTC")), identity: None }
+        Launch { program: Path::new(program), title: "test", args, fds, timezone: Some(OsStr::new("UTC")), env: &[], identity: None }
     }
 
     fn output_of(program: &str, args: &[&str]) -> (String, Ended) {

@@ -250,7 +250,8 @@ fn write_inside(folder: &Path) -> i32 {
 
 fn run_program(path: &str) -> i32 {
     let identity = user().map(|user| Identity { uid: user.uid, gid: user.gid, groups: Vec::new() });
-    let launch = Launch { program: Path::new(path), title: path, args: &[], fds: &[], timezone: None, identity: identity.as_ref() };
+    let launch =
+        Launch { program: Path::new(path), title: path, args: &[], fds: &[], timezone: None, env: &[], identity: identity.as_ref() };
     match process::spawn(&launch) {
         Ok(child) => {
             assert_eq!(child.wait().unwrap(), Ended::Exited(0));

@@ -30,9 +30,10 @@ impl Court {
             }
         }
         // One that was lifted before it was sent is not sent: the warden would hear of somebody who is exempt by now.
-        let judge = &self.judge;
+        // And one that waits for a response to run first is sent when that has ended.
+        let (judge, responses) = (&self.judge, &self.responses);
         self.outbox.retain(|change| match change {
-            Change::Add { id, .. } => judge.stands(*id),
+            Change::Add { id, .. } => judge.stands(*id) && !responses.is_held(*id),
             Change::Remove { .. } => true,
         });
         let removed = self.outbox.iter().filter(|change| matches!(change, Change::Remove { .. }));

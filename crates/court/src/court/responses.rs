@@ -2,11 +2,13 @@
 //! in the ledger from before its `add` to after its `delete`, and never says more of a program than its number.
 
 use super::Court;
-use model::block::{BlockId, Expiry};
-use model::event::{Event, Repeated, Trust};
+use model::block::{BlockId, Change, Expiry};
+use model::decision::{Decision, WatchReason};
+use model::event::{Act, Event, Repeated, Trust};
 use model::limits;
-use model::net::Prefix;
-use model::response::{Order, Ran, ResponseId, RunId, UserName};
+use model::net::{Prefix, Protocol};
+use model::offence::Offence;
+use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -26,14 +28,45 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 pub struct Response {
     /// Its name.
     pub name: String,
-    /// Whether it is run for each block, too, and not only when a rule asks for it.
-    pub with_blocks: bool,
+    /// What it is run for besides a rule that asks for it.
+    pub with: With,
+    /// For how long a block waits for it to run first, at most; `None`: it is run once the block is set.
+    pub first: Option<Duration>,
+    /// Whether it is undone (`delete`) in the end.
+    pub undone: bool,
     /// Whether it wants to know a user.
     pub wants_user: bool,
     /// For how long it stands if nobody says; `None`: then for good.
     pub stands: Option<Duration>,
     /// New runs a minute.
     pub per_minute: u32,
+}
+
+/// What a response is run for besides a rule that asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// Nothing.
+    Rules,
+    /// Each block of a single address.
+    Blocks,
+    /// Each charged touch of a guarded port, whether it may block or not.
+    Touches {
+        /// Of TCP ports.
+        tcp: bool,
+        /// Of UDP ports.
+        udp: bool,
+    },
+}
+
+impl With {
+    /// Whether it is run for this.
+    fn is_for(self, ground: &Ground) -> bool {
+        match self {
+            With::Rules => false,
+            With::Blocks => true,
+            With::Touches { tcp, udp } => ground.touch.is_some_and(|touch| if touch.protocol == Protocol::UDP { udp } else { tcp }),
+        }
+    }
 }
 
 /// What a rule asks for.
@@ -72,6 +105,12 @@ pub(super) struct Responses {
     outbox: Vec<Order>,
     /// Runs that the store is still to forget.
     forgotten: Vec<RunId>,
+    /// Blocks that wait for responses to run first, and until when at most.
+    held: BTreeMap<BlockId, Time>,
+    /// Why blocks were made that are not set yet.
+    grounds: BTreeMap<BlockId, Ground>,
+    /// What programs said last, for `explain`: of which run, and at its `add` or its `delete`.
+    said: VecDeque<(RunId, bool, String)>,
     /// What `status` shows.
     pub tallies: Tallies,
 }
@@ -91,6 +130,13 @@ pub struct Tallies {
     pub refused: u64,
     /// Could not be undone: given up, or the response is configured no longer.
     pub left: u64,
+}
+
+impl Responses {
+    /// Whether this block waits for a response to run first.
+    pub(super) fn is_held(&self, id: BlockId) -> bool {
+        self.held.contains_key(&id)
+    }
 }
 
 impl Court {
@@ -131,33 +177,110 @@ impl Court {
         let (strike, changes) = if stands.is_some() && counts { self.judge.strike(whom, now) } else { (1, Vec::new()) };
         self.strikes.extend(changes.into_iter().map(|change| (change.prefix(), change)));
         let stands = wanted.repeated.span(strike).map(|span| span.min(longest)).or(stands);
-        let begun = self.responses.tallies.begun;
-        self.begin(wanted, whom, stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span))), None, now);
-        if self.responses.tallies.begun > begun {
+        let level = if let Act::Reported(report) = event.act { Some(report.level) } else { None };
+        let user = wanted.user.filter(|_| response.wants_user);
+        let until = stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span)));
+        let run = Run { user, until, ..run(whom, Ground { rule: wanted.rule, level, touch: None }, now) };
+        if self.begin(wanted.response, run, u32::MAX, now) {
             self.quote(event, log, line);
         }
     }
 
-    /// A block stands: the responses that go with blocks begin.
-    pub(super) fn respond_to_block(&mut self, id: BlockId, now: Time) {
-        let with: Vec<ResponseId> = self.with_blocks().collect();
-        let Some(block) = self.judge.block_of(id).filter(|block| !with.is_empty() && block.scope.prefix().is_host()) else { return };
-        for response in with {
-            let wanted = Wanted { response, user: None, rule: None, stands: None, repeated: Repeated::default() };
-            self.begin(wanted, block.scope.prefix(), Expiry::Never, Some(id), now);
+    /// An offence is judged: what is to run before its block begins, and what runs without one.
+    pub(super) fn respond_to(&mut self, offence: &Offence, decision: &Decision, now: Time) {
+        let ground = Ground { rule: None, level: Some(offence.level), touch: offence.touch };
+        match decision {
+            Decision::Block(block) => self.precede(block.id, ground, now),
+            Decision::Watch { why: WatchReason::Recorded, .. } if offence.offender.is_host() => {
+                let spoofable = &self.config.policy.spoofable;
+                let most = match offence.trust {
+                    // A forger gets no more than he would get blocked, and leaves room for who is proven.
+                    Trust::Spoofable if !spoofable.may_block => 0,
+                    Trust::Spoofable => spoofable.blocks_per_minute,
+                    Trust::Handshake | Trust::Vouched => u32::MAX,
+                };
+                for (response, Response { stands, .. }) in self.responses_for(&ground).into_iter().filter(|(_, of)| of.with != With::Blocks)
+                {
+                    let until = stands.map_or(Expiry::Never, |span| Expiry::At(now.after(span)));
+                    self.begin(response, Run { until, ..run(offence.offender, ground, now) }, most, now);
+                }
+            }
+            Decision::Watch { .. } | Decision::Extend { .. } | Decision::Exempt(_) | Decision::Refuse(_) => {}
         }
     }
 
-    fn with_blocks(&self) -> impl Iterator<Item = ResponseId> {
-        (0..).zip(&self.config.responses).filter(|(_, response)| response.with_blocks).map(|(n, _)| ResponseId(n))
-    }
-
-    fn begin(&mut self, wanted: Wanted, whom: Prefix, until: Expiry, block: Option<BlockId>, now: Time) {
-        let Wanted { response, user, rule, .. } = wanted;
-        let Some(Response { name, per_minute, wants_user, .. }) = self.config.responses.get(usize::from(response.0)).cloned() else {
+    /// A block is decided: the responses that run before it begin, and it waits for them.
+    pub(super) fn precede(&mut self, id: BlockId, ground: Ground, now: Time) {
+        if self.config.policy.dry_run {
+            return;
+        }
+        let mut with = self.responses_for(&ground);
+        let Some(whom) = self.judge.block_of(id).map(|block| block.scope.prefix()).filter(|whom| !with.is_empty() && whom.is_host()) else {
             return;
         };
-        let user = user.filter(|_| wants_user);
+        if self.responses.grounds.len() >= limits::RUNS {
+            self.responses.grounds.retain(|id, _| self.unanswered.contains(id));
+        }
+        if self.responses.grounds.len() < limits::RUNS {
+            self.responses.grounds.insert(id, ground);
+        }
+        with.retain(|(_, response)| response.first.is_some());
+        for (response, Response { first, .. }) in with {
+            let begun = self.begin(response, Run { block: Some(id), ..run(whom, ground, now) }, u32::MAX, now);
+            if let Some(span) = first.filter(|_| begun && self.responses.held.len() < limits::AWAITING) {
+                let until = self.responses.held.entry(id).or_insert(now);
+                *until = (*until).max(now.after(span));
+            }
+        }
+    }
+
+    /// A block stands: the responses that run after it begin.
+    pub(super) fn respond_to_block(&mut self, id: BlockId, now: Time) {
+        let ground = self.responses.grounds.remove(&id).unwrap_or_default();
+        let with = self.responses_for(&ground);
+        let Some(block) = self.judge.block_of(id).filter(|block| !with.is_empty() && block.scope.prefix().is_host()) else { return };
+        for (response, _) in with.into_iter().filter(|(_, response)| response.first.is_none()) {
+            self.begin(response, Run { block: Some(id), ..run(block.scope.prefix(), ground, now) }, u32::MAX, now);
+        }
+    }
+
+    /// The responses that are run on this ground, without a rule that asks for them.
+    fn responses_for(&self, ground: &Ground) -> Vec<(ResponseId, Response)> {
+        let all = (0..).map(ResponseId).zip(&self.config.responses);
+        all.filter(|(_, response)| response.with.is_for(ground)).map(|(n, response)| (n, response.clone())).collect()
+    }
+
+    /// Sets a block that waited, if it is still wanted, as it is wanted now.
+    fn release(&mut self, id: BlockId) {
+        if self.responses.held.remove(&id).is_some()
+            && let Some(block) = self.judge.block_of(id).filter(|_| self.judge.stands(id))
+        {
+            self.outbox.push(Change::Add { id, scope: block.scope, expiry: block.expiry });
+        }
+    }
+
+    /// Sets the blocks that have waited long enough.
+    pub(super) fn release_overdue(&mut self, now: Time) {
+        let overdue: Vec<BlockId> = self.responses.held.iter().filter(|(_, until)| **until <= now).map(|(id, _)| *id).collect();
+        overdue.into_iter().for_each(|id| self.release(id));
+    }
+
+    /// Whether something is still running that this block waits for.
+    fn is_awaited(&self, id: BlockId) -> bool {
+        let precedes = |run: &Run| self.configured(&run.response).is_some_and(|response| response.first.is_some());
+        self.responses.runs.values().any(|(run, phase)| run.block == Some(id) && matches!(phase, Phase::Begun { .. }) && precedes(run))
+    }
+
+    fn configured(&self, name: &str) -> Option<&Response> {
+        self.config.responses.iter().find(|response| response.name == name)
+    }
+
+    /// Whether something begins that had not begun. `most`: new ones a minute, if that is less than the response's own number.
+    fn begin(&mut self, response: ResponseId, run: Run, most: u32, now: Time) -> bool {
+        let Some(Response { name, per_minute, .. }) = self.config.responses.get(usize::from(response.0)).cloned() else {
+            return false;
+        };
+        let Run { whom, user, until, block, .. } = run.clone();
         let same = |run: &Run| run.response == name && run.whom == whom && run.user == user;
         if let Some((run, phase)) = self.responses.runs.values_mut().find(|(run, _)| same(run)) {
             // As the managers have it: its time begins anew, and nothing is run.
@@ -167,12 +290,12 @@ impl Court {
                 let run = run.clone();
                 self.keep_runs(&[run]);
             }
-            return;
+            return false;
         }
         let id = RunId(self.responses.next + 1);
         let refusal = if self.judge.is_exempt(&whom).is_some() {
             Some(Ran::Exempt)
-        } else if self.responses.runs.len() >= limits::RUNS || self.is_used_up(response, per_minute, now) {
+        } else if self.responses.runs.len() >= limits::RUNS || self.is_used_up(response, per_minute.min(most), now) {
             Some(Ran::TooMany)
         } else {
             None
@@ -183,19 +306,24 @@ impl Court {
             if let Some(ran) = refusal {
                 self.note_run(whom, id, &name, true, ran, now);
             }
-            return;
+            return false;
         }
-        let run = Run { id, response: name, whom, user, rule, made: now, until, block };
+        let run = Run { id, response: name, ..run };
         // What is not written down would not be undone after a restart.
         if !self.keep_runs(std::slice::from_ref(&run)) {
             self.responses.tallies.refused += 1;
-            return;
+            return false;
         }
         self.responses.next = id.0;
         self.responses.minutes.entry(response).or_default().push_back(now);
         self.responses.tallies.begun += 1;
-        self.responses.outbox.push(order(&run, response, true));
+        let end = match run.block.and_then(|block| self.judge.block_of(block)).map_or(run.until, |block| block.expiry) {
+            Expiry::At(end) => Some(end),
+            Expiry::Never => None,
+        };
+        self.responses.outbox.push(order(&run, response, true, end));
         self.responses.runs.insert(id, (run, Phase::Begun { sent: now }));
+        true
     }
 
     /// Whether this very response stands against him already: then nothing new has happened.
@@ -226,7 +354,9 @@ impl Court {
         for (id, ran) in outcomes {
             let Some((run, phase)) = self.responses.runs.get(id) else { continue };
             let (name, whom, phase) = (run.response.clone(), run.whom, *phase);
-            let is_for_good = run.until == Expiry::Never && run.block.is_none();
+            let is_undone = self.configured(&run.response).is_none_or(|response| response.undone);
+            let is_for_good = run.until == Expiry::Never && run.block.is_none() || !is_undone && run.block.is_some();
+            let held = run.block.filter(|block| self.responses.is_held(*block));
             let failed = !matches!(ran, Ran::Done | Ran::ForGood | Ran::Already);
             self.responses.tallies.failed += u64::from(failed);
             let add = match phase {
@@ -241,7 +371,11 @@ impl Court {
             match phase {
                 // Nobody says for how long: then it is for good.
                 Phase::Begun { .. } | Phase::Stands | Phase::Over { .. } if !ran.may_stand() || is_for_good => self.forget(*id),
-                Phase::Begun { .. } => self.set_phase(*id, Phase::Stands),
+                Phase::Begun { .. } => {
+                    self.set_phase(*id, Phase::Stands);
+                    // It is only remembered so that the same is not run again.
+                    self.responses.forgotten.extend((!is_undone).then_some(*id));
+                }
                 Phase::Stands | Phase::Over { .. } => {}
                 Phase::Undoing { tries, .. } if failed && tries < TRIES => {
                     self.set_phase(*id, Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries - 1)), tries });
@@ -260,7 +394,26 @@ impl Court {
                     self.forget(*id);
                 }
             }
+            if let Some(block) = held.filter(|block| !self.is_awaited(*block)) {
+                self.release(block);
+            }
         }
+    }
+
+    /// What a program said before it ended: to be told before what became of it. Hostile, and shown as such.
+    pub fn heard(&mut self, run: RunId, said: String) {
+        let Some((_, phase)) = self.responses.runs.get(&run).filter(|_| !said.is_empty()) else { return };
+        let add = !matches!(phase, Phase::Undoing { .. });
+        if self.responses.said.len() >= limits::SAID {
+            self.responses.said.pop_front();
+        }
+        self.responses.said.push_back((run, add, said));
+    }
+
+    /// What a program said last, as far as that is remembered. Hostile.
+    pub fn said(&self, run: RunId, add: bool) -> Option<&str> {
+        let said = self.responses.said.iter().rev().find(|(of, at_add, _)| (*of, *at_add) == (run, add));
+        said.map(|(.., said)| said.as_str())
     }
 
     fn set_phase(&mut self, id: RunId, phase: Phase) {
@@ -286,7 +439,7 @@ impl Court {
         if self.responses.runs.is_empty() && self.responses.forgotten.is_empty() {
             return Vec::new();
         }
-        let mut left = Vec::new();
+        let (mut left, mut kept) = (Vec::new(), Vec::new());
         for (id, (run, phase)) in &mut self.responses.runs {
             let is_over = match run.block {
                 Some(block) => !self.judge.stands(block),
@@ -312,9 +465,14 @@ impl Court {
                 left.push(*id);
                 continue;
             };
+            if self.config.responses.get(n).is_some_and(|response| !response.undone) {
+                kept.push(*id);
+                continue;
+            }
             *phase = Phase::Undoing { tries: tries + 1, sent: now };
-            self.responses.outbox.push(order(run, ResponseId(n as u8), false));
+            self.responses.outbox.push(order(run, ResponseId(n as u8), false, None));
         }
+        kept.into_iter().for_each(|id| self.forget(id));
         for id in left {
             if let Some((run, _)) = self.responses.runs.remove(&id) {
                 self.responses.tallies.left += 1;
@@ -340,7 +498,7 @@ impl Court {
             (Phase::Begun { sent } | Phase::Undoing { sent, .. }, _) => Some(sent.after(PATIENCE)),
             (Phase::Stands, Expiry::Never) => None,
         };
-        self.responses.runs.values().filter_map(due).min()
+        self.responses.runs.values().filter_map(due).chain(self.responses.held.values().copied()).min()
     }
 
     /// The responses that stand against an address or in a range, with their ends.
@@ -359,11 +517,17 @@ impl Court {
                 *due = moved(*due);
             }
         }
+        self.responses.held.values_mut().for_each(|until| *until = moved(*until));
         let runs: Vec<Run> = self.responses.runs.values().map(|(run, _)| run.clone()).collect();
         self.keep_runs(&runs);
     }
 }
 
-fn order(run: &Run, response: ResponseId, add: bool) -> Order {
-    Order { run: run.id, response, add, address: run.whom.addr(), user: run.user.clone(), rule: run.rule }
+fn order(run: &Run, response: ResponseId, add: bool, until: Option<Time>) -> Order {
+    Order { run: run.id, response, add, address: run.whom.addr(), user: run.user.clone(), ground: run.ground, until }
+}
+
+/// A run against somebody that has no number and no end yet.
+fn run(whom: Prefix, ground: Ground, now: Time) -> Run {
+    Run { id: RunId(0), response: String::new(), whom, user: None, ground, made: now, until: Expiry::Never, block: None }
 }

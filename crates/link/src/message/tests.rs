@@ -43,6 +43,11 @@ fn samples() -> Vec<Message> {
         let matched = Match { rule: RuleId(7), sid: u32::MAX, level, protocol: Protocol::UDP, port: Some(53) };
         Event { act: Act::Matched(matched), ..event }
     };
+    let ground = Ground {
+        rule: Some(7),
+        level: Some(DangerLevel::MAX),
+        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }),
+    };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
         Message::Ready { sandbox: "Landlock 7, seccomp".into() },
@@ -93,10 +98,26 @@ fn samples() -> Vec<Message> {
         Message::Followed { slot: 7, watch: 8, rotated: true, log: "/var/log/auth.log".into() },
         Message::Looked { more: true, surplus: 9 },
         Message::Respond(vec![
-            Order { run: RunId(9), response: ResponseId(0), add: true, address: event.actor, user: UserName::new("bob"), rule: Some(7) },
-            Order { run: RunId(9), response: ResponseId(0), add: false, address: event.actor, user: None, rule: None },
+            Order {
+                run: RunId(9),
+                response: ResponseId(0),
+                add: true,
+                address: event.actor,
+                user: UserName::new("bob"),
+                ground,
+                until: Some(event.at),
+            },
+            Order {
+                run: RunId(9),
+                response: ResponseId(0),
+                add: false,
+                address: event.actor,
+                user: None,
+                ground: Ground::default(),
+                until: None,
+            },
         ]),
-        Message::Ran(vec![(RunId(9), Ran::Done), (RunId(10), Ran::Lost)]),
+        Message::Ran(vec![(RunId(9), Ran::Done, "said".into()), (RunId(10), Ran::Lost, String::new())]),
         Message::Carry { batch: 7, changes: vec![Change::Remove { id: BlockId(1), scope: v4 }] },
         Message::Carried { batch: 7, outcomes: vec![Outcome::Removed, Outcome::Failed(Fault::Full)] },
         Message::AskHeld(vec![v4, v6]),

@@ -41,6 +41,7 @@ pub fn offence(who: Prefix, n: u8, trust: Trust, now: Time) -> Offence {
         trust,
         evidence,
         rule: None,
+        touch: None,
         wished: None,
         repeated: Default::default(),
     }

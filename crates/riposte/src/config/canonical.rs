@@ -1,5 +1,6 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
+use super::response::{On, Protocol};
 use super::words::{Period, Word};
 use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
@@ -181,7 +182,10 @@ impl Page {
         self.key("level", touch.level);
         self.key("block_tcp", block_tcp);
         self.key("block_udp", block_udp);
-        self.key("portsentry", guard.portsentry);
+        match guard.portsentry {
+            Some(form) => self.key("portsentry", quote(form.word())),
+            None => self.key("portsentry", false),
+        }
     }
 
     fn respond(&mut self, config: &Config) {
@@ -210,6 +214,15 @@ impl Page {
             self.list("args", response.args.iter().map(|arg| quote(arg)));
             self.list("expect", response.expect.iter().map(|expect| quote(expect.word())));
             self.key("on", quote(response.on.word()));
+            match response.on {
+                On::Touch => self.list("protocols", response.protocols.iter().map(|protocol| quote(protocol.word()))),
+                On::Rule | On::Block => self.absent("protocols", "of touches only"),
+            }
+            self.key("when", quote(response.when.word()));
+            match response.protocol {
+                Protocol::Command => self.key("at_end", response.at_end),
+                Protocol::Ossec | Protocol::Wazuh | Protocol::Account => self.absent("at_end", "always"),
+            }
             self.key("user", quote(&response.user));
             self.key("limit", period(response.limit));
             match response.timeout {

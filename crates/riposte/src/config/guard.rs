@@ -1,9 +1,9 @@
 //! `[guard]`: ports that are only there to be touched, and the lists of them that have a name. Opens nothing.
 
 use super::NflogConfig;
-use super::raw::{Given, GivenList, PortsWord, RawGuard};
+use super::raw::{FlagOrWord, Given, GivenList, PortsWord, RawGuard};
 use super::read::Meaning;
-use super::words::{did_you_mean, quoted};
+use super::words::{Word, did_you_mean, quoted};
 use detect::config::TouchConfig;
 use model::level::DangerLevel;
 use model::net::Protocol;
@@ -30,8 +30,27 @@ pub struct GuardConfig {
     pub stealth: bool,
     /// What riposte says at TCP ports.
     pub banner: Option<String>,
-    /// Whether PortSentry's own lines are written besides.
-    pub portsentry: bool,
+    /// In which form PortSentry's own lines are written besides, if at all.
+    pub portsentry: Option<Form>,
+}
+
+/// Which PortSentry's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `attackalert: …`, and in the files who is blocked.
+    One,
+    /// `Scan from: …`, for each charged touch.
+    Two,
+}
+
+impl Word for Form {
+    const ALL: &'static [Self] = &[Form::One, Form::Two];
+    fn word(self) -> &'static str {
+        match self {
+            Form::One => "1.x",
+            Form::Two => "2.x",
+        }
+    }
 }
 
 impl GuardConfig {
@@ -134,7 +153,10 @@ impl Meaning<'_> {
         let (trap_tcp, trap_udp) = (ports(raw.trap_tcp, Protocol::TCP), ports(raw.trap_udp, Protocol::UDP));
         let (tcp, udp) = (ports(raw.tcp, Protocol::TCP).without(&trap_tcp), ports(raw.udp, Protocol::UDP).without(&trap_udp));
         let stealth = raw.stealth.is_some_and(|given| given.value);
-        let portsentry = raw.portsentry.is_some_and(|given| given.value);
+        let portsentry = raw.portsentry.and_then(|given| match &given.value {
+            FlagOrWord::Flag(flag) => flag.then_some(Form::One),
+            FlagOrWord::Word(word) => Form::from_word(word).map_err(|message| self.wrong(&given, message)).ok(),
+        });
         let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, stealth, banner: self.banner(raw.banner, stealth), portsentry };
         let touch = TouchConfig {
             trigger: self.number(&raw.trigger, 0..=1_000_000, default.trigger),

@@ -4,6 +4,7 @@
 
 mod canonical;
 pub mod guard;
+pub mod placeholder;
 pub mod problems;
 mod raw;
 mod read;

@@ -72,6 +72,22 @@ impl Leaf for PortsWord {
     }
 }
 
+/// Yes, no, or a word.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FlagOrWord {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A text.
+    Word(String),
+}
+
+impl Leaf for FlagOrWord {
+    const WANTED: &'static str = "true, false or a word in quotes is wanted";
+    fn take(value: &DeValue<'_>) -> Option<Self> {
+        bool::take(value).map(FlagOrWord::Flag).or_else(|| String::take(value).map(FlagOrWord::Word))
+    }
+}
+
 /// A value or section as the file has it.
 pub trait Read: Sized {
     /// Reads it, and says what is wrong with it.
@@ -294,7 +310,7 @@ sections! {
         level: Given<i64>,
         block_tcp: Given<bool>,
         block_udp: Given<bool>,
-        portsentry: Given<bool>,
+        portsentry: Given<FlagOrWord>,
     }
     /// The scan detectors.
     RawScan "[scan]" {
@@ -375,6 +391,9 @@ sections! {
         args: GivenList<String>,
         expect: GivenList<String>,
         on: Given<String>,
+        protocols: GivenList<String>,
+        when: Given<String>,
+        at_end: Given<bool>,
         user: Given<String>,
         limit: Given<String>,
         timeout: Given<String>,

@@ -1,8 +1,10 @@
 //! `[[response]]`: programs that may be run beside a block, each by its name. Opens nothing: whether they are there is looked at when riposte starts.
 
-use super::raw::RawResponse;
+use super::placeholder::Placeholder;
+use super::raw::{Given, RawResponse};
 use super::read::{Meaning, at, place};
 use super::words::{Word, did_you_mean, quoted};
+use court::court::responses::With;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,12 +17,18 @@ pub struct ResponseConfig {
     pub protocol: Protocol,
     /// The program.
     pub program: PathBuf,
-    /// Wazuh's `extra_args`; of `Account`, the system's accounts that may be locked.
+    /// Wazuh's `extra_args`; of `Account`, the system's accounts that may be locked; of `Command`, all arguments, with placeholders.
     pub args: Vec<String>,
     /// What it wants to know.
     pub expect: Vec<Expect>,
     /// When it is run.
     pub on: On,
+    /// Of `On::Touch`: of which ports.
+    pub protocols: Vec<Touched>,
+    /// Whether a block waits for it.
+    pub when: When,
+    /// Whether it is run again when what it is about ends.
+    pub at_end: bool,
     /// Whom it runs as.
     pub user: String,
     /// For how long it may run.
@@ -40,6 +48,8 @@ pub enum Protocol {
     Wazuh,
     /// riposte locks and unlocks the user's account by `usermod`, under guards of its own.
     Account,
+    /// Any program: its arguments as they stand, with values in the place of `{address}` and the like.
+    Command,
 }
 
 /// What a program wants to know.
@@ -59,15 +69,37 @@ pub enum On {
     Rule,
     /// For each block of a single address.
     Block,
+    /// For each charged touch of a guarded port, whether it may block or not.
+    Touch,
+}
+
+/// Whether a block waits for a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum When {
+    /// The block is set when it has run, or when its time is over.
+    Before,
+    /// It is run once the block is set.
+    #[default]
+    After,
+}
+
+/// A protocol whose guarded ports can be touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touched {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
 }
 
 impl Word for Protocol {
-    const ALL: &'static [Self] = &[Protocol::Ossec, Protocol::Wazuh, Protocol::Account];
+    const ALL: &'static [Self] = &[Protocol::Ossec, Protocol::Wazuh, Protocol::Account, Protocol::Command];
     fn word(self) -> &'static str {
         match self {
             Protocol::Ossec => "ossec",
             Protocol::Wazuh => "wazuh",
             Protocol::Account => "account",
+            Protocol::Command => "command",
         }
     }
 }
@@ -83,11 +115,32 @@ impl Word for Expect {
 }
 
 impl Word for On {
-    const ALL: &'static [Self] = &[On::Rule, On::Block];
+    const ALL: &'static [Self] = &[On::Rule, On::Block, On::Touch];
     fn word(self) -> &'static str {
         match self {
             On::Rule => "rule",
             On::Block => "block",
+            On::Touch => "touch",
+        }
+    }
+}
+
+impl Word for When {
+    const ALL: &'static [Self] = &[When::Before, When::After];
+    fn word(self) -> &'static str {
+        match self {
+            When::Before => "before",
+            When::After => "after",
+        }
+    }
+}
+
+impl Word for Touched {
+    const ALL: &'static [Self] = &[Touched::Tcp, Touched::Udp];
+    fn word(self) -> &'static str {
+        match self {
+            Touched::Tcp => "tcp",
+            Touched::Udp => "udp",
         }
     }
 }
@@ -98,6 +151,12 @@ const USERMOD: &str = "/usr/sbin/usermod";
 const LINKS: u32 = 40;
 /// Bytes of the longest name.
 const NAME_BYTES: usize = 64;
+/// Arguments of a program.
+const ARGS: usize = 16;
+/// Bytes of one of them.
+const ARG_BYTES: usize = 1_024;
+/// The longest time that a block waits for a program, in seconds.
+const WAIT_MAX: u64 = 10;
 
 impl ResponseConfig {
     /// Whether it is run for a user.
@@ -109,7 +168,13 @@ impl ResponseConfig {
     pub fn court(&self) -> court::court::responses::Response {
         court::court::responses::Response {
             name: self.name.clone(),
-            with_blocks: self.on == On::Block,
+            with: match self.on {
+                On::Rule => With::Rules,
+                On::Block => With::Blocks,
+                On::Touch => With::Touches { tcp: self.protocols.contains(&Touched::Tcp), udp: self.protocols.contains(&Touched::Udp) },
+            },
+            first: (self.when == When::Before).then_some(self.limit),
+            undone: self.at_end || self.protocol != Protocol::Command,
             wants_user: self.wants_user(),
             stands: self.timeout,
             per_minute: self.per_minute,
@@ -161,13 +226,13 @@ impl Meaning<'_> {
             self.wrong(&name, format!("{} is no name: up to {NAME_BYTES} letters, digits, '_', '.', '-'", quoted(&name.value)));
         }
         let Some(protocol) = raw.protocol.take() else {
-            self.problems.say(start, "[[response]]: 'protocol' is missing: ossec, wazuh or account".to_owned());
+            self.problems.say(start, "[[response]]: 'protocol' is missing: ossec, wazuh, account or command".to_owned());
             return None;
         };
         let protocol = self.word::<Protocol>(Some(protocol))?;
         let program = match (&raw.program, protocol) {
             (None, Protocol::Account) => USERMOD.into(),
-            (None, Protocol::Ossec | Protocol::Wazuh) => {
+            (None, Protocol::Ossec | Protocol::Wazuh | Protocol::Command) => {
                 self.problems.say(start, "[[response]]: 'program' is missing: the script's full path".to_owned());
                 return None;
             }
@@ -178,15 +243,34 @@ impl Meaning<'_> {
                 self.wrong(&given, "OSSEC's protocol has no further arguments");
                 Vec::new()
             }
-            Some(given) => self.few(given, 16).map(|arg| arg.value).collect(),
+            Some(given) => self.few(given, ARGS).map(|arg| self.argument(arg, protocol)).collect(),
             None => Vec::new(),
         };
         let mut expect = Vec::new();
         for word in raw.expect.take().map(|given| given.value).unwrap_or_default() {
             expect.extend(self.word::<Expect>(Some(word)));
         }
-        let on_at = at(&raw.on);
+        let (on_at, protocols_at, when_at, end_at) = (at(&raw.on), at(&raw.protocols), at(&raw.when), at(&raw.at_end));
         let on = self.word(raw.on.take()).unwrap_or_default();
+        let mut protocols = Vec::new();
+        for word in raw.protocols.take().map(|given| given.value).unwrap_or_default() {
+            protocols.extend(self.word::<Touched>(Some(word)));
+        }
+        if protocols_at.is_some() && on != On::Touch {
+            self.problems.say(place(&[protocols_at]), "[[response]] protocols: of touched ports: on = \"touch\" it must be".to_owned());
+        } else if protocols.is_empty() && on == On::Touch {
+            protocols = Touched::ALL.to_vec();
+        }
+        let when = self.word(raw.when.take()).unwrap_or_default();
+        if when == When::Before && on == On::Rule {
+            self.problems
+                .say(place(&[when_at]), "[[response]] when: only a block can wait: on = \"block\" or \"touch\" it must be".to_owned());
+        }
+        let at_end = raw.at_end.take().map_or(protocol != Protocol::Command, |given| given.value);
+        if end_at.is_some() && protocol != Protocol::Command {
+            self.problems.say(place(&[end_at]), format!("[[response]] at_end: with protocol = \"{}\" it always is", protocol.word()));
+        }
+        let longest = if when == When::Before { WAIT_MAX } else { 600 };
         let user_at = at(&raw.user);
         let user = raw.user.take().map_or_else(|| "nobody".to_owned(), |user| self.account(user));
         let response = ResponseConfig {
@@ -197,11 +281,16 @@ impl Meaning<'_> {
             expect,
             on,
             user,
-            limit: self.period(&raw.limit, 1..=600, Duration::from_secs(10)),
+            protocols,
+            when,
+            at_end,
+            limit: self.period(&raw.limit, 1..=longest, Duration::from_secs(10)),
             timeout: match (&raw.timeout, protocol) {
                 // Nobody is locked out for good because somebody guessed at his password.
                 (None, Protocol::Account) => Some(Duration::from_secs(600)),
-                (None, Protocol::Ossec | Protocol::Wazuh) => None,
+                // Nor is a program run at every touch of one source.
+                (None, _) if on == On::Touch => Some(Duration::from_secs(3_600)),
+                (None, Protocol::Ossec | Protocol::Wazuh | Protocol::Command) => None,
                 (Some(_), _) => Some(self.period(&raw.timeout, 1..=30 * 86_400, Duration::from_secs(600))),
             },
             per_minute: self.number(&raw.per_minute, 1..=1_000, 60),
@@ -210,10 +299,23 @@ impl Meaning<'_> {
             let message = "[[response]] user: locking accounts takes root: write user = \"root\" if that is to be".to_owned();
             self.problems.say(place(&[user_at, Some(start)]), message);
         }
-        if response.on == On::Block && response.wants_user() {
-            self.problems.say(place(&[on_at, Some(start)]), "[[response]] on: a block names no user: on = \"rule\" it must be".to_owned());
+        if response.on != On::Rule && response.wants_user() {
+            let message = format!("[[response]] on: a {} names no user: on = \"rule\" it must be", response.on.word());
+            self.problems.say(place(&[on_at, Some(start)]), message);
         }
         Some(response)
+    }
+
+    /// An argument; of a command it may have placeholders.
+    fn argument(&mut self, given: Given<String>, protocol: Protocol) -> String {
+        if given.value.contains('\0') || given.value.len() > ARG_BYTES {
+            self.wrong(&given, format!("an argument has at most {ARG_BYTES} bytes, and none that is zero"));
+        } else if protocol == Protocol::Command
+            && let Err(why) = Placeholder::check(&given.value)
+        {
+            self.wrong(&given, format!("{} {why}", quoted(&given.value)));
+        }
+        given.value
     }
 }
 

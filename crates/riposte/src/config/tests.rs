@@ -1,8 +1,9 @@
 //! The configuration as a whole: what is refused and how, and that what is printed reads again as the same.
 
+use super::guard::Form;
 use super::raw::SECTIONS;
 use super::respond::Mode;
-use super::response::{Expect, On, Protocol as Speech, ResponseConfig};
+use super::response::{Expect, On, Protocol as Speech, ResponseConfig, Touched, When};
 use super::*;
 use ::respond::{Kind, RESPONDERS, Settings};
 use detect::config::{DistributedConfig, SequentialConfig, TouchConfig};
@@ -100,7 +101,9 @@ fn the_canonical_form_has_every_key() {
     let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
     let services = "[applications]\nsyslog='/a'\npipe='/b'\n[guard]\nbanner='220'\n";
     let text = Config::parse(
-        &format!("[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='wazuh'\nprogram='/a'\ntimeout='1m'\n"),
+        &format!(
+            "[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='command'\nprogram='/a'\non='touch'\ntimeout='1m'\n"
+        ),
         "x",
     )
     .unwrap()
@@ -447,16 +450,31 @@ fn an_application_part() -> impl Strategy<Value = ApplicationsConfig> {
 fn a_response() -> impl Strategy<Value = ResponseConfig> {
     let texts = ("[a-zA-Z0-9_.-]{40}", "/[a-zA-Z0-9 ._'\"é-]{0,30}", prop::collection::vec("[ -~é]{0,20}", 0..3));
     let numbers = (1_u64..=600, 1_u64..=86_400, 1_u32..=1_000);
-    (texts, numbers, any::<bool>(), any::<bool>()).prop_map(|(texts, numbers, wazuh, on_block)| ResponseConfig {
+    let speech = prop::sample::select(vec![Speech::Ossec, Speech::Wazuh, Speech::Command]);
+    let on = prop::sample::select(On::ALL.to_vec());
+    (texts, numbers, speech, on, any::<bool>()).prop_map(|(texts, numbers, protocol, on, flag)| ResponseConfig {
         name: texts.0,
-        protocol: if wazuh { Speech::Wazuh } else { Speech::Ossec },
+        protocol,
         program: texts.1.into(),
-        args: if wazuh { texts.2 } else { Vec::new() },
-        expect: if on_block { vec![Expect::Address] } else { vec![Expect::Address, Expect::User] },
-        on: if on_block { On::Block } else { On::Rule },
-        user: if wazuh { "nobody" } else { "root" }.to_owned(),
-        limit: Duration::from_secs(numbers.0),
-        timeout: on_block.then(|| Duration::from_secs(numbers.1)),
+        args: match protocol {
+            Speech::Command => texts.2.iter().map(|arg| arg.replace('{', "{{").replace('}', "}}") + "{port}").collect(),
+            Speech::Wazuh => texts.2,
+            Speech::Ossec | Speech::Account => Vec::new(),
+        },
+        expect: if on == On::Rule { vec![Expect::Address, Expect::User] } else { vec![Expect::Address] },
+        on,
+        protocols: if on != On::Touch {
+            Vec::new()
+        } else if flag {
+            vec![Touched::Udp]
+        } else {
+            Touched::ALL.to_vec()
+        },
+        when: if on != On::Rule && flag { When::Before } else { When::After },
+        at_end: protocol != Speech::Command || flag,
+        user: if flag { "nobody" } else { "root" }.to_owned(),
+        limit: Duration::from_secs(if flag { numbers.0 % 10 + 1 } else { numbers.0 }),
+        timeout: (on != On::Rule).then(|| Duration::from_secs(numbers.1)),
         per_minute: numbers.2,
     })
 }
@@ -465,13 +483,28 @@ fn a_response() -> impl Strategy<Value = ResponseConfig> {
 fn responses_say_what_is_wrong_with_them() {
     let response = |text: &str| format!("[[response]]\nname = 'a'\nprotocol = 'ossec'\nprogram = '/a'\n{text}");
     refused("[[response]]\nprotocol = 'ossec'", "r.toml:1:1: [[response]]: 'name' is missing");
-    refused("[[response]]\nname = 'a'", "r.toml:1:1: [[response]]: 'protocol' is missing: ossec, wazuh or account");
+    refused("[[response]]\nname = 'a'", "r.toml:1:1: [[response]]: 'protocol' is missing: ossec, wazuh, account or command");
     refused(
         "[[response]]\nname = 'a'\nprotocol = 'osec'",
-        "r.toml:3:12: [[response]] protocol: 'osec' is none of ossec, wazuh, account; did you mean 'ossec'?",
+        "r.toml:3:12: [[response]] protocol: 'osec' is none of ossec, wazuh, account, command; did you mean 'ossec'?",
     );
     refused("[[response]]\nname = 'a'\nprotocol = 'ossec'", "r.toml:1:1: [[response]]: 'program' is missing: the script's full path");
     refused(&response("args = ['x']"), "r.toml:5:8: [[response]] args: OSSEC's protocol has no further arguments");
+    let command = |text: &str| response(text).replace("ossec", "command");
+    refused(
+        &command("args = ['{adress}']"),
+        "r.toml:5:9: [[response]] args: '{adress}' has a placeholder that there is not ({action}, {address}, {port}, {protocol}, {mode}, {rule}, {level}, {until}); did you mean '{address}'?",
+    );
+    refused(
+        &command("args = ['a}']"),
+        "r.toml:5:9: [[response]] args: 'a}' has a brace that is none of a placeholder's: write it twice if it is meant",
+    );
+    refused(&command("when = 'before'"), "r.toml:5:8: [[response]] when: only a block can wait: on = \"block\" or \"touch\" it must be");
+    refused(&command("on = 'block'\nwhen = 'before'\nlimit = '1m'"), "r.toml:7:9: [[response]] limit: 1m is not within 1s to 10s");
+    refused(&command("protocols = ['tcp']"), "r.toml:5:13: [[response]] protocols: of touched ports: on = \"touch\" it must be");
+    refused(&command("on = 'tuch'"), "r.toml:5:6: [[response]] on: 'tuch' is none of rule, block, touch; did you mean 'touch'?");
+    refused(&command("wen = 'before'"), "r.toml:5:1: unknown key 'wen' in [[response]]; did you mean 'when'?");
+    refused(&response("at_end = true"), "r.toml:5:10: [[response]] at_end: with protocol = \"ossec\" it always is");
     refused(&response("on = 'block'\nexpect = ['user']"), "r.toml:5:6: [[response]] on: a block names no user: on = \"rule\" it must be");
     refused(&response(&response("")), "r.toml:6:8: [[response]] name: 'a' stands there twice");
     refused(
@@ -559,7 +592,7 @@ fn a_guard() -> impl Strategy<Value = GuardConfig> {
             trap_tcp,
             trap_udp,
             stealth,
-            portsentry: stealth,
+            portsentry: stealth.then_some(Form::Two),
             banner: (!stealth).then_some(banner),
         }
     })

@@ -750,7 +750,7 @@ mod tests {
                 append(&path, &format!("{round} before\n"));
                 assert_eq!(follow.lines(), [format!("{round} before")], "{how}");
                 let args = [OsStr::new("-f"), OsStr::new("-s"), state.as_os_str(), config.as_os_str()];
-                let launch = Launch { program, title: "logrotate", args: &args, fds: &[], timezone: None, identity: None };
+                let launch = Launch { program, title: "logrotate", args: &args, fds: &[], timezone: None, env: &[], identity: None };
                 assert_eq!(spawn(&launch).unwrap().wait().unwrap(), Ended::Exited(0), "{how}");
                 assert_eq!(follow.lines(), Vec::<String>::new(), "{how}");
                 append(&path, &format!("{round} after\n"));

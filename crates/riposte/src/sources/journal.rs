@@ -528,7 +528,8 @@ mod tests {
     fn run(program: &str, args: &[&str], output: Option<OwnedFd>) -> Ended {
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let fds: Vec<_> = output.iter().map(|fd| (fd.as_fd(), 1)).collect();
-        let launch = Launch { program: Path::new(program), title: program, args: &args, fds: &fds, timezone: None, identity: None };
+        let launch =
+            Launch { program: Path::new(program), title: program, args: &args, fds: &fds, timezone: None, env: &[], identity: None };
         spawn(&launch).unwrap().wait().unwrap()
     }
 

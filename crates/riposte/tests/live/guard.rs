@@ -48,6 +48,10 @@ fn a_whole_connection_to_a_guarded_port_earns_the_full_block() {
     let lines = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).unwrap();
     assert!(lines.lines().next().unwrap().ends_with(&format!(" Host: {one}/{one} Port: 65535 TCP Blocked")), "{lines}");
     assert_eq!(std::fs::read_to_string(daemon.path("var/store/portsentry.blocked")).unwrap(), lines);
+    // fail2ban's stock filter, as `scripts/compare-fail2ban` holds ours against fail2ban's own reading of it.
+    let filter = r"\/<HOST> Port\: [0-9]+ (TCP|UDP) Blocked$";
+    let hits = crate::daemon::command(&["regex", "-o", "ip", &daemon.path("var/store/portsentry.history").display().to_string(), filter]);
+    assert_eq!(crate::daemon::said(&hits).lines().collect::<Vec<_>>(), [one.as_str(), six.as_str()], "{lines}");
     assert!(daemon.log().contains(&format!("attackalert: Connect from host: {six}/{six} to TCP port: 31337")));
     assert_eq!(daemon.sensor_figure("guard", "touches"), Some(2));
     assert!(!connects(&network.attackers[0], VICTIM, "31337"), "the blocked are answered no more");

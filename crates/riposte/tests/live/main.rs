@@ -4,6 +4,7 @@
 mod ancestors;
 mod applications;
 mod chaos;
+mod commands;
 mod daemon;
 mod doctor;
 mod errors;

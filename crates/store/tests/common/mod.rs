@@ -49,6 +49,7 @@ pub fn offence(whom: &str, when: Time) -> Offence {
             convicted: true,
         },
         rule: Some(RuleId(u16::MAX)),
+        touch: None,
         wished: Some(Duration::from_secs(77)),
         repeated: Default::default(),
     }

@@ -1,6 +1,7 @@
 //! `riposte import portsentry`: prints a riposte configuration that does what a PortSentry's does, with what becomes of each setting. Changes
 //! nothing anywhere, and runs none of the commands that it finds.
 
+mod actions;
 mod conf;
 
 use super::{Failure, fail};
@@ -36,7 +37,8 @@ pub fn import(args: &cli::ImportPortsentry, out: &mut impl Write) -> Result<(), 
     let mut wrong = conf.wrong();
     let exempt = exempt(&conf, dir, &mut wrong)?;
     let plan = Plan { conf: &conf, modes: Modes::of(&conf, starter.as_deref(), args.connect) };
-    out.write_all(plan.text(&exempt).as_bytes()).map_err(|error| fail(error.to_string()))?;
+    let text = plan.text(&exempt, &mut wrong);
+    out.write_all(text.as_bytes()).map_err(|error| fail(error.to_string()))?;
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
@@ -128,7 +130,7 @@ struct Plan<'c> {
 }
 
 impl Plan<'_> {
-    fn text(&self, exempt: &[(String, Prefix)]) -> String {
+    fn text(&self, exempt: &[(String, Prefix)], wrong: &mut Vec<String>) -> String {
         let conf = self.conf;
         let version = if conf.version == Version::One { "1.x" } else { "2.x" };
         let mut text = format!(
@@ -150,14 +152,18 @@ impl Plan<'_> {
         for (key, name) in [("BLOCK_TCP", "block_tcp"), ("BLOCK_UDP", "block_udp")] {
             self.block(&mut text, key, name);
         }
-        self.rest(&mut text);
+        let (respond, notes) = actions::responders(conf);
+        let runs = ["BLOCK_TCP", "BLOCK_UDP"].map(|key| self.block_value(key) > 0);
+        let (responses, command, complaint) = actions::responses(conf, self.modes, runs);
+        wrong.extend(complaint);
+        self.rest(&mut text, &notes, &command);
         text += "\n[policy]\n# Its ignore files; the host's own addresses, gateways, name servers and administrators are exempt without being listed.\n";
         text += "exempt = [\n";
         let mut seen = BTreeSet::new();
         for (place, prefix) in exempt.iter().filter(|(_, prefix)| seen.insert(*prefix)) {
             let _ = writeln!(text, "    \"{prefix}\",    # {}", plain(place));
         }
-        text + "]\n"
+        text + "]\n" + &respond + &responses
     }
 
     fn ports(&self, text: &mut String, protocol: Protocol) {
@@ -195,7 +201,7 @@ impl Plan<'_> {
     /// The place of a setting, what becomes of it, and what is to be known about its line.
     fn comment(&self, text: &mut String, key: &str, what: &str) {
         let Some(Value { line, .. }) = self.conf.value(key) else { return };
-        let _ = writeln!(text, "# {key}, line {line}{what}");
+        let _ = writeln!(text, "# {key}, line {line}{}", plain(what));
         for note in self.conf.notes_on(*line) {
             let _ = writeln!(text, "#   {}", plain(note));
         }
@@ -219,61 +225,33 @@ impl Plan<'_> {
     }
 
     fn block(&self, text: &mut String, key: &str, name: &str) {
-        // Missing is 0 in 2.x; 1.x blocks by default.
-        let default = u32::from(self.conf.version == Version::One);
-        let value = self.conf.number(key, 2).map_or(default, |(_, value)| value);
+        let value = self.block_value(key);
         let what = match value {
             0 => ": touches are only recorded",
             1 => ": touches block",
-            _ => ": PortSentry runs KILL_RUN_CMD and blocks nobody; riposte records",
+            _ => ": touches run KILL_RUN_CMD and block nobody",
         };
         self.comment(text, key, what);
         let _ = writeln!(text, "{name} = {}", value == 1);
     }
 
-    /// What needs no key here.
-    fn rest(&self, text: &mut String) {
-        if let Some(command) = self.conf.value("KILL_ROUTE") {
-            self.comment(text, "KILL_ROUTE", &format!(": {}", route(&command.text)));
-        }
-        self.comment(text, "KILL_HOSTS_DENY", ": not written: the packets are dropped before any service sees them");
-        self.comment(
-            text,
-            "KILL_RUN_CMD",
-            ": not run: riposte starts no shell ('riposte history --json' tells your own program of each block)",
-        );
-        self.comment(text, "KILL_RUN_CMD_FIRST", ": goes with KILL_RUN_CMD");
-        self.comment(text, "RESOLVE_HOST", ": names are never looked up; an attacker's name server would answer");
-        self.comment(
-            text,
-            "HISTORY_FILE",
-            ": 'riposte history', kept for [store] history_days; portsentry = true writes PortSentry's own lines as well",
-        );
-        self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
+    /// Missing is 0 in 2.x; 1.x blocks by default.
+    fn block_value(&self, key: &str) -> u32 {
+        self.conf.number(key, 2).map_or(u32::from(self.conf.version == Version::One), |(_, value)| value)
     }
-}
 
-/// What stands in for a KILL_ROUTE.
-fn route(command: &str) -> &'static str {
-    let words: Vec<&str> = command.split([' ', '/', '|', '\t']).filter(|word| !word.is_empty()).collect();
-    let has = |word: &str| words.contains(&word);
-    let own = "riposte's own nftables set, with an end to each block";
-    match () {
-        () if has("iptables")
-            || has("ip6tables")
-            || has("ipchains")
-            || has("ipfwadm")
-            || has("nft")
-            || has("ufw")
-            || has("firewall-cmd") =>
-        {
-            own
-        }
-        () if has("route") || has("ip") => "riposte's own nftables set; a route alone would only cut the way back",
-        () if has("ipfw") || has("ipf") || has("pfctl") || has("npfctl") => {
-            "another system's packet filter; here riposte's own nftables set"
-        }
-        () => "a command of your own is not run; riposte's own nftables set blocks",
+    /// What needs no key of the section.
+    fn rest(&self, text: &mut String, [route, deny]: &[String; 2], command: &str) {
+        self.comment(text, "KILL_ROUTE", &format!(": {route}"));
+        self.comment(text, "KILL_HOSTS_DENY", &format!(": {deny}"));
+        self.comment(text, "KILL_RUN_CMD", &format!(": {}", plain(command)));
+        self.comment(text, "KILL_RUN_CMD_FIRST", ": 'when' of the [[response]]");
+        self.comment(text, "RESOLVE_HOST", ": names are never looked up; an attacker's name server would answer");
+        let form = if self.conf.version == Version::One { "1.x" } else { "2.x" };
+        let history =
+            format!(": 'riposte history', kept for [store] history_days; portsentry = \"{form}\" writes PortSentry's own lines as well");
+        self.comment(text, "HISTORY_FILE", &history);
+        self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
     }
 }
 

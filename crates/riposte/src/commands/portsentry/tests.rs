@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::config::response::{On, Touched, When};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -42,7 +43,7 @@ BLOCK_UDP="0"
 BLOCK_TCP="1"
 KILL_ROUTE="/sbin/iptables -I INPUT -s $TARGET$ -j DROP && /sbin/iptables -I INPUT -s $TARGET$ -m limit --limit 3/minute -j LOG"
 KILL_HOSTS_DENY="ALL: $TARGET$ : DENY"
-KILL_RUN_CMD="/some/path/here/script $TARGET$ $PORT$"
+KILL_RUN_CMD="/bin/true $TARGET$ $PORT$"
 SCAN_TRIGGER="0"
 PORT_BANNER="** UNAUTHORIZED ACCESS PROHIBITED *** YOUR CONNECTION ATTEMPT HAS BEEN LOGGED. GO AWAY."
 "#;
@@ -96,8 +97,50 @@ fn version_2_is_told_by_what_it_says() {
     );
     assert!(config.guard.stealth && config.guard.udp.contains(65_535));
     assert_eq!((config.policy.touch_blocks, config.scan.touch.trigger), ([false, false], 3));
+    // Only the command is run, and of TCP alone: BLOCK_UDP is not given.
+    let [response] = &config.responses[..] else { panic!("{text}") };
+    assert_eq!((response.on, &response.protocols[..], response.when), (On::Touch, &[Touched::Tcp][..], When::After));
     let (config, ..) = imported(&[("portsentry/portsentry.conf", new)], true);
     assert!(!config.guard.stealth);
+}
+
+#[test]
+fn commands_become_responses_that_are_told_the_same() {
+    let with = |more: &str, starter: &str| {
+        let conf = format!("{}{more}", OLD.replace("KILL_RUN_CMD=\"/bin/true $TARGET$ $PORT$\"\n", ""));
+        let files = [("portsentry/portsentry.conf", conf.as_str()), ("portsentry/portsentry.ignore", ""), ("default/portsentry", starter)];
+        imported(&files, false)
+    };
+    let starter = "TCP_MODE=\"stcp\"\nUDP_MODE=\"audp\"\n";
+    let (config, text, wrong) = with("KILL_RUN_CMD=\"/bin/echo $TARGET$:$PORT$ '{a b}' $MODE$\"\nKILL_RUN_CMD_FIRST=\"1\"\n", starter);
+    let [response] = &config.responses[..] else { panic!("{text}") };
+    assert_eq!(
+        (&response.args[..], response.when, wrong.len()),
+        (&["{address}:{port}", "{{a b}}", "stcp"].map(str::to_owned)[..], When::Before, 0)
+    );
+    assert_eq!((&response.protocols[..], response.user.as_str(), response.at_end), (&[Touched::Tcp][..], "nobody", false));
+    // Both protocols, each in a mode of its own.
+    let both = |text: &str| with(&format!("KILL_RUN_CMD=\"{text}\"\n"), starter).0;
+    let conf = OLD.replace("BLOCK_UDP=\"0\"", "BLOCK_UDP=\"2\"").replace("$TARGET$ $PORT$\"", "$MODE$\"");
+    let files = [("portsentry/portsentry.conf", conf.as_str()), ("portsentry/portsentry.ignore", ""), ("default/portsentry", starter)];
+    let (config, ..) = imported(&files, false);
+    let told: Vec<_> = config.responses.iter().map(|response| (response.name.as_str(), response.args.concat())).collect();
+    assert_eq!(told, [("kill-run-cmd-tcp", "stcp".to_owned()), ("kill-run-cmd-udp", "audp".to_owned())]);
+    assert_eq!(config.policy.touch_blocks, [true, false]);
+    // What takes a shell, or is not there, is left to its administrator.
+    assert_eq!(both("/bin/echo $TARGET$ | /usr/bin/mail root").responses, []);
+    for (command, line) in [
+        (
+            "/bin/echo $TARGET$ | /usr/bin/mail root",
+            "'|' takes a shell, and riposte starts none: put the command into a script of your own",
+        ),
+        ("/nowhere/script $TARGET$", "[[response]] kill-run-cmd: '/nowhere/script': entity not found: put it there and take the '#' out"),
+        ("mail $TARGET$", "'mail' is no full path"),
+    ] {
+        let (config, text, wrong) = with(&format!("KILL_RUN_CMD=\"{command}\"\n"), starter);
+        assert!(config.responses.is_empty() && text.contains("\n# [[response]]\n") && wrong.len() == 1, "{text}");
+        assert!(wrong[0].starts_with("portsentry.conf:18: KILL_RUN_CMD: ") && wrong[0].contains(line), "{wrong:?}");
+    }
 }
 
 #[test]

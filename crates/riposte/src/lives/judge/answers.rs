@@ -283,9 +283,12 @@ fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
         }
         Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
         Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
-        Entry::Responded { at, whom, name, add, ran, .. } => {
+        Entry::Responded { at, whom, id, name, add, ran } => {
             let (name, what) = (judge.court.rule_name(*name).unwrap_or("?"), if *add { "add" } else { "delete" });
-            HistoryLine::event(*at, *whom, format!("response {name}"), format!("{what}: {}", ran.word()))
+            let said =
+                judge.court.said(*id, *add).map(|said| format!("; it said: {}", report::escape::text(said, model::limits::SAID_BYTES)));
+            let why = format!("{what}: {}{}", ran.word(), said.unwrap_or_default());
+            HistoryLine::event(*at, *whom, format!("response {name}"), why)
         }
         Entry::Disallowed { at, whom } => HistoryLine::event(*at, *whom, "operator".into(), "taken off the list of the allowed".into()),
     }

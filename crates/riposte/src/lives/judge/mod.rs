@@ -163,7 +163,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth)),
+        lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -401,7 +401,12 @@ impl Judge {
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
-            Message::Ran(ran) => self.court.ran(&ran, now),
+            Message::Ran(ran) => {
+                for (run, ran, said) in ran {
+                    self.court.heard(run, said);
+                    self.court.ran(&[(run, ran)], now);
+                }
+            }
             Message::Held(held) => self.held = Some(held),
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {

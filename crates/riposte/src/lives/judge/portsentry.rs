@@ -1,9 +1,11 @@
-//! PortSentry's own lines about touches, for programs that read those: `attackalert:` in riposte's log, history and blocked file in the store's
-//! folder. Unlike there, only who is blocked is written down as such. Never holds up a decision: what can't be written is counted.
+//! PortSentry's own lines about touches, for programs that read those: in riposte's log, and in history and blocked file in the store's folder.
+//! Unlike there, only who is blocked is written down as such, nothing is said of the exempt, and no file is ever emptied. Never holds up a
+//! decision: what can't be written is counted.
 
-use court::court::Touched;
-use jiff::Timestamp;
+use crate::config::guard::Form;
+use court::court::{Answer, Touched};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use model::event::{TcpFlags, Trust};
 use model::net::Protocol;
 use model::style::Style;
@@ -13,13 +15,14 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a file that is written to, before it is put aside (`.1`, in the place of what was put aside before).
 const FILE_BYTES: u64 = 16 << 20;
-/// The files, in the store's folder. PortSentry 1.x writes the same line into both.
+/// The files, in the store's folder. PortSentry 1.x writes the same line into both; 2.x's second one is no text, and nobody reads it.
 const FILES: [&str; 2] = ["portsentry.history", "portsentry.blocked"];
 
 /// Who writes them.
 #[derive(Debug)]
 pub struct Lines {
     folder: PathBuf,
+    form: Form,
     stealth: bool,
     /// Lines that could not be written.
     pub lost: u64,
@@ -27,24 +30,35 @@ pub struct Lines {
 
 impl Lines {
     /// In this folder.
-    pub fn new(folder: &Path, stealth: bool) -> Lines {
-        Lines { folder: folder.to_owned(), stealth, lost: 0 }
+    pub fn new(folder: &Path, form: Form, stealth: bool) -> Lines {
+        Lines { folder: folder.to_owned(), form, stealth, lost: 0 }
     }
 
     /// Tells of touches that were charged.
     pub fn tell(&mut self, touches: &[Touched]) {
         let mut history = String::new();
-        for touched in touches {
-            tracing::warn!("attackalert: {}", alert(touched, self.stealth));
-            if touched.blocked {
+        // fail2ban's filter for 2.x takes every line for a scan, whatever stands behind 'ignored:'.
+        for touched in touches.iter().filter(|touched| touched.answer != Answer::Exempt) {
+            match self.form {
+                Form::One => tracing::warn!("attackalert: {}", alert(touched, self.stealth)),
+                Form::Two => {
+                    let line = scan_from(touched, self.stealth);
+                    tracing::warn!("{line}");
+                    history += &format!("{} {line}\n", local(touched, &TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%.3f%z"));
+                }
+            }
+            if touched.answer == Answer::Blocked {
                 tracing::warn!(
                     "attackalert: Host {0} has been blocked via dropped route using command: \"nftables inet riposte\"",
                     touched.actor
                 );
-                history += &blocked(touched, &TimeZone::system());
+                if self.form == Form::One {
+                    history += &blocked(touched, &TimeZone::system());
+                }
             }
         }
-        for name in FILES.iter().filter(|_| !history.is_empty()) {
+        let files = if self.form == Form::One { &FILES[..] } else { &FILES[..1] };
+        for name in files.iter().filter(|_| !history.is_empty()) {
             self.lost += u64::from(append(&self.folder.join(name), &history).is_err());
         }
     }
@@ -60,23 +74,44 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What PortSentry calls it. Its names are never looked up here: the address stands for itself.
+/// What PortSentry 1.x says. Its names are never looked up here: the address stands for itself.
 fn alert(touched: &Touched, stealth: bool) -> String {
-    let Touched { actor, touch, trust, .. } = touched;
-    let protocol = if touch.protocol == Protocol::UDP { "UDP" } else { "TCP" };
-    let what = match touch.style {
-        Style::Udp if stealth => "UDP scan".to_owned(),
-        Style::Udp => "Connect".to_owned(),
+    let Touched { actor, touch, .. } = touched;
+    // With a blank in front of this one, as there.
+    let blank = if touch.style == Style::Null { " " } else { "" };
+    let what = kind(touched, if stealth { "UDP scan" } else { "Connect" });
+    format!("{blank}{what} from host: {actor}/{actor} to {} port: {}", protocol(touched), touch.port)
+}
+
+/// What PortSentry 2.x says.
+fn scan_from(touched: &Touched, stealth: bool) -> String {
+    let Touched { actor, touch, answer, .. } = touched;
+    let kind = kind(touched, if stealth { "UDP" } else { "Connect" });
+    let (noblock, blocked) = (*answer == Answer::Recorded, *answer == Answer::Blocked);
+    format!(
+        "Scan from: [{actor}] ({actor}) protocol: [{}] port: [{}] type: [{kind}] IP opts: [unknown] ignored: [false] triggered: [true] \
+         noblock: [{noblock}] blocked: [{blocked}]",
+        protocol(touched),
+        touch.port
+    )
+}
+
+fn protocol(touched: &Touched) -> &'static str {
+    if touched.touch.protocol == Protocol::UDP { "UDP" } else { "TCP" }
+}
+
+/// What PortSentry calls it.
+fn kind(Touched { touch, trust, .. }: &Touched, datagram: &str) -> String {
+    match touch.style {
+        Style::Udp => datagram.to_owned(),
         _ if *trust > Trust::Spoofable => "Connect".to_owned(),
         Style::Fin => "TCP FIN scan".to_owned(),
-        // With a blank in front, as there.
-        Style::Null => " TCP NULL scan".to_owned(),
+        Style::Null => "TCP NULL scan".to_owned(),
         Style::Xmas => "TCP XMAS scan".to_owned(),
         Style::Ack => flags(TcpFlags::ACK),
         Style::Maimon => flags(TcpFlags::ACK | TcpFlags::FIN),
         _ => "TCP SYN/Normal scan".to_owned(),
-    };
-    format!("{what} from host: {actor}/{actor} to {protocol} port: {}", touch.port)
+    }
 }
 
 fn flags(bits: u8) -> String {
@@ -88,11 +123,14 @@ fn flags(bits: u8) -> String {
 
 /// `EPOCH - MM/DD/YYYY HH:MM:SS Host: NAME/IP Port: N TCP Blocked`, in local time.
 fn blocked(touched: &Touched, zone: &TimeZone) -> String {
-    let Touched { at, actor, touch, .. } = touched;
-    let protocol = if touch.protocol == Protocol::UDP { "UDP" } else { "TCP" };
-    let secs = at.as_secs();
-    let shown = Timestamp::from_second(i64::try_from(secs).unwrap_or(i64::MAX)).unwrap_or(Timestamp::MAX).to_zoned(zone.clone());
-    format!("{secs} - {} Host: {actor}/{actor} Port: {} {protocol} Blocked\n", shown.strftime("%m/%d/%Y %H:%M:%S"), touch.port)
+    let (Touched { at, actor, touch, .. }, shown) = (touched, local(touched, zone));
+    let when = format!("{} - {}", at.as_secs(), shown.strftime("%m/%d/%Y %H:%M:%S"));
+    format!("{when} Host: {actor}/{actor} Port: {} {} Blocked\n", touch.port, protocol(touched))
+}
+
+/// When it was, by the clock on the wall.
+fn local(touched: &Touched, zone: &TimeZone) -> Zoned {
+    Timestamp::from_nanosecond(touched.at.as_nanos().into()).unwrap_or(Timestamp::MAX).to_zoned(zone.clone())
 }
 
 #[cfg(test)]
@@ -103,7 +141,7 @@ mod tests {
 
     fn touched(protocol: Protocol, style: Style, trust: Trust) -> Touched {
         let touch = Touch { protocol, port: 11, style };
-        Touched { at: Time::from_secs(1_700_000_000), actor: "192.0.2.7".parse().unwrap(), touch, trust, blocked: true }
+        Touched { at: Time::from_secs(1_700_000_000), actor: "192.0.2.7".parse().unwrap(), touch, trust, answer: Answer::Blocked }
     }
 
     #[test]
@@ -122,21 +160,54 @@ mod tests {
         assert_eq!(blocked(&udp, &TimeZone::UTC), "1700000000 - 11/14/2023 22:13:20 Host: 192.0.2.7/192.0.2.7 Port: 11 UDP Blocked\n");
     }
 
+    /// One that is blocked, one of each other kind.
+    fn fates() -> [Touched; 4] {
+        let connect = touched(Protocol::TCP, Style::Connect, Trust::Handshake);
+        [Answer::Blocked, Answer::Exempt, Answer::Recorded, Answer::Spared].map(|answer| Touched { answer, ..connect.clone() })
+    }
+
+    #[test]
+    fn version_2_s_lines_say_who_is_blocked_and_nothing_of_the_exempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = folder.path().join(FILES[0]);
+        fs::write(&history, "what was there before\n").unwrap();
+        let mut lines = Lines::new(folder.path(), Form::Two, false);
+        lines.tell(&fates());
+        lines.tell(&[]);
+        assert_eq!((lines.lost, folder.path().join(FILES[1]).exists()), (0, false));
+        let text = fs::read_to_string(&history).unwrap();
+        let (before, after) = text.split_once('\n').unwrap();
+        assert_eq!((before, after.lines().count()), ("what was there before", 3));
+        let told = |noblock, blocked| {
+            format!(
+                "Scan from: [192.0.2.7] (192.0.2.7) protocol: [TCP] port: [11] type: [Connect] IP opts: [unknown] ignored: [false] \
+                 triggered: [true] noblock: [{noblock}] blocked: [{blocked}]"
+            )
+        };
+        let expected = [told(false, true), told(true, false), told(false, false)];
+        for (line, expected) in after.lines().zip(expected) {
+            let (stamp, line) = line.split_once(' ').unwrap();
+            assert_eq!(line, expected);
+            assert!(jiff::Zoned::strptime("%Y-%m-%dT%H:%M:%S%.3f%z", stamp).is_ok() && stamp.contains(".000"), "{stamp}");
+        }
+        let null = touched(Protocol::TCP, Style::Null, Trust::Spoofable);
+        assert!(scan_from(&null, true).contains("type: [TCP NULL scan]"));
+        let udp = touched(Protocol::UDP, Style::Udp, Trust::Spoofable);
+        assert!(scan_from(&udp, true).contains("protocol: [UDP] port: [11] type: [UDP]"));
+    }
+
     #[test]
     fn files_are_put_aside_before_they_grow_without_end() {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, vec![b'x'; FILE_BYTES as usize + 1]).unwrap();
-        let mut lines = Lines::new(folder.path(), false);
-        lines.tell(&[
-            touched(Protocol::TCP, Style::Connect, Trust::Handshake),
-            Touched { blocked: false, ..touched(Protocol::TCP, Style::Syn, Trust::Spoofable) },
-        ]);
+        let mut lines = Lines::new(folder.path(), Form::One, false);
+        lines.tell(&fates());
         for name in FILES {
             assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap().lines().count(), 1, "{name}");
         }
         assert_eq!(fs::metadata(folder.path().join("portsentry.history.1")).unwrap().len(), FILE_BYTES + 1);
-        let mut nowhere = Lines::new(Path::new("/nowhere"), false);
+        let mut nowhere = Lines::new(Path::new("/nowhere"), Form::One, false);
         nowhere.tell(&[touched(Protocol::TCP, Style::Connect, Trust::Handshake)]);
         assert_eq!((lines.lost, nowhere.lost), (0, 2));
     }

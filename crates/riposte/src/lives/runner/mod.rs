@@ -108,7 +108,7 @@ impl Runner {
             let Ok(Message::Respond(orders)) = Message::decode(received.bytes) else { continue };
             for order in orders {
                 if self.waiting.len() >= WAITING {
-                    self.answer(order.run, Ran::TooMany)?;
+                    self.answer(order.run, Ran::TooMany, String::new())?;
                 } else {
                     self.waiting.push_back(order);
                 }
@@ -121,8 +121,8 @@ impl Runner {
         self.poller.modify(self.warden.as_fd(), WARDEN, interest)
     }
 
-    fn answer(&mut self, run: RunId, ran: Ran) -> io::Result<()> {
-        self.warden.send(&Message::Ran(vec![(run, ran)]))?;
+    fn answer(&mut self, run: RunId, ran: Ran, said: String) -> io::Result<()> {
+        self.warden.send(&Message::Ran(vec![(run, ran, said)]))?;
         self.poll_writing()
     }
 
@@ -136,7 +136,7 @@ impl Runner {
             let run = order.run;
             // The warden sends a runner only what is its user's; looked at here, too, since one of them is root.
             let response = self.config.responses.get(usize::from(order.response.0)).filter(|response| response.user == self.user).cloned();
-            match response.ok_or(Ran::NotStarted).and_then(|response| begin(order, &response)) {
+            match response.ok_or((Ran::NotStarted, String::new())).and_then(|response| begin(order, &response)) {
                 Ok(script) => {
                     let tokens = SCRIPTS + 2 * self.next;
                     self.next += 1;
@@ -144,7 +144,7 @@ impl Runner {
                     self.poller.add(script.child.as_fd(), tokens + 1, Interest::Read)?;
                     self.running.insert(tokens, script);
                 }
-                Err(ran) => self.answer(run, ran)?,
+                Err((ran, why)) => self.answer(run, ran, why)?,
             }
         }
         Ok(())
@@ -169,15 +169,19 @@ impl Runner {
         if token == place {
             return Ok(());
         }
+        // Nobody else can have its number before its end is asked for.
+        if script.leaves_nothing() {
+            let _ = script.child.end_group();
+        }
         let Some(ended) = script.child.try_wait()? else { return Ok(()) };
         let Some(script) = self.running.remove(&place) else { return Ok(()) };
         let _ = self.poller.remove(script.output.as_fd());
         self.poller.remove(script.child.as_fd())?;
-        let ran = script.ended(ended);
+        let (ran, said) = script.ended(ended);
         if !script.order.add || !ran.may_stand() {
             self.keys.retain(|_, run| *run != script.order.run);
         }
-        self.answer(script.order.run, ran)
+        self.answer(script.order.run, ran, said)
     }
 }
 
@@ -188,17 +192,18 @@ fn excludes(one: &Order, other: &Order, responses: &[ResponseConfig]) -> bool {
     (one.response, one.address, &one.user) == (other.response, other.address, &other.user) || locks(one) && locks(other)
 }
 
-fn begin(order: Order, response: &ResponseConfig) -> Result<Script, Ran> {
+fn begin(order: Order, response: &ResponseConfig) -> Result<Script, (Ran, String)> {
     Script::begin(order, response).map_err(|(ran, why)| {
-        tracing::warn!(response = response.name, why = report::escape::text(&why, script::SHOWN), "not run");
-        ran
+        let why = script::shown(why.as_bytes());
+        tracing::warn!(response = response.name, why, "not run");
+        (ran, why)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::response::UserName;
+    use model::response::{Ground, UserName};
 
     #[test]
     fn what_might_cross_runs_one_after_the_other() {
@@ -211,7 +216,8 @@ mod tests {
             add: true,
             address: address.parse().unwrap(),
             user: UserName::new(user),
-            rule: None,
+            ground: Ground::default(),
+            until: None,
         };
         let excludes = |one: &Order, other: &Order| super::excludes(one, other, &responses);
         let script = order(0, "192.0.2.1", "");

@@ -2,9 +2,13 @@
 //! was not checked.
 
 use super::account;
+use crate::config::placeholder::Placeholder;
 use crate::config::response::{Protocol, ResponseConfig};
+use crate::config::words::Word;
 use crate::lives::{monotonic, now};
+use model::limits;
 use model::response::{Order, Ran};
+use model::style::Style;
 use model::time::Time;
 use report::escape;
 use serde_json::{Value, json};
@@ -17,8 +21,6 @@ use sys::process::{Child, Ended, Launch, Order as Signal, output_pipe, spawn};
 
 /// Bytes of output that are kept; what comes behind is read and dropped, so that the program goes on.
 const OUTPUT_BYTES: usize = 65_536;
-/// Characters of it that the log shows.
-pub const SHOWN: usize = 200;
 /// Bytes of a script's keys.
 const KEYS_BYTES: usize = 1_024;
 /// What stands for what there is not, in OSSEC's arguments.
@@ -60,7 +62,9 @@ impl Script {
             Protocol::Ossec => ossec_arguments(&order),
             Protocol::Wazuh => Vec::new(),
             Protocol::Account => account::arguments(&order, &response.args).map_err(|why| (Ran::Guarded, why))?,
+            Protocol::Command => command_arguments(&order, &response.args),
         };
+        let env = if response.protocol == Protocol::Command { environment(&order) } else { Vec::new() };
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let (output, output_end) = output_pipe().map_err(failed)?;
         sys::fd::set_nonblocking(output.as_fd(), true).map_err(failed)?;
@@ -73,7 +77,8 @@ impl Script {
             std::env::set_current_dir("/").map_err(failed)?;
         }
         let title = program.to_string_lossy();
-        let child = spawn(&Launch { program, title: &title, args: &args, fds: &fds, timezone: None, identity: None }).map_err(failed)?;
+        let child =
+            spawn(&Launch { program, title: &title, args: &args, fds: &fds, timezone: None, env: &env, identity: None }).map_err(failed)?;
         let mut script = Script {
             child,
             output: output.into(),
@@ -157,8 +162,13 @@ impl Script {
         let _ = self.child.end_group().and_then(|()| self.child.order(Signal::Kill));
     }
 
-    /// What its end means.
-    pub fn ended(&self, ended: Ended) -> Ran {
+    /// Whether what it has started ends with it. OSSEC's scripts may leave something behind that goes on.
+    pub fn leaves_nothing(&self) -> bool {
+        self.protocol == Protocol::Command
+    }
+
+    /// What its end means, and what it said.
+    pub fn ended(&self, ended: Ended) -> (Ran, String) {
         let ran = match (ended, self.asked) {
             _ if self.timed_out => Ran::TimedOut,
             (Ended::Exited(0), Some(true)) => Ran::Already,
@@ -167,20 +177,58 @@ impl Script {
             (Ended::Exited(0), _) => Ran::Done,
             (Ended::Exited(_) | Ended::Killed(_), _) => Ran::Failed,
         };
-        let said = escape::bytes(&self.heard, SHOWN);
+        let said = shown(self.heard.trim_ascii_end());
         let Order { run, add, address, .. } = &self.order;
         match ran {
+            Ran::Done if self.protocol == Protocol::Command => {
+                tracing::info!(response = self.name, %run, add, %address, said, cut = self.dropped, "ran");
+            }
             Ran::Done | Ran::ForGood | Ran::Already => tracing::debug!(response = self.name, %run, add, %address, said, "ran"),
             _ => tracing::warn!(response = self.name, %run, add, %address, ?ended, said, cut = self.dropped, "failed"),
         }
-        ran
+        (ran, said)
     }
+}
+
+/// A program's output as the log and `explain` show it.
+pub fn shown(said: &[u8]) -> String {
+    let mut said = escape::bytes(said, limits::SAID_BYTES);
+    said.truncate(said.floor_char_boundary(limits::SAID_BYTES));
+    said
+}
+
+/// The configuration's arguments, each as one, whatever stands in it.
+fn command_arguments(order: &Order, args: &[String]) -> Vec<String> {
+    let value = |placeholder| value(order, placeholder).unwrap_or_else(|| NONE.to_owned());
+    args.iter().map(|arg| Placeholder::fill(arg, value)).collect()
+}
+
+/// The same values by name, those that are known.
+fn environment(order: &Order) -> Vec<String> {
+    let known =
+        Placeholder::ALL.iter().filter_map(|placeholder| Some((placeholder.word().to_ascii_uppercase(), value(order, *placeholder)?)));
+    known.map(|(name, value)| format!("RIPOSTE_{name}={value}")).collect()
+}
+
+/// What stands for a placeholder: numbers, an address, and words of our own.
+fn value(order: &Order, placeholder: Placeholder) -> Option<String> {
+    let touch = order.ground.touch;
+    Some(match placeholder {
+        Placeholder::Action => if order.add { "add" } else { "delete" }.to_owned(),
+        Placeholder::Address => order.address.to_string(),
+        Placeholder::Port => touch?.port.to_string(),
+        Placeholder::Protocol => touch?.protocol.to_string(),
+        Placeholder::Mode => if touch?.style == Style::Connect { "connect" } else { "stealth" }.to_owned(),
+        Placeholder::Rule => order.ground.rule?.to_string(),
+        Placeholder::Level => order.ground.level?.to_string(),
+        Placeholder::Until => order.until?.as_secs().to_string(),
+    })
 }
 
 /// `add|delete USER ADDRESS ALERT RULE PLACE FILE`. There is no other user, place or file than what was checked.
 fn ossec_arguments(order: &Order) -> Vec<String> {
     let user = order.user.as_ref().map_or(NONE, |user| user.as_str());
-    let rule = order.rule.map_or_else(|| NONE.to_owned(), |rule| rule.to_string());
+    let rule = order.ground.rule.map_or_else(|| NONE.to_owned(), |rule| rule.to_string());
     let action = if order.add { "add" } else { "delete" };
     vec![action.to_owned(), user.to_owned(), order.address.to_string(), alert(order), rule, "riposte".to_owned(), NONE.to_owned()]
 }
@@ -199,7 +247,7 @@ fn wazuh_message(order: &Order, response: &ResponseConfig) -> Value {
     if let (Some(user), Some(fields)) = (&order.user, data.as_object_mut()) {
         fields.insert("dstuser".to_owned(), user.as_str().into());
     }
-    let rule = order.rule.map(|rule| json!({"id": rule.to_string()})).unwrap_or_else(|| json!({}));
+    let rule = order.ground.rule.map(|rule| json!({"id": rule.to_string()})).unwrap_or_else(|| json!({}));
     let alert = json!({"id": alert(order), "rule": rule, "location": "riposte", "data": data});
     let file = response.program.file_name().unwrap_or_default().to_string_lossy();
     let parameters = json!({"extra_args": response.args, "alert": alert, "program": format!("active-response/bin/{file}")});
@@ -229,7 +277,7 @@ fn home(program: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::response::{ResponseId, RunId, UserName};
+    use model::response::{Ground, ResponseId, RunId, UserName};
 
     #[test]
     fn arguments_stand_in_ossec_s_order() {
@@ -239,7 +287,8 @@ mod tests {
             add: true,
             address: "2001:db8::7".parse().unwrap(),
             user,
-            rule: Some(5_712),
+            ground: Ground { rule: Some(5_712), ..Ground::default() },
+            until: None,
         };
         let args = ossec_arguments(&order(UserName::new("bob")));
         assert!(args[3].ends_with(".7"), "{args:?}");

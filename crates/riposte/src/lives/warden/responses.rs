@@ -31,14 +31,14 @@ impl Warden {
             if order.add && self.shield.touches(&Prefix::host(order.address)) {
                 self.exempt_refused += 1;
                 tracing::error!(address = %order.address, "the judge asked to respond to an exempt address: refused");
-                refused.push((order.run, Ran::Exempt));
+                refused.push((order.run, Ran::Exempt, String::new()));
             } else if self.ordered.len() >= limits::RUNS {
-                refused.push((order.run, Ran::TooMany));
+                refused.push((order.run, Ran::TooMany, String::new()));
             } else if let Some(runner) = self.runner_of(order.response) {
                 self.ordered.insert(order.run, runner);
                 self.send(runner, &Message::Respond(vec![order]), None);
             } else {
-                refused.push((order.run, Ran::Lost));
+                refused.push((order.run, Ran::Lost, String::new()));
             }
         }
         if !refused.is_empty() {
@@ -55,9 +55,9 @@ impl Warden {
     }
 
     /// A runner answers: for its own orders, and for each once.
-    pub(super) fn ran(&mut self, runner: usize, mut ran: Vec<(RunId, Ran)>) {
+    pub(super) fn ran(&mut self, runner: usize, mut ran: Vec<(RunId, Ran, String)>) {
         let before = ran.len();
-        ran.retain(|(run, _)| self.ordered.get(run) == Some(&runner) && self.ordered.remove(run).is_some());
+        ran.retain(|(run, ..)| self.ordered.get(run) == Some(&runner) && self.ordered.remove(run).is_some());
         self.unasked += (before - ran.len()) as u64;
         if !ran.is_empty() {
             self.send_judge(&Message::Ran(ran), None);
@@ -66,7 +66,8 @@ impl Warden {
 
     /// The process of a runner that works has begun again: it knows nothing of what the one before was at.
     pub(super) fn lose_orders(&mut self, runner: usize) {
-        let lost: Vec<(RunId, Ran)> = self.ordered.iter().filter(|(_, of)| **of == runner).map(|(run, _)| (*run, Ran::Lost)).collect();
+        let of_it = self.ordered.iter().filter(|(_, of)| **of == runner);
+        let lost: Vec<(RunId, Ran, String)> = of_it.map(|(run, _)| (*run, Ran::Lost, String::new())).collect();
         self.ordered.retain(|_, of| *of != runner);
         for batch in lost.chunks(limits::BATCH_RUNS) {
             self.send_judge(&Message::Ran(batch.to_vec()), None);

@@ -9,7 +9,7 @@ use link::message::{Counter, PortMap, Process};
 use model::block::{BlockId, Expiry, Installed};
 use model::decision::{ExemptReason, Exemption};
 use model::net::Prefix;
-use model::response::{Order, Ran, ResponseId, RunId};
+use model::response::{Ground, Order, Ran, ResponseId, RunId};
 use rusty_fork::rusty_fork_test;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -216,14 +216,15 @@ impl Dice {
                         add: n % 4 > 0,
                         address: self.victim().addr(),
                         user: None,
-                        rule: None,
+                        ground: Ground::default(),
+                        until: None,
                     })
                     .collect(),
             ),
             1 => Message::Events(Vec::new()),
             2 => Message::Counters(vec![Counter { name: word, value: self.roll() }]),
             3 => Message::AskCounters,
-            4 if few.is_multiple_of(2) => Message::Ran(vec![(RunId(self.roll() % 9), Ran::Done)]),
+            4 if few.is_multiple_of(2) => Message::Ran(vec![(RunId(self.roll() % 9), Ran::Done, word)]),
             4 => Message::Outcomes((0..few).map(|_| (BlockId(self.roll()), Outcome::Added)).collect()),
             5 => Message::AskInstalled,
             6 => Message::Installed { last: true, items: vec![Installed { scope: Scope::Source(self.victim()), expiry: Expiry::Never }] },

@@ -111,6 +111,7 @@ pub fn start_journal(config: &Config, arguments: &[&str]) -> io::Result<(OwnedFd
         args: &args,
         fds: &[(theirs.as_fd(), 1)],
         timezone: None,
+        env: &[],
         identity: identity.as_ref(),
     })?;
     Ok((ours, child))
