@@ -2,14 +2,8 @@
 //! notice; what only looks like a touch is no more than it was.
 
 use crate::daemon::{Daemon, network, text, until};
-use model::event::TcpFlags;
 use range::namespace::Namespace;
 use range::network::{Network, VICTIM, VICTIM6, attacker_address, attacker_address6};
-use std::io::Read;
-use std::net::{IpAddr, TcpListener, TcpStream};
-use std::path::Path;
-use sys::raw::RawSocket;
-use wire::build::{Ip, Tcp};
 
 /// Connects, and hands over what the other side said until it ended the connection.
 fn knock(from: &Namespace, to: &str, port: &str) -> String {
@@ -224,56 +218,4 @@ fn in_stealth_one_packet_of_any_scan_is_a_touch() {
         assert_eq!(words, ["touch of a guarded port", "spoofable", "block"].map(str::to_owned), "{scan}: {first}");
         assert_eq!(first["styles"][0], style, "{first}");
     });
-}
-
-/// What other programs of this kind pass over: extension headers, fragments, ports that a service has just left, ports at the end of a range.
-#[test]
-fn what_hides_a_probe_elsewhere_hides_none_here() {
-    let network = network("evasions", 7);
-    // Whose connection ends first keeps it in TIME-WAIT.
-    let listener = within(&network.victim, || TcpListener::bind((VICTIM, 8080))).unwrap();
-    let mut client = within(&network.attackers[0], || TcpStream::connect((VICTIM, 8080))).unwrap();
-    drop(listener.accept().unwrap());
-    drop(listener);
-    client.read_to_end(&mut Vec::new()).unwrap();
-    drop(client);
-    let config = "[guard]\nstealth = true\ntcp = [\"1-65535\"]\nudp = [\"1-65535\"]\n";
-    let daemon = Daemon::start(&network.victim, config);
-    let nmap = |n: usize, words: &[&str]| {
-        let one = ["-n", "-Pn", "--max-retries", "0", "--host-timeout", "1s", VICTIM];
-        network.attackers[n].run("nmap", [words, &one[..]].concat()).unwrap();
-    };
-    assert!(network.victim.run("ss", ["-Htan", "state", "time-wait"]).unwrap().contains(":8080"), "it is still there");
-    nmap(0, &["-sS", "-p", "8080"]);
-    nmap(1, &["-sS", "-f", "-p", "31337"]);
-    nmap(2, &["-sU", "-f", "--data-length", "64", "-p", "31337"]);
-    nmap(3, &["-sS", "-p", "65535"]);
-    nmap(4, &["-sU", "-p", "65535"]);
-    let to: IpAddr = VICTIM6.parse().unwrap();
-    let syn = Tcp { source_port: 40_000, port: 31_337, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() };
-    for n in [5, 6] {
-        // A destination-options header of eight bytes, the shortest there is: its length is written as 0.
-        let ip = Ip { extension_headers: 1, ..Ip::new(attacker_address6(n).parse().unwrap(), to) };
-        let packet = if n == 5 { ip.tcp(&syn) } else { ip.udp(40_000, 31_337, b"probe") };
-        within(&network.attackers[n], RawSocket::open6).unwrap().send(&packet, to).unwrap();
-    }
-    let expected = [
-        "tcp/8080 (syn)",
-        "tcp/31337 (syn)",
-        "udp/31337 (udp)",
-        "tcp/65535 (syn)",
-        "udp/65535 (udp)",
-        "tcp/31337 (syn)",
-        "udp/31337 (udp)",
-    ];
-    for (n, quote) in expected.into_iter().enumerate() {
-        let address = if n < 5 { attacker_address(n) } else { attacker_address6(n) };
-        daemon.wait_until_blocked(&address);
-        assert_eq!(text(&daemon.json_one(&["explain", &address])["quote"]["line"]), quote, "{address}");
-    }
-}
-
-/// Work in a host's network.
-fn within<T: Send>(host: &Namespace, work: impl FnOnce() -> std::io::Result<T> + Send) -> std::io::Result<T> {
-    sys::namespace::within(&Path::new("/run/netns").join(host.name()), work)?
 }

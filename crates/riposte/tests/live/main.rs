@@ -7,6 +7,7 @@ mod chaos;
 mod daemon;
 mod doctor;
 mod errors;
+mod evasions;
 mod exempt;
 mod guard;
 mod logging;
