@@ -87,9 +87,11 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
     let theirs = [("-tcp -udp", ["tcp", "udp"]), ("-stcp -sudp", ["stcp", "sudp"]), ("-atcp -audp", ["atcp", "audp"])];
     let mut columns: Vec<Column> = Vec::new();
     for (name, guard) in ours {
+        progress(&format!("portsentry: one probe of each kind, riposte {name}"));
         columns.push((name, riposte(context, name, guard)?));
     }
     for (name, modes) in theirs {
+        progress(&format!("portsentry: one probe of each kind, portsentry {name}"));
         columns.push((name, portsentry(context, &modes)?));
     }
     let blocked = |(_, fates): &Column| fates.iter().filter(|fate| **fate == Fate::Blocked).count() as f64;
@@ -180,7 +182,6 @@ fn probe(arena: &Arena) -> io::Result<()> {
     if left.trim().is_empty() {
         return Err(io::Error::other("the kernel has forgotten the connection too early"));
     }
-    progress(&format!("portsentry: {} probes", PROBES.len()));
     for (n, (_, how, is_six, port)) in PROBES.iter().enumerate() {
         let (from, port) = (sender(n).to_string(), port.to_string());
         let victim = if *is_six { VICTIM6.to_string() } else { VICTIM.to_string() };

@@ -62,9 +62,9 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
         progress(&format!("portsentry: {ATTACKERS} forged {}", load.name));
         let wide = riposte(context, load, "wide", open_wide())?;
         let usual = riposte(context, load, "usual", "")?;
-        let theirs = portsentry(context, load)?;
+        let (theirs, theirs_secs) = portsentry(context, load)?;
         let note = format!(
-            "{ATTACKERS} forged sources with one packet each in {:.3} s, to a guarded port (portsentry -{}). [policy]'s budgets for forgeable \
+            "{ATTACKERS} forged sources with one packet each in {:.3} s, to a guarded port (portsentry -{}: in {theirs_secs:.3} s). [policy]'s budgets for forgeable \
              evidence opened wide, all else by default{}. With the default policy {} are recorded and {} blocked in the end: forged packets \
              must not block whomever they name{}",
             wide.sent_secs, load.mode, wide.lost, usual.touched, usual.blocked, usual.lost
@@ -121,16 +121,16 @@ fn riposte(context: &Context, load: Load, policy: &str, settings: &str) -> io::R
     Ok(Handled { sent_secs, touched, blocked, lost })
 }
 
-/// How many it has blocked.
-fn portsentry(context: &Context, load: Load) -> io::Result<usize> {
+/// How many it has blocked, and in how many seconds all were sent.
+fn portsentry(context: &Context, load: Load) -> io::Result<(usize, f64)> {
     let arena = Arena::new("ps-flood")?;
     let peer = Portsentry::start(context, &arena.victim, &[load.mode])?;
-    load.send(&arena.weapon()?)?;
+    let sent_secs = load.send(&arena.weapon()?)?;
     let mut blocked = 0;
     loop {
         sleep(QUIET);
         match peer.blocked()?.len() {
-            now if now == blocked => return Ok(now),
+            now if now == blocked => return Ok((now, sent_secs)),
             now => blocked = now,
         }
     }

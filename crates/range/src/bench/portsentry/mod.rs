@@ -6,14 +6,13 @@ mod flood;
 mod peer;
 mod speed;
 
+use super::arena::Arena;
 use super::figure::{Figure, Unit};
 use super::idle::{self, Family, SETTLE, SPAN};
 use super::{Context, have, progress};
+use peer::Portsentry;
 use std::io;
 use std::thread::sleep;
-
-use super::arena::Arena;
-use peer::Portsentry;
 
 /// The peer's name in figures.
 const NAME: &str = "portsentry";
