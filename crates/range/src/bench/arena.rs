@@ -27,7 +27,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 pub struct Arena {
     /// Who is attacked.
     pub victim: Namespace,
-    attacker: Namespace,
+    /// Who attacks.
+    pub attacker: Namespace,
 }
 
 /// Attacker number n, below 131,072.
@@ -47,6 +48,11 @@ pub fn syn(from: Ipv4Addr, port: u16) -> Vec<u8> {
         ..Tcp::default()
     };
     Ip::new(IpAddr::V4(from), IpAddr::V4(VICTIM)).tcp(&tcp)
+}
+
+/// A datagram.
+pub fn datagram(from: Ipv4Addr, port: u16) -> Vec<u8> {
+    Ip::new(IpAddr::V4(from), IpAddr::V4(VICTIM)).udp(40_000 + port % 20_000, port, b"probe")
 }
 
 impl Arena {
@@ -80,6 +86,11 @@ impl Arena {
     /// The file that stands for the victim's network.
     pub fn victim_file(&self) -> PathBuf {
         file(&self.victim)
+    }
+
+    /// The file that stands for the attacker's network.
+    pub fn attacker_file(&self) -> PathBuf {
+        file(&self.attacker)
     }
 
     /// Runs `work` in the victim's network.

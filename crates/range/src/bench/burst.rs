@@ -12,7 +12,8 @@ use sys::nft::Key;
 use sys::nft::watch::Watch;
 use sys::raw::RawSocket;
 
-const ATTACKERS: u32 = 10_000;
+/// How many they are.
+pub const ATTACKERS: u32 = 10_000;
 const PROBES: u16 = 5;
 /// After this long without a new element there comes none any more.
 const QUIET: Duration = Duration::from_secs(3);
@@ -67,7 +68,7 @@ fn burst(context: &Context, settings: &str, probes: u16) -> io::Result<Burst> {
 }
 
 /// Sends on two processors at once: one alone, which does the victim's kernel's work for each packet as well, is too slow for a burst.
-fn send(weapon: &RawSocket, round: &[Vec<u8>]) -> io::Result<()> {
+pub fn send(weapon: &RawSocket, round: &[Vec<u8>]) -> io::Result<()> {
     let half = |packets: &[Vec<u8>]| packets.iter().try_for_each(|packet| weapon.send(packet, VICTIM));
     let (one, other) = round.split_at(round.len() / 2);
     std::thread::scope(|scope| {
@@ -78,7 +79,7 @@ fn send(weapon: &RawSocket, round: &[Vec<u8>]) -> io::Result<()> {
 }
 
 /// Different attackers that are in the set, and when the last came.
-fn collect(watch: &mut Watch, start: u64) -> io::Result<(usize, u64)> {
+pub fn collect(watch: &mut Watch, start: u64) -> io::Result<(usize, u64)> {
     let attackers: HashSet<Key> = (0..ATTACKERS).map(|n| Key::from(std::net::IpAddr::V4(arena::attacker(n)))).collect();
     let (mut seen, mut ended) = (HashSet::new(), start);
     while seen.len() < attackers.len()
@@ -92,7 +93,7 @@ fn collect(watch: &mut Watch, start: u64) -> io::Result<(usize, u64)> {
 }
 
 /// The daemon's own counts of what it lost, as far as they are not zero.
-fn losses(status: &serde_json::Value) -> String {
+pub fn losses(status: &serde_json::Value) -> String {
     let lists = std::iter::once(&status["counters"]).chain(status["sensors"].as_array().into_iter().flatten().map(|s| &s["counters"]));
     let pairs = lists.filter_map(|list| list.as_array()).flatten();
     let interesting = ["lost", "overflow", "dropped", "over the", "refused", "failed"];

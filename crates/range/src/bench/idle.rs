@@ -10,9 +10,10 @@ use std::io;
 use std::thread::sleep;
 use std::time::Duration;
 
-const SPAN: Duration = Duration::from_secs(20);
+/// How long is looked.
+pub const SPAN: Duration = Duration::from_secs(20);
 /// Start-up is over by then, the ledger's tidying too.
-const SETTLE: Duration = Duration::from_secs(15);
+pub const SETTLE: Duration = Duration::from_secs(15);
 
 /// What a family of processes has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,6 +91,11 @@ fn watch(pid: u32) -> io::Result<(Family, u64)> {
 
 /// A process and all that descend from it.
 pub fn family(pid: u32) -> io::Result<Family> {
+    families(&[pid])
+}
+
+/// Several processes and all that descend from them.
+pub fn families(pids: &[u32]) -> io::Result<Family> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc")? {
         let Some(child) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -99,7 +105,7 @@ pub fn family(pid: u32) -> io::Result<Family> {
             children.entry(parent as u32).or_default().push(child);
         }
     }
-    let (mut sum, mut open) = (Family::default(), vec![pid]);
+    let (mut sum, mut open) = (Family::default(), pids.to_vec());
     while let Some(pid) = open.pop() {
         let own = one(pid).unwrap_or_default();
         sum.processes += own.processes;

@@ -22,10 +22,10 @@ const LINE_ATTACKERS: u32 = 200;
 /// Failed logins that are enough with the shipped rules.
 const GUESSES: u32 = 5;
 /// Quiet between two attackers: all processes sleep again.
-const PAUSE: Duration = Duration::from_millis(6);
+pub const PAUSE: Duration = Duration::from_millis(6);
 /// What peers get to start in.
 const SETTLE: Duration = Duration::from_secs(4);
-const LIMIT: Duration = Duration::from_secs(20);
+pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The defaults but for what keeps forgeable evidence from blocking many: one thousand attackers are a storm.
 pub const SETTINGS: &str = "\
@@ -185,10 +185,10 @@ fn follower(context: &Context, program: &str, start: Start) -> io::Result<Option
 
 /// While this lives, this process runs as soon as it can: otherwise what is measured is how long the kernel's news wait for a processor
 /// that the measured program still uses after its block is set.
-struct Awake;
+pub struct Awake;
 
 impl Awake {
-    fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Awake::schedule(["-R", "-f", "-p", "10"]).map(|()| Awake)
     }
 
@@ -203,7 +203,7 @@ impl Drop for Awake {
     }
 }
 
-fn await_element(watch: &mut Watch, address: Ipv4Addr, start: u64) -> io::Result<Option<u64>> {
+pub fn await_element(watch: &mut Watch, address: Ipv4Addr, start: u64) -> io::Result<Option<u64>> {
     await_within(watch, address, start, LIMIT)
 }
 

@@ -10,6 +10,7 @@ mod idle;
 mod latency;
 mod logins;
 mod peers;
+mod portsentry;
 mod restore;
 mod spoofed;
 
@@ -40,7 +41,7 @@ pub struct Context {
 type Measure = fn(&Context) -> io::Result<Vec<Figure>>;
 
 /// The groups, in the order in which they are measured.
-pub const GROUPS: [(&str, Measure); 7] = [
+pub const GROUPS: [(&str, Measure); 8] = [
     ("analysis", analysis::measure),
     ("logins", logins::measure),
     ("latency", latency::measure),
@@ -48,6 +49,7 @@ pub const GROUPS: [(&str, Measure); 7] = [
     ("restore", restore::measure),
     ("idle", idle::measure),
     ("spoofed", spoofed::measure),
+    ("portsentry", portsentry::measure),
 ];
 
 impl Context {

@@ -17,7 +17,7 @@ use sys::usage::{self, Usage};
 pub const PRIVATE: &str = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/log && mount -t tmpfs tmpfs /var/tmp";
 
 /// A script in new mount and process namespaces, in a process group of its own (sshguard ends with `kill 0`).
-fn secluded(mut command: Command, script: &str) -> Command {
+pub fn secluded(mut command: Command, script: &str) -> Command {
     command.args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
     command

@@ -343,7 +343,8 @@ impl Default for NflogConfig {
             enabled: true,
             group: 1741,
             rate: 2_000,
-            burst: 4_000,
+            // Ten thousand senders at once are heard, one packet each, with as much again to spare; the socket's buffer holds four times that.
+            burst: 20_000,
             per_source_rate: 100,
             per_source_burst: 400,
             ssh_ports: vec![22],

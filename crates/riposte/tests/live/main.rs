@@ -8,6 +8,7 @@ mod commands;
 mod daemon;
 mod doctor;
 mod errors;
+mod evasions;
 mod exempt;
 mod guard;
 mod logging;
