@@ -5,11 +5,16 @@ use model::time::Time;
 use std::path::PathBuf;
 use sys::sandbox::Capability;
 
+pub mod ipf;
+pub mod ipfw;
 pub mod nftables;
+pub mod npf;
 pub mod null;
+pub mod pf;
 pub mod ranges;
 pub mod settings;
 pub mod skeleton;
+pub mod tables;
 pub mod tool;
 
 pub use settings::{Key, Settings, Value};
@@ -86,7 +91,7 @@ impl Needs {
 }
 
 /// Every kind, in the manual's order.
-pub const RESPONDERS: &[Kind] = &[nftables::KIND, null::KIND];
+pub const RESPONDERS: &[Kind] = &[nftables::KIND, pf::KIND, ipfw::KIND, ipf::KIND, npf::KIND, null::KIND];
 
 #[cfg(test)]
 mod tests {

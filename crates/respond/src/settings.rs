@@ -2,7 +2,12 @@
 
 /// One field for each kind that has something to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {}
+pub struct Settings {
+    /// Of pf.
+    pub pf: crate::pf::Settings,
+    /// Of ipfw.
+    pub ipfw: crate::ipfw::Settings,
+}
 
 /// A value as a configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
