@@ -16,6 +16,7 @@ pub mod settings;
 pub mod skeleton;
 pub mod tables;
 pub mod tool;
+pub mod xdp;
 
 pub use settings::{Key, Settings, Value};
 use tool::Tool;
@@ -91,7 +92,7 @@ impl Needs {
 }
 
 /// Every kind, in the manual's order.
-pub const RESPONDERS: &[Kind] = &[nftables::KIND, pf::KIND, ipfw::KIND, ipf::KIND, npf::KIND, null::KIND];
+pub const RESPONDERS: &[Kind] = &[nftables::KIND, xdp::KIND, pf::KIND, ipfw::KIND, ipf::KIND, npf::KIND, null::KIND];
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 /// One field for each kind that has something to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
+    /// Of xdp.
+    pub xdp: crate::xdp::Settings,
     /// Of pf.
     pub pf: crate::pf::Settings,
     /// Of ipfw.

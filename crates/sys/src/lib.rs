@@ -1,6 +1,7 @@
 //! The only `unsafe` code: file descriptors, netlink, sandbox, processes, each with a safe face. Knows nothing of scans, blocks or policy.
 
 pub mod answers;
+pub mod bpf;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;
@@ -20,3 +21,4 @@ pub mod raw;
 pub mod route;
 pub mod sandbox;
 pub mod usage;
+pub mod xdp;
