@@ -93,6 +93,8 @@ pub trait Dialect {
 pub struct Table<D> {
     dialect: D,
     tool: Box<dyn Tool>,
+    /// What the administrator has to do, if something is missing.
+    words: Option<String>,
 }
 
 impl<D: Dialect + 'static> Table<D> {
@@ -102,7 +104,15 @@ impl<D: Dialect + 'static> Table<D> {
     /// If the program is missing, refuses, or the administrator has to do something first; one line that says so.
     pub fn open(dialect: D, mut tool: Box<dyn Tool>) -> Result<Box<dyn Responder>, String> {
         dialect.make_ready(&mut *tool).map_err(|unready| unready.to_string())?;
-        Ok(Box::new(Table { dialect, tool }))
+        Ok(Box::new(Table { dialect, tool, words: None }))
+    }
+
+    fn make_ready(&mut self) -> Result<(), Fault> {
+        self.dialect.make_ready(&mut *self.tool).map_err(|unready| {
+            let fault = unready.fault();
+            self.words = Some(unready.to_string());
+            fault
+        })
     }
 
     /// Adds or removes these, in one run or, if that is refused, one by one.
@@ -136,8 +146,8 @@ impl<D: Dialect + 'static> Responder for Table<D> {
         let mut outcomes = Vec::with_capacity(batch.len());
         for row in batch.chunk_by(|a, b| is_add(a) == is_add(b)) {
             let adds = row.first().is_some_and(is_add);
-            if adds && let Err(unready) = self.dialect.make_ready(&mut *self.tool) {
-                outcomes.extend(row.iter().map(|_| Outcome::Failed(unready.fault())));
+            if adds && let Err(fault) = self.make_ready() {
+                outcomes.extend(row.iter().map(|_| Outcome::Failed(fault)));
                 continue;
             }
             let prefixes: Vec<Prefix> = row.iter().map(|change| change.scope().prefix()).collect();
@@ -154,7 +164,7 @@ impl<D: Dialect + 'static> Responder for Table<D> {
 
     /// `Fault::Gone` if the table is missing or no rule asks it; `Fault::Refused` if the listing can't be read.
     fn list(&mut self, _now: Time) -> Result<Vec<Installed>, Fault> {
-        self.dialect.make_ready(&mut *self.tool).map_err(|unready| unready.fault())?;
+        self.make_ready()?;
         let listing = self.dialect.list().run(&mut *self.tool).map_err(|error| fault(&error))?;
         let entries = self.dialect.entries(&listing);
         if entries.len() > limits::BLOCKS {
@@ -162,6 +172,10 @@ impl<D: Dialect + 'static> Responder for Table<D> {
         }
         let blocks = entries.into_iter().filter(|entry| !entry.starts_with('!'));
         blocks.map(installed).collect()
+    }
+
+    fn take_words(&mut self) -> Option<String> {
+        self.words.take()
     }
 }
 

@@ -199,11 +199,7 @@ impl Xdp {
         Ok(xdp)
     }
 
-    /// Replaces what passes although it is blocked.
-    ///
-    /// # Errors
-    /// If the kernel refuses, or they are more than `limits::EXEMPTIONS`.
-    pub fn set_exempt(&mut self, list: &[Prefix]) -> io::Result<()> {
+    fn try_exempt(&mut self, list: &[Prefix]) -> io::Result<()> {
         let wanted: BTreeSet<[u8; NET_KEY]> = list.iter().map(net_key).collect();
         let standing = net_keys(&self.exempt, EXEMPT.entries)?;
         for key in standing.iter().filter(|key| !wanted.contains(*key)) {
@@ -295,7 +291,7 @@ impl Xdp {
                 self.book.insert(*prefix, Ends { dropped, own: end });
             })
         };
-        result.map_or_else(|error| self.failed(&error), |()| Outcome::Added)
+        result.map_or_else(|error| Outcome::Failed(self.failed(&error)), |()| Outcome::Added)
     }
 
     fn remove(&mut self, prefix: &Prefix) -> Outcome {
@@ -306,12 +302,12 @@ impl Xdp {
                 self.book.remove(prefix);
             })
         };
-        result.map_or_else(|error| self.failed(&error), |_| Outcome::Removed)
+        result.map_or_else(|error| Outcome::Failed(self.failed(&error)), |_| Outcome::Removed)
     }
 
-    fn failed(&mut self, error: &io::Error) -> Outcome {
+    fn failed(&mut self, error: &io::Error) -> Fault {
         self.words = Some(explain(error));
-        Outcome::Failed(fault(error))
+        fault(error)
     }
 
     /// Takes prefixes away that have ended, and has each of the others dropped for as long as the longest of those around it.
@@ -408,10 +404,11 @@ impl Responder for Xdp {
             self.words = Some(why);
             return Err(Fault::Gone);
         }
-        self.try_list(now).map_err(|error| {
-            self.words = Some(explain(&error));
-            fault(&error)
-        })
+        self.try_list(now).map_err(|error| self.failed(&error))
+    }
+
+    fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), Fault> {
+        self.try_exempt(list).map_err(|error| self.failed(&error))
     }
 
     fn take_words(&mut self) -> Option<String> {

@@ -3,8 +3,9 @@
 //!
 //! A line `#> …` of a transcript says what is asked of the responder and, behind `=`, what it must answer. In between stands what is run.
 
-use model::block::{BlockId, Change, Expiry, Outcome, Scope};
+use model::block::{BlockId, Change, Expiry, Fault, Outcome, Scope};
 use model::time::Time;
+use proptest::prelude::*;
 use respond::tool::{Tool, ToolError, Transcript};
 use respond::{RESPONDERS, Responder, Settings};
 use std::cell::RefCell;
@@ -47,6 +48,7 @@ fn play(kind: &str, text: &str) {
                 let outcomes = responder.as_mut().unwrap().apply(&batch(rest), NOW);
                 assert_eq!(outcomes.iter().map(word).collect::<Vec<_>>().join(" "), expected, "{step}");
             }
+            "words" => assert!(responder.as_mut().unwrap().take_words().is_some_and(|words| words.contains(expected)), "{step}"),
             "list" => assert_eq!(listed(responder.as_mut().unwrap().as_mut()), expected, "{step}"),
             _ => panic!("{step}"),
         }
@@ -111,6 +113,39 @@ fn every_transcript_is_played_to_its_end() {
         for path in entries(&folder) {
             println!("{}", path.display());
             play(kind, &fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// Is ready, and lists this.
+struct Lists(String);
+
+impl Tool for Lists {
+    fn run(&mut self, program: &str, args: &[&str], _: &str) -> Result<String, ToolError> {
+        Ok(match (program, args) {
+            ("ippool", _) => format!("{{{}}}", self.0),
+            (_, [.., "show" | "list"]) if args.len() > 1 => self.0.clone(),
+            _ => "-pa-r--\triposte\n00050 deny ip from table(riposte) to any\nblock in from <riposte> pool/riposte\n".to_owned(),
+        })
+    }
+}
+
+proptest! {
+    /// Whatever a program says: what is listed stood there, and what is no address is an error.
+    #[test]
+    fn a_listing_is_addresses_or_refused(listing in "(192\\.0\\.2\\.7|::1|/|32|24|x|!|;|\\{|\\}| |\t|\n){0,12}") {
+        let words: Vec<&str> = listing.split(|c: char| c.is_whitespace() || ";{}".contains(c)).collect();
+        for kind in ["pf", "ipfw", "ipf", "npf"] {
+            let open = RESPONDERS.iter().find(|known| known.name == kind).unwrap().open.unwrap();
+            let mut responder = open(&Settings::default(), Box::new(Lists(listing.clone()))).unwrap();
+            match responder.list(NOW) {
+                Ok(blocks) => {
+                    for block in blocks {
+                        prop_assert!(words.iter().any(|word| word.parse() == Ok(block.scope.prefix())), "{} {:?}", kind, block);
+                    }
+                }
+                Err(fault) => prop_assert_eq!(fault, Fault::Refused),
+            }
         }
     }
 }
