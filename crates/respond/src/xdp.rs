@@ -234,6 +234,12 @@ impl Xdp {
             return Ok(());
         }
         let name = &interface.name;
+        // The program would take an address for a packet's type.
+        if !interface.is_ethernet {
+            return Err(format!(
+                "{name} has no Ethernet frames, and riposte's XDP program reads those only: take it out of [respond.xdp] interfaces"
+            ));
+        }
         let modes = self.settings.mode.modes();
         let refused = |error| format!("{name}: the XDP program can't be attached: {error}");
         match ours(interface) {

@@ -342,6 +342,9 @@ fn what_can_t_be_is_told_with_what_to_do(_: &Peer) {
     assert!(why(&[]).contains("interfaces = [\"eth0\"]"));
     let missing = why(&["eth0", "eth7"]);
     assert!(missing.contains("no 'eth7'") && missing.contains("eth1"), "{missing}");
+    run("ip", ["tuntap", "add", "rp-tun", "mode", "tun"]).unwrap();
+    let bare = why(&["rp-tun"]);
+    assert!(bare.starts_with("rp-tun has no Ethernet frames") && interface("rp-tun").programs.is_empty(), "{bare}");
     let own = std::env::current_exe().unwrap();
     run("setpriv", ["--bounding-set=-all", "--inh-caps=-all", own.to_str().unwrap(), "unprivileged"]).unwrap();
 }

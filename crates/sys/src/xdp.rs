@@ -6,7 +6,7 @@ use crate::netlink::{NetlinkError, NetlinkSocket};
 use std::io;
 use std::time::Duration;
 
-/// Bytes of `ifinfomsg`; the interface's number stands at byte 4.
+/// Bytes of `ifinfomsg`; the interface's type stands at byte 2, its number at byte 4.
 const LINK_HEADER: usize = 16;
 // linux/if_link.h
 const IFLA_IFNAME: u16 = 3;
@@ -40,6 +40,8 @@ pub struct Interface {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Whether its packets begin with an Ethernet header.
+    pub is_ethernet: bool,
     /// The numbers of its XDP programs and where they run (`None`: in the card). None or one, but for cards that can have several.
     pub programs: Vec<(u32, Option<Mode>)>,
 }
@@ -126,6 +128,7 @@ impl Interfaces {
 
 /// An interface's name, number and programs.
 pub(crate) fn interface(payload: &[u8]) -> Option<Interface> {
+    let kind = u16::from_ne_bytes(*payload.get(2..)?.first_chunk()?);
     let index = u32::from_ne_bytes(*payload.get(4..)?.first_chunk()?);
     let (mut name, mut programs) = (None, Vec::new());
     for attribute in attributes(payload.get(LINK_HEADER..)?) {
@@ -143,7 +146,7 @@ pub(crate) fn interface(payload: &[u8]) -> Option<Interface> {
             _ => {}
         }
     }
-    Some(Interface { index, name: name?.to_owned(), programs })
+    Some(Interface { index, name: name?.to_owned(), is_ethernet: matches!(kind, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK), programs })
 }
 
 #[cfg(test)]
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_there() {
         let list = Interfaces::open().unwrap().list().unwrap();
-        assert!(list.iter().any(|interface| interface.name == "lo" && interface.index == 1), "{list:?}");
+        assert!(list.iter().any(|interface| interface.name == "lo" && interface.index == 1 && interface.is_ethernet), "{list:?}");
     }
 
     #[test]
@@ -161,8 +164,8 @@ mod tests {
         let attribute = |kind: u16, value: &[u8]| [&((value.len() + 4) as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
         let id = 77u32.to_ne_bytes();
         let xdp = attribute(IFLA_XDP | 0x8000, &[attribute(2, &[2, 0, 0, 0]), attribute(4, &id), attribute(6, &id)].concat());
-        let payload = [&[0; 4][..], &9u32.to_ne_bytes(), &[0; 8], &attribute(IFLA_IFNAME, b"eth0\0\0\0\0"), &xdp].concat();
-        let expected = Interface { index: 9, name: "eth0".into(), programs: vec![(77, Some(Mode::Generic))] };
+        let payload = [&[0, 0, 1, 0][..], &9u32.to_ne_bytes(), &[0; 8], &attribute(IFLA_IFNAME, b"eth0\0\0\0\0"), &xdp].concat();
+        let expected = Interface { index: 9, name: "eth0".into(), is_ethernet: true, programs: vec![(77, Some(Mode::Generic))] };
         assert_eq!(interface(&payload), Some(expected));
         assert_eq!(interface(&payload[..10]), None);
     }
