@@ -1,7 +1,6 @@
 //! The R-boxes: carry out changes and say what became of each. Never decides anything: it sees changes, not offences.
 
 use model::block::{Change, Fault, Installed, Outcome, Scope};
-use model::net::Prefix;
 use model::time::Time;
 use std::path::PathBuf;
 use sys::sandbox::Capability;
@@ -35,14 +34,6 @@ pub trait Responder {
 
     /// What it really has, in no order.
     fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault>;
-
-    /// Replaces what passes even if a block has it; for those that can hold such a list. The judge and the warden block nobody on it anyway.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    fn set_exempt(&mut self, _list: &[Prefix]) -> Result<(), Fault> {
-        Ok(())
-    }
 
     /// Why the last change or list failed, in words; told once. The words of a `Tool` need not be kept: who runs it hears them anyway.
     fn take_words(&mut self) -> Option<String> {

@@ -13,7 +13,7 @@ use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use program::{COUNTER, COUNTERS, FAMILY_BITS, HOST_KEY, Maps, NET_KEY, program};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -87,7 +87,6 @@ const NAME: &str = "riposte";
 const HOSTS: MapShape = MapShape { kind: MapKind::Hash, key: HOST_KEY, value: 8, entries: 1 << 20 };
 /// Blocked prefixes: until when the program drops, and until when the block itself lasts.
 const NETS: MapShape = MapShape { kind: MapKind::LongestPrefix, key: NET_KEY, value: 16, entries: 2 * limits::NETS as u32 };
-const EXEMPT: MapShape = MapShape { kind: MapKind::LongestPrefix, key: NET_KEY, value: 1, entries: limits::EXEMPTIONS as u32 };
 const DROPPED: MapShape = MapShape { kind: MapKind::Array, key: 4, value: COUNTER, entries: COUNTERS };
 /// Addresses that each batch looks at for blocks that have ended: so many entries at most that nobody needs go away with each.
 const SWEPT: usize = 256;
@@ -131,7 +130,6 @@ pub struct Xdp {
     id: u32,
     hosts: Map,
     nets: Map,
-    exempt: Map,
     dropped: Map,
     /// What `nets` holds.
     book: BTreeMap<Prefix, Ends>,
@@ -178,16 +176,15 @@ impl Xdp {
             }
         };
         let load = || -> io::Result<_> {
-            let maps = [map("riposte_hosts", HOSTS)?, map("riposte_nets", NETS)?, map("riposte_exempt", EXEMPT)?];
-            let dropped = map("riposte_dropped", DROPPED)?;
-            let [hosts, nets, exempt] = maps.each_ref().map(Map::number);
-            let program = Program::for_xdp(NAME, &program(&Maps { hosts, nets, exempt, dropped: dropped.number() }))?;
+            let maps = [map("riposte_hosts", HOSTS)?, map("riposte_nets", NETS)?, map("riposte_dropped", DROPPED)?];
+            let [hosts, nets, dropped] = maps.each_ref().map(Map::number);
+            let program = Program::for_xdp(NAME, &program(&Maps { hosts, nets, dropped }))?;
             let id = program.info()?.id;
-            Ok((maps, dropped, program, id))
+            Ok((maps, program, id))
         };
-        let ([hosts, nets, exempt], dropped, program, id) = load().map_err(|error| explain(&error))?;
+        let ([hosts, nets, dropped], program, id) = load().map_err(|error| explain(&error))?;
         let (settings, book) = (settings.clone(), BTreeMap::new());
-        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, exempt, dropped, book, swept: None, words: None };
+        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, dropped, book, swept: None, words: None };
         for interface in &there {
             if xdp.settings.interfaces.contains(&interface.name) {
                 xdp.attach(interface)?;
@@ -197,15 +194,6 @@ impl Xdp {
         }
         xdp.read_book().map_err(|error| explain(&error))?;
         Ok(xdp)
-    }
-
-    fn try_exempt(&mut self, list: &[Prefix]) -> io::Result<()> {
-        let wanted: BTreeSet<[u8; NET_KEY]> = list.iter().map(net_key).collect();
-        let standing = net_keys(&self.exempt, EXEMPT.entries)?;
-        for key in standing.iter().filter(|key| !wanted.contains(*key)) {
-            self.exempt.remove(key)?;
-        }
-        wanted.iter().try_for_each(|key| self.exempt.set(key, &[1]))
     }
 
     /// Packets dropped since the maps were made.
@@ -270,13 +258,17 @@ impl Xdp {
     }
 
     fn read_book(&mut self) -> io::Result<()> {
-        for key in net_keys(&self.nets, NETS.entries)? {
-            let mut value = [0; 16];
+        let (mut before, mut key, mut value) = (None, [0; NET_KEY], [0; 16]);
+        for _ in 0..NETS.entries {
+            if !self.nets.next(before.as_ref().map(<[u8; NET_KEY]>::as_slice), &mut key)? {
+                break;
+            }
             if let Some(prefix) = net_of(&key)
                 && self.nets.read(&key, &mut value)?
             {
                 self.book.insert(prefix, Ends { dropped: u64_at(&value, 0), own: u64_at(&value, 8) });
             }
+            before = Some(key);
         }
         Ok(())
     }
@@ -413,10 +405,6 @@ impl Responder for Xdp {
         self.try_list(now).map_err(|error| self.failed(&error))
     }
 
-    fn set_exempt(&mut self, list: &[Prefix]) -> Result<(), Fault> {
-        self.try_exempt(list).map_err(|error| self.failed(&error))
-    }
-
     fn take_words(&mut self) -> Option<String> {
         self.words.take()
     }
@@ -451,15 +439,6 @@ fn lasting(book: &BTreeMap<Prefix, Ends>) -> Vec<(Prefix, u64)> {
         found.push((*prefix, dropped));
     }
     found
-}
-
-/// All keys of a map of prefixes, `most` at most.
-fn net_keys(map: &Map, most: u32) -> io::Result<Vec<[u8; NET_KEY]>> {
-    let (mut found, mut key) = (Vec::new(), [0; NET_KEY]);
-    while found.len() < most as usize && map.next(found.last().map(<[u8; NET_KEY]>::as_slice), &mut key)? {
-        found.push(key);
-    }
-    Ok(found)
 }
 
 fn host_key(addr: IpAddr) -> [u8; HOST_KEY] {

@@ -37,7 +37,6 @@ const TESTS: &[(&str, Test)] = &[
     ("a_new_start_finds_what_stands", a_new_start_finds_what_stands),
     ("a_new_expiry_replaces_the_old", a_new_expiry_replaces_the_old),
     ("nested_prefixes_are_dropped_until_the_last_ends", nested_prefixes_are_dropped_until_the_last_ends),
-    ("exempt_sources_pass", exempt_sources_pass),
     ("somebody_else_s_program_stays", somebody_else_s_program_stays),
     ("a_program_that_was_taken_off_comes_back", a_program_that_was_taken_off_comes_back),
     ("nothing_else_is_changed", nothing_else_is_changed),
@@ -252,16 +251,6 @@ fn nested_prefixes_are_dropped_until_the_last_ends(peer: &Peer) {
     assert_eq!(listed(&mut xdp), [("10.78.0.128/25".to_owned(), Some(3_600))].into());
     xdp.apply(&[add("10.78.0.128/30", after(Duration::from_millis(300))), remove("10.78.0.128/25")], NOW);
     until("the inner one ends at its own time", || peer.reaches(PEER[2]));
-}
-
-fn exempt_sources_pass(peer: &Peer) {
-    let mut xdp = open();
-    xdp.apply(&[add("10.78.0.0/24", after(HOUR)), add(PEER[3], after(HOUR))], NOW);
-    let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Prefix>>();
-    xdp.set_exempt(&list(&[PEER[0], PEER[1], "fd78::/64"])).unwrap();
-    assert!(peer.reaches(PEER[0]) && peer.reaches(PEER[3]) && !peer.reaches(PEER[2]));
-    xdp.set_exempt(&list(&[PEER[1]])).unwrap();
-    assert!(!peer.reaches(PEER[0]) && !peer.reaches(PEER[3]));
 }
 
 fn somebody_else_s_program_stays(_: &Peer) {

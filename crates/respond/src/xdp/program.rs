@@ -7,7 +7,7 @@ use sys::bpf::Instruction;
 pub const FAMILY_BITS: u32 = 32;
 /// Bytes of a key of `hosts`: the family, and the address from its first byte on, zeroes behind it.
 pub const HOST_KEY: usize = 20;
-/// Bytes of a key of `nets` and `exempt`: the number of bits (those of the family too), then as above.
+/// Bytes of a key of `nets`: the number of bits (those of the family too), then as above.
 pub const NET_KEY: usize = 24;
 /// Bytes of a counter: a cache line, so that no two processors write to the same.
 pub const COUNTER: usize = 64;
@@ -21,8 +21,6 @@ pub struct Maps {
     pub hosts: i32,
     /// Blocked prefixes: the same, first in the value.
     pub nets: i32,
-    /// Prefixes that pass although they are blocked.
-    pub exempt: i32,
     /// Packets dropped.
     pub dropped: i32,
 }
@@ -201,8 +199,6 @@ pub fn program(maps: &Maps) -> Vec<Instruction> {
     l.jump(JUMP_IF_EQUAL, R0, 0, 0, Label::Pass);
     l.still(JUMP_IF_NOT_GREATER, Label::Pass);
     l.label(Label::Blocked);
-    l.look_up(maps.exempt, BITS);
-    l.jump(JUMP_IF_OTHER, R0, 0, 0, Label::Pass);
     l.push(CALL, 0, 0, 0, PROCESSOR);
     l.push(AND_CONSTANT, R0, 0, 0, COUNTERS as i32 - 1);
     l.push(STORE_U32, STACK, R0, INDEX, 0);
@@ -225,7 +221,7 @@ mod tests {
     use super::*;
     use sys::bpf::{Map, MapKind, MapShape, Program};
 
-    /// The program with maps of its own, in which 192.0.2.7, 2001:db8::7, 198.51.100.0/24 and 2001:db8:5::/48 are blocked; 198.51.100.9 is exempt.
+    /// The program with maps of its own, in which 192.0.2.7, 2001:db8::7, 198.51.100.0/24 and 2001:db8:5::/48 are blocked.
     struct Loaded {
         program: Program,
         dropped: Map,
@@ -243,9 +239,9 @@ mod tests {
                     return None;
                 }
             };
-            let [nets, exempt] = ["rp_nets", "rp_exempt"].map(|name| Map::new(name, shape(MapKind::LongestPrefix, NET_KEY, 16)).unwrap());
+            let nets = Map::new("rp_nets", shape(MapKind::LongestPrefix, NET_KEY, 16)).unwrap();
             let dropped = Map::new("rp_dropped", shape(MapKind::Array, 4, COUNTER)).unwrap();
-            let maps = Maps { hosts: hosts.number(), nets: nets.number(), exempt: exempt.number(), dropped: dropped.number() };
+            let maps = Maps { hosts: hosts.number(), nets: nets.number(), dropped: dropped.number() };
             let program = Program::for_xdp("rp_test", &program(&maps)).unwrap_or_else(|error| panic!("{error}"));
             let (never, over) = ([255; 16], [0; 16]);
             hosts.set(&key(&[192, 0, 2, 7]), &never[..8]).unwrap();
@@ -256,7 +252,6 @@ mod tests {
             nets.set(&net(&[198, 51, 100, 0], 24), &never).unwrap();
             nets.set(&net(&[0x20, 1, 0x0d, 0xb8, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 48), &never).unwrap();
             nets.set(&net(&[203, 0, 113, 0], 24), &over).unwrap();
-            exempt.set(&net(&[198, 51, 100, 9], 32), &never).unwrap();
             Some(Loaded { program, dropped })
         }
 
@@ -310,8 +305,8 @@ mod tests {
         let mut other = V6;
         other[15] = 8;
         let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7];
-        // Others, one whose block is over, a prefix that is over, one that is exempt, and an IPv4 address within an IPv6 one.
-        let free: [&[u8]; 6] = [&[192, 0, 2, 9], &other, &[192, 0, 2, 8], &[203, 0, 113, 5], &[198, 51, 100, 9], &mapped];
+        // Others, one whose block is over, a prefix that is over, and an IPv4 address within an IPv6 one.
+        let free: [&[u8]; 5] = [&[192, 0, 2, 9], &other, &[192, 0, 2, 8], &[203, 0, 113, 5], &mapped];
         for tags in [&[][..], &[0x8100], &[0x88a8, 0x8100], &[0x8100, 0x8100]] {
             for source in blocked {
                 assert!(loaded.is_dropped(&frame(tags, source)), "{tags:x?} {source:?}");
