@@ -23,3 +23,4 @@ mod rules;
 mod scan;
 mod services;
 mod traps;
+mod xdp;
