@@ -8,16 +8,22 @@ use sys::sandbox::Capability;
 pub mod chain;
 pub mod ebtables;
 pub mod hosts_deny;
+pub mod ipf;
+pub mod ipfw;
 pub mod ipset;
 pub mod iptables;
 pub mod nftables;
+pub mod npf;
 pub mod null;
+pub mod pf;
 pub mod ranges;
 pub mod routes;
 pub mod settings;
 pub mod skeleton;
 mod standing;
+pub mod tables;
 pub mod tool;
+pub mod xdp;
 
 pub use settings::{Key, Settings, Value};
 use tool::Tool;
@@ -93,7 +99,20 @@ impl Needs {
 }
 
 /// Every kind, in the manual's order.
-pub const RESPONDERS: &[Kind] = &[nftables::KIND, ipset::KIND, iptables::KIND, ebtables::KIND, routes::KIND, hosts_deny::KIND, null::KIND];
+pub const RESPONDERS: &[Kind] = &[
+    nftables::KIND,
+    ipset::KIND,
+    iptables::KIND,
+    ebtables::KIND,
+    routes::KIND,
+    hosts_deny::KIND,
+    xdp::KIND,
+    pf::KIND,
+    ipfw::KIND,
+    ipf::KIND,
+    npf::KIND,
+    null::KIND,
+];
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,12 @@ pub struct Settings {
     pub routes: routes::Settings,
     /// Of hosts-deny.
     pub hosts_deny: hosts_deny::Settings,
+    /// Of xdp.
+    pub xdp: crate::xdp::Settings,
+    /// Of pf.
+    pub pf: crate::pf::Settings,
+    /// Of ipfw.
+    pub ipfw: crate::ipfw::Settings,
 }
 
 /// A value as a configuration has it.

@@ -8,6 +8,7 @@ use crate::nflog::{self, NflogPacket};
 use crate::nft::read::{parse_chain, parse_counter, parse_elements, parse_set};
 use crate::nft::{Chain, Count, Element, Refusal, SetShape, take_answers};
 use crate::route::{self, ROUTE_HEADER};
+use crate::xdp::{self, Interface};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a reader made of a message.
@@ -33,6 +34,8 @@ pub enum Answer<'b> {
     Own(IpAddr),
     /// A route's gateways.
     Gateways(Vec<IpAddr>),
+    /// An interface with its XDP programs.
+    Interface(Interface),
 }
 
 /// Puts every reader on one message, whatever its type says: only the socket that it came from tells which one it was meant for.
@@ -45,6 +48,7 @@ pub fn read<'b>(message: &Received<'b>, table: &str, is_doomed: impl Fn(IpAddr) 
     let mut gateways = Vec::new();
     route::gateways(message.payload.get(ROUTE_HEADER..).unwrap_or_default(), &mut gateways);
     answers.push(Answer::Gateways(gateways));
+    answers.extend(xdp::interface(message.payload).map(Answer::Interface));
     if let Some((family, _, attributes)) = message.netfilter() {
         answers.extend(parse_chain(attributes.clone()).map(Answer::Chain));
         answers.extend(parse_set(attributes.clone(), table).map(|(name, shape)| Answer::Set(name, shape)));

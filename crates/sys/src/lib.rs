@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod attribute;
+pub mod bpf;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;
@@ -22,3 +23,4 @@ pub mod raw;
 pub mod route;
 pub mod sandbox;
 pub mod usage;
+pub mod xdp;

@@ -139,6 +139,12 @@ fn who_sets_the_blocks_is_one_or_a_list_in_order() {
     let all = RESPONDERS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
     let line = format!("r.toml:2:9: [respond] kind: 'nftable' is none of {all}; did you mean 'nftables'?");
     refused("[respond]\nkind = ['nftable']", &line);
+    refused("[respond]\nkind = 'nftable'", &line.replace("2:9", "2:8"));
+    refused("[respond.ipfw]\nrule = 65535", "r.toml:2:8: [respond.ipfw] rule: 65535 is not within 1 to 65534");
+    refused(
+        "[respond.pf]\nanchor = '-s'",
+        "r.toml:2:10: [respond.pf] anchor: an anchor's name has letters, digits, '_', '.', '-' and '/' within it, 63 at most",
+    );
     refused("[respond]\nkind = ['nftables', 'nftables']", "r.toml:2:21: [respond] kind: 'nftables' stands there twice");
     refused("[respond]\nkind = ['nftables', 'null']", "r.toml:2:21: [respond] kind: 'null' blocks nobody: it stands alone or not at all");
     refused("[respond]\nkind = 7", "r.toml:2:8: [respond] kind: a text in quotes is wanted, not '7'");
@@ -232,7 +238,6 @@ fn words_times_and_addresses_are_refused_with_examples() {
             "[policy]\nblock_for = ['1m','1m','1m','1m','never']",
             "2:34: [policy] block_for: 'never' is not possible here: only an operator blocks for good (riposte block)",
         ),
-        ("[respond]\nkind = 'nftable'", "2:8: [respond] kind: 'nftable' is none of nftables, null; did you mean 'nftables'?"),
         ("[log]\npath = '/x'", "2:8: [log] path: only target = \"journal\" and \"file\" have a path"),
         ("[log]\nlevel = 'Info'", "2:9: [log] level: 'Info' is none of error, warn, info, debug, trace; did you mean 'info'?"),
         ("[policy]\nexempt = ['10.0.0.0/33']", "2:11: [policy] exempt: '10.0.0.0/33': '33' is no prefix length for this address"),

@@ -26,3 +26,4 @@ mod rules;
 mod scan;
 mod services;
 mod traps;
+mod xdp;
