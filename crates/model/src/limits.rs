@@ -50,6 +50,8 @@ pub const GUARDED_PER_SOURCE: usize = 8;
 pub const GUARDED_BYTES: usize = 1_024;
 /// Sources of one address family that the kernel's traps hold at one time. At the bound a packet to a trap is logged like any other probe.
 pub const TRAPPED: usize = 1_024;
+/// Sources of one address family that the kernel holds at one time because they came to a guarded port. At the bound newcomers are not held.
+pub const HELD: usize = 16_384;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
 /// Changes in one transaction with the kernel.
