@@ -4,7 +4,7 @@ use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
-use model::net::{Prefix, Protocol};
+use model::net::{Hops, Prefix, Protocol};
 use model::style::Style;
 use model::time::Time;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -199,7 +199,12 @@ impl<'a> Reader<'a> {
             0 => Act::Probe(self.probe()?),
             1 => Act::Reached { protocol: Protocol(self.u8()?), port: self.option(Reader::u16)? },
             2 => Act::Reported(self.report()?),
-            3 => Act::Touched(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? }),
+            3 => Act::Touched(Touch {
+                protocol: Protocol(self.u8()?),
+                port: self.u16()?,
+                style: self.one_of(&Style::ALL, "style")?,
+                hops: self.hops()?,
+            }),
             _ => return Err(Malformed::Value("act")),
         };
         let trust = self.one_of(&[Trust::Spoofable, Trust::Handshake, Trust::Vouched], "trust")?;
@@ -228,7 +233,12 @@ impl<'a> Reader<'a> {
             flags: self.option(|r| r.u8().map(TcpFlags))?,
             icmp: self.option(|r| Ok((r.u8()?, r.u8()?)))?,
             style: self.option(|r| r.one_of(&Style::ALL, "style"))?,
+            hops: self.hops()?,
         })
+    }
+
+    fn hops(&mut self) -> Result<Option<Hops>, Malformed> {
+        self.option(|r| r.u8().map(Hops))
     }
 
     /// Checks that nothing is left.
@@ -424,11 +434,12 @@ impl Writer {
                 self.option(wished, |w, span| w.u32(u32::try_from(span.as_secs()).unwrap_or(u32::MAX)));
                 repeated.0.into_iter().for_each(|minutes| self.u16(minutes));
             }
-            Act::Touched(Touch { protocol, port, style }) => {
+            Act::Touched(Touch { protocol, port, style, hops }) => {
                 self.u8(3);
                 self.u8(protocol.0);
                 self.u16(port);
                 self.u8(style as u8);
+                self.option(hops, |w, hops| w.u8(hops.0));
             }
         }
         self.u8(event.trust as u8);
@@ -445,5 +456,6 @@ impl Writer {
             w.u8(code);
         });
         self.option(probe.style, |w, style| w.u8(style as u8));
+        self.option(probe.hops, |w, hops| w.u8(hops.0));
     }
 }

@@ -5,7 +5,7 @@ use model::block::{Fault, Scope};
 use model::decision::ExemptReason;
 use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
-use model::net::Protocol;
+use model::net::{Hops, Protocol};
 use model::style::Style;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -25,6 +25,7 @@ fn samples() -> Vec<Message> {
             flags: Some(TcpFlags(TcpFlags::SYN)),
             icmp: None,
             style: Some(Style::Syn),
+            hops: Some(Hops(12)),
         }),
         trust: Trust::Spoofable,
         times: 2,
@@ -37,7 +38,7 @@ fn samples() -> Vec<Message> {
         wished: Some(Duration::from_secs(600)),
         repeated: Repeated([30, 60, 0, 0, 0]),
     };
-    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
+    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, hops: None }), ..event };
     let reported = Event { act: Act::Reported(report), ..event };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![

@@ -224,9 +224,9 @@ impl Packets {
 
     /// What a probe of a guarded port is besides.
     fn touch(&self, event: &Event) -> Option<Event> {
-        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), .. }) = event.act else { return None };
+        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), hops, .. }) = event.act else { return None };
         let is_touch = self.guard.is_touched_by_packet(protocol, port);
-        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style }), ..*event })
+        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style, hops }), ..*event })
     }
 
     /// Lists all listeners.

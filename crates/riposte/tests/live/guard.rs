@@ -42,7 +42,10 @@ fn a_whole_connection_to_a_guarded_port_earns_the_full_block() {
         assert_eq!(daemon.json(&["history", address])[0]["seconds"], 3_600);
     }
     let why = daemon.json_one(&["explain", &one]);
-    assert_eq!((text(&why["quote"]["log"]), text(&why["quote"]["line"])), ("guarded ports".into(), "tcp/65535 (connect)".into()));
+    assert_eq!(
+        (text(&why["quote"]["log"]), text(&why["quote"]["line"])),
+        ("guarded ports".into(), "tcp/65535 (connect), 1 hop away".into())
+    );
     assert!(text(&why["verdict"]).contains("for a touch of a guarded port at level 3"), "{why}");
     // PortSentry's own lines are those that fail2ban's stock filter and people's scripts read.
     let lines = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).unwrap();
@@ -157,4 +160,30 @@ fn connections_are_bounded_and_every_one_counts() {
     daemon.wait_until_figure_of_at_least("guard", "touches", 999);
     assert!(daemon.sensor_figure("guard", "connections held now").unwrap() <= 8);
     assert_eq!(daemon.sensor_figure("guard", "events dropped, judge too slow"), Some(0));
+}
+
+#[test]
+fn other_ports_are_guarded_after_a_reload() {
+    let network = network("regard", 4);
+    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [23]\nblock_tcp = false\n");
+    let [one, two, three, four] = [0, 1, 2, 3].map(|n| &network.attackers[n]);
+    assert!(connects(one, VICTIM, "23") && !connects(one, VICTIM, "9000"));
+    daemon.configure("[guard]\ntcp = [9000]\nudp = [161]\nbanner = \"220 ready\"\nportsentry = true\n");
+    assert_eq!(daemon.text(&["reload"]).lines().filter(|line| line.contains("restart")).count(), 0);
+    // Nobody answers at the old port, and riposte at the new one, with what it is to say now.
+    assert!(!connects(two, VICTIM, "23"));
+    assert_eq!(knock(two, VICTIM, "9000"), "220 ready\r\n");
+    daemon.wait_until_blocked(&attacker_address(1));
+    three.run("nmap", ["-n", "-Pn", "-sU", "--max-retries", "0", "-p", "161", VICTIM]).unwrap();
+    daemon.wait_until_blocked(&attacker_address(2));
+    until("PortSentry's lines are there", || {
+        let lines = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).ok()?;
+        (lines.contains("Port: 9000 TCP") && lines.contains("Port: 161 UDP")).then_some(())
+    });
+    // In stealth nobody answers any more: the process that did is gone.
+    daemon.configure("[guard]\ntcp = [9000]\nstealth = true\n");
+    daemon.text(&["reload"]);
+    assert!(!connects(four, VICTIM, "9000"));
+    daemon.wait_until_blocked(&attacker_address(3));
+    until("nobody answers", || daemon.life("guard").is_none().then_some(()));
 }

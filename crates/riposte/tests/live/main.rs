@@ -8,6 +8,7 @@ mod daemon;
 mod doctor;
 mod errors;
 mod exempt;
+mod forged;
 mod guard;
 mod hold;
 mod logging;

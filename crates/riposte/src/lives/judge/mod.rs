@@ -159,7 +159,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth)),
+        lines: config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth, 0)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -391,7 +391,10 @@ impl Judge {
             Message::Repaired { why } => self.repaired = Some((now, why)),
             Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => {
-                self.court.reconfigure(configuration(fd)?.court(), now);
+                let config = configuration(fd)?;
+                let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
+                self.lines = config.guard.portsentry.then(|| Lines::new(&config.store.path, config.guard.stealth, lost));
+                self.court.reconfigure(config.court(), now);
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),

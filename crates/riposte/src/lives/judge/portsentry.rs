@@ -26,9 +26,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// In this folder.
-    pub fn new(folder: &Path, stealth: bool) -> Lines {
-        Lines { folder: folder.to_owned(), stealth, lost: 0 }
+    /// In this folder, `lost` of them so far.
+    pub fn new(folder: &Path, stealth: bool, lost: u64) -> Lines {
+        Lines { folder: folder.to_owned(), stealth, lost }
     }
 
     /// Tells of touches that were charged.
@@ -102,7 +102,7 @@ mod tests {
     use model::time::Time;
 
     fn touched(protocol: Protocol, style: Style, trust: Trust) -> Touched {
-        let touch = Touch { protocol, port: 11, style };
+        let touch = Touch { protocol, port: 11, style, hops: None };
         Touched { at: Time::from_secs(1_700_000_000), actor: "192.0.2.7".parse().unwrap(), touch, trust, blocked: true }
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, vec![b'x'; FILE_BYTES as usize + 1]).unwrap();
-        let mut lines = Lines::new(folder.path(), false);
+        let mut lines = Lines::new(folder.path(), false, 0);
         lines.tell(&[
             touched(Protocol::TCP, Style::Connect, Trust::Handshake),
             Touched { blocked: false, ..touched(Protocol::TCP, Style::Syn, Trust::Spoofable) },
@@ -136,7 +136,7 @@ mod tests {
             assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap().lines().count(), 1, "{name}");
         }
         assert_eq!(fs::metadata(folder.path().join("portsentry.history.1")).unwrap().len(), FILE_BYTES + 1);
-        let mut nowhere = Lines::new(Path::new("/nowhere"), false);
+        let mut nowhere = Lines::new(Path::new("/nowhere"), false, 0);
         nowhere.tell(&[touched(Protocol::TCP, Style::Connect, Trust::Handshake)]);
         assert_eq!((lines.lost, nowhere.lost), (0, 2));
     }

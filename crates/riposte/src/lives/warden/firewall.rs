@@ -46,7 +46,7 @@ impl Firewall {
         }
     }
 
-    /// Goes by another configuration: whether traps may drop anybody.
+    /// Goes by another configuration: which ports are guarded, and whether the kernel may drop anybody itself.
     ///
     /// # Errors
     /// The kernel's words; then the table is as it was.
