@@ -34,8 +34,15 @@ fn scan(court: &mut Court, actor: &str, now: Time) {
         .map(|n| {
             let flags = TcpFlags(TcpFlags::SYN);
             let style = flags.style();
-            let act =
-                Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(n), flags: Some(flags), icmp: None, style });
+            let act = Act::Probe(Probe {
+                protocol: Protocol::TCP,
+                source_port: None,
+                port: Some(n),
+                flags: Some(flags),
+                icmp: None,
+                style,
+                hops: None,
+            });
             let target = Some(Ipv4Addr::new(192, 168, 0, 1).into());
             Event { at: now, origin: Origin::default(), actor, target, act, trust: Trust::Handshake, times: 1 }
         })

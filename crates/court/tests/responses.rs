@@ -264,7 +264,7 @@ fn with_commands(store: Store, now: Time) -> Court {
 
 fn touched(whom: &str, protocol: Protocol, trust: Trust, now: Time) -> Event {
     let style = if protocol == Protocol::UDP { Style::Udp } else { Style::Connect };
-    Event { act: Act::Touched(Touch { protocol, port: 31_337, style }), ..event(whom, trust, now) }
+    Event { act: Act::Touched(Touch { protocol, port: 31_337, style, hops: None }), ..event(whom, trust, now) }
 }
 
 fn names(court: &Court, orders: &[Order]) -> Vec<String> {

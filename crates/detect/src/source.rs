@@ -370,7 +370,7 @@ impl Source {
             let packets = u32::try_from(self.packets).unwrap_or(u32::MAX);
             let style = [Style::Syn, Style::Connect].into_iter().find(|&style| self.once.contains(style));
             let (protocol, port, icmp) = (self.protocol, self.target.port(), self.icmp.map(|kind| (kind, 0)));
-            detail.note(&Probe { protocol, source_port: None, port, flags: None, icmp, style }, packets);
+            detail.note(&Probe { protocol, source_port: None, port, flags: None, icmp, style, hops: None }, packets);
             if self.is_contact {
                 detail.begin(self.endpoint, self.first);
             }

@@ -1,12 +1,15 @@
 //! Touches of guarded ports: nobody has business there, so few are enough, and of a proven address one. Never lets forged touches count
 //! towards a charge that says the address is proven.
+//!
+//! The sender's distance is compared: a lone packet from as far away as a whole connection of the same source is likely of the same machine.
+//! Likely is not sure, and a forger can guess: so each connection lends its proof to one such packet, and to no more.
 
 use crate::config::{ScanConfig, TouchConfig};
 use crate::hash::{Key, Seed};
 use crate::{Detector, Kind};
 use model::event::{Act, Event, Touch, Trust};
 use model::limits;
-use model::net::{Prefix, canonical};
+use model::net::{Hops, Prefix, canonical};
 use model::offence::{Charge, Evidence, Offence};
 use model::style::{Style, StyleSet};
 use model::time::Time;
@@ -43,6 +46,10 @@ struct Source {
     /// All touches, and those of a proven address.
     count: u32,
     proven: u32,
+    /// Packets among the proven that are believed because they came from as far away as a connection did.
+    believed: u32,
+    /// How far away the source is: by its last connection, or as long as there is none by its first packet.
+    hops: Option<Hops>,
     /// The last charge: when, and on what trust.
     charged: Option<(Time, Trust)>,
 }
@@ -82,7 +89,7 @@ impl Touches {
         }
         let at = self.seed.address(Key::from(who.addr())) as usize % limits::TOUCHERS;
         let place = self.places.get_mut(at)?;
-        let new = Source { who, first: event.at, last: event.at, count: 0, proven: 0, charged: None };
+        let new = Source { who, first: event.at, last: event.at, count: 0, proven: 0, believed: 0, hops: None, charged: None };
         // Packets may be out of order, and clocks may be set: either way round, far apart is another window.
         let apart = |source: &Source| event.at.since(source.first).max(source.first.since(event.at)) > self.config.within;
         match place {
@@ -97,6 +104,28 @@ impl Touches {
     }
 }
 
+impl Source {
+    /// Whether this touch is believed to be the source's own, which is counted.
+    fn weigh(&mut self, event: &Event, hops: Option<Hops>) -> bool {
+        let is_same = hops.is_some() && hops == self.hops;
+        if event.trust > Trust::Spoofable {
+            // The first packet came before; now it is known who sent it.
+            let first = u32::from(is_same && self.proven == 0 && self.count > event.times.max(1));
+            self.proven = self.proven.saturating_add(event.times.max(1)).saturating_add(first);
+            self.believed += first;
+            self.hops = hops;
+            return true;
+        }
+        if self.proven == 0 {
+            self.hops = self.hops.or(hops);
+        }
+        let is_believed = is_same && self.proven - self.believed > self.believed;
+        self.proven = self.proven.saturating_add(u32::from(is_believed));
+        self.believed += u32::from(is_believed);
+        is_believed
+    }
+}
+
 impl Detector for Touches {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
         let Act::Touched(touch) = event.act else { return };
@@ -106,10 +135,9 @@ impl Detector for Touches {
         let Some(source) = self.place(who, event) else { return };
         source.count = source.count.saturating_add(event.times.max(1));
         source.last = source.last.max(event.at);
-        if event.trust > Trust::Spoofable {
-            source.proven = source.proven.saturating_add(event.times.max(1));
-        }
-        let trust = if source.proven >= trigger { Trust::Handshake } else { Trust::Spoofable };
+        let is_proven = source.weigh(event, touch.hops);
+        // A forger can't lengthen what somebody else has earned.
+        let trust = if is_proven && source.proven >= trigger { Trust::Handshake } else { Trust::Spoofable };
         let is_news = source.charged.is_none_or(|(at, before)| trust > before || event.at.since(at).max(at.since(event.at)) >= AGAIN);
         if source.count < trigger || !is_news {
             return;
@@ -163,8 +191,12 @@ mod tests {
     }
 
     fn touch(secs: u64, actor: u32, trust: Trust) -> Event {
+        from_afar(secs, actor, trust, None)
+    }
+
+    fn from_afar(secs: u64, actor: u32, trust: Trust, hops: Option<u8>) -> Event {
         let style = if trust == Trust::Spoofable { Style::Udp } else { Style::Connect };
-        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: 31_337, style });
+        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: 31_337, style, hops: hops.map(Hops) });
         let actor = IpAddr::V4(Ipv4Addr::from(actor));
         Event { at: Time::from_secs(secs), origin: Origin::default(), actor, target: None, act, trust, times: 1 }
     }
@@ -198,6 +230,40 @@ mod tests {
         // A window later it begins anew.
         let late = 100 + TouchConfig::default().within.as_secs() + 1;
         assert_eq!(charged(&mut touches, touch(late, 1, Trust::Handshake)), None);
+    }
+
+    #[test]
+    fn a_connection_lends_its_proof_to_one_packet_from_as_far_away() {
+        let (forgeable, proof) = (Trust::Spoofable, Trust::Handshake);
+        let charges = |trigger, events: &[(Trust, Option<u8>)]| {
+            let mut touches = touches(trigger);
+            let each = (100..).zip(events).map(|(secs, (trust, hops))| charged(&mut touches, from_afar(secs, 1, *trust, *hops)));
+            each.collect::<Vec<_>>()
+        };
+        // Later or earlier, from as far away: two of two are proven.
+        assert_eq!(charges(2, &[(proof, Some(9)), (forgeable, Some(9))]), [None, Some(proof)]);
+        assert_eq!(charges(2, &[(forgeable, Some(9)), (proof, Some(9))]), [None, Some(proof)]);
+        // From elsewhere, or nobody knows from where: a connection and a packet.
+        for hops in [Some(8), None] {
+            assert_eq!(charges(2, &[(proof, Some(9)), (forgeable, hops)]), [None, Some(forgeable)]);
+            assert_eq!(charges(2, &[(forgeable, hops), (proof, Some(9))]), [None, Some(forgeable)]);
+        }
+        assert_eq!(charges(2, &[(proof, None), (forgeable, None)]), [None, Some(forgeable)]);
+        // One connection, one packet: whoever guesses the distance makes no more of it.
+        let guessed = [(proof, Some(9)), (forgeable, Some(9)), (forgeable, Some(9)), (forgeable, Some(9))];
+        assert_eq!(charges(3, &guessed), [None, None, Some(forgeable), None]);
+        assert_eq!(charges(3, &[guessed[0], guessed[1], guessed[0]]), [None, None, Some(proof)]);
+        // Without any connection nothing is believed.
+        assert_eq!(charges(2, &[(forgeable, Some(9)); 3]), [None, Some(forgeable), None]);
+    }
+
+    #[test]
+    fn a_forger_lengthens_nothing_that_was_proven() {
+        let mut touches = touches(1);
+        assert_eq!(charged(&mut touches, from_afar(100, 1, Trust::Handshake, Some(9))), Some(Trust::Handshake));
+        for (secs, hops) in [(120, Some(4)), (140, None), (160, Some(4))] {
+            assert_eq!(charged(&mut touches, from_afar(secs, 1, Trust::Spoofable, hops)), Some(Trust::Spoofable));
+        }
     }
 
     #[test]

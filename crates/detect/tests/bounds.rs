@@ -25,8 +25,15 @@ fn xorshift(state: &mut u64) -> u64 {
 fn syn(nanos: u64, actor: IpAddr, target: IpAddr, port: u16) -> Event {
     let at = Time::from_nanos(1_700_000_000_000_000_000 + nanos);
     let flags = Some(TcpFlags(TcpFlags::SYN));
-    let act =
-        Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(port), flags, icmp: None, style: Some(Style::Syn) });
+    let act = Act::Probe(Probe {
+        protocol: Protocol::TCP,
+        source_port: None,
+        port: Some(port),
+        flags,
+        icmp: None,
+        style: Some(Style::Syn),
+        hops: None,
+    });
     Event { at, origin: Origin::default(), actor, target: Some(target), act, trust: Trust::Spoofable, times: 1 }
 }
 
@@ -153,7 +160,7 @@ fn any_event() -> impl Strategy<Value = Event> {
             let flags = (protocol == Protocol::TCP).then_some(TcpFlags(TcpFlags::SYN));
             let act = match kind {
                 0 => Act::Reached { protocol, port },
-                _ => Act::Probe(Probe { protocol, source_port: None, port, flags, icmp, style }),
+                _ => Act::Probe(Probe { protocol, source_port: None, port, flags, icmp, style, hops: None }),
             };
             let trust = if kind == 1 { Trust::Handshake } else { Trust::Spoofable };
             Event { at: Time::from_nanos(millis.saturating_mul(1_000_000)), origin: Origin::default(), actor, target, act, trust, times }

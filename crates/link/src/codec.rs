@@ -4,7 +4,7 @@ use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
 use model::event::{Act, Event, Match, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
-use model::net::{Prefix, Protocol};
+use model::net::{Hops, Prefix, Protocol};
 use model::style::Style;
 use model::time::Time;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn touch(&mut self) -> Result<Touch, Malformed> {
-        Ok(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")? })
+        Ok(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")?, hops: self.hops()? })
     }
 
     fn report(&mut self) -> Result<Report, Malformed> {
@@ -243,7 +243,12 @@ impl<'a> Reader<'a> {
             flags: self.option(|r| r.u8().map(TcpFlags))?,
             icmp: self.option(|r| Ok((r.u8()?, r.u8()?)))?,
             style: self.option(|r| r.one_of(&Style::ALL, "style"))?,
+            hops: self.hops()?,
         })
+    }
+
+    fn hops(&mut self) -> Result<Option<Hops>, Malformed> {
+        self.option(|r| r.u8().map(Hops))
     }
 
     /// Checks that nothing is left.
@@ -456,10 +461,11 @@ impl Writer {
         self.u32(event.times);
     }
 
-    pub(crate) fn touch(&mut self, Touch { protocol, port, style }: Touch) {
+    pub(crate) fn touch(&mut self, Touch { protocol, port, style, hops }: Touch) {
         self.u8(protocol.0);
         self.u16(port);
         self.u8(style as u8);
+        self.option(hops, |w, hops| w.u8(hops.0));
     }
 
     fn probe(&mut self, probe: &Probe) {
@@ -472,5 +478,6 @@ impl Writer {
             w.u8(code);
         });
         self.option(probe.style, |w, style| w.u8(style as u8));
+        self.option(probe.hops, |w, hops| w.u8(hops.0));
     }
 }

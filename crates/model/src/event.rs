@@ -1,7 +1,7 @@
 //! What a sensor saw: one observation about one actor. Never a packet or a log line.
 
 use crate::level::DangerLevel;
-use crate::net::Protocol;
+use crate::net::{Hops, Protocol};
 use crate::style::Style;
 use crate::time::Time;
 use std::fmt;
@@ -129,6 +129,8 @@ pub struct Probe {
     pub icmp: Option<(u8, u8)>,
     /// What this one packet tells of the scan it belongs to.
     pub style: Option<Style>,
+    /// How far away its sender seems to be.
+    pub hops: Option<Hops>,
 }
 
 /// What the actor did.
@@ -175,12 +177,15 @@ pub struct Touch {
     pub port: u16,
     /// How: a whole connection is `Style::Connect`.
     pub style: Style,
+    /// How far away its sender seems to be.
+    pub hops: Option<Hops>,
 }
 
 impl fmt::Display for Touch {
-    /// As `tcp/31337 (connect)`.
+    /// As `tcp/31337 (connect), 12 hops away`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} ({})", self.protocol, self.port, self.style)
+        write!(f, "{}/{} ({})", self.protocol, self.port, self.style)?;
+        self.hops.map_or(Ok(()), |hops| write!(f, ", {hops}"))
     }
 }
 

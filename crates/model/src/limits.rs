@@ -31,7 +31,7 @@ pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
-pub const HELD: usize = 262_144;
+pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.
@@ -64,6 +64,8 @@ pub const GUARDED_PER_SOURCE: usize = 8;
 pub const GUARDED_BYTES: usize = 1_024;
 /// Sources of one address family that the kernel's traps hold at one time. At the bound a packet to a trap is logged like any other probe.
 pub const TRAPPED: usize = 1_024;
+/// Sources of one address family that the kernel holds at one time because they came to a guarded port. At the bound newcomers are not held.
+pub const HELD: usize = 16_384;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
 /// Changes in one transaction with the kernel.

@@ -217,6 +217,26 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// How far away a packet's sender seems to be: the routers on its way, by what is left of its TTL or hop limit. Proves nothing: whoever forges
+/// packets chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hops(pub u8);
+
+impl Hops {
+    /// From what is left. Systems begin with 32, 64, 128 or 255.
+    pub fn of_ttl(left: u8) -> Hops {
+        let begun = [32, 64, 128].into_iter().find(|begun| left <= *begun).unwrap_or(255);
+        Hops(begun - left)
+    }
+}
+
+impl fmt::Display for Hops {
+    /// As `12 hops away`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} away", self.0, if self.0 == 1 { "hop" } else { "hops" })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,5 +280,12 @@ mod tests {
         assert_eq!(Protocol::parse("256"), None);
         assert_eq!(Protocol(253).to_string(), "253");
         assert_eq!(Protocol::TCP.to_string(), "tcp");
+    }
+
+    #[test]
+    fn hops_are_what_is_missing_from_a_usual_beginning() {
+        for (left, hops) in [(64, 0), (63, 1), (52, 12), (128, 0), (113, 15), (65, 63), (255, 0), (240, 15), (32, 0), (20, 12), (0, 32)] {
+            assert_eq!(Hops::of_ttl(left), Hops(hops), "{left}");
+        }
     }
 }

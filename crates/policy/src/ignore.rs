@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn probe(protocol: Protocol, port: Option<u16>) -> Event {
-        event(Act::Probe(Probe { protocol, source_port: None, port, flags: None, icmp: None, style: None }))
+        event(Act::Probe(Probe { protocol, source_port: None, port, flags: None, icmp: None, style: None, hops: None }))
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod repair;
 mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
-use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find};
+use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, HELD, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find};
 use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
@@ -77,6 +77,8 @@ pub struct Counters {
     pub probes: ProbeCounters,
     /// Packets that sprang a trap, and what came after them, that were dropped.
     pub trapped: Count,
+    /// Packets of the held that were dropped.
+    pub held: Count,
 }
 
 /// What became of probes.
@@ -280,6 +282,7 @@ impl Nftables {
                 OVER_SOURCE => &mut counters.probes.over_source,
                 OVER_ALL => &mut counters.probes.over_all,
                 TRAPPED => &mut counters.trapped,
+                HELD => &mut counters.held,
                 name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
                 _ => continue,
             };
@@ -332,7 +335,9 @@ impl Counters {
             over_source: plus(a.over_source, b.over_source),
             over_all: plus(a.over_all, b.over_all),
         };
-        Counters { dropped: plus(self.dropped, other.dropped), probes, trapped: plus(self.trapped, other.trapped) }
+        let [dropped, trapped, held] =
+            [(self.dropped, other.dropped), (self.trapped, other.trapped), (self.held, other.held)].map(|(a, b)| plus(a, b));
+        Counters { dropped, probes, trapped, held }
     }
 }
 

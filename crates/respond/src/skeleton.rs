@@ -2,11 +2,14 @@
 //! drop nothing but what a blocked set has and no exempt set has.
 
 mod guard;
+mod hold;
 
-pub use guard::{Guarded, TRAPPED};
+pub use guard::{Guarded, TRAP_PREFIX, TRAPPED};
+pub use hold::HELD;
 
 use crate::ranges::Family;
 use guard::{GUARD, GUARDED_TCP, TRAPPED_MILLIS, TRAPPED_SETS, TRAPS};
+use hold::{HELD_MILLIS, HELD_SETS, HOLD, HOLDS};
 use model::limits;
 use sys::nft::expression::{Comparison, Expression, Header, Limit, Meta, Verdict};
 use sys::nft::transaction::Transaction;
@@ -34,6 +37,7 @@ const UDP: u8 = 17;
 const ICMP: u8 = 1;
 const IGMP: u8 = 2;
 const ICMPV6: u8 = 58;
+const PASS: Expression<'static> = Expression::Verdict(Verdict::Return);
 const RST: u8 = 0x04;
 
 const SYN_ACK: u8 = 0x12;
@@ -77,6 +81,9 @@ pub const OVER_SOURCE: &str = "probes_over_source";
 /// Counts probes beyond the common ration.
 pub const OVER_ALL: &str = "probes_over_all";
 
+/// The chains that not every table has.
+const CHAINS: [(&str, Chain); 3] = [PROBES, GUARD, HOLD];
+
 /// What can be chosen about the table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Skeleton {
@@ -115,10 +122,8 @@ pub enum Found {
     Nothing,
     /// A table with all our sets, counters and chains; `probes` tells whether the chain of that name is there.
     Ours {
-        /// Whether it has the chain that logs probes.
-        probes: bool,
-        /// Whether it has the chain about guarded ports.
-        guard: bool,
+        /// Which of the chains it has that not every table has: `CHAINS`, in their order.
+        chains: [bool; 3],
     },
     /// A table that is not as this version makes it.
     Other,
@@ -141,20 +146,27 @@ fn sets() -> Vec<(&'static str, SetShape)> {
         let shape = SetShape { timeout: true, dynamic: true, default_timeout_millis: PROBE_SOURCE_MILLIS, ..plain(key) };
         all.push((probing, SetShape { size: Some(PROBE_SOURCES), ..shape }));
     }
-    for (family, name) in Family::ALL.into_iter().zip(TRAPPED_SETS) {
-        let shape = SetShape { timeout: true, dynamic: true, default_timeout_millis: TRAPPED_MILLIS, ..plain(key_kind(family)) };
-        all.push((name, SetShape { size: Some(limits::TRAPPED as u32), ..shape }));
+    for (names, millis, size) in [(TRAPPED_SETS, TRAPPED_MILLIS, limits::TRAPPED), (HELD_SETS, HELD_MILLIS, limits::HELD)] {
+        for (family, name) in Family::ALL.into_iter().zip(names) {
+            let shape = SetShape { timeout: true, dynamic: true, default_timeout_millis: millis, ..plain(key_kind(family)) };
+            all.push((name, SetShape { size: Some(size as u32), ..shape }));
+        }
     }
     all.extend([OPEN_TCP, OPEN_UDP].map(|name| (name, plain(KeyKind::Port))));
     let guarded = SetShape { interval: true, ..plain(KeyKind::Port) };
-    all.extend([GUARDED_TCP].into_iter().chain(TRAPS).map(|name| (name, guarded)));
+    all.extend(port_sets().map(|name| (name, guarded)));
     all.sort_by_key(|(name, _)| *name);
     all
 }
 
+/// The sets of guarded ports.
+fn port_sets() -> impl Iterator<Item = &'static str> {
+    [GUARDED_TCP].into_iter().chain(TRAPS).chain(HOLDS)
+}
+
 /// All counters, sorted by name.
 fn counters() -> Vec<&'static str> {
-    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED]).collect();
+    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED, HELD]).collect();
     all.sort_unstable();
     all
 }
@@ -176,10 +188,14 @@ pub fn find(table: &mut OwnTable) -> Result<Found, NftError> {
     let have = table.counters()?;
     let counters_fit = counters().iter().all(|name| have.iter().any(|(other, _)| other == name));
     let prerouting = table.chain(PREROUTING.0)?;
-    let (probes, guard) = (table.chain(PROBES.0)?, table.chain(GUARD.0)?);
-    let fits = |found: Option<Option<Chain>>, ours: Chain| found.is_none_or(|chain| chain == Some(ours));
-    let chains_fit = prerouting == Some(Some(PREROUTING.1)) && fits(probes, PROBES.1) && fits(guard, GUARD.1);
-    let ours = Found::Ours { probes: probes.is_some(), guard: guard.is_some() };
+    let mut chains_fit = prerouting == Some(Some(PREROUTING.1));
+    let mut chains = [false; 3];
+    for (has, (name, ours)) in chains.iter_mut().zip(CHAINS) {
+        let found = table.chain(name)?;
+        chains_fit &= found.is_none_or(|chain| chain == Some(ours));
+        *has = found.is_some();
+    }
+    let ours = Found::Ours { chains };
     Ok(if sets_fit && counters_fit && chains_fit { ours } else { Found::Other })
 }
 
@@ -188,6 +204,7 @@ impl Skeleton {
     /// Returns what each step is about, in words for an error message.
     pub fn lay(&self, found: Found, transaction: &mut Transaction) -> Vec<String> {
         let mut labels = Labels(Vec::new());
+        let wanted = [self.nflog_group.is_some(), self.guarded.has_chain(), self.guarded.holds()];
         if found == Found::Other {
             transaction.delete_table();
             labels.note(transaction, "the old table");
@@ -196,21 +213,15 @@ impl Skeleton {
         labels.note(transaction, "a table of the family inet (NF_TABLES_INET)");
         match found {
             Found::Nothing | Found::Other => make_contents(transaction, &mut labels),
-            Found::Ours { probes, guard } => {
+            Found::Ours { chains } => {
                 transaction.flush_chain(PREROUTING.0);
-                if probes {
-                    transaction.flush_chain(PROBES.0);
-                    if self.nflog_group.is_none() {
-                        transaction.delete_chain(PROBES.0);
+                for ((chain, _), (_, is_wanted)) in CHAINS.into_iter().zip(chains.into_iter().zip(wanted)).filter(|(_, (has, _))| *has) {
+                    transaction.flush_chain(chain);
+                    if !is_wanted {
+                        transaction.delete_chain(chain);
                     }
                 }
-                if guard {
-                    transaction.flush_chain(GUARD.0);
-                    if self.guarded.is_empty() {
-                        transaction.delete_chain(GUARD.0);
-                    }
-                }
-                [GUARDED_TCP].into_iter().chain(TRAPS).for_each(|set| transaction.flush_set(set));
+                port_sets().for_each(|set| transaction.flush_set(set));
                 // Their buckets were filled after the old rations.
                 PROBE_SOURCE_SETS.into_iter().for_each(|set| transaction.flush_set(set));
                 labels.note(transaction, "emptying the old chains");
@@ -224,53 +235,50 @@ impl Skeleton {
             labels.note(transaction, "the chain probes");
             self.probe_rules(group, transaction, &mut labels);
         }
-        if !self.guarded.is_empty() {
+        if self.guarded.has_chain() {
             transaction.add_chain(GUARD.0, GUARD.1);
             labels.note(transaction, "the chain guard");
             self.guarded.lay(self.nflog_group, transaction, &mut labels);
+        }
+        if self.guarded.holds() {
+            transaction.add_chain(HOLD.0, HOLD.1);
+            labels.note(transaction, "the chain hold");
+            hold::lay(&self.guarded.holds, transaction, &mut labels);
         }
         labels.0
     }
 
     /// Lets go what is no probe, rations the rest, and logs it.
     fn probe_rules(&self, group: u16, transaction: &mut Transaction, labels: &mut Labels) {
-        let pass = Expression::Verdict(Verdict::Return);
-        let known = KNOWN_CONNECTION.to_ne_bytes();
-        let state = [Expression::ConnectionState, Expression::Mask(&known), Expression::Compare(Comparison::NotEqual, &[0; 4]), pass];
         from_loopback(transaction, PROBES.0);
-        transaction.add_rule(PROBES.0, &state);
+        known_connections(transaction, PROBES.0);
         labels.note(transaction, "connection states (module nft_ct)");
-        transaction.add_rule(PROBES.0, &[Expression::Meta(Meta::PacketType), Expression::Compare(Comparison::NotEqual, &[0]), pass]);
+        not_for_us_alone(transaction, PROBES.0);
         from_exempt(transaction, PROBES.0);
         labels.note(transaction, "rules about packet types and exempt sources");
-        for (protocol, set) in [(TCP, OPEN_TCP), (UDP, OPEN_UDP)] {
-            rule(transaction, &protocol_is(&[protocol]), &[transport(2, 2), Expression::Lookup(set), pass]);
-        }
-        for flags in [RST, SYN_ACK] {
-            let has = [transport(13, 1), Expression::Mask(&[flags]), Expression::Compare(Comparison::Equal, &[flags]), pass];
-            rule(transaction, &protocol_is(&[TCP]), &has);
-        }
+        open_ports(transaction, PROBES.0);
+        answers(transaction, PROBES.0);
         let icmp = QUIET_ICMP.into_iter().map(|types| (ICMP, types));
         for (protocol, (low, high)) in icmp.chain(QUIET_ICMPV6.into_iter().map(|types| (ICMPV6, types))) {
             let (low_byte, high_byte) = ([low], [high]);
             let same = Expression::Compare(Comparison::Equal, &low_byte);
             let between = [Expression::Compare(Comparison::AtLeast, &low_byte), Expression::Compare(Comparison::AtMost, &high_byte)];
             let kind = if low == high { &[same][..] } else { &between };
-            rule(transaction, &protocol_is(&[protocol]), &[&[transport(0, 1)], kind, &[pass]].concat());
+            rule(transaction, PROBES.0, &protocol_is(&[protocol]), &[&[transport(0, 1)], kind, &[PASS]].concat());
         }
-        rule(transaction, &protocol_is(&[IGMP]), &[pass]);
+        rule(transaction, PROBES.0, &protocol_is(&[IGMP]), &[PASS]);
         labels.note(transaction, "rules about open ports and harmless packets");
         let limit = Limit { rate: u64::from(self.per_source_rate.max(1)), secs: 1, burst: self.per_source_burst };
         for (family, set) in Family::ALL.into_iter().zip(PROBE_SOURCE_SETS) {
             let over = Expression::SourceOver { set, timeout_millis: PROBE_SOURCE_MILLIS, limit };
             let number = family_number(family);
             let source = source_of(family, &number);
-            transaction.add_rule(PROBES.0, &[&source[..], &[over, Expression::Count(OVER_SOURCE), pass]].concat());
+            transaction.add_rule(PROBES.0, &[&source[..], &[over, Expression::Count(OVER_SOURCE), PASS]].concat());
         }
         labels.note(transaction, "rations for each source (modules nft_limit, nft_set_hash)");
         let limit = Limit { rate: u64::from(self.probe_rate.max(1)), secs: 1, burst: self.probe_burst };
-        let log = Expression::Log { group, snap_bytes: PROBE_BYTES };
-        transaction.add_rule(PROBES.0, &[Expression::Within(limit), log, Expression::Count(LOGGED), pass]);
+        let log = Expression::Log { group, snap_bytes: PROBE_BYTES, prefix: None };
+        transaction.add_rule(PROBES.0, &[Expression::Within(limit), log, Expression::Count(LOGGED), PASS]);
         labels.note(transaction, "logging to NFLOG (modules nft_log, nfnetlink_log)");
         transaction.add_rule(PROBES.0, &[Expression::Count(OVER_ALL)]);
         labels.note(transaction, "a counter");
@@ -361,6 +369,40 @@ fn transport(offset: u32, length: u32) -> Expression<'static> {
     Expression::Payload { header: Header::Transport, offset, length }
 }
 
-fn rule(transaction: &mut Transaction, protocol: &[Expression<'_>], rest: &[Expression<'_>]) {
-    transaction.add_rule(PROBES.0, &[protocol, rest].concat());
+fn rule(transaction: &mut Transaction, chain: &str, first: &[Expression<'_>], rest: &[Expression<'_>]) {
+    transaction.add_rule(chain, &[first, rest].concat());
+}
+
+/// What belongs to a known connection passes.
+fn known_connections(transaction: &mut Transaction, chain: &str) {
+    let known = KNOWN_CONNECTION.to_ne_bytes();
+    let is_known = [Expression::Mask(&known), Expression::Compare(Comparison::NotEqual, &[0; 4]), PASS];
+    rule(transaction, chain, &[Expression::ConnectionState], &is_known);
+}
+
+/// What is neither TCP nor UDP passes.
+fn other_protocols(transaction: &mut Transaction, chain: &str) {
+    let other = [[TCP], [UDP]];
+    let other = other.each_ref().map(|protocol| Expression::Compare(Comparison::NotEqual, protocol));
+    rule(transaction, chain, &[Expression::Meta(Meta::Protocol)], &[&other[..], &[PASS]].concat());
+}
+
+/// Broadcast, multicast, and what was for somebody else passes.
+fn not_for_us_alone(transaction: &mut Transaction, chain: &str) {
+    rule(transaction, chain, &[Expression::Meta(Meta::PacketType)], &[Expression::Compare(Comparison::NotEqual, &[0]), PASS]);
+}
+
+/// What goes to a port where somebody listens passes.
+fn open_ports(transaction: &mut Transaction, chain: &str) {
+    for (protocol, set) in [(TCP, OPEN_TCP), (UDP, OPEN_UDP)] {
+        rule(transaction, chain, &protocol_is(&[protocol]), &[transport(2, 2), Expression::Lookup(set), PASS]);
+    }
+}
+
+/// RST and SYN+ACK pass: answers, be they late or to somebody else's forgery.
+fn answers(transaction: &mut Transaction, chain: &str) {
+    for flags in [RST, SYN_ACK] {
+        let has = [transport(13, 1), Expression::Mask(&[flags]), Expression::Compare(Comparison::Equal, &[flags]), PASS];
+        rule(transaction, chain, &protocol_is(&[TCP]), &has);
+    }
 }

@@ -141,6 +141,7 @@ fn guarding() -> Skeleton {
         listeners: [Some(7_001), Some(7_002)],
         traps: [ports(&[(2_323, 2_323)]), ports(&[(161, 162)])],
         traps_per_minute: 20,
+        holds: [ports(&[(1, 1_023)]), ports(&[(69, 69)])],
     };
     Skeleton { nflog_group: Some(GROUP), guarded, ..Skeleton::default() }
 }
@@ -224,6 +225,7 @@ fn opening_again_keeps_what_stands(peer: &Peer) {
     for _ in 0..2 {
         drop(Nftables::open(&guarding(), NOW).unwrap());
         assert!(run("nft", ["list", "chain", "inet", "riposte", "guard"]).unwrap().contains("tproxy ip6 to [::1]:7002"));
+        assert!(run("nft", ["list", "chain", "inet", "riposte", "hold"]).unwrap().contains("add @held6"));
     }
     drop(open());
     assert_eq!(run("nft", ["-s", "list", "table", "inet", "riposte"]).unwrap(), rules);

@@ -2,7 +2,7 @@
 //! Never decides whom to block.
 
 use model::event::{Act, Probe, TcpFlags, Trust};
-use model::net::Protocol;
+use model::net::{Hops, Protocol};
 use model::style::Style;
 use signatures::header::{Header, IpOptions};
 use std::net::IpAddr;
@@ -430,6 +430,7 @@ impl Facts {
             flags: self.flags.filter(|_| self.protocol == Protocol::TCP),
             icmp: self.icmp.filter(|_| matches!(self.protocol, Protocol::ICMP | Protocol::ICMPV6)),
             style: self.style(),
+            hops: self.ttl.map(Hops::of_ttl),
         };
         Reading::Evidence(Act::Probe(probe), self.trust())
     }

@@ -26,6 +26,7 @@ fn probe(at: Time, actor: IpAddr, host: u8, port: u16, trust: Trust) -> Event {
         flags: Some(TcpFlags(TcpFlags::SYN)),
         icmp: None,
         style: TcpFlags(TcpFlags::SYN).style(),
+        hops: None,
     });
     let target = Some(IpAddr::V4(Ipv4Addr::new(192, 168, 7, host)));
     Event { at, origin: Origin::default(), actor, target, act, trust, times: 1 }

@@ -107,7 +107,7 @@ impl Store {
                     rule: row.maybe(4)?,
                     level: row.maybe(8)?.and_then(DangerLevel::new),
                     touch: match (row.maybe(9)?.map(Protocol), row.maybe(10)?) {
-                        (Some(protocol), Some(port)) => Some(Touch { protocol, port, style: row.one_of(11, &Style::ALL)? }),
+                        (Some(protocol), Some(port)) => Some(Touch { protocol, port, style: row.one_of(11, &Style::ALL)?, hops: None }),
                         (_, _) => None,
                     },
                 },
@@ -135,7 +135,7 @@ mod tests {
             ground: Ground {
                 rule: Some(5_712),
                 level: Some(DangerLevel::MAX),
-                touch: Some(Touch { protocol: Protocol::UDP, port: 65_535, style: Style::Udp }),
+                touch: Some(Touch { protocol: Protocol::UDP, port: 65_535, style: Style::Udp, hops: None }),
             },
             made: Time::from_secs(1),
             until: Expiry::At(Time::from_secs(2)),

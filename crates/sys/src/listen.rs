@@ -3,7 +3,7 @@
 use crate::fd::{checked, owned};
 use std::io;
 use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Connections that wait to be taken in. Above, the kernel answers with SYN cookies.
@@ -40,6 +40,7 @@ pub fn transparent(ipv6: bool) -> io::Result<Option<TcpListener>> {
     set(fd, libc::SOL_SOCKET, libc::SO_LINGER, &libc::linger { l_onoff: 1, l_linger: 0 })?;
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, &BUFFER_BYTES)?;
     set(fd, libc::IPPROTO_TCP, libc::TCP_SYNCNT, &SYN_ACKS_AGAIN)?;
+    set(fd, libc::IPPROTO_TCP, libc::TCP_SAVE_SYN, &1)?;
     match bind(fd, ipv6) {
         // IPv6 is there and switched off.
         Err(error) if ipv6 && error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => return Ok(None),
@@ -77,6 +78,19 @@ fn set<T>(fd: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int, value: &T
     checked(unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), length) }).map(drop)
 }
 
+/// What was left of the TTL or hop limit when the peer's SYN came, on a connection that was taken in; `None` if the kernel has not kept it (SYN cookies).
+pub fn ttl(taken: &TcpStream) -> Option<u8> {
+    // The IP header with what extends it, and the TCP header.
+    let mut syn = [0_u8; 256];
+    let mut length = mem::size_of_val(&syn) as libc::socklen_t;
+    // SAFETY: `syn` has `length` bytes, and both live through the call, which writes no more than that.
+    let read =
+        unsafe { libc::getsockopt(taken.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_SAVED_SYN, syn.as_mut_ptr().cast(), &raw mut length) };
+    checked(read).ok()?;
+    let place = if syn[0] >> 4 == 4 { 8 } else { 7 };
+    (length > place).then_some(syn[place as usize])
+}
+
 /// The port that a listener is at.
 ///
 /// # Errors
@@ -103,6 +117,7 @@ mod tests {
             let mut client = TcpStream::connect(address).unwrap();
             let (taken, peer) = listener.accept().unwrap();
             assert_eq!((peer, taken.local_addr().unwrap()), (client.local_addr().unwrap(), address));
+            assert_eq!(ttl(&taken), Some(64), "Linux begins with 64");
             drop(taken);
             // Linger is inherited: a reset, and no FIN.
             assert_eq!(client.read(&mut [0; 8]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// One probe.
 fn probe(at: Time, actor: IpAddr, target: IpAddr, protocol: Protocol, port: Option<u16>, style: Option<Style>) -> Event {
     let flags = (protocol == Protocol::TCP).then_some(TcpFlags(TcpFlags::SYN));
-    let act = Act::Probe(Probe { protocol, source_port: None, port, flags, icmp: None, style });
+    let act = Act::Probe(Probe { protocol, source_port: None, port, flags, icmp: None, style, hops: None });
     Event { at, origin: Origin::default(), actor, target: Some(target), act, trust: Trust::Spoofable, times: 1 }
 }
 

@@ -5,7 +5,7 @@ use model::block::Fault;
 use model::decision::ExemptReason;
 use model::event::{Act, Match, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
-use model::net::Protocol;
+use model::net::{Hops, Protocol};
 use model::style::Style;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -25,6 +25,7 @@ fn samples() -> Vec<Message> {
             flags: Some(TcpFlags(TcpFlags::SYN)),
             icmp: None,
             style: Some(Style::Syn),
+            hops: Some(Hops(12)),
         }),
         trust: Trust::Spoofable,
         times: 2,
@@ -37,7 +38,7 @@ fn samples() -> Vec<Message> {
         wished: Some(Duration::from_secs(600)),
         repeated: Repeated([30, 60, 0, 0, 0]),
     };
-    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }), ..event };
+    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, hops: None }), ..event };
     let reported = Event { act: Act::Reported(report), ..event };
     let matched = |level| {
         let matched = Match { rule: RuleId(7), sid: u32::MAX, level, protocol: Protocol::UDP, port: Some(53) };
@@ -46,7 +47,7 @@ fn samples() -> Vec<Message> {
     let ground = Ground {
         rule: Some(7),
         level: Some(DangerLevel::MAX),
-        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect }),
+        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, hops: None }),
     };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![

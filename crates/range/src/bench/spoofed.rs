@@ -54,8 +54,15 @@ pub fn measure(_: &Context) -> io::Result<Vec<Figure>> {
 
 fn syn(n: u64, actor: IpAddr, port: u16) -> Event {
     let flags = Some(TcpFlags(TcpFlags::SYN));
-    let act =
-        Act::Probe(Probe { protocol: Protocol::TCP, source_port: None, port: Some(port), flags, icmp: None, style: Some(Style::Syn) });
+    let act = Act::Probe(Probe {
+        protocol: Protocol::TCP,
+        source_port: None,
+        port: Some(port),
+        flags,
+        icmp: None,
+        style: Some(Style::Syn),
+        hops: None,
+    });
     let at = Time::from_nanos(1_700_000_000_000_000_000 + n * 100_000);
     Event { at, origin: Origin { sensor: 0, serial: n }, actor, target: Some(TARGET), act, trust: Trust::Spoofable, times: 1 }
 }

@@ -6,8 +6,8 @@
 //! of guarded ports is logged as a scan.
 
 use super::{
-    Chain, Comparison, Expression, Family, Hook, KNOWN_CONNECTION, Labels, Limit, Meta, OPEN_TCP, OPEN_UDP, PREROUTING, PROBE_BYTES, TCP,
-    UDP, Verdict, family_number, from_exempt, from_loopback, protocol_is, source_of, transport,
+    Chain, Comparison, Expression, Family, Hook, Labels, Limit, Meta, PASS, PREROUTING, PROBE_BYTES, TCP, UDP, Verdict, family_number,
+    from_exempt, from_loopback, known_connections, open_ports, other_protocols, protocol_is, rule, source_of, transport,
 };
 use model::ports::Ports;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -29,9 +29,10 @@ pub(super) const TRAPS: [&str; 2] = ["traps_tcp", "traps_udp"];
 pub(super) const TRAPPED_SETS: [&str; 2] = ["trapped4", "trapped6"];
 /// Counts packets of the trapped that were dropped.
 pub const TRAPPED: &str = "trapped";
+/// What NFLOG calls a packet that sprang a trap.
+pub const TRAP_PREFIX: &str = "trap";
 
 const RST_OR_ACK: u8 = 0x14;
-const PASS: Expression<'static> = Expression::Verdict(Verdict::Return);
 
 /// The guarded ports, and how they are guarded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -44,12 +45,19 @@ pub struct Guarded {
     pub traps: [Ports; 2],
     /// Senders that may step into a trap each minute. What comes beyond that is only logged.
     pub traps_per_minute: u32,
+    /// TCP and UDP ports whose first packet has its sender held: for a second it gets to no port where nobody listens.
+    pub holds: [Ports; 2],
 }
 
 impl Guarded {
-    /// Whether nothing is guarded.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tcp.is_empty() && !self.has_traps()
+    /// Whether there is anything to direct or to trap.
+    pub(super) fn has_chain(&self) -> bool {
+        !self.tcp.is_empty() || self.has_traps()
+    }
+
+    /// Whether anybody is held.
+    pub(super) fn holds(&self) -> bool {
+        self.holds.iter().any(|ports| !ports.is_empty())
     }
 
     fn has_traps(&self) -> bool {
@@ -64,19 +72,15 @@ impl Guarded {
         from_loopback(transaction, GUARD.0);
         // Nearly everything leaves here.
         let [traps_tcp, traps_udp] = TRAPS.map(Expression::Absent);
-        rule(transaction, &protocol_is(&[TCP]), &[transport(2, 2), Expression::Absent(GUARDED_TCP), traps_tcp, PASS]);
-        rule(transaction, &protocol_is(&[UDP]), &[transport(2, 2), traps_udp, PASS]);
-        let other = [[TCP], [UDP]];
-        let other = other.each_ref().map(|protocol| Expression::Compare(Comparison::NotEqual, protocol));
-        rule(transaction, &[Expression::Meta(Meta::Protocol)], &[&other[..], &[PASS]].concat());
+        rule(transaction, GUARD.0, &protocol_is(&[TCP]), &[transport(2, 2), Expression::Absent(GUARDED_TCP), traps_tcp, PASS]);
+        rule(transaction, GUARD.0, &protocol_is(&[UDP]), &[transport(2, 2), traps_udp, PASS]);
+        other_protocols(transaction, GUARD.0);
         from_exempt(transaction, GUARD.0);
         let not_ours = Expression::Compare(Comparison::NotEqual, &OWN_ADDRESS.to_ne_bytes());
         transaction.add_rule(GUARD.0, &[Expression::DestinationKind, not_ours, PASS]);
         labels.note(transaction, "rules about own addresses (module nft_fib_inet)");
-        for (protocol, open) in [(TCP, OPEN_TCP), (UDP, OPEN_UDP)] {
-            rule(transaction, &protocol_is(&[protocol]), &[transport(2, 2), Expression::Lookup(open), PASS]);
-        }
-        rule(transaction, &[Expression::Socket], &[Expression::Compare(Comparison::Equal, &[0]), PASS]);
+        open_ports(transaction, GUARD.0);
+        rule(transaction, GUARD.0, &[Expression::Socket], &[Expression::Compare(Comparison::Equal, &[0]), PASS]);
         labels.note(transaction, "rules about sockets of real services (module nft_socket)");
         self.direct(transaction);
         labels.note(transaction, "rules that direct to guarded ports (module nft_tproxy)");
@@ -98,27 +102,25 @@ impl Guarded {
                 Expression::Direct(number[0]),
                 PASS,
             ];
-            rule(transaction, &protocol_is(&[TCP]), &[&guarded[..], &to].concat());
+            rule(transaction, GUARD.0, &protocol_is(&[TCP]), &[&guarded[..], &to].concat());
         }
     }
 
     /// Everything that is no first packet to a trap leaves; the others are held to their number a minute, all together.
     fn trap(&self, group: u16, transaction: &mut Transaction) {
-        let known = KNOWN_CONNECTION.to_ne_bytes();
-        let state = [Expression::ConnectionState, Expression::Mask(&known), Expression::Compare(Comparison::NotEqual, &[0; 4]), PASS];
-        transaction.add_rule(GUARD.0, &state);
-        rule(transaction, &protocol_is(&[TCP]), &[transport(2, 2), Expression::Absent(TRAPS[0]), PASS]);
+        known_connections(transaction, GUARD.0);
+        rule(transaction, GUARD.0, &protocol_is(&[TCP]), &[transport(2, 2), Expression::Absent(TRAPS[0]), PASS]);
         // Answers, late or to somebody else's forgery, step into nothing.
         let answers = [transport(13, 1), Expression::Mask(&[RST_OR_ACK]), Expression::Compare(Comparison::NotEqual, &[0]), PASS];
-        rule(transaction, &protocol_is(&[TCP]), &answers);
+        rule(transaction, GUARD.0, &protocol_is(&[TCP]), &answers);
         let limit = Limit { rate: u64::from(self.traps_per_minute), secs: 60, burst: self.traps_per_minute };
         transaction.add_rule(GUARD.0, &[Expression::Beyond(limit), PASS]);
         for (family, set) in Family::ALL.into_iter().zip(TRAPPED_SETS) {
             let number = family_number(family);
             let add = Expression::Add { set, timeout_millis: TRAPPED_MILLIS };
-            let log = Expression::Log { group, snap_bytes: PROBE_BYTES };
+            let log = Expression::Log { group, snap_bytes: PROBE_BYTES, prefix: Some(TRAP_PREFIX) };
             let (count, drop) = (Expression::Count(TRAPPED), Expression::Verdict(Verdict::Drop));
-            rule(transaction, &source_of(family, &number), &[add, count, log, drop]);
+            rule(transaction, GUARD.0, &source_of(family, &number), &[add, count, log, drop]);
             // What comes after it goes no further than what the blocked send.
             let trapped = [&source_of(family, &number)[..], &[Expression::Lookup(set), count, drop]];
             transaction.add_rule(PREROUTING.0, &trapped.concat());
@@ -126,12 +128,8 @@ impl Guarded {
     }
 }
 
-fn rule(transaction: &mut Transaction, first: &[Expression<'_>], rest: &[Expression<'_>]) {
-    transaction.add_rule(GUARD.0, &[first, rest].concat());
-}
-
 /// The elements of an interval set: each range's first port, and the one behind its last, if there is one.
-fn elements(ports: &Ports) -> impl Iterator<Item = Element> {
+pub(super) fn elements(ports: &Ports) -> impl Iterator<Item = Element> {
     ports.ranges().iter().flat_map(|range| {
         let element = |port: u16, ends_interval| Element { key: Key::from(port), ends_interval, timeout_millis: None };
         let behind = range.end().checked_add(1).map(|port| element(port, true));

@@ -6,7 +6,7 @@ use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unpriv
 use link::message::{Counter, Message};
 use model::event::{Act, Event, Origin, Touch, Trust};
 use model::limits;
-use model::net::{Protocol, canonical};
+use model::net::{Hops, Protocol, canonical};
 use model::style::Style;
 use model::time::Time;
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use std::ops::ControlFlow::Break;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::fd::{Interest, Poller};
+use sys::listen;
 use sys::sandbox::Profile;
 
 /// How long a connection is held at most.
@@ -161,7 +162,8 @@ impl Guard {
             return None;
         }
         self.touches += 1;
-        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: to.port(), style: Style::Connect });
+        let hops = listen::ttl(stream).map(Hops::of_ttl);
+        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: to.port(), style: Style::Connect, hops });
         let origin = Origin { sensor: self.slot, serial: self.touches };
         Some(Event { at: now(), origin, actor, target: Some(target), act, trust: Trust::Handshake, times: 1 })
     }

@@ -9,6 +9,7 @@ use model::limits;
 use model::net::Protocol;
 use model::ports::Ports;
 use model::time::Time;
+use respond::skeleton::TRAP_PREFIX;
 use sense::facts::Harmless;
 use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
 use std::collections::{HashMap, HashSet};
@@ -37,8 +38,6 @@ const JUDGE: u64 = 2;
 const NFLOG: u64 = 3;
 /// Reads in one turn, each of a frame's worth of packets.
 const TURN_READS: usize = 16;
-/// The hook at which packets to traps are logged (NF_INET_PRE_ROUTING).
-const PREROUTING: u8 = 0;
 /// The number of the loopback interface in Linux.
 const LOOPBACK: u32 = 1;
 
@@ -158,7 +157,7 @@ impl Packets {
             let read = self.nflog.receive(limits::BATCH_EVENTS, |packet| {
                 let meta = PacketMeta { at, hook: packet.hook, loopback: packet.indev == LOOPBACK, established: packet.is_established() };
                 events.extend(sensor.packet(packet.payload, &meta, open));
-                trapped += u64::from(packet.hook == PREROUTING);
+                trapped += u64::from(packet.prefix == TRAP_PREFIX.as_bytes());
             })?;
             self.trapped += trapped;
             if read == 0 {
@@ -232,9 +231,9 @@ impl Packets {
 
     /// What a probe of a guarded port is besides.
     fn touch(&self, event: &Event) -> Option<Event> {
-        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), .. }) = event.act else { return None };
+        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), hops, .. }) = event.act else { return None };
         let is_touch = self.guard.is_touched_by_packet(protocol, port);
-        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style }), ..*event })
+        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style, hops }), ..*event })
     }
 
     /// Lists all listeners.

@@ -143,6 +143,8 @@ pub enum Expression<'a> {
         group: u16,
         /// How many bytes.
         snap_bytes: u32,
+        /// What it says in front: at most 127 bytes.
+        prefix: Option<&'a str>,
     },
     /// Decides.
     Verdict(Verdict),
@@ -277,8 +279,11 @@ fn put_data(message: &mut Message<'_>, expression: Expression<'_>) {
         }
         // Two expressions: see `put_one`.
         Expression::Target(..) => {}
-        Expression::Log { group, snap_bytes } => {
+        Expression::Log { group, snap_bytes, prefix } => {
             message.put_u16_be(1, group);
+            if let Some(prefix) = prefix {
+                message.put_str(2, prefix);
+            }
             message.put_u32_be(3, snap_bytes);
             message.put_u16_be(4, 1);
         }
@@ -393,8 +398,10 @@ mod tests {
         assert_eq!(bytes(compare), named(b"cmp\0", &[be(1, 1), be(2, 3), nest(3, &[attribute(1, &[12])])]));
         assert_eq!(bytes(Expression::Lookup("set")), named(b"lookup\0", &[attribute(1, b"set\0"), be(2, 1)]));
         assert_eq!(bytes(Expression::Count("one")), named(b"objref\0", &[be(1, 1), attribute(2, b"one\0")]));
-        let log = Expression::Log { group: 5, snap_bytes: 256 };
+        let log = Expression::Log { group: 5, snap_bytes: 256, prefix: None };
         assert_eq!(bytes(log), named(b"log\0", &[attribute(1, &[0, 5]), be(3, 256), attribute(4, &[0, 1])]));
+        let named_log = named(b"log\0", &[attribute(1, &[0, 5]), attribute(2, b"trap\0"), be(3, 256), attribute(4, &[0, 1])]);
+        assert_eq!(bytes(Expression::Log { group: 5, snap_bytes: 256, prefix: Some("trap") }), named_log);
         let verdict = |code| named(b"immediate\0", &[be(1, 0), nest(2, &[nest(2, &[be(1, code)])])]);
         assert_eq!(bytes(Expression::Verdict(Verdict::Drop)), verdict(0));
         assert_eq!(bytes(Expression::Verdict(Verdict::Return)), verdict(0xFFFF_FFFB));

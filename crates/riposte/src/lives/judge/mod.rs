@@ -163,7 +163,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth)),
+        lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -397,7 +397,10 @@ impl Judge {
             Message::Repaired { why } => self.repaired = Some((now, why)),
             Message::Rebuilt => self.court.rebuilt(now),
             Message::Config => {
-                self.court.reconfigure(configuration(fd)?.court(), now);
+                let config = configuration(fd)?;
+                let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
+                self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
+                self.court.reconfigure(config.court(), now);
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),

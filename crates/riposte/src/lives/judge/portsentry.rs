@@ -29,9 +29,9 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// In this folder.
-    pub fn new(folder: &Path, form: Form, stealth: bool) -> Lines {
-        Lines { folder: folder.to_owned(), form, stealth, lost: 0 }
+    /// In this folder, `lost` of them so far.
+    pub fn new(folder: &Path, form: Form, stealth: bool, lost: u64) -> Lines {
+        Lines { folder: folder.to_owned(), form, stealth, lost }
     }
 
     /// Tells of touches that were charged.
@@ -140,7 +140,7 @@ mod tests {
     use model::time::Time;
 
     fn touched(protocol: Protocol, style: Style, trust: Trust) -> Touched {
-        let touch = Touch { protocol, port: 11, style };
+        let touch = Touch { protocol, port: 11, style, hops: None };
         Touched { at: Time::from_secs(1_700_000_000), actor: "192.0.2.7".parse().unwrap(), touch, trust, answer: Answer::Blocked }
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, "what was there before\n").unwrap();
-        let mut lines = Lines::new(folder.path(), Form::Two, false);
+        let mut lines = Lines::new(folder.path(), Form::Two, false, 0);
         lines.tell(&fates());
         lines.tell(&[]);
         assert_eq!((lines.lost, folder.path().join(FILES[1]).exists()), (0, false));
@@ -201,13 +201,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, vec![b'x'; FILE_BYTES as usize + 1]).unwrap();
-        let mut lines = Lines::new(folder.path(), Form::One, false);
+        let mut lines = Lines::new(folder.path(), Form::One, false, 0);
         lines.tell(&fates());
         for name in FILES {
             assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap().lines().count(), 1, "{name}");
         }
         assert_eq!(fs::metadata(folder.path().join("portsentry.history.1")).unwrap().len(), FILE_BYTES + 1);
-        let mut nowhere = Lines::new(Path::new("/nowhere"), Form::One, false);
+        let mut nowhere = Lines::new(Path::new("/nowhere"), Form::One, false, 0);
         nowhere.tell(&[touched(Protocol::TCP, Style::Connect, Trust::Handshake)]);
         assert_eq!((lines.lost, nowhere.lost), (0, 2));
     }

@@ -31,7 +31,7 @@ impl Book {
 
     /// How many more there may be.
     pub fn room(&self) -> usize {
-        limits::HELD - self.entries.len()
+        limits::CARRIED - self.entries.len()
     }
 
     /// One of them.
@@ -113,8 +113,8 @@ mod tests {
     fn the_bound_holds_for_new_ones_only() {
         let scope = |n: usize| Scope::Source(model::net::Prefix::host(std::net::Ipv4Addr::from(n as u32).into()));
         let mut book = Book::default();
-        (0..=limits::HELD).for_each(|n| book.set(scope(n), Expiry::At(Time::from_secs(n as u64)), true, 1));
-        assert_eq!((book.len(), book.room(), book.of(&scope(limits::HELD))), (limits::HELD, 0, None));
+        (0..=limits::CARRIED).for_each(|n| book.set(scope(n), Expiry::At(Time::from_secs(n as u64)), true, 1));
+        assert_eq!((book.len(), book.room(), book.of(&scope(limits::CARRIED))), (limits::CARRIED, 0, None));
         book.set(scope(0), Expiry::Never, true, 2);
         assert_eq!(book.of(&scope(0)).unwrap().held, 3);
         assert_eq!(book.over(Time::from_secs(5), 3).len(), 3);

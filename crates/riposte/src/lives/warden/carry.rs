@@ -135,7 +135,7 @@ impl Warden {
         let mut answers = Vec::with_capacity(awaited.len());
         for Awaited { place, change, kernel } in awaited {
             let outcome = outcomes.get(place).copied().unwrap_or(Outcome::Failed(Fault::Refused));
-            if outcome == Outcome::Added && kernel != Outcome::Unsupported && self.carry.elsewhere.len() < limits::HELD {
+            if outcome == Outcome::Added && kernel != Outcome::Unsupported && self.carry.elsewhere.len() < limits::CARRIED {
                 self.carry.elsewhere.insert(change.scope());
             }
             let outcome = match (outcome, kernel) {
@@ -186,7 +186,7 @@ impl Warden {
 
     /// What the responder really has, in pieces.
     pub(super) fn take_installed(&mut self, last: bool, mut items: Vec<Installed>) {
-        let room = (2 * limits::HELD).saturating_sub(self.carry.pieces.len());
+        let room = (2 * limits::CARRIED).saturating_sub(self.carry.pieces.len());
         self.malformed += u64::from(items.len() > room);
         items.truncate(room);
         self.carry.pieces.append(&mut items);

@@ -49,7 +49,7 @@ impl Firewall {
         }
     }
 
-    /// Goes by another configuration: whether traps may drop anybody.
+    /// Goes by another configuration: which ports are guarded, and whether the kernel may drop anybody itself.
     ///
     /// # Errors
     /// The kernel's words; then the table is as it was.
@@ -191,6 +191,7 @@ impl Firewall {
                     counter("probes over the source's ration", counts.probes.over_source.packets),
                     counter("probes over the common ration", counts.probes.over_all.packets),
                     counter("packets dropped by traps", counts.trapped.packets),
+                    counter("packets dropped on hold", counts.held.packets),
                 ],
                 Err(_) => vec![counter("kernel counters unreadable", 1)],
             },
@@ -203,8 +204,12 @@ impl Firewall {
 /// What the table is to be like.
 fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
     let (nflog, guard, spoofable) = (&config.nflog, &config.guard, &config.policy.spoofable);
-    let may_block = |which: usize| config.policy.touch_blocks.get(which).is_some_and(|may| *may);
-    let traps = [(0, &guard.trap_tcp), (1, &guard.trap_udp)];
+    let [block_tcp, block_udp] = config.policy.touch_blocks;
+    // One packet is forgeable evidence: what such evidence may not do, the kernel does not do for it.
+    let may_forged = spoofable.may_block && !config.policy.dry_run;
+    // Who may come several times before he is charged must get there.
+    let holds = config.scan.touch.trigger <= 1 && !config.policy.dry_run;
+    let when = |may: bool, ports: &[&Ports]| -> Ports { ports.iter().filter(|_| may).flat_map(|ports| ports.ranges()).cloned().collect() };
     Skeleton {
         nflog_group: nflog.enabled.then_some(nflog.group),
         probe_rate: nflog.rate,
@@ -214,9 +219,13 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
         guarded: Guarded {
             tcp: guard.answered(),
             listeners,
-            traps: traps.map(|(which, ports)| if may_block(which) { ports.clone() } else { Ports::default() }),
-            // One packet is forgeable evidence: what such evidence may not do, the kernel does not do for it.
-            traps_per_minute: if spoofable.may_block && !config.policy.dry_run { spoofable.blocks_per_minute } else { 0 },
+            traps: [when(block_tcp, &[&guard.trap_tcp]), when(block_udp, &[&guard.trap_udp])],
+            traps_per_minute: if may_forged { spoofable.blocks_per_minute } else { 0 },
+            // Where riposte answers, who comes can prove himself.
+            holds: [
+                when(holds && block_tcp && (may_forged || !guard.stealth), &[&guard.tcp, &guard.trap_tcp]),
+                when(holds && block_udp && may_forged, &[&guard.udp, &guard.trap_udp]),
+            ],
         },
     }
 }

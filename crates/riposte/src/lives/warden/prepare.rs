@@ -185,6 +185,11 @@ impl Prepared {
         Ok([four.map_err(|e| e.to_string())?, six.map_err(|e| e.to_string())?])
     }
 
+    /// Whether there are listeners for guarded ports. Inside the sandbox none can be opened.
+    pub fn can_guard(&self) -> bool {
+        self.guard.iter().any(Option::is_some)
+    }
+
     /// The children that this configuration asks for, the judge first.
     pub fn wards(&self, config: &Config, now: Time) -> Vec<Ward> {
         let mut wards = vec![Ward::new(Life::Judge, 0, "judge".into(), now), Ward::new(Life::Host, 0, "host".into(), now)];
@@ -194,7 +199,7 @@ impl Prepared {
         if self.nflog.is_some() {
             wards.push(Ward::new(Life::Packets, PACKETS_SLOT, "packets".into(), now));
         }
-        if self.guard.iter().any(Option::is_some) {
+        if self.can_guard() {
             wards.push(Ward::new(Life::Guard, GUARD_SLOT, "guard".into(), now));
         }
         if config.applications.enabled {

@@ -9,7 +9,7 @@ use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
 use crate::lives::applications::engine;
 use crate::lives::signatures;
-use crate::lives::{APPLICATIONS_SLOT, monotonic};
+use crate::lives::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -65,8 +65,9 @@ impl Origin {
     }
 }
 
-/// The new configuration as far as it can be taken over now: what can't be keeps its old value, and is named.
-fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
+/// The new configuration as far as it can be taken over now: what can't be keeps its old value, and is named. `can_guard`: there are listeners for
+/// guarded ports.
+fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'static str>) {
     fn keep<T: Clone + PartialEq>(key: &'static str, old: &T, new: &mut T, later: &mut Vec<&'static str>) {
         if old != new {
             new.clone_from(old);
@@ -92,7 +93,9 @@ fn adoptable(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
         responses,
         log,
     } = &mut new;
-    keep("guard (its ports, stealth, banner, portsentry)", &old.guard, guard, &mut later);
+    if !can_guard && !guard.answered().is_empty() {
+        keep("guard (its ports, stealth, banner, portsentry)", &old.guard, guard, &mut later);
+    }
     // Whoever is connected to one of these is taken for an administrator: not where it is enough to knock.
     if nflog.ssh_ports.iter().any(|port| guard.tcp.contains(*port)) {
         keep("sense.nflog.ssh_ports", &old.nflog.ssh_ports, &mut nflog.ssh_ports, &mut later);
@@ -158,7 +161,7 @@ impl Warden {
 
     /// Puts a configuration into force; what has to wait for a restart, by name.
     fn take_over(&mut self, new: Config) -> Result<Vec<String>, Vec<String>> {
-        let (mut new, later) = adoptable(&self.config, new);
+        let (mut new, later) = adoptable(&self.config, new, self.prepared.can_guard());
         let mut said: Vec<String> = later.into_iter().map(|key| format!("{key} takes effect at the next restart")).collect();
         // Read here first: a sensor that can't read them would be started again and again, and the old rules be gone.
         if new.applications.enabled && !new.applications.rules.is_empty() {
@@ -209,6 +212,7 @@ impl Warden {
         }
         begun.into_iter().for_each(|slot| self.hire(Ward::late(Life::Log, slot, self.prepared.log_name(slot), monotonic())));
         self.renew_applications(&old);
+        self.renew_guard(&old);
         self.renew_exemptions(&old);
         self.tell_rebuilt();
         Ok(said)
@@ -221,32 +225,38 @@ impl Warden {
         {
             return;
         }
-        let is_needed = self.config.applications.enabled;
-        match self.wards.iter().position(|ward| ward.life == Life::Applications && ward.after != After::Nothing) {
+        self.renew(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS, self.config.applications.enabled);
+    }
+
+    /// Who sees packets to guarded ports, and who answers there, begin again if those have changed. What comes meanwhile waits in their sockets.
+    fn renew_guard(&mut self, old: &Config) {
+        if old.guard == self.config.guard {
+            return;
+        }
+        self.renew(Life::Packets, PACKETS_SLOT, "packets", self.config.nflog.enabled);
+        self.renew(Life::Guard, GUARD_SLOT, "guard", self.prepared.can_guard() && !self.config.guard.answered().is_empty());
+    }
+
+    /// A child begins again, or for the first time, or ends because it is not needed any more.
+    fn renew(&mut self, life: Life, slot: u16, name: &str, is_needed: bool) {
+        match self.wards.iter().position(|ward| ward.life == life && ward.after != After::Nothing) {
             Some(index) => self.dismiss(index, if is_needed { After::Renewal } else { After::Nothing }),
-            None if is_needed => self.hire(Ward::late(Life::Applications, APPLICATIONS_SLOT, APPLICATIONS.into(), monotonic())),
+            None if is_needed => self.hire(Ward::late(life, slot, name.to_owned(), monotonic())),
             None => {}
         }
     }
 
     /// Those who find out whom to exempt begin again if what they look for has changed.
     fn renew_exemptions(&mut self, old: &Config) {
-        let place = |life: Life, wards: &[Ward]| wards.iter().position(|ward| ward.life == life);
-        if (old.derive, &old.nflog.ssh_ports) != (self.config.derive, &self.config.nflog.ssh_ports)
-            && let Some(host) = place(Life::Host, &self.wards)
-        {
-            self.dismiss(host, After::Renewal);
+        if (old.derive, &old.nflog.ssh_ports) != (self.config.derive, &self.config.nflog.ssh_ports) {
+            self.renew(Life::Host, 0, "host", true);
         }
         let names = |config: &Config| (config.derive.time_servers, config.exempt_names.clone());
         if names(old) == names(&self.config) {
             return;
         }
         let is_needed = self.config.derive.time_servers || !self.config.exempt_names.is_empty();
-        match place(Life::Lookup, &self.wards) {
-            Some(lookup) => self.dismiss(lookup, if is_needed { After::Renewal } else { After::Nothing }),
-            None if is_needed => self.hire(Ward::late(Life::Lookup, 0, "lookup".into(), monotonic())),
-            None => {}
-        }
+        self.renew(Life::Lookup, 0, "lookup", is_needed);
         if !is_needed {
             // Whom only it knew is exempt no longer.
             self.shield.derive(Life::Lookup, Vec::new());
@@ -295,14 +305,32 @@ mod tests {
         new.responses = Config::parse(response, "x").unwrap().responses;
         new.log.level = LogLevel::Debug;
         new.policy.block_max = Duration::from_secs(60);
-        let (taken, later) = adoptable(&old, new);
+        let (taken, later) = adoptable(&old, new, true);
         assert_eq!(later, ["store.path", "control.group", "sense.nflog.rate", "respond", "response", "log.level"]);
         let mut expected = old;
         expected.store.history_days = 7;
         expected.nflog.ssh_ports = vec![2_222];
         expected.policy.block_max = Duration::from_secs(60);
         assert_eq!(taken, expected);
-        assert_eq!(adoptable(&expected, expected.clone()), (taken, Vec::new()));
+        assert_eq!(adoptable(&expected, expected.clone(), false), (taken, Vec::new()));
+    }
+
+    #[test]
+    fn ports_can_be_guarded_anew_if_there_are_listeners_or_nobody_answers() {
+        let old = Config::default();
+        let new = |text: &str| Config::parse(text, "x").unwrap();
+        let answered = new("[guard]\ntcp = [23]\n");
+        assert_eq!(adoptable(&old, answered.clone(), true), (answered.clone(), Vec::new()));
+        let (taken, later) = adoptable(&old, answered.clone(), false);
+        assert_eq!((taken, later.len()), (old.clone(), 1));
+        let quiet = new("[guard]\ntcp = [23]\nstealth = true\n");
+        assert_eq!(adoptable(&old, quiet.clone(), false), (quiet, Vec::new()));
+        // Ports that stay guarded do not become administrators'.
+        let mut both = new("[guard]\ntcp = [25]\n[sense.nflog]\nssh_ports = [23]\n");
+        let (taken, later) = adoptable(&answered, both.clone(), false);
+        assert_eq!((taken.nflog.ssh_ports, later.len()), (answered.nflog.ssh_ports.clone(), 2));
+        both.guard = answered.guard.clone();
+        assert_eq!(adoptable(&answered, both, true).1, ["sense.nflog.ssh_ports"]);
     }
 
     #[test]
