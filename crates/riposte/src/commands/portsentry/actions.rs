@@ -2,9 +2,8 @@
 //! command of what takes a shell.
 
 use super::conf::{Conf, Value, Version};
-use super::{Mode, Modes, plain};
+use super::{Check, Mode, Modes, plain};
 use crate::config::Config;
-use crate::config::response::check;
 use respond::Kind;
 use std::fmt::Write as _;
 
@@ -70,7 +69,7 @@ pub fn responders(conf: &Conf) -> (String, [String; 2]) {
 
 /// The `[[response]]`s of KILL_RUN_CMD, what becomes of its line, and what is wrong with it. One that can't be run as it stands is printed as
 /// comments.
-pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2]) -> (String, String, Option<String>) {
+pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2], check: Check) -> (String, String, Option<String>) {
     let Some(Value { line, text: command }) = conf.value("KILL_RUN_CMD") else { return Default::default() };
     let told = |why: &str| format!("{}:{line}: KILL_RUN_CMD: {why}", conf.name);
     if runs == [false; 2] {
