@@ -7,7 +7,7 @@ pub const RUNS: usize = 4_096;
 /// Orders to run responses, or their outcomes, in one message.
 pub const BATCH_RUNS: usize = 32;
 /// Blocks that wait for a response to run first. At the bound a block waits for nobody.
-pub const HELD: usize = 1_024;
+pub const WAITING_BLOCKS: usize = 1_024;
 /// Bytes of a program's output as they travel, and runs whose output `explain` shows. The rest is cut; the oldest give way.
 pub const SAID_BYTES: usize = 200;
 /// See [`SAID_BYTES`].
@@ -30,6 +30,8 @@ pub const DERIVED: usize = 2_048;
 pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
+/// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
+pub const HELD: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.

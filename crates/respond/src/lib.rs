@@ -5,11 +5,18 @@ use model::time::Time;
 use std::path::PathBuf;
 use sys::sandbox::Capability;
 
+pub mod chain;
+pub mod ebtables;
+pub mod hosts_deny;
+pub mod ipset;
+pub mod iptables;
 pub mod nftables;
 pub mod null;
 pub mod ranges;
+pub mod routes;
 pub mod settings;
 pub mod skeleton;
+mod standing;
 pub mod tool;
 
 pub use settings::{Key, Settings, Value};
@@ -86,7 +93,7 @@ impl Needs {
 }
 
 /// Every kind, in the manual's order.
-pub const RESPONDERS: &[Kind] = &[nftables::KIND, null::KIND];
+pub const RESPONDERS: &[Kind] = &[nftables::KIND, ipset::KIND, iptables::KIND, ebtables::KIND, routes::KIND, hosts_deny::KIND, null::KIND];
 
 #[cfg(test)]
 mod tests {

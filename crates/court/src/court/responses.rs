@@ -222,7 +222,7 @@ impl Court {
         for (response, Response { first, .. }) in with {
             let Some(span) = first else { continue };
             let begun = self.begin(response, Run { block: Some(id), ..run(whom, ground, now) }, u32::MAX, now);
-            if begun && self.responses.held.len() < limits::HELD {
+            if begun && self.responses.held.len() < limits::WAITING_BLOCKS {
                 let until = self.responses.held.entry(id).or_insert(now);
                 *until = (*until).max(now.after(span));
             }
