@@ -60,11 +60,18 @@ pub fn responders(conf: &Conf) -> (String, [String; 2]) {
             Route::Other => format!("a command of your own is not run; {own}. 'protocol = \"command\"' in a [[response]] runs programs"),
         };
     }
-    if conf.value("KILL_HOSTS_DENY").is_some() {
+    let mut chosen = String::new();
+    if let Some(line) = conf.value("KILL_HOSTS_DENY") {
         notes[1] = add("hosts-deny", "; the packets are dropped before any service sees them");
+        let has_format = Kind::of("hosts-deny").is_some_and(|kind| kind.keys.iter().any(|key| key.name == "format"));
+        // `ALL: 192.0.2.1 : DENY`, as libwrap has it with its options, or `ALL: 192.0.2.1`.
+        let format = if line.text.to_ascii_uppercase().trim_end().ends_with("DENY") { "options" } else { "plain" };
+        if has_format {
+            chosen = format!("[respond.hosts-deny]\nformat = \"{format}\"\n");
+        }
     }
     let kinds: Vec<String> = kinds.into_iter().map(|kind| format!("\"{kind}\"")).collect();
-    (format!("\n# Who sets the blocks, in order.\n[respond]\nkind = [{}]\n", kinds.join(", ")), notes)
+    (format!("\n# Who sets the blocks, in order.\n[respond]\nkind = [{}]\n{chosen}", kinds.join(", ")), notes)
 }
 
 /// The `[[response]]`s of KILL_RUN_CMD, what becomes of its line, and what is wrong with it. One that can't be run as it stands is printed as

@@ -143,6 +143,31 @@ fn commands_become_responses_that_are_told_the_same() {
 }
 
 #[test]
+fn routes_and_wrappers_become_responders_behind_riposte_s_own() {
+    let with = |route: &str, deny: &str| {
+        let conf = format!("TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\n{route}{deny}");
+        let (config, text, wrong) = imported(&[("portsentry/portsentry.conf", &conf)], false);
+        assert_eq!(wrong, Vec::<String>::new());
+        (config.respond.kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(), text)
+    };
+    let route = "KILL_ROUTE=\"/sbin/route add -host $TARGET$ reject\"\n";
+    let (kinds, text) = with(route, "KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\n");
+    assert_eq!(kinds, ["nftables", "routes", "hosts-deny"]);
+    assert!(
+        text.contains("KILL_ROUTE, line 3: 'routes' in [respond], behind riposte's own nftables set")
+            && text.contains("format = \"options\""),
+        "{text}"
+    );
+    assert!(with("", "KILL_HOSTS_DENY=\"ALL: $TARGET$\"\n").1.contains("format = \"plain\""));
+    assert_eq!(with("KILL_ROUTE=\"/sbin/iptables -I INPUT -s $TARGET$ -j DROP\"\n", "").0, ["nftables"]);
+    let (kinds, text) = with("KILL_ROUTE=\"/opt/mine $TARGET$\"\n", "");
+    assert!(kinds == ["nftables"] && text.contains("a command of your own is not run"), "{text}");
+    // A kind that this riposte does not have is not named.
+    let (kinds, text) = with("KILL_ROUTE=\"/sbin/ipfw add 1 deny all from $TARGET$:255.255.255.255 to any\"\n", "");
+    assert_eq!(kinds.contains(&"ipfw"), respond::Kind::of("ipfw").is_some(), "{text}");
+}
+
+#[test]
 fn every_wrong_line_gets_its_own() {
     let wrong = r#"TCP_PORTS="1,11,70000,15-9"
   # not a comment
