@@ -43,7 +43,7 @@ pub fn capabilities(config: &Config) -> Vec<Capability> {
     let mut all: Vec<Capability> = respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
     // Root's own files are closed to the unit's user.
     if sys::identity::own_uid() != 0 && respond.carried().any(|kind| !(kind.needs.writes)(&respond.settings).is_empty()) {
-        all.push(Capability::CAP_DAC_OVERRIDE);
+        all.extend([Capability::CAP_DAC_OVERRIDE, Capability::CAP_FOWNER]);
     }
     all.sort_unstable_by_key(Capability::index);
     all.dedup();
