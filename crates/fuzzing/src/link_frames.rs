@@ -40,6 +40,10 @@ fn frame(bytes: &[u8]) {
         Message::Reports(list) => list.len(),
         Message::Respond(list) => list.len(),
         Message::Ran(list) => list.len(),
+        Message::Carry { changes, .. } => changes.len(),
+        Message::Carried { outcomes, .. } => outcomes.len(),
+        Message::AskHeld(list) => list.len(),
+        Message::Held(list) => list.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled

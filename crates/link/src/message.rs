@@ -1,7 +1,7 @@
 //! What one process can say to another. A request names a slot number, never a path, a name or a command.
 
 use crate::codec::{Malformed, Reader, Writer};
-use model::block::{BlockId, Change, Expiry, Installed, Outcome};
+use model::block::{BlockId, Change, Expiry, Installed, Outcome, Scope};
 use model::decision::Exemption;
 use model::event::{Event, RuleId};
 use model::limits;
@@ -31,12 +31,24 @@ pub enum Life {
     Runner,
     /// Answers at guarded ports.
     Guard,
+    /// Sets blocks by other means than the kernel's nftables.
+    Responder,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 9] =
-        [Life::Warden, Life::Judge, Life::Packets, Life::Log, Life::Host, Life::Lookup, Life::Applications, Life::Runner, Life::Guard];
+    pub const ALL: [Life; 10] = [
+        Life::Warden,
+        Life::Judge,
+        Life::Packets,
+        Life::Log,
+        Life::Host,
+        Life::Lookup,
+        Life::Applications,
+        Life::Runner,
+        Life::Guard,
+        Life::Responder,
+    ];
 
     /// The word for it, as in `--life` and the process table.
     pub const fn word(self) -> &'static str {
@@ -50,6 +62,7 @@ impl Life {
             Life::Applications => "applications",
             Life::Runner => "runner",
             Life::Guard => "guard",
+            Life::Responder => "responder",
         }
     }
 
@@ -240,6 +253,24 @@ pub enum Message {
     Respond(Vec<Order>),
     /// Runner → warden → judge: what became of them.
     Ran(Vec<(RunId, Ran)>),
+    /// Warden → responder: set and lift these blocks.
+    Carry {
+        /// The batch's number.
+        batch: u32,
+        /// As the judge has ordered them, but for the exempt.
+        changes: Vec<Change>,
+    },
+    /// Responder → warden: one outcome for each change, in the order of the changes.
+    Carried {
+        /// The batch's number.
+        batch: u32,
+        /// What became of them.
+        outcomes: Vec<Outcome>,
+    },
+    /// Judge → warden → responder: who has these?
+    AskHeld(Vec<Scope>),
+    /// Responder → warden → judge: the answer, in the same order; bit n stands for the nth kind of `[respond]`.
+    Held(Vec<(Scope, u16)>),
 }
 
 /// What a log rule reports.
@@ -347,11 +378,19 @@ pub enum Tag {
     Respond,
     /// See [`Message::Ran`].
     Ran,
+    /// See [`Message::Carry`].
+    Carry,
+    /// See [`Message::Carried`].
+    Carried,
+    /// See [`Message::AskHeld`].
+    AskHeld,
+    /// See [`Message::Held`].
+    Held,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 32] = [
+    pub const ALL: [Tag; 36] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -384,6 +423,10 @@ impl Tag {
         Tag::Looked,
         Tag::Respond,
         Tag::Ran,
+        Tag::Carry,
+        Tag::Carried,
+        Tag::AskHeld,
+        Tag::Held,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -416,7 +459,11 @@ impl Tag {
             | Tag::Followed
             | Tag::Looked
             | Tag::Respond
-            | Tag::Ran => false,
+            | Tag::Ran
+            | Tag::Carry
+            | Tag::Carried
+            | Tag::AskHeld
+            | Tag::Held => false,
         }
     }
 
@@ -482,6 +529,10 @@ impl Message {
             Message::Looked { .. } => Tag::Looked,
             Message::Respond(_) => Tag::Respond,
             Message::Ran(_) => Tag::Ran,
+            Message::Carry { .. } => Tag::Carry,
+            Message::Carried { .. } => Tag::Carried,
+            Message::AskHeld(_) => Tag::AskHeld,
+            Message::Held(_) => Tag::Held,
         }
     }
 
@@ -580,6 +631,19 @@ impl Message {
                 w.u64(run.0);
                 w.u8(*ran as u8);
             }),
+            Message::Carry { batch, changes } => {
+                out.u32(*batch);
+                out.list(changes, Writer::change);
+            }
+            Message::Carried { batch, outcomes } => {
+                out.u32(*batch);
+                out.list(outcomes, |w, outcome| w.outcome(*outcome));
+            }
+            Message::AskHeld(scopes) => out.list(scopes, |w, scope| w.scope(*scope)),
+            Message::Held(held) => out.list(held, |w, (scope, by)| {
+                w.scope(*scope);
+                w.u16(*by);
+            }),
             Message::AskCounters
             | Message::AskInstalled
             | Message::Reopen
@@ -656,6 +720,10 @@ impl Message {
             Tag::Ran => Message::Ran(r.list(limits::BATCH_RUNS, |r| {
                 Ok((RunId(r.u64()?), *Ran::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("ran"))?))
             })?),
+            Tag::Carry => Message::Carry { batch: r.u32()?, changes: r.list(limits::BATCH_CHANGES, Reader::change)? },
+            Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },
+            Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
+            Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
         };
         r.end()?;
         Ok(message)

@@ -24,6 +24,8 @@ pub const DERIVED: usize = 2_048;
 pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
+/// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
+pub const HELD: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
 pub const STRIKES: usize = 262_144;
 /// Bytes of one log line that are looked at. The rest is dropped and counted.

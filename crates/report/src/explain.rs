@@ -127,9 +127,13 @@ impl Explanation {
                 (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
                 (_, _) => format!("by {}", block.why),
             };
+            let held = block.held_by.as_ref().map_or_else(String::new, |names| match names.as_slice() {
+                [] => " Nobody holds it at the moment.".to_owned(),
+                names => format!(" It is held by {}.", names.join(", ")),
+            });
             return match block.until {
-                Some(until) => format!("{scope} until {} ({} left) {why}.", Readable(until.0), block.left()),
-                None => format!("{scope} for good {why}."),
+                Some(until) => format!("{scope} until {} ({} left) {why}.{held}", Readable(until.0), block.left()),
+                None => format!("{scope} for good {why}.{held}"),
             };
         }
         match (&self.exempt, charged) {
@@ -156,7 +160,7 @@ impl Explanation {
             None => String::new(),
         };
         let end = match &self.block {
-            Some(block) if block.until.is_some() => "The kernel lifts the block by itself when its time is over. ",
+            Some(block) if block.until.is_some() => "The block ends by itself when its time is over. ",
             Some(_) => "Only an operator lifts this block: riposte unblock. ",
             None => "",
         };

@@ -10,6 +10,9 @@ use model::block::{Because, Block, Expiry, State};
 use model::time::Time;
 use serde::{Deserialize, Serialize};
 
+/// Characters of a state with those who have the block.
+const STATE_CHARS: usize = 80;
+
 /// One block. What an operator ordered or was adopted has no charge, level, styles, trust and strike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockLine {
@@ -38,6 +41,9 @@ pub struct BlockLine {
     pub strike: Option<u32>,
     /// What the ledger knows of it.
     pub state: String,
+    /// Which responders have it, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Vec<String>>,
 }
 
 impl BlockLine {
@@ -60,6 +66,7 @@ impl BlockLine {
             trust: None,
             strike: None,
             state: state.word().to_owned(),
+            held_by: None,
         };
         match &block.because {
             Because::Adopted | Because::Operator { note: _ } => bare,
@@ -80,6 +87,20 @@ impl BlockLine {
         BlockLine { why, rule: rule.map(str::to_owned), ..self }
     }
 
+    /// With the names of those who have it.
+    pub fn held_by(self, names: Option<Vec<String>>) -> BlockLine {
+        BlockLine { held_by: names, ..self }
+    }
+
+    /// Its state, and who has it, for people.
+    pub fn standing(&self) -> String {
+        match &self.held_by {
+            None => self.state.clone(),
+            Some(names) if names.is_empty() => format!("{}: nobody", self.state),
+            Some(names) => format!("{}: {}", self.state, names.join(", ")),
+        }
+    }
+
     /// How long it still lasts, for people.
     pub fn left(&self) -> String {
         self.remaining_secs.map_or_else(|| "for good".to_owned(), |secs| Human(secs).to_string())
@@ -98,7 +119,7 @@ pub fn text(blocks: &[BlockLine], room: Room) -> String {
             block.address.to_string(),
             Readable(block.since.0).to_string(),
             block.left(),
-            escape::text(&block.state, 20),
+            escape::text(&block.standing(), STATE_CHARS),
             escape::text(&block.why, NOTE_CHARS),
         ]);
     }

@@ -153,8 +153,7 @@ host. Nothing proves that the packets are its own: anybody could have written it
 and such evidence earns short blocks at most.
 At 2026-03-01 12:00:00Z it was charged with a port scan at level 2 and was blocked for 10m: port
 scan at level 2 (syn), spoofable evidence, strike 1. 1 offence is remembered against it.
-The kernel lifts the block by itself when its time is over. Its next offence would earn a block of
-20m.
+The block ends by itself when its time is over. Its next offence would earn a block of 20m.
 
 TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION   WHY
 2026-03-01 12:00:00Z  198.51.100.7  port scan      2       27        1  block 10m  port scan at level …

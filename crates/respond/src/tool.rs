@@ -22,6 +22,11 @@ const OUTPUT_BYTES: usize = 64 << 20;
 /// Bytes of a refusal that are shown.
 const SHOWN: usize = 200;
 
+/// Where a program is.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file())
+}
+
 /// Runs programs.
 pub trait Tool {
     /// Runs one to its end and returns its standard output. What it wrote to standard error is heard in a refusal only:
@@ -72,8 +77,7 @@ pub struct Programs;
 
 impl Tool for Programs {
     fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
-        let path = FOLDERS.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file());
-        let path = path.ok_or_else(|| ToolError::Missing(program.to_owned()))?;
+        let path = installed(program).ok_or_else(|| ToolError::Missing(program.to_owned()))?;
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let begin = || -> io::Result<(Child, [File; 2])> {
             let (output, output_end) = output_pipe()?;

@@ -387,6 +387,12 @@ pub(crate) fn die_with(parent: libc::pid_t) -> io::Result<()> {
     if self::parent() == parent { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
 }
 
+/// Lets this process go on when the one that started it ends: it learns of that in another way, and has something to put right then.
+pub fn outlive_parent() -> io::Result<()> {
+    // SAFETY: takes integers only.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0 as libc::c_ulong) }).map(drop)
+}
+
 /// Forbids this process and its children for good to gain anything by executing a file.
 pub(crate) fn forbid_new_privileges() -> io::Result<()> {
     // SAFETY: takes integers only.

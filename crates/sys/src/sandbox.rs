@@ -356,6 +356,35 @@ pub fn keep_capabilities_from_programs() -> Result<(), SandboxError> {
     if left.is_empty() { Ok(()) } else { Err(SandboxError::NotHeld("the ambient set is not empty")) }
 }
 
+/// From here on this process and the programs that it starts have these capabilities at most: root's programs get what the bounding set leaves,
+/// an unprivileged user's what is ambient. Returns those of them that it has not got at all.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn keep_for_programs(wanted: &[Capability]) -> Result<Vec<Capability>, SandboxError> {
+    let wanted: CapsHashSet = wanted.iter().copied().collect();
+    let read = |set| caps::read(None, set).map_err(capabilities("read a capability set"));
+    shrink_bounding(&wanted)?;
+    let permitted = read(CapSet::Permitted)?;
+    let keep: CapsHashSet = permitted.intersection(&wanted).copied().collect();
+    if crate::identity::own_uid() == 0 {
+        set_capabilities(&keep)?;
+    } else {
+        for surplus in read(CapSet::Ambient)?.difference(&keep) {
+            caps::drop(None, CapSet::Ambient, *surplus).map_err(capabilities("shrink the ambient set"))?;
+        }
+        // The unit's filter refuses capset, which is not needed if it gives only what is wanted.
+        if keep != permitted {
+            caps::set(None, CapSet::Effective, &keep).map_err(capabilities("shrink the effective set"))?;
+            caps::set(None, CapSet::Permitted, &keep).map_err(capabilities("shrink the permitted set"))?;
+        }
+    }
+    process::forbid_new_privileges().map_err(step("set no_new_privs"))?;
+    let mut missing: Vec<Capability> = wanted.difference(&keep).copied().collect();
+    missing.sort_unstable_by_key(Capability::index);
+    Ok(missing)
+}
+
 /// Leaves exactly `keep` permitted and effective, nothing ambient or inheritable, and looks whether the kernel agrees.
 ///
 /// The unit's filter refuses capset, and who was started with exactly `keep` by it has nothing else to give up: there the inheritable

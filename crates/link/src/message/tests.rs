@@ -1,7 +1,7 @@
 //! Every message is read as it was written, and nothing else is read.
 
 use super::*;
-use model::block::{Fault, Scope};
+use model::block::Fault;
 use model::decision::ExemptReason;
 use model::event::{Act, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
@@ -93,6 +93,10 @@ fn samples() -> Vec<Message> {
             Order { run: RunId(9), response: ResponseId(0), add: false, address: event.actor, user: None, rule: None },
         ]),
         Message::Ran(vec![(RunId(9), Ran::Done), (RunId(10), Ran::Lost)]),
+        Message::Carry { batch: 7, changes: vec![Change::Remove { id: BlockId(1), scope: v4 }] },
+        Message::Carried { batch: 7, outcomes: vec![Outcome::Removed, Outcome::Failed(Fault::Full)] },
+        Message::AskHeld(vec![v4, v6]),
+        Message::Held(vec![(v4, 3), (v6, 0)]),
     ]
 }
 
@@ -119,7 +123,7 @@ fn the_largest_lists_fit_into_a_frame() {
     let mut out = Writer::default();
     let scope = Scope::Source("2001:db8::1".parse().unwrap());
     let change = Change::Add { id: BlockId(1), scope, expiry: Expiry::At(Time::from_secs(1)) };
-    Message::Apply(vec![change; limits::BATCH_CHANGES]).encode(&mut out);
+    Message::Carry { batch: u32::MAX, changes: vec![change; limits::BATCH_CHANGES] }.encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
     let Message::Events(events) = &samples()[1] else { unreachable!() };
     let worst = Event { target: Some(events[0].actor), ..events[0] };

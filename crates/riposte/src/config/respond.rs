@@ -4,6 +4,7 @@ use super::problems::Problems;
 use super::raw::{Given, GivenList, Leaf, RawRespond, Read, Section, shown};
 use super::read::Meaning;
 use super::words::{Word, did_you_mean, quoted};
+use respond::tool::installed;
 use respond::{Key, Kind, RESPONDERS, Settings, Value};
 use std::collections::HashSet;
 use toml::Spanned;
@@ -61,6 +62,26 @@ impl RespondConfig {
     pub fn carried(&self) -> impl Iterator<Item = &'static Kind> {
         self.kinds.iter().copied().filter(|kind| kind.open.is_some())
     }
+}
+
+/// Programs that the configured kinds need and that are not installed: one line for each kind.
+pub fn missing(config: &RespondConfig) -> Vec<String> {
+    let missing = |kind: &Kind| kind.needs.programs.iter().copied().filter(|program| installed(program).is_none()).collect::<Vec<_>>();
+    let line = |kind: &Kind| format!("[respond] kind '{}' needs {}, not installed", kind.name, missing(kind).join(" and "));
+    config.carried().filter(|kind| !missing(kind).is_empty()).map(line).collect()
+}
+
+/// Whether anybody can block on this machine. What only some lack is logged.
+///
+/// # Errors
+/// One line that says what is missing.
+pub fn check(config: &RespondConfig) -> Result<(), String> {
+    let missing = missing(config);
+    if !config.has_kernel() && !missing.is_empty() && missing.len() == config.carried().count() {
+        return Err(format!("nobody can block: {}", missing.join("; ")));
+    }
+    missing.iter().for_each(|line| tracing::warn!("{line}"));
+    Ok(())
 }
 
 /// One word or a list of them.

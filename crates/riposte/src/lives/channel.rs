@@ -2,6 +2,7 @@
 
 use link::codec::Writer;
 use link::message::Message;
+use model::block::Installed;
 use model::event::Event;
 use model::limits;
 use std::collections::VecDeque;
@@ -39,6 +40,15 @@ pub struct Frame<'b> {
 /// Room for the longest frame.
 pub fn frame_buffer() -> Vec<u8> {
     vec![0; limits::FRAME_BYTES]
+}
+
+/// What is really there, in pieces, the last one marked; one at least.
+pub fn installed(items: &[Installed]) -> Vec<Message> {
+    let pieces = items.chunks(limits::BATCH_CHANGES).map(<[Installed]>::to_vec);
+    let mut pieces: Vec<Vec<Installed>> = pieces.collect();
+    let last = pieces.pop().unwrap_or_default();
+    let message = |last| move |items| Message::Installed { last, items };
+    pieces.into_iter().map(message(false)).chain(std::iter::once(last).map(message(true))).collect()
 }
 
 impl Channel {

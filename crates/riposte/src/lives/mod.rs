@@ -7,16 +7,19 @@ pub mod channel;
 pub mod guard;
 pub mod host;
 pub mod judge;
+pub mod keeper;
 pub mod log;
 pub mod logging;
 pub mod lookup;
 pub mod packets;
+pub mod responder;
 pub mod runner;
 pub mod warden;
 
 use crate::config::Config;
 use channel::Channel;
 use link::message::{Life, Message};
+use model::block::Expiry;
 use model::time::Time;
 use std::fs::File;
 use std::io::Read;
@@ -49,6 +52,14 @@ pub fn monotonic() -> Time {
     Time::from_nanos(sys::clock::monotonic())
 }
 
+/// An end by one clock, which shows `from`, as an end by another, which shows `to`.
+pub fn moved(expiry: Expiry, from: Time, to: Time) -> Expiry {
+    match expiry {
+        Expiry::At(at) => Expiry::At(to.after(at.since(from))),
+        Expiry::Never => Expiry::Never,
+    }
+}
+
 /// What every child starts with.
 #[derive(Debug)]
 pub struct Start {
@@ -78,6 +89,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Lookup => lookup::run(start),
         Life::Guard => guard::run(start),
         Life::Runner => runner::run(start),
+        Life::Responder => responder::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });
     match result {

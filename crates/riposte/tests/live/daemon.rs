@@ -133,6 +133,8 @@ impl Daemon {
                 let looking = config.contains(".invalid") || (config.contains("# slow lookup") && there("lookup"));
                 // One for each user that responses run as; the tests have nobody and root.
                 let runners = ["nobody", "root"].iter().filter(|user| config.contains(&format!("# runs as {user}"))).count();
+                // One for all responders beside the kernel.
+                let runners = runners + usize::from(config.contains("\nkind = [\""));
                 let processes = lives.len() == 3 + runners + expected + usize::from(looking) && there("host") && there("lookup") == looking;
                 if entered && all && processes && self.agreed() {
                     return;

@@ -6,9 +6,10 @@ use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
 use link::message::{Counter, Life, Message, Tag};
-use model::block::{Because, Block, Expiry, State};
+use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
 use model::event::Trust;
+use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use report::decision::Verdict;
@@ -18,6 +19,7 @@ use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
 use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, StatusReport, StormLine, TroubleLine};
 use report::time::Readable;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -25,7 +27,7 @@ use store::entry::Entry;
 use store::history::HistoryQuery;
 use sys::fd::{Interest, Poller};
 
-/// How long `status` waits for the sensors' counters; what is late is shown as it was.
+/// How long `status` waits for the sensors' counters, and `list` for who has which block; what is late is shown as it was.
 const COUNTERS_WAIT: Duration = Duration::from_millis(200);
 /// How long `reload` waits for the warden: it opens logs, which may lie on a slow disk.
 const RELOAD_WAIT: Duration = Duration::from_secs(10);
@@ -152,14 +154,36 @@ fn done(said: String, changed: usize) -> Reply {
     Reply::of(&Done { said, changed })
 }
 
-fn list(judge: &Judge, after: Option<&str>, now: Time) -> Reply {
+fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
     let after = match after.map(str::parse::<Prefix>).transpose() {
         Ok(after) => after,
         Err(error) => return Reply::error(error.to_string()),
     };
     let blocks = judge.court.judge.standing().skip_while(|block| after.is_some_and(|after| block.scope.prefix() <= after)).take(PAGE);
-    let lines: Vec<BlockLine> = blocks.map(|block| line(judge, &block, now)).collect();
+    let blocks: Vec<Block> = blocks.collect();
+    let held = ask_held(judge, blocks.iter().map(|block| block.scope));
+    let lines: Vec<BlockLine> = blocks.iter().map(|block| line(judge, block, now).held_by(held.get(&block.scope).cloned())).collect();
     Reply::of(&lines)
+}
+
+/// Who has these, by name; nothing if there is only one who could, or if nobody answers in time.
+fn ask_held(judge: &mut Judge, scopes: impl Iterator<Item = Scope>) -> HashMap<Scope, Vec<String>> {
+    let mut all = HashMap::new();
+    if judge.responders.len() < 2 {
+        return all;
+    }
+    for piece in scopes.collect::<Vec<_>>().chunks(limits::BATCH_CHANGES) {
+        judge.held = None;
+        if judge.warden.send(&Message::AskHeld(piece.to_vec())).is_err() {
+            break;
+        }
+        hear_until(judge, COUNTERS_WAIT, |judge| judge.held.is_some());
+        let Some(held) = judge.held.take() else { break };
+        let names =
+            |by: u16| judge.responders.iter().enumerate().filter(move |(n, _)| by & (1 << n) != 0).map(|(_, name)| (*name).to_owned());
+        all.extend(held.into_iter().map(|(scope, by)| (scope, names(by).collect())));
+    }
+    all
 }
 
 fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
@@ -174,7 +198,9 @@ fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
     line
 }
 
-fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
+fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
+    let standing = judge.court.judge.standing_for(addr);
+    let held = ask_held(judge, standing.iter().map(|block| block.scope));
     let court = &judge.court;
     let story = match court.store().story(addr, now, EXPLAIN_ENTRIES) {
         Ok(story) => story,
@@ -200,7 +226,7 @@ fn explain(judge: &Judge, addr: IpAddr, now: Time) -> Reply {
     let explanation = Explanation::compose(
         Whom(whom),
         court.judge.is_exempt(&whom).map(|reason| reason.word().to_owned()),
-        court.judge.standing_for(addr).map(|block| line(judge, &block, now)),
+        standing.map(|block| line(judge, &block, now).held_by(held.get(&block.scope).cloned())),
         bare,
         story.entries.iter().map(|entry| history_line(judge, entry)).collect(),
         strikes,
@@ -331,9 +357,15 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
         life: match process.life {
             Life::Log => format!("log {}", process.slot),
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Applications | Life::Runner | Life::Guard => {
-                process.life.word().into()
-            }
+            Life::Warden
+            | Life::Judge
+            | Life::Packets
+            | Life::Host
+            | Life::Lookup
+            | Life::Applications
+            | Life::Runner
+            | Life::Guard
+            | Life::Responder => process.life.word().into(),
         },
         pid: process.pid,
         uid: u32::MAX,

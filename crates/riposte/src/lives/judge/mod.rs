@@ -16,7 +16,7 @@ use court::court::Court;
 use court::court::responses::Wanted;
 use link::gate::Gate;
 use link::message::{Asked, Counter, Life, Message, Process, Trouble};
-use model::block::{BlockId, Change, Expiry};
+use model::block::{BlockId, Change, Expiry, Scope};
 use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::time::Time;
@@ -115,6 +115,10 @@ struct Judge {
     /// The warden's answer to `reload`, once it is there.
     reloaded: Option<(bool, Vec<String>)>,
     clocks: Clocks,
+    /// Who sets the blocks, in order: bit n of what the warden tells stands for the nth.
+    responders: Vec<&'static str>,
+    /// Who has what was asked last; `None`: not told yet.
+    held: Option<Vec<(Scope, u16)>>,
 }
 
 /// Runs until the warden goes.
@@ -163,6 +167,8 @@ pub fn run(start: Start) -> Result<(), String> {
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
+        responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
+        held: None,
     };
     // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
     if judge.court.failing.is_none() {
@@ -396,6 +402,7 @@ impl Judge {
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
             Message::Ran(ran) => self.court.ran(&ran, now),
+            Message::Held(held) => self.held = Some(held),
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
@@ -415,6 +422,9 @@ impl Judge {
             }
             // The warden does not say these.
             Message::Respond(_)
+            | Message::Carry { .. }
+            | Message::Carried { .. }
+            | Message::AskHeld(_)
             | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters

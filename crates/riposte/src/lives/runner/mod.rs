@@ -7,7 +7,8 @@
 mod account;
 mod script;
 
-use super::{CONFIG_FD, Start, WARDEN_FD, channel, channel::Channel, monotonic};
+use super::keeper::{WORKER, keep};
+use super::{Start, channel, channel::Channel, monotonic};
 use crate::config::Config;
 use crate::config::response::{Protocol, ResponseConfig, users};
 use link::message::{Life, Message};
@@ -15,24 +16,16 @@ use model::limits;
 use model::response::{Order, Ran, ResponseId, RunId};
 use script::Script;
 use std::collections::{BTreeMap, VecDeque};
-use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
-use std::time::Duration;
-use sys::fd::{Interest, Poller, Ready, sealed_text};
-use sys::process::{Ended, spawn_life};
+use sys::fd::{Interest, Poller, Ready};
 
-/// This bit in its slot tells the one that works.
-const WORKER: u16 = 1 << 15;
 /// Programs that run at one time.
 const AT_ONCE: usize = 4;
 /// Orders that wait. More than may stand at one time are none of the judge's.
 const WAITING: usize = 2 * limits::RUNS;
 /// Keys of Wazuh's scripts that are remembered.
 const KEYS: usize = limits::RUNS;
-/// The first and the longest wait before the one that works is begun again.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LAST_WAIT: Duration = Duration::from_secs(10);
 const WARDEN: u64 = 1;
 /// Poll tokens of the nth program: its output is this plus 2n, its end one more.
 const SCRIPTS: u64 = 10;
@@ -45,7 +38,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // Under the systemd unit the daemon's one capability is ambient.
     sys::sandbox::keep_capabilities_from_programs().map_err(|error| error.to_string())?;
     if start.slot & WORKER == 0 {
-        return keep(&start).map_err(|error| error.to_string());
+        return keep(&start, Life::Runner).map_err(|error| error.to_string());
     }
     let user = users(&start.config.responses).get(usize::from(start.slot & !WORKER)).map(|user| (*user).to_owned());
     let user = user.ok_or("no such runner")?;
@@ -62,25 +55,6 @@ pub fn run(start: Start) -> Result<(), String> {
         keys: BTreeMap::new(),
     };
     runner.watch().map_err(|error| error.to_string())
-}
-
-fn keep(start: &Start) -> io::Result<()> {
-    let (slot, mut wait) = ((start.slot | WORKER).to_string(), FIRST_WAIT);
-    let zone = std::env::var_os("TZ");
-    loop {
-        let text = sealed_text(start.config.canonical().as_bytes())?;
-        let fds = [(start.warden.as_fd(), WARDEN_FD), (text.as_fd(), CONFIG_FD)];
-        let child = spawn_life(Life::Runner.word(), &[OsStr::new(&slot)], &fds, zone.as_deref())?;
-        let began = monotonic();
-        match child.wait()? {
-            Ended::Exited(0) => return Ok(()),
-            ended => {
-                tracing::warn!(?ended, "the process that runs responses ended: it is started again");
-                wait = if monotonic().since(began) > LAST_WAIT { FIRST_WAIT } else { (wait * 2).min(LAST_WAIT) };
-                std::thread::sleep(wait);
-            }
-        }
-    }
 }
 
 struct Runner {

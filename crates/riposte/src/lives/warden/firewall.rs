@@ -1,9 +1,9 @@
 //! The warden's firewall: the kernel's nftables, nobody (`respond.kind = "null"`), or others than the warden.
 
 use crate::config::Config;
-use crate::lives::monotonic;
+use crate::lives::{monotonic, moved};
 use link::message::Counter;
-use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
+use model::block::{Change, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::ports::Ports;
 use model::time::Time;
@@ -218,13 +218,5 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
             // One packet is forgeable evidence: what such evidence may not do, the kernel does not do for it.
             traps_per_minute: if spoofable.may_block && !config.policy.dry_run { spoofable.blocks_per_minute } else { 0 },
         },
-    }
-}
-
-/// An end by one clock, which shows `from`, as an end by another, which shows `to`.
-pub fn moved(expiry: Expiry, from: Time, to: Time) -> Expiry {
-    match expiry {
-        Expiry::At(at) => Expiry::At(to.after(at.since(from))),
-        Expiry::Never => Expiry::Never,
     }
 }

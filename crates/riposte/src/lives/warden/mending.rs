@@ -113,7 +113,7 @@ impl Warden {
     pub(super) fn allow(&mut self, list: Vec<(Prefix, Expiry)>) {
         // By a clock that never steps, as the blocks are.
         let (wall, steady) = (now(), monotonic());
-        let list = list.into_iter().map(|(prefix, until)| (prefix, super::firewall::moved(until, wall, steady)));
+        let list = list.into_iter().map(|(prefix, until)| (prefix, crate::lives::moved(until, wall, steady)));
         self.allowances.take(list.collect(), steady);
         self.spread_allowances();
     }

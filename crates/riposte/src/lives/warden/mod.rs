@@ -2,6 +2,7 @@
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
 mod allowances;
+mod carry;
 mod files;
 mod firewall;
 mod mending;
@@ -21,6 +22,7 @@ use super::channel::{self, Frame};
 use super::{monotonic, now};
 use crate::config::Config;
 use allowances::Allowances;
+use carry::Carry;
 use court::execute::execute;
 use court::shield::Shield;
 use firewall::Firewall;
@@ -49,6 +51,8 @@ const FIREWALL: u64 = 2;
 const WARDS: u64 = 10;
 /// How long children have to end in order.
 const LAST_ORDERS: Duration = Duration::from_secs(3);
+/// The same if what they have set is to be lifted: nobody would end it.
+const LAST_LIFTS: Duration = Duration::from_secs(60);
 /// Frames taken from one child before the others get their turn.
 const TURN_FRAMES: usize = 64;
 /// Bytes of a log's name that travel.
@@ -88,6 +92,7 @@ struct Warden {
     malformed: u64,
     /// Orders to run responses that are not answered, by the runner that has them.
     ordered: BTreeMap<RunId, usize>,
+    carry: Carry,
     /// Answers of runners that nobody has asked for.
     unasked: u64,
     processes_changed: bool,
@@ -151,6 +156,7 @@ impl Warden {
             exempt_refused: 0,
             malformed: 0,
             ordered: BTreeMap::new(),
+            carry: Carry::default(),
             unasked: 0,
             processes_changed: false,
             ending: false,
@@ -193,6 +199,7 @@ impl Warden {
                 self.hear_firewall();
             }
             self.mend();
+            self.give_up();
             if ready.is_empty() || self.to_sever.len() >= limits::BATCH_CHANGES {
                 self.sever();
             }
@@ -213,7 +220,8 @@ impl Warden {
             .chain(hear)
             .chain(self.notify.due())
             .chain(self.mending.due())
-            .chain(self.troubles.due());
+            .chain(self.troubles.due())
+            .chain(self.carry.due());
         due.chain(self.allowances.next_end()).min().map(|at| at.since(now))
     }
 
@@ -244,7 +252,7 @@ impl Warden {
             Life::Host | Life::Lookup => self.judge().is_some(),
             Life::Packets | Life::Log | Life::Applications | Life::Guard => self.judge().is_some() && self.shield.has_derived(Life::Host),
             // It was started once and for all, with rights that we no longer have.
-            Life::Runner | Life::Warden => false,
+            Life::Runner | Life::Responder | Life::Warden => false,
         }
     }
 
@@ -264,6 +272,7 @@ impl Warden {
             self.send_judge(&Message::SensorLink { slot, name }, Some(fd));
         }
         if life == Life::Judge {
+            self.judge_begins();
             let derived = self.shield.derived();
             self.send_judge(&Message::Derived(derived), None);
             self.send_judge(&Message::Troubles(self.troubles.list()), None);
@@ -362,8 +371,8 @@ impl Warden {
             if !ward.was_ready && !self.ending {
                 return Err(format!("{} could not start: see the line above", ward.name));
             }
-            if ward.life == Life::Runner {
-                self.lose_runner(index);
+            if ward.life == Life::Runner || ward.life == Life::Responder {
+                self.lose_for_good(index);
                 continue;
             }
             if !done && ward.after == After::Restart {
@@ -433,10 +442,12 @@ impl Warden {
         match message {
             Message::Apply(batch) => self.apply(index, &batch),
             Message::AskInstalled => self.installed(index),
-            Message::AskCounters => {
-                let counters = self.counters();
-                self.send(index, &Message::Counters(counters), None);
-            }
+            Message::AskCounters => self.ask_counters(index),
+            Message::Carried { batch, outcomes } => self.carried(batch, &outcomes),
+            Message::Installed { last, items } => self.take_installed(last, items),
+            Message::Counters(counters) => self.take_counters(counters),
+            Message::AskHeld(scopes) => self.ask_held(scopes),
+            Message::Held(held) => self.take_held(held),
             Message::Ready { sandbox } => {
                 let ward = &mut self.wards[index];
                 ward.sandbox = sandbox;
@@ -444,6 +455,8 @@ impl Warden {
                 self.processes_changed = true;
                 if again && self.wards[index].life == Life::Runner {
                     self.lose_orders(index);
+                } else if again && self.wards[index].life == Life::Responder {
+                    self.lose_carried();
                 }
             }
             Message::Derived(list) => {
@@ -467,9 +480,8 @@ impl Warden {
             Message::Allowed(list) => self.allow(list),
             // The gate's table has no row for these: nobody may say them to the warden.
             Message::Events(_)
-            | Message::Counters(_)
             | Message::Outcomes(_)
-            | Message::Installed { .. }
+            | Message::Carry { .. }
             | Message::Reopened { .. }
             | Message::ReopenedFile
             | Message::RotatedFile
@@ -513,8 +525,8 @@ impl Warden {
                 Outcome::Unsupported | Outcome::Failed(_) => {}
             }
         }
-        let outcomes = batch.iter().map(Change::id).zip(outcomes).collect();
-        self.send(index, &Message::Outcomes(outcomes), None);
+        let answers = self.carry(batch, outcomes);
+        self.send(index, &Message::Outcomes(answers), None);
         self.tell_rebuilt();
     }
 
@@ -530,7 +542,7 @@ impl Warden {
         self.sever_from = ended.after(ended.since(began) * SEVER_SHARE);
     }
 
-    fn installed(&mut self, index: usize) {
+    fn tell_kernel(&mut self, index: usize) {
         let items = match self.firewall.list(now()) {
             Ok(items) => items,
             Err(fault) => {
@@ -539,14 +551,7 @@ impl Warden {
                 return self.send(index, &Message::Rebuilt, None);
             }
         };
-        let mut pieces = items.chunks(limits::BATCH_CHANGES).peekable();
-        if pieces.peek().is_none() {
-            self.send(index, &Message::Installed { last: true, items: Vec::new() }, None);
-        }
-        while let Some(piece) = pieces.next() {
-            let last = pieces.peek().is_none();
-            self.send(index, &Message::Installed { last, items: piece.to_vec() }, None);
-        }
+        channel::installed(&items).iter().for_each(|message| self.send(index, message, None));
     }
 
     fn reopen(&mut self, index: usize) {
@@ -592,6 +597,7 @@ impl Warden {
             ("lists of open ports that the kernel refused", self.troubles.refused.get(&Matter::OpenPorts).copied().unwrap_or(0)),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
+        counters.extend(self.carry.counters());
         counters.extend(own.into_iter().map(|(name, value)| Counter { name: name.into(), value }));
         counters
     }
@@ -604,10 +610,10 @@ impl Warden {
 
     /// Closes the links, which tells the children to end, and waits for them. The blocks stay: the kernel ends each on time.
     fn end(&mut self) {
-        tracing::info!("ending; blocks stay until their time");
+        tracing::info!("ending; the kernel's blocks stay until their time");
         self.notify.stopping();
         self.wards.iter_mut().for_each(|ward| ward.link = None);
-        let until = monotonic().after(LAST_ORDERS);
+        let until = monotonic().after(if self.responds_elsewhere() { LAST_LIFTS } else { LAST_ORDERS });
         loop {
             self.wards.iter_mut().for_each(|ward| {
                 if ward.child.as_ref().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {

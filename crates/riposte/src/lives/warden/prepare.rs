@@ -202,6 +202,9 @@ impl Prepared {
         }
         let runners = (0..).zip(users(&config.responses));
         wards.extend(runners.map(|(slot, user)| Ward::new(Life::Runner, slot, format!("runner {user}"), now)));
+        if config.respond.carried().next().is_some() {
+            wards.push(Ward::new(Life::Responder, 0, "responder".into(), now));
+        }
         let logs = (1..).zip(&config.logs);
         wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
         wards
@@ -253,7 +256,7 @@ impl Prepared {
                     own.push(listener.as_fd().try_clone_to_owned().map_err(fail)?);
                 }
             }
-            Life::Lookup | Life::Runner => {}
+            Life::Lookup | Life::Runner | Life::Responder => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
         let text = self.text_for(life, slot, config).map_err(fail)?;
@@ -280,7 +283,7 @@ impl Prepared {
                 let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner | Life::Guard => {
+            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner | Life::Responder | Life::Guard => {
                 sealed_text(config.canonical().as_bytes())
             }
         }

@@ -2,6 +2,7 @@
 
 use super::Warden;
 use super::ward::{After, Ward};
+use crate::config::respond;
 use crate::config::response::{check, users};
 use crate::lives::monotonic;
 use link::message::{Life, Message};
@@ -13,8 +14,9 @@ impl Warden {
     /// Starts the runners while there is every right: what they run must not inherit our sandbox.
     pub(super) fn start_runners(&mut self) -> Result<(), String> {
         check(&self.config.responses).map_err(|wrong| wrong.join("; "))?;
+        respond::check(&self.config.respond)?;
         for index in 0..self.wards.len() {
-            if self.wards[index].life == Life::Runner {
+            if matches!(self.wards[index].life, Life::Runner | Life::Responder) {
                 self.start(index).map_err(|error| format!("{}: {error}", self.wards[index].name))?;
             }
         }
@@ -71,15 +73,22 @@ impl Warden {
         }
     }
 
-    /// A runner has ended for good: we can start none that could run anything.
-    pub(super) fn lose_runner(&mut self, index: usize) {
-        self.lose_orders(index);
+    /// A runner or the responder has ended for good: we can start none that could run anything.
+    pub(super) fn lose_for_good(&mut self, index: usize) {
         let ward = &mut self.wards[index];
-        ward.after = After::Nothing;
-        ward.ends(true, monotonic());
+        let loss = if ward.life == Life::Responder {
+            // Who works goes on with the link.
+            ward.child = None;
+            "ended: who works goes on, but nobody begins it again until riposte is restarted"
+        } else {
+            ward.after = After::Nothing;
+            ward.ends(true, monotonic());
+            self.lose_orders(index);
+            "ended: responses are run again when riposte is restarted"
+        };
         self.processes_changed = true;
         if !self.ending {
-            tracing::error!(child = self.wards[index].name, "ended: responses are run again when riposte is restarted");
+            tracing::error!(child = self.wards[index].name, "{loss}");
         }
     }
 }

@@ -34,6 +34,10 @@ const NEVER: [&str; 12] = [
     "198.41.0.4/32",
 ];
 
+/// A responder beside the firewall: what it would be handed is looked at.
+const CARRIED: respond::Kind =
+    respond::Kind { name: "carried", open: Some(|_, _| Err(String::new())), needs: respond::Needs::NOTHING, ..respond::null::KIND };
+
 /// A warden whose children are ours.
 struct Siege {
     warden: Warden,
@@ -76,6 +80,8 @@ impl Siege {
         let firewall = Firewall::open(&config, [None, None]).unwrap();
         let mut warden = Warden::new(config, origin, prepared, firewall, Notify::default(), Signals::block().unwrap()).unwrap();
         warden.wards.push(Ward::new(Life::Packets, super::super::PACKETS_SLOT, "packets".into(), monotonic()));
+        warden.wards.push(Ward::new(Life::Responder, 0, "responder".into(), monotonic()));
+        warden.config.respond.kinds.push(&CARRIED);
         warden.wards.push(Ward::new(Life::Guard, super::super::GUARD_SLOT, "guard".into(), monotonic()));
         let poller = &warden.poller;
         let ends = warden.wards.iter_mut().zip(WARDS..).map(|(ward, token)| {
@@ -286,7 +292,7 @@ rusty_fork_test! {
         let mut siege = Siege::new();
         let mut dice = Dice(3);
         let before = possessions();
-        let (mut applied, mut refused, mut handed, mut responded) = (0, 0, 0, 0);
+        let (mut applied, mut refused, mut handed, mut responded, mut carried) = (0, 0, 0, 0, 0);
         for round in 0..12_000 {
             // Half of them from the judge, who may say most.
             let ward = dice.below(2) * dice.below(siege.ends.len());
@@ -340,6 +346,14 @@ rusty_fork_test! {
                 assert_eq!(exempt, None);
                 siege.warden.ordered.clear();
             }
+            let responder = siege.ward(Life::Responder);
+            for Heard { message, .. } in siege.hear(responder) {
+                let Message::Carry { changes, .. } = message else { continue };
+                carried += changes.len();
+                let adds = changes.iter().filter(|change| matches!(change, Change::Add { .. }));
+                let exempt = adds.filter(|change| NEVER.iter().any(|never| overlap(prefix(never), change.scope().prefix()))).count();
+                assert_eq!(exempt, 0);
+            }
             // What the others were told meanwhile (the judge: derived exemptions, processes).
             drop(answers);
             drop(siege.hear(0));
@@ -351,7 +365,7 @@ rusty_fork_test! {
         siege.check();
         assert_eq!(possessions(), before);
         assert!(siege.warden.shield.touches(&prefix(EXEMPT[0])));
-        assert!(siege.warden.exempt_refused >= refused && refused > 3_000 && applied > 3_000 && handed > 50 && responded > 100, "{responded} {refused} {applied} {handed}");
+        assert!(siege.warden.exempt_refused >= refused && refused > 3_000 && applied > 3_000 && handed > 50 && responded > 100 && carried > 3_000, "{carried} {responded} {refused} {applied} {handed}");
         println!("{applied} changes passed, {refused} refused as exempt, {handed} descriptors handed out, {} frames refused", siege.warden.malformed);
     }
 
@@ -376,7 +390,12 @@ rusty_fork_test! {
                 Tag::Alive => Message::Alive,
                 Tag::Respond => Message::Respond(Vec::new()),
                 Tag::Ran => Message::Ran(Vec::new()),
-                Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
+                Tag::Carried => Message::Carried { batch: 0, outcomes: Vec::new() },
+                Tag::Installed => Message::Installed { last: true, items: Vec::new() },
+                Tag::Counters => Message::Counters(Vec::new()),
+                Tag::AskHeld => Message::AskHeld(Vec::new()),
+                Tag::Held => Message::Held(Vec::new()),
+                Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
                 | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked => panic!("the table accepts {:?}", rule.message),
             };

@@ -1,0 +1,735 @@
+//! The responders in their order, and the book of what they are to hold: changes are carried out, ends kept for those who keep none, and what
+//! somebody else has changed is put right. Never decides who is blocked.
+
+use super::book::Book;
+use crate::config::respond::Mode;
+use link::message::Counter;
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
+use model::limits;
+use model::time::Time;
+use respond::tool::{Programs, Tool, ToolError};
+use respond::{Kind, Responder, Settings};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How often the book is compared with what is there, and how soon after something went wrong.
+const COMPARE: Duration = Duration::from_secs(60);
+const COMPARE_SOON: Duration = Duration::from_secs(5);
+/// One who can't be begun is tried again after this.
+const BEGIN_AGAIN: Duration = Duration::from_secs(30);
+/// For so long stays what was found and the judge has said nothing of.
+const UNTOLD: Duration = Duration::from_secs(600);
+/// Ends that differ by no more are the same.
+const SLACK: Duration = Duration::from_secs(5);
+/// The log hears of one responder's refusals at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
+/// Characters of a tool's words.
+const SHOWN: usize = 200;
+
+/// A responder that can be begun.
+#[derive(Debug)]
+pub struct Opener {
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// Its bit.
+    pub bit: u16,
+    /// What was chosen.
+    pub settings: Settings,
+}
+
+/// What a responder's tools said last when they refused.
+type Words = Rc<RefCell<Option<String>>>;
+
+/// Runs programs and keeps their words.
+struct Heard {
+    words: Words,
+}
+
+impl Tool for Heard {
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        Programs.run(program, args, input).inspect_err(|error| drop(self.words.replace(Some(error.to_string()))))
+    }
+}
+
+/// One responder.
+struct Carrier {
+    opener: Opener,
+    /// `None`: it can't be begun for now.
+    responder: Option<Box<dyn Responder>>,
+    words: Words,
+    begin_from: Time,
+    /// It has begun later than the others, or anew.
+    is_new: bool,
+    told_from: Time,
+    untold: u64,
+    set: u64,
+    lifted: u64,
+    refused: u64,
+    unsupported: u64,
+    righted: u64,
+}
+
+impl Carrier {
+    fn name(&self) -> &'static str {
+        self.opener.kind.name
+    }
+
+    /// Begins it if it is not at work and its time has come. False: it is not at work.
+    fn begin(&mut self, now: Time) -> bool {
+        if self.responder.is_some() {
+            return true;
+        }
+        let Some(open) = self.opener.kind.open.filter(|_| self.begin_from <= now) else { return false };
+        match open(&self.opener.settings, Box::new(Heard { words: Rc::clone(&self.words) })) {
+            Ok(responder) => {
+                self.responder = Some(responder);
+                self.is_new = true;
+                true
+            }
+            Err(error) => {
+                self.begin_from = now.after(BEGIN_AGAIN);
+                tracing::warn!(responder = self.name(), why = report::escape::text(&error, SHOWN), "can't be begun: tried again later");
+                false
+            }
+        }
+    }
+
+    fn expires_itself(&self) -> bool {
+        self.responder.as_ref().is_some_and(|responder| responder.expires_itself())
+    }
+
+    /// One outcome for each change, whatever it answers.
+    fn apply(&mut self, changes: &[Change], now: Time) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for batch in changes.chunks(limits::BATCH_CHANGES) {
+            let answered = match &mut self.responder {
+                Some(responder) => responder.apply(batch, now),
+                None => vec![Outcome::Failed(Fault::Unreachable); batch.len()],
+            };
+            outcomes.extend(answered.into_iter().chain(std::iter::repeat(Outcome::Failed(Fault::Refused))).take(batch.len()));
+        }
+        let mut refused = 0;
+        for outcome in &outcomes {
+            match outcome {
+                Outcome::Added => self.set += 1,
+                Outcome::Removed => self.lifted += 1,
+                Outcome::Unsupported => self.unsupported += 1,
+                Outcome::Failed(_) => refused += 1,
+            }
+        }
+        self.refuses(refused, now);
+        outcomes
+    }
+
+    /// Counts refusals, and says why, but not too often.
+    fn refuses(&mut self, refused: u64, now: Time) {
+        if refused == 0 {
+            return;
+        }
+        self.refused += refused;
+        self.untold += refused;
+        let words = self.words.take().or_else(|| self.responder.as_mut().and_then(|responder| responder.take_words()));
+        if self.told_from <= now {
+            self.told_from = now.after(TOLD_EVERY);
+            let why = words.map_or_else(|| "it is not at work".to_owned(), |words| report::escape::text(&words, SHOWN));
+            tracing::warn!(responder = self.name(), why, changes = std::mem::take(&mut self.untold), "refused");
+        }
+    }
+
+    /// What it really has. One that can't say is begun anew.
+    fn list(&mut self, now: Time) -> Option<HashMap<Scope, Expiry>> {
+        match self.responder.as_mut()?.list(now) {
+            Ok(items) => Some(items.into_iter().map(|item| (item.scope, item.expiry)).collect()),
+            Err(_) => {
+                self.refuses(1, now);
+                self.responder = None;
+                None
+            }
+        }
+    }
+}
+
+/// All of them.
+pub struct Carriers {
+    carriers: Vec<Carrier>,
+    mode: Mode,
+    /// The kernel has what nobody here takes: it is to be given to who can take it later.
+    keeps_refused: bool,
+    dry_run: bool,
+    book: Book,
+    compare_at: Option<Time>,
+    crowded_out: u64,
+}
+
+impl Carriers {
+    /// None is begun yet.
+    pub fn new(openers: Vec<Opener>, mode: Mode, has_kernel: bool, dry_run: bool) -> Self {
+        let carrier = |opener| Carrier {
+            opener,
+            responder: None,
+            words: Words::default(),
+            begin_from: Time::EPOCH,
+            is_new: true,
+            told_from: Time::EPOCH,
+            untold: 0,
+            set: 0,
+            lifted: 0,
+            refused: 0,
+            unsupported: 0,
+            righted: 0,
+        };
+        Carriers {
+            carriers: openers.into_iter().map(carrier).collect(),
+            mode,
+            keeps_refused: has_kernel && mode == Mode::All,
+            dry_run,
+            book: Book::default(),
+            compare_at: None,
+            crowded_out: 0,
+        }
+    }
+
+    /// Begins them, and takes over what an earlier run has left; returns that. A dry run blocks nobody: there it is lifted.
+    pub fn begin(&mut self, now: Time) -> Vec<Installed> {
+        for carrier in &mut self.carriers {
+            carrier.begin(now);
+            carrier.is_new = false;
+        }
+        let found = self.installed(now);
+        if self.dry_run {
+            self.leave(now);
+            return Vec::new();
+        }
+        found
+    }
+
+    /// What is really there, each once. The end is that of the book; of what the judge has said nothing yet that which the system keeps, or
+    /// `Time::EPOCH`, which is none.
+    pub fn installed(&mut self, now: Time) -> Vec<Installed> {
+        let mut all: HashMap<Scope, Expiry> = HashMap::new();
+        for place in 0..self.carriers.len() {
+            let Some((bit, there)) = self.there(place, now) else { continue };
+            for (scope, found) in there {
+                let found = if found == Expiry::Never { Expiry::At(Time::EPOCH) } else { found };
+                match self.book.of(&scope) {
+                    Some(entry) if entry.is_told => {
+                        all.insert(scope, entry.expiry);
+                        self.book.holds_too(&scope, bit);
+                    }
+                    Some(_) | None => {
+                        all.insert(scope, found);
+                        let end = if found == Expiry::At(Time::EPOCH) { Expiry::At(now.after(UNTOLD)) } else { found };
+                        self.book.set(scope, end, false, bit);
+                    }
+                }
+            }
+        }
+        self.compare_within(COMPARE, now);
+        all.into_iter().map(|(scope, expiry)| Installed { scope, expiry }).collect()
+    }
+
+    fn there(&mut self, place: usize, now: Time) -> Option<(u16, HashMap<Scope, Expiry>)> {
+        let carrier = self.carriers.get_mut(place)?;
+        Some((carrier.opener.bit, carrier.list(now)?))
+    }
+
+    /// Carries out changes; one outcome each, in order.
+    pub fn apply(&mut self, changes: &[Change], now: Time) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        let mut rest = changes;
+        while !rest.is_empty() {
+            // A tool may do a batch in an order of its own: the same address never stands in it twice.
+            let mut seen = HashSet::new();
+            let len = rest.iter().take_while(|change| seen.insert(change.scope())).count();
+            let (part, later) = rest.split_at(len);
+            outcomes.extend(self.apply_part(part, now));
+            rest = later;
+        }
+        self.compare_within(COMPARE, now);
+        outcomes
+    }
+
+    fn apply_part(&mut self, changes: &[Change], now: Time) -> Vec<Outcome> {
+        let mut room = self.book.room();
+        let mut work: Vec<Work> = changes.iter().map(|change| Work::new(*change, &self.book, &mut room)).collect();
+        self.crowded_out += work.iter().filter(|work| work.is_crowded_out).count() as u64;
+        for place in 0..self.carriers.len() {
+            self.bring(place, now);
+            work.iter_mut().for_each(|work| work.is_gone = false);
+            if self.ask(place, &mut work, false, now) {
+                // Its set or chain was taken away, and with it all that was in it.
+                if let Some(carrier) = self.carriers.get_mut(place) {
+                    carrier.responder = None;
+                }
+                self.bring(place, now);
+                self.ask(place, &mut work, true, now);
+            }
+        }
+        work.into_iter().map(|work| self.note(work, now)).collect()
+    }
+
+    /// Has one carry out what is for it; `again`: only what failed because it was gone. True if it is.
+    fn ask(&mut self, place: usize, work: &mut [Work], again: bool, now: Time) -> bool {
+        let mode = self.mode;
+        let Some(carrier) = self.carriers.get_mut(place) else { return false };
+        let bit = carrier.opener.bit;
+        let mut mine: Vec<&mut Work> = work.iter_mut().filter(|work| if again { work.is_gone } else { work.is_for(bit, mode) }).collect();
+        if let Some(responder) = &carrier.responder {
+            // Who can't is not asked.
+            let (can, cannot): (Vec<_>, Vec<_>) = mine.into_iter().partition(|work| responder.supports(&work.change.scope()));
+            for work in cannot.into_iter().filter(|work| matches!(work.change, Change::Add { .. })) {
+                carrier.unsupported += 1;
+                work.answered(Outcome::Unsupported, bit);
+            }
+            mine = can;
+        }
+        let batch: Vec<Change> = mine.iter().map(|work| work.change).collect();
+        if batch.is_empty() {
+            return false;
+        }
+        let outcomes = carrier.apply(&batch, now);
+        let is_gone = outcomes.contains(&Outcome::Failed(Fault::Gone));
+        mine.into_iter().zip(outcomes).for_each(|(work, outcome)| work.answered(outcome, bit));
+        is_gone
+    }
+
+    /// Writes down what became of a change.
+    fn note(&mut self, work: Work, now: Time) -> Outcome {
+        match work.change {
+            Change::Add { scope, expiry, .. } => {
+                if work.taken_by != 0 || self.keeps_refused && !work.is_crowded_out {
+                    self.book.set(scope, expiry, true, work.taken_by);
+                }
+                work.outcome.unwrap_or(Outcome::Unsupported)
+            }
+            Change::Remove { scope, .. } => {
+                self.book.strike(&scope);
+                let outcome = work.outcome.unwrap_or(Outcome::Removed);
+                if outcome != Outcome::Removed {
+                    // It stands in no book any more, and is found there.
+                    self.compare_within(COMPARE_SOON, now);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Begins one if it is not at work, and gives it what the others have.
+    fn bring(&mut self, place: usize, now: Time) {
+        let (is_all, book) = (self.mode == Mode::All, &self.book);
+        let Some(carrier) = self.carriers.get_mut(place) else { return };
+        if !carrier.begin(now) || !std::mem::take(&mut carrier.is_new) {
+            return;
+        }
+        let bit = carrier.opener.bit;
+        let owed = book.iter().filter(|(_, entry)| is_all || entry.held & bit != 0).map(|(scope, entry)| add(*scope, entry.expiry));
+        let owed: Vec<Change> = owed.filter(|change| carrier.responder.as_ref().is_some_and(|one| one.supports(&change.scope()))).collect();
+        let outcomes = carrier.apply(&owed, now);
+        for (change, _) in owed.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Outcome::Added) {
+            self.book.holds_too(&change.scope(), bit);
+        }
+    }
+
+    /// Does what is due: lifts what is over, and compares.
+    pub fn look(&mut self, now: Time) {
+        loop {
+            let over = self.book.over(now, limits::BATCH_CHANGES);
+            if over.is_empty() {
+                break;
+            }
+            let mut soon = false;
+            for carrier in &mut self.carriers {
+                if carrier.responder.is_none() || carrier.expires_itself() {
+                    continue;
+                }
+                let held = over.iter().filter(|(_, entry)| entry.held & carrier.opener.bit != 0);
+                let batch: Vec<Change> = held.map(|(scope, _)| remove(*scope)).collect();
+                if carrier.apply(&batch, now).iter().any(|outcome| *outcome != Outcome::Removed) {
+                    soon = true;
+                }
+            }
+            if soon {
+                self.compare_within(COMPARE_SOON, now);
+            }
+        }
+        if self.compare_at.is_some_and(|at| at <= now) {
+            self.compare(now);
+        }
+    }
+
+    /// When the next thing is due.
+    pub fn next_look(&self) -> Option<Time> {
+        self.book.next_end().into_iter().chain(self.compare_at).min()
+    }
+
+    fn compare_within(&mut self, span: Duration, now: Time) {
+        let at = now.after(span);
+        self.compare_at = Some(self.compare_at.map_or(at, |due| due.min(at)));
+    }
+
+    /// Compares what is there with the book, and puts right what somebody else has changed.
+    fn compare(&mut self, now: Time) {
+        self.compare_at = None;
+        let mut again = COMPARE;
+        for place in 0..self.carriers.len() {
+            self.bring(place, now);
+            let was_at_work = self.carriers.get(place).is_some_and(|carrier| carrier.responder.is_some());
+            let Some((bit, there)) = self.there(place, now) else {
+                again = if was_at_work { COMPARE_SOON } else { again };
+                continue;
+            };
+            let mut changes = Vec::new();
+            let keeps_ends = self.carriers.get(place).is_some_and(Carrier::expires_itself);
+            for (scope, entry) in self.book.iter().filter(|(_, entry)| entry.held & bit != 0 && !entry.expiry.is_over(now.after(SLACK))) {
+                if there.get(scope).is_none_or(|end| keeps_ends && !is_near(*end, entry.expiry)) {
+                    changes.push(add(*scope, entry.expiry));
+                }
+            }
+            for scope in there.keys() {
+                match self.book.of(scope) {
+                    Some(_) => self.book.holds_too(scope, bit),
+                    None => changes.push(remove(*scope)),
+                }
+            }
+            let Some(carrier) = self.carriers.get_mut(place).filter(|_| !changes.is_empty()) else { continue };
+            let outcomes = carrier.apply(&changes, now);
+            let righted = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Added | Outcome::Removed)).count();
+            carrier.righted += righted as u64;
+            tracing::warn!(responder = carrier.name(), righted, of = changes.len(), "what it had was not what it should have: put right");
+            if righted < changes.len() {
+                again = COMPARE_SOON;
+            }
+        }
+        if self.book.len() > 0 || again != COMPARE {
+            self.compare_within(again, now);
+        }
+    }
+
+    /// Lifts what nobody would end once we are gone.
+    pub fn leave(&mut self, now: Time) {
+        for place in 0..self.carriers.len() {
+            let Some(carrier) = self.carriers.get_mut(place) else { continue };
+            if !carrier.begin(now) || carrier.expires_itself() && !self.dry_run {
+                continue;
+            }
+            let Some((_, there)) = self.there(place, now) else { continue };
+            let batch: Vec<Change> = there.into_keys().map(remove).collect();
+            let Some(carrier) = self.carriers.get_mut(place).filter(|_| !batch.is_empty()) else { continue };
+            let outcomes = carrier.apply(&batch, now);
+            let left = outcomes.iter().filter(|outcome| **outcome != Outcome::Removed).count();
+            tracing::info!(responder = carrier.name(), lifted = batch.len() - left, left, "lifted for now: nobody would end them");
+        }
+        self.book = Book::default();
+    }
+
+    /// Who has this, a bit each.
+    pub fn held(&self, scope: &Scope) -> u16 {
+        self.book.of(scope).map_or(0, |entry| entry.held)
+    }
+
+    /// For `status`.
+    pub fn counters(&self) -> Vec<Counter> {
+        let mut counters = Vec::new();
+        for carrier in &self.carriers {
+            let standing = self.book.iter().filter(|(_, entry)| entry.held & carrier.opener.bit != 0).count();
+            let figures = [
+                ("standing", standing as u64),
+                ("set", carrier.set),
+                ("lifted", carrier.lifted),
+                ("refused", carrier.refused),
+                ("unsupported", carrier.unsupported),
+                ("put right", carrier.righted),
+                ("not at work", u64::from(carrier.responder.is_none())),
+            ];
+            counters.extend(figures.map(|(what, value)| Counter { name: format!("responder {}: {what}", carrier.name()), value }));
+        }
+        counters.push(Counter { name: "blocks without room with the responders".into(), value: self.crowded_out });
+        counters
+    }
+}
+
+/// A change on its way through the responders.
+struct Work {
+    change: Change,
+    /// Who had it before.
+    held: u16,
+    is_known: bool,
+    is_crowded_out: bool,
+    is_gone: bool,
+    taken_by: u16,
+    outcome: Option<Outcome>,
+}
+
+impl Work {
+    fn new(change: Change, book: &Book, room: &mut usize) -> Self {
+        let entry = book.of(&change.scope());
+        let is_new = entry.is_none() && matches!(change, Change::Add { .. });
+        let is_crowded_out = is_new && *room == 0;
+        *room -= usize::from(is_new && !is_crowded_out);
+        let outcome = is_crowded_out.then_some(Outcome::Failed(Fault::Full));
+        Work {
+            change,
+            held: entry.map_or(0, |entry| entry.held),
+            is_known: entry.is_some(),
+            is_crowded_out,
+            is_gone: false,
+            taken_by: 0,
+            outcome,
+        }
+    }
+
+    fn is_for(&self, bit: u16, mode: Mode) -> bool {
+        match self.change {
+            Change::Add { .. } => !self.is_crowded_out && (mode == Mode::All || self.taken_by == 0),
+            Change::Remove { .. } => !self.is_known || self.held & bit != 0,
+        }
+    }
+
+    /// One has answered. It is set if any has set it, and lifted if nobody has failed to.
+    fn answered(&mut self, outcome: Outcome, bit: u16) {
+        if outcome == Outcome::Added {
+            self.taken_by |= bit;
+        }
+        if std::mem::replace(&mut self.is_gone, outcome == Outcome::Failed(Fault::Gone))
+            && self.outcome == Some(Outcome::Failed(Fault::Gone))
+        {
+            // It was asked twice: the second answer counts.
+            self.outcome = None;
+        }
+        let rank = |outcome: &Outcome| match outcome {
+            Outcome::Added => 3,
+            Outcome::Failed(_) => 2,
+            Outcome::Unsupported => 1,
+            Outcome::Removed => 0,
+        };
+        if self.outcome.as_ref().is_none_or(|before| rank(&outcome) > rank(before)) {
+            self.outcome = Some(outcome);
+        }
+    }
+}
+
+/// Numbers are the judge's; nobody here looks at them.
+fn add(scope: Scope, expiry: Expiry) -> Change {
+    Change::Add { id: BlockId(0), scope, expiry }
+}
+
+fn remove(scope: Scope) -> Change {
+    Change::Remove { id: BlockId(0), scope }
+}
+
+fn is_near(one: Expiry, other: Expiry) -> bool {
+    match (one, other) {
+        (Expiry::At(one), Expiry::At(other)) => one.since(other).max(other.since(one)) <= SLACK,
+        (Expiry::Never, Expiry::Never) => true,
+        (Expiry::Never, Expiry::At(_)) | (Expiry::At(_), Expiry::Never) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use respond::Needs;
+    use std::collections::BTreeMap;
+
+    const KIND: Kind = Kind {
+        name: "shelf",
+        summary: "",
+        example: "",
+        open: Some(|_, _| Err("there is no shelf".into())),
+        keys: &[],
+        needs: Needs::NOTHING,
+    };
+    const NOW: Time = Time::from_secs(1_000);
+
+    /// A place where blocks stand, and in which others may have their hands.
+    #[derive(Debug, Default, Clone)]
+    struct Shelf {
+        standing: Rc<RefCell<BTreeMap<Scope, Expiry>>>,
+        room: usize,
+        keeps_ends: bool,
+        only_v4: bool,
+        jams: bool,
+    }
+
+    impl Responder for Shelf {
+        fn supports(&self, scope: &Scope) -> bool {
+            !self.only_v4 || scope.prefix().addr().is_ipv4()
+        }
+
+        fn expires_itself(&self) -> bool {
+            self.keeps_ends
+        }
+
+        fn apply(&mut self, batch: &[Change], _: Time) -> Vec<Outcome> {
+            let mut standing = self.standing.borrow_mut();
+            let one = |change: &Change| match change {
+                Change::Add { scope, .. } if standing.len() >= self.room && !standing.contains_key(scope) => Outcome::Failed(Fault::Full),
+                Change::Add { scope, expiry, .. } => {
+                    standing.insert(*scope, if self.keeps_ends { *expiry } else { Expiry::Never });
+                    Outcome::Added
+                }
+                Change::Remove { .. } if self.jams => Outcome::Failed(Fault::Refused),
+                Change::Remove { scope, .. } => {
+                    standing.remove(scope);
+                    Outcome::Removed
+                }
+            };
+            batch.iter().map(one).collect()
+        }
+
+        fn list(&mut self, _: Time) -> Result<Vec<Installed>, Fault> {
+            Ok(self.standing.borrow().iter().map(|(scope, expiry)| Installed { scope: *scope, expiry: *expiry }).collect())
+        }
+
+        fn take_words(&mut self) -> Option<String> {
+            Some("the shelf is full".into())
+        }
+    }
+
+    impl Shelf {
+        fn of(room: usize) -> Shelf {
+            Shelf { room, ..Shelf::default() }
+        }
+
+        fn has(&self) -> Vec<String> {
+            self.standing.borrow().keys().map(|scope| scope.prefix().to_string()).collect()
+        }
+    }
+
+    /// Behind the kernel's bit, if that is there.
+    fn carriers(mode: Mode, has_kernel: bool, shelves: &[Shelf]) -> Carriers {
+        let opener = |place| Opener { kind: &KIND, bit: 1_u16 << (place + usize::from(has_kernel)), settings: Settings::default() };
+        let mut all = Carriers::new((0..shelves.len()).map(opener).collect(), mode, has_kernel, false);
+        for (carrier, shelf) in all.carriers.iter_mut().zip(shelves) {
+            carrier.responder = Some(Box::new(shelf.clone()));
+            carrier.is_new = false;
+        }
+        all
+    }
+
+    fn scope(text: &str) -> Scope {
+        Scope::Source(text.parse().unwrap())
+    }
+
+    fn add_for(text: &str, secs: u64) -> Change {
+        add(scope(text), Expiry::At(NOW.after(Duration::from_secs(secs))))
+    }
+
+    fn figure(all: &Carriers, place: usize, what: &str) -> u64 {
+        all.counters()[7 * place..7 * (place + 1)].iter().find(|counter| counter.name.ends_with(what)).unwrap().value
+    }
+
+    #[test]
+    fn all_that_can_are_asked_and_each_has_its_own_outcome() {
+        let (small, old) = (Shelf::of(1), Shelf { only_v4: true, ..Shelf::of(9) });
+        let mut all = carriers(Mode::All, false, &[small.clone(), old.clone()]);
+        let batch = [add_for("192.0.2.1", 60), add_for("192.0.2.2", 60), add_for("2001:db8::1", 60)];
+        assert_eq!(all.apply(&batch, NOW), [Outcome::Added, Outcome::Added, Outcome::Failed(Fault::Full)]);
+        assert_eq!((small.has().len(), old.has().len()), (1, 2));
+        assert_eq!(["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| all.held(&scope(text))), [3, 2, 0]);
+        let figures = |place| ["set", "refused", "unsupported", "standing"].map(|what| figure(&all, place, what));
+        assert_eq!((figures(0), figures(1)), ([1, 2, 0, 1], [2, 0, 1, 2]));
+        // The same address twice in one batch: one after the other.
+        let twice = [remove(scope("192.0.2.1")), add_for("192.0.2.1", 60), remove(scope("192.0.2.1"))];
+        assert_eq!(all.apply(&twice, NOW), [Outcome::Removed, Outcome::Added, Outcome::Removed]);
+        assert!(small.has().is_empty() && old.has() == ["192.0.2.2/32"] || old.has() == ["192.0.2.2"], "{:?}", old.has());
+    }
+
+    #[test]
+    fn the_first_that_takes_it_is_enough() {
+        let shelves = [Shelf { only_v4: true, ..Shelf::of(1) }, Shelf::of(9)];
+        let mut all = carriers(Mode::First, true, &shelves);
+        let batch = [add_for("2001:db8::1", 60), add_for("192.0.2.1", 60), add_for("192.0.2.2", 60)];
+        assert_eq!(all.apply(&batch, NOW), [Outcome::Added; 3]);
+        assert_eq!(["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|text| all.held(&scope(text))), [2, 4, 4]);
+        // Lifted wherever it may be, and only there.
+        assert_eq!(all.apply(&[remove(scope("192.0.2.2"))], NOW), [Outcome::Removed]);
+        assert_eq!((figure(&all, 0, "lifted"), figure(&all, 1, "lifted")), (0, 1));
+        assert_eq!(all.apply(&[remove(scope("192.0.2.99"))], NOW), [Outcome::Removed]);
+        assert_eq!((figure(&all, 0, "lifted"), figure(&all, 1, "lifted")), (1, 2));
+    }
+
+    #[test]
+    fn ends_are_kept_for_those_who_keep_none() {
+        let shelves = [Shelf::of(9), Shelf { keeps_ends: true, ..Shelf::of(9) }];
+        let mut all = carriers(Mode::All, true, &shelves);
+        all.apply(&[add_for("192.0.2.1", 10), add_for("192.0.2.2", 10)], NOW);
+        // A longer end takes the place of the one before.
+        all.apply(&[add_for("192.0.2.2", 50)], NOW);
+        assert_eq!(all.next_look(), Some(NOW.after(Duration::from_secs(10))));
+        all.look(NOW.after(Duration::from_secs(10)));
+        assert_eq!((shelves[0].has().len(), shelves[1].has().len()), (1, 2), "the other one ends it by itself");
+        assert_eq!((all.held(&scope("192.0.2.1")), all.held(&scope("192.0.2.2"))), (0, 6));
+    }
+
+    #[test]
+    fn what_others_change_is_put_right() {
+        let shelf = Shelf::of(9);
+        let mut all = carriers(Mode::All, true, std::slice::from_ref(&shelf));
+        all.apply(&[add_for("192.0.2.1", 600), add_for("192.0.2.2", 600)], NOW);
+        shelf.standing.borrow_mut().remove(&scope("192.0.2.1"));
+        shelf.standing.borrow_mut().insert(scope("192.0.2.9"), Expiry::Never);
+        all.look(all.next_look().unwrap());
+        let has = ["192.0.2.1", "192.0.2.2", "192.0.2.9"].map(|text| shelf.standing.borrow().contains_key(&scope(text)));
+        assert_eq!((has, figure(&all, 0, "put right")), ([true, true, false], 2));
+        // One that could not be lifted is tried again until it is.
+        all.carriers[0].responder = Some(Box::new(Shelf { jams: true, ..shelf.clone() }));
+        assert_eq!(all.apply(&[remove(scope("192.0.2.1"))], NOW), [Outcome::Failed(Fault::Refused)]);
+        all.look(all.next_look().unwrap());
+        assert!(shelf.standing.borrow().contains_key(&scope("192.0.2.1")));
+        all.carriers[0].responder = Some(Box::new(shelf.clone()));
+        all.look(all.next_look().unwrap());
+        assert!(!shelf.standing.borrow().contains_key(&scope("192.0.2.1")));
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_told_and_ends_if_nobody_wants_it() {
+        let shelves = [Shelf::of(9), Shelf { keeps_ends: true, ..Shelf::of(9) }];
+        let end = Expiry::At(NOW.after(Duration::from_secs(300)));
+        shelves[0].standing.borrow_mut().insert(scope("192.0.2.1"), Expiry::Never);
+        shelves[0].standing.borrow_mut().insert(scope("192.0.2.2"), Expiry::Never);
+        shelves[1].standing.borrow_mut().insert(scope("192.0.2.3"), end);
+        let mut all = carriers(Mode::All, true, &shelves);
+        let mut found = all.begin(NOW);
+        found.sort_by_key(|item| item.scope);
+        let unknown = Expiry::At(Time::EPOCH);
+        assert_eq!(found.iter().map(|item| item.expiry).collect::<Vec<_>>(), [unknown, unknown, end]);
+        // The judge wants one, and says until when.
+        all.apply(&[add_for("192.0.2.1", 5_000)], NOW);
+        let mut now = NOW;
+        while now < NOW.after(Duration::from_secs(1_000)) {
+            now = all.next_look().unwrap();
+            all.look(now);
+        }
+        assert_eq!((shelves[0].has().len(), all.held(&scope("192.0.2.1"))), (1, 6));
+        assert_eq!(all.installed(now).iter().filter(|item| item.expiry != unknown).count(), 1);
+    }
+
+    #[test]
+    fn at_the_end_nothing_stays_that_nobody_would_lift() {
+        let shelves = [Shelf::of(9), Shelf { keeps_ends: true, ..Shelf::of(9) }];
+        let mut all = carriers(Mode::All, true, &shelves);
+        all.apply(&[add_for("192.0.2.1", 60)], NOW);
+        all.leave(NOW);
+        assert_eq!((shelves[0].has().len(), shelves[1].has().len()), (0, 1));
+        // A dry run leaves nobody blocked at all.
+        let mut all = carriers(Mode::All, true, &shelves);
+        all.dry_run = true;
+        assert!(all.begin(NOW).is_empty() && shelves[1].has().is_empty());
+    }
+
+    #[test]
+    fn one_that_is_not_at_work_refuses_and_gets_all_when_it_is() {
+        let shelf = Shelf::of(9);
+        let mut all = carriers(Mode::All, true, std::slice::from_ref(&shelf));
+        all.carriers[0].responder = None;
+        assert_eq!(all.apply(&[add_for("192.0.2.1", 600)], NOW), [Outcome::Failed(Fault::Unreachable)]);
+        assert_eq!((figure(&all, 0, "refused"), figure(&all, 0, "not at work"), all.held(&scope("192.0.2.1"))), (1, 1, 0));
+        all.carriers[0].responder = Some(Box::new(shelf.clone()));
+        all.carriers[0].is_new = true;
+        all.look(all.next_look().unwrap());
+        assert_eq!((shelf.has().len(), all.held(&scope("192.0.2.1"))), (1, 2));
+    }
+}

@@ -1,0 +1,210 @@
+//! The responder: sets blocks by other means than riposte's own nftables table, by programs and files. Was started before the warden entered its
+//! sandbox, which programs could not live in, with the capabilities that the configured kinds need and no more. Parses its configuration, the
+//! warden's frames and the answers of its own tools, and no byte from the network.
+//!
+//! It is two processes (`keeper`). The one that works outlives a warden that is killed for as long as it takes to lift what nobody would end.
+
+mod book;
+mod carriers;
+
+use super::calm::Calm;
+use super::keeper::{WORKER, keep};
+use super::{Start, channel, channel::Channel, moved, now};
+use crate::config::Config;
+use carriers::{Carriers, Opener};
+use link::message::{Life, Message};
+use model::block::{Change, Expiry, Installed};
+use model::limits;
+use model::time::Time;
+use respond::Kind;
+use std::io;
+use std::ops::ControlFlow::{Break, Continue};
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::time::Duration;
+use sys::fd::{Poller, Ready, Signals};
+use sys::sandbox::Capability;
+
+const WARDEN: u64 = 1;
+/// The name of the lock (see the warden's): an earlier one may still be lifting what it has set.
+const LOCK: &[u8] = b"riposte/responder";
+/// How often, and how many times, the lock is tried.
+const LOCK_WAIT: Duration = Duration::from_millis(50);
+const LOCK_TRIES: u32 = 2_400;
+
+/// The capabilities that the configured kinds need, each once.
+pub fn capabilities(config: &Config) -> Vec<Capability> {
+    let mut all: Vec<Capability> = config.respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
+    all.sort_unstable_by_key(Capability::index);
+    all.dedup();
+    all
+}
+
+/// The time by the clock that goes on while the machine sleeps and is never set: ends are kept by it.
+fn boottime() -> Time {
+    Time::from_nanos(sys::clock::boottime())
+}
+
+/// Runs until the warden goes.
+///
+/// # Errors
+/// Why it can't go on.
+pub fn run(start: Start) -> Result<(), String> {
+    let fail = |error: io::Error| error.to_string();
+    let wanted = capabilities(&start.config);
+    let missing = sys::sandbox::keep_for_programs(&wanted).map_err(|error| error.to_string())?;
+    // A service manager tells all processes to end: our time is when the warden has gone.
+    let _signals = Signals::block().map_err(fail)?;
+    if start.slot & WORKER == 0 {
+        if !missing.is_empty() {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                missing = missing.join(" "),
+                "the configured responders need rights that riposte was not given: see packaging/respond.conf"
+            );
+        }
+        let _lock = lock().map_err(fail)?;
+        return keep(&start, Life::Responder).map_err(fail);
+    }
+    sys::process::outlive_parent().map_err(fail)?;
+    let Start { warden, config, .. } = start;
+    let mut worker = Worker { carriers: carriers(&config), warden, poller: Poller::new().map_err(fail)?, calm: Calm::default() };
+    let found = worker.carriers.begin(boottime());
+    let names: Vec<&str> = config.respond.carried().map(|kind| kind.name).collect();
+    worker.send(&Message::Ready { sandbox: format!("none: sets blocks by {}", names.join(", ")) });
+    worker.tell_installed(found);
+    worker.watch().map_err(fail)
+}
+
+/// Waits until nobody else of our kind is at work in this network namespace.
+fn lock() -> io::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name(LOCK)?;
+    for _ in 0..LOCK_TRIES {
+        match UnixListener::bind_addr(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(LOCK_WAIT),
+            bound => return bound,
+        }
+    }
+    Err(io::Error::other("an earlier responder still runs and does not end"))
+}
+
+fn carriers(config: &Config) -> Carriers {
+    let respond = &config.respond;
+    let bit = |kind: &Kind| respond.kinds.iter().position(|other| *other == kind).map_or(0, |place| 1 << place);
+    let openers = respond.carried().map(|kind| Opener { kind, bit: bit(kind), settings: respond.settings.clone() });
+    Carriers::new(openers.collect(), respond.mode, respond.has_kernel(), config.policy.dry_run)
+}
+
+struct Worker {
+    warden: Channel,
+    poller: Poller,
+    calm: Calm,
+    carriers: Carriers,
+}
+
+/// What the warden wants, changes gathered.
+#[derive(Default)]
+struct Wanted {
+    /// The numbers of the batches, and how many changes each has.
+    batches: Vec<(u32, usize)>,
+    changes: Vec<Change>,
+}
+
+impl Worker {
+    fn watch(&mut self) -> io::Result<()> {
+        self.poller.add(self.warden.as_fd(), WARDEN, self.warden.interest())?;
+        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        loop {
+            self.carriers.look(boottime());
+            let patience = self.carriers.next_look().map(|at| at.since(boottime()));
+            self.calm.wait(&self.poller, patience, &mut ready)?;
+            for event in &ready {
+                if !self.hear_warden(event, &mut frame)? {
+                    self.carriers.leave(boottime());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// False when the warden has gone.
+    fn hear_warden(&mut self, event: &Ready, frame: &mut [u8]) -> io::Result<bool> {
+        if event.writable && self.warden.flush().is_err() {
+            return Ok(false);
+        }
+        let mut wanted = Wanted::default();
+        let is_there = loop {
+            let received = match self.warden.hear(frame)? {
+                Continue(received) => received,
+                Break(is_there) => break is_there,
+            };
+            match Message::decode(received.bytes) {
+                Ok(Message::Carry { batch, changes }) => {
+                    if wanted.changes.len() + changes.len() > limits::BATCH_CHANGES {
+                        self.carry(&mut wanted);
+                    }
+                    wanted.batches.push((batch, changes.len()));
+                    wanted.changes.extend(changes);
+                }
+                Ok(message) => {
+                    self.carry(&mut wanted);
+                    self.answer(message);
+                }
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        };
+        if is_there {
+            self.carry(&mut wanted);
+            self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())?;
+        }
+        Ok(is_there)
+    }
+
+    /// Carries out what was gathered: small batches in as few runs of the tools as one large one.
+    fn carry(&mut self, wanted: &mut Wanted) {
+        let Wanted { batches, changes } = std::mem::take(wanted);
+        if changes.is_empty() && batches.is_empty() {
+            return;
+        }
+        let (wall, steady) = (now(), boottime());
+        let by_it = |change: &Change| match *change {
+            Change::Add { id, scope, expiry } => Change::Add { id, scope, expiry: moved(expiry, wall, steady) },
+            Change::Remove { .. } => *change,
+        };
+        let changes: Vec<Change> = changes.iter().map(by_it).collect();
+        let mut outcomes = self.carriers.apply(&changes, steady).into_iter();
+        for (batch, len) in batches {
+            self.send(&Message::Carried { batch, outcomes: outcomes.by_ref().take(len).collect() });
+        }
+    }
+
+    fn answer(&mut self, message: Message) {
+        if message == Message::AskInstalled {
+            let found = self.carriers.installed(boottime());
+            self.tell_installed(found);
+        } else if message == Message::AskCounters {
+            self.send(&Message::Counters(self.carriers.counters()));
+        } else if let Message::AskHeld(scopes) = message {
+            self.send(&Message::Held(scopes.into_iter().map(|scope| (scope, self.carriers.held(&scope))).collect()));
+        }
+    }
+
+    /// What is really there, by the wall clock, in pieces.
+    fn tell_installed(&mut self, mut items: Vec<Installed>) {
+        let (steady, wall) = (boottime(), now());
+        items.iter_mut().for_each(|item| {
+            item.expiry = match item.expiry {
+                // Not known: at no time that a block can have.
+                Expiry::At(Time::EPOCH) => item.expiry,
+                known => moved(known, steady, wall),
+            }
+        });
+        channel::installed(&items).iter().for_each(|message| self.send(message));
+    }
+
+    fn send(&mut self, message: &Message) {
+        // A warden that has gone is met by the next reading: there is something to put right then.
+        let _ = self.warden.send(message);
+    }
+}
