@@ -35,7 +35,12 @@ const LOCK_TRIES: u32 = 2_400;
 
 /// The capabilities that the configured kinds need, each once.
 pub fn capabilities(config: &Config) -> Vec<Capability> {
-    let mut all: Vec<Capability> = config.respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
+    let respond = &config.respond;
+    let mut all: Vec<Capability> = respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
+    // Root's own files are closed to the unit's user.
+    if sys::identity::own_uid() != 0 && respond.carried().any(|kind| !(kind.needs.writes)(&respond.settings).is_empty()) {
+        all.push(Capability::CAP_DAC_OVERRIDE);
+    }
     all.sort_unstable_by_key(Capability::index);
     all.dedup();
     all
