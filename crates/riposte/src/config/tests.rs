@@ -278,7 +278,10 @@ fn words_times_and_addresses_are_refused_with_examples() {
             "[policy]\nblock_for = ['1m','1m','1m','1m','never']",
             "2:34: [policy] block_for: 'never' is not possible here: only an operator blocks for good (riposte block)",
         ),
-        ("[respond]\nkind = 'nftable'", "2:8: [respond] kind: 'nftable' is none of nftables, null; did you mean 'nftables'?"),
+        (
+            "[respond]\nkind = 'nftable'",
+            "2:8: [respond] kind: 'nftable' is none of nftables, ipset, iptables, ebtables, routes, hosts-deny, null; did you mean 'nftables'?",
+        ),
         ("[log]\npath = '/x'", "2:8: [log] path: only target = \"journal\" and \"file\" have a path"),
         ("[log]\nlevel = 'Info'", "2:9: [log] level: 'Info' is none of error, warn, info, debug, trace; did you mean 'info'?"),
         ("[policy]\nexempt = ['10.0.0.0/33']", "2:11: [policy] exempt: '10.0.0.0/33': '33' is no prefix length for this address"),
