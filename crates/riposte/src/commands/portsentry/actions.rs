@@ -60,15 +60,23 @@ pub fn responders(conf: &Conf) -> (String, [String; 2]) {
             Route::Other => format!("a command of your own is not run; {own}. 'protocol = \"command\"' in a [[response]] runs programs"),
         };
     }
-    let mut chosen = String::new();
-    if let Some(line) = conf.value("KILL_HOSTS_DENY") {
+    if conf.value("KILL_HOSTS_DENY").is_some() {
         notes[1] = add("hosts-deny", "; the packets are dropped before any service sees them");
-        let has_format = Kind::of("hosts-deny").is_some_and(|kind| kind.keys.iter().any(|key| key.name == "format"));
-        // `ALL: 192.0.2.1 : DENY`, as libwrap has it with its options, or `ALL: 192.0.2.1`.
-        let format = if line.text.to_ascii_uppercase().trim_end().ends_with("DENY") { "options" } else { "plain" };
-        if has_format {
-            chosen = format!("[respond.hosts-deny]\nformat = \"{format}\"\n");
+    }
+    let mut chosen = String::new();
+    let mut choose = |kind: &str, key: &str, word: &str| {
+        if Kind::of(kind).is_some_and(|kind| kind.keys.iter().any(|known| known.name == key)) {
+            let _ = write!(chosen, "[respond.{kind}]\n{key} = \"{word}\"\n");
         }
+    };
+    // Whoever is sent back an error by the original is sent one here, too.
+    if conf.value("KILL_ROUTE").is_some_and(|command| route(&command.text) == Route::Kind("routes") && command.text.contains("reject")) {
+        choose("routes", "answer", "unreachable");
+    }
+    if let Some(line) = conf.value("KILL_HOSTS_DENY") {
+        // `ALL: 192.0.2.1 : DENY`, as libwrap has it with its options, or `ALL: 192.0.2.1`.
+        let has_options = line.text.to_ascii_uppercase().trim_end().ends_with("DENY");
+        choose("hosts-deny", "format", if has_options { "options" } else { "plain" });
     }
     let kinds: Vec<String> = kinds.into_iter().map(|kind| format!("\"{kind}\"")).collect();
     (format!("\n# Who sets the blocks, in order.\n[respond]\nkind = [{}]\n{chosen}", kinds.join(", ")), notes)

@@ -155,7 +155,8 @@ fn routes_and_wrappers_become_responders_behind_riposte_s_own() {
     assert_eq!(kinds, ["nftables", "routes", "hosts-deny"]);
     assert!(
         text.contains("KILL_ROUTE, line 3: 'routes' in [respond], behind riposte's own nftables set")
-            && text.contains("format = \"options\""),
+            && text.contains("format = \"options\"")
+            && text.contains("answer = \"unreachable\""),
         "{text}"
     );
     assert!(with("", "KILL_HOSTS_DENY=\"ALL: $TARGET$\"\n").1.contains("format = \"plain\""));
