@@ -3,7 +3,7 @@
 use court::court::Court;
 use court::court::responses::{Response, Wanted, With};
 use court::settings::Settings;
-use model::block::{Change, Expiry, Outcome};
+use model::block::{Change, Expiry, Installed, Outcome};
 use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
@@ -334,6 +334,26 @@ fn a_restart_while_a_block_waits_does_not_lose_it() {
     assert_eq!((after.orders(at(90_000)), after.response_tallies().1), (vec![], 0));
     after.orders(at(90_001));
     assert_eq!(after.store().load_runs().unwrap(), []);
+}
+
+#[test]
+fn a_block_whose_answer_a_dead_judge_has_heard_is_responded_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    before.installed(&[], true, at(0));
+    before.block(WHOM.parse().unwrap(), Expiry::At(at(600)), String::new(), at(0)).unwrap();
+    let Change::Add { scope, expiry, .. } = before.commit(at(0))[0] else { panic!("an add") };
+    drop(before);
+    let installed = [Installed { scope, expiry }];
+    let mut after = court(&path, at(1));
+    after.installed(&installed, true, at(1));
+    assert_eq!(kinds(&after.orders(at(1))), [(true, WHOM.into())]);
+    // It dies once more, before it has written that down: nothing is run twice.
+    drop(after);
+    let mut again = court(&path, at(2));
+    again.installed(&installed, true, at(2));
+    assert_eq!(again.orders(at(2)), []);
 }
 
 #[test]

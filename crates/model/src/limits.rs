@@ -7,7 +7,7 @@ pub const RUNS: usize = 4_096;
 /// Orders to run responses, or their outcomes, in one message.
 pub const BATCH_RUNS: usize = 32;
 /// Blocks that wait for a response to run first. At the bound a block waits for nobody.
-pub const AWAITING: usize = 1_024;
+pub const WAITING_BLOCKS: usize = 1_024;
 /// Bytes of a program's output as they travel, and runs whose output `explain` shows. The rest is cut; the oldest give way.
 pub const SAID_BYTES: usize = 200;
 /// See [`SAID_BYTES`].

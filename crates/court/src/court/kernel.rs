@@ -136,7 +136,7 @@ impl Court {
         let mut installed = std::mem::take(&mut self.installed);
         // What a dry run takes over it could not lift again: nobody may stay blocked by what nobody can see in the ledger.
         let adopts = std::mem::take(&mut self.adopts) && !self.config.policy.dry_run;
-        let (mut missing, mut kept) = (0_usize, 0_usize);
+        let (mut missing, mut kept, mut confirmed) = (0_usize, 0_usize, Vec::new());
         for block in self.judge.standing() {
             // If the kernel has it all the same, it is none of ours.
             if self.judge.is_rehearsed(block.id) {
@@ -152,6 +152,7 @@ impl Court {
                     kept += 1;
                     if self.unanswered.remove(&block.id) {
                         self.marks.push((block.id, State::Active));
+                        confirmed.push(block.id);
                     }
                 }
                 Some(_) | None => {
@@ -160,6 +161,8 @@ impl Court {
                 }
             }
         }
+        // Its answer came to a judge before us.
+        confirmed.into_iter().for_each(|id| self.respond_to_block(id, now));
         for (scope, id) in std::mem::take(&mut self.owed) {
             if !self.stands(&scope) && !installed.contains_key(&scope) {
                 self.outbox.push(Change::Remove { id, scope });

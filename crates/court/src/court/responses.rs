@@ -211,23 +211,18 @@ impl Court {
 
     /// A block is decided: the responses that run before it begin, and it waits for them.
     pub(super) fn precede(&mut self, id: BlockId, ground: Ground, now: Time) {
-        if self.config.policy.dry_run {
-            return;
-        }
-        let mut with = self.responses_for(&ground);
-        let Some(whom) = self.judge.block_of(id).map(|block| block.scope.prefix()).filter(|whom| !with.is_empty() && whom.is_host()) else {
-            return;
-        };
+        let with = self.responses_for(&ground);
+        let Some(whom) = self.whom_to_respond_to(id, &with) else { return };
         if self.responses.grounds.len() >= limits::RUNS {
             self.responses.grounds.retain(|id, _| self.unanswered.contains(id));
         }
         if self.responses.grounds.len() < limits::RUNS {
             self.responses.grounds.insert(id, ground);
         }
-        with.retain(|(_, response)| response.first.is_some());
         for (response, Response { first, .. }) in with {
+            let Some(span) = first else { continue };
             let begun = self.begin(response, Run { block: Some(id), ..run(whom, ground, now) }, u32::MAX, now);
-            if let Some(span) = first.filter(|_| begun && self.responses.held.len() < limits::AWAITING) {
+            if begun && self.responses.held.len() < limits::WAITING_BLOCKS {
                 let until = self.responses.held.entry(id).or_insert(now);
                 *until = (*until).max(now.after(span));
             }
@@ -238,10 +233,18 @@ impl Court {
     pub(super) fn respond_to_block(&mut self, id: BlockId, now: Time) {
         let ground = self.responses.grounds.remove(&id).unwrap_or_default();
         let with = self.responses_for(&ground);
-        let Some(block) = self.judge.block_of(id).filter(|block| !with.is_empty() && block.scope.prefix().is_host()) else { return };
+        let Some(whom) = self.whom_to_respond_to(id, &with) else { return };
         for (response, _) in with.into_iter().filter(|(_, response)| response.first.is_none()) {
-            self.begin(response, Run { block: Some(id), ..run(block.scope.prefix(), ground, now) }, u32::MAX, now);
+            self.begin(response, Run { block: Some(id), ..run(whom, ground, now) }, u32::MAX, now);
         }
+    }
+
+    /// Whom a block is about, if there is anything to run and it is about one alone.
+    fn whom_to_respond_to(&self, id: BlockId, with: &[(ResponseId, Response)]) -> Option<Prefix> {
+        if with.is_empty() || self.config.policy.dry_run {
+            return None;
+        }
+        self.judge.block_of(id).map(|block| block.scope.prefix()).filter(Prefix::is_host)
     }
 
     /// The responses that are run on this ground, without a rule that asks for them.

@@ -153,6 +153,52 @@ fn who_sets_the_blocks_is_one_or_a_list_in_order() {
     refused("[respond.nftables]\nx = 1", "r.toml:1:1: [respond.nftables]: 'nftables' has nothing to choose");
 }
 
+/// One wrong thing a row.
+#[test]
+fn every_wrong_guard_gets_its_clear_line() {
+    for (key, place, message) in [
+        ("tcp = [0]", "2:8", "tcp: '0' is no port (1 to 65535) and no range of ports such as 1-1023"),
+        ("tcp = [65536]", "2:8", "tcp: '65536' is no port (1 to 65535) and no range of ports such as 1-1023"),
+        ("tcp = [-1]", "2:8", "tcp: '-1' is no port (1 to 65535) and no range of ports such as 1-1023"),
+        ("tcp = ['9-1']", "2:8", "tcp: '9-1' is no rising range: write 1-9"),
+        ("tcp = ['1, 2']", "2:8", "tcp: '1, 2' is no port (1 to 65535) and no range of ports such as 1-1023"),
+        ("tcp = ['1 - 2']", "2:8", "tcp: '1 - 2' is no port (1 to 65535) and no range of ports such as 1-1023"),
+        (
+            "udp = ['awar']",
+            "2:8",
+            "udp: 'awar' is no list of ports (bare-bones, aware, comprehensive, standard, aggressive, catch-all); did you mean 'aware'?",
+        ),
+        ("tcp = '1-9'", "2:7", "tcp: a list [ … ] is wanted, not the text '1-9'"),
+        ("tcp = [1.5]", "2:8", "tcp: a port like 23, a range like \"1-1023\" or the name of a list is wanted, not '1.5'"),
+        ("stealth = 1", "2:11", "stealth: true or false is wanted, not '1'"),
+        ("stealth = true\nbanner = 'x'", "3:10", "banner: with stealth = true nobody is answered: take one of the two out"),
+        ("trigger = -1", "2:11", "trigger: -1 is not within 0 to 1000000"),
+        ("trigger = 1000001", "2:11", "trigger: 1000001 is not within 0 to 1000000"),
+        ("trigger = '1'", "2:11", "trigger: a whole number is wanted, not the text '1'"),
+        ("within = '0s'", "2:10", "within: 0s is not within 1s to 30d"),
+        ("level = 6", "2:9", "level: 6 is not within 1 to 5"),
+        ("block_tcp = 2", "2:13", "block_tcp: true or false is wanted, not '2'"),
+        ("portsentry = '3.x'", "2:14", "portsentry: '3.x' is none of 1.x, 2.x; did you mean '1.x'?"),
+        ("portsentry = 1", "2:14", "portsentry: true, false or a word in quotes is wanted, not '1'"),
+    ] {
+        refused(&format!("[guard]\n{key}"), &format!("r.toml:{place}: [guard] {message}"));
+    }
+    refused("[guard]\ntpc = [1]", "r.toml:2:1: unknown key 'tpc' in [guard]; did you mean 'tcp'?");
+    let banner = "x".repeat(101);
+    refused(&format!("[guard]\nbanner = '{banner}'"), "r.toml:2:10: [guard] banner: a banner has at most 100 bytes, this one has 101");
+    assert!(
+        errors("[guard]\ntcp = [1]\ntcp = [2]")[0].ends_with("3:1: this is not TOML: duplicate key"),
+        "{:?}",
+        errors("[guard]\ntcp = [1]\ntcp = [2]")
+    );
+    // As editors on other systems save it; ranges to the very last port; a last line without an end.
+    let forms = [(false, None), (true, Some(Form::One))].map(|(given, form)| (format!("{given}"), form));
+    for (given, form) in forms.into_iter().chain([("'1.x'".to_owned(), Some(Form::One)), ("'2.x'".to_owned(), Some(Form::Two))]) {
+        let config = Config::parse(&format!("[guard]\r\ntcp = ['60000-65535', 7]\r\nportsentry = {given}"), "x").unwrap();
+        assert_eq!((config.guard.tcp.to_string().as_str(), config.guard.portsentry), ("7,60000-65535", form));
+    }
+}
+
 #[test]
 fn values_of_the_wrong_kind_say_what_is_wanted() {
     refused("[policy]\ndry_run = 'yes'", "r.toml:2:11: [policy] dry_run: true or false is wanted, not the text 'yes'");

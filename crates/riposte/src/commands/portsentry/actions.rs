@@ -2,9 +2,8 @@
 //! command of what takes a shell.
 
 use super::conf::{Conf, Value, Version};
-use super::{Mode, Modes, plain};
+use super::{Check, Mode, Modes, plain};
 use crate::config::Config;
-use crate::config::response::check;
 use respond::Kind;
 use std::fmt::Write as _;
 
@@ -64,13 +63,28 @@ pub fn responders(conf: &Conf) -> (String, [String; 2]) {
     if conf.value("KILL_HOSTS_DENY").is_some() {
         notes[1] = add("hosts-deny", "; the packets are dropped before any service sees them");
     }
+    let mut chosen = String::new();
+    let mut choose = |kind: &str, key: &str, word: &str| {
+        if Kind::of(kind).is_some_and(|kind| kind.keys.iter().any(|known| known.name == key)) {
+            let _ = write!(chosen, "[respond.{kind}]\n{key} = \"{word}\"\n");
+        }
+    };
+    // Whoever is sent back an error by the original is sent one here, too.
+    if conf.value("KILL_ROUTE").is_some_and(|command| route(&command.text) == Route::Kind("routes") && command.text.contains("reject")) {
+        choose("routes", "answer", "unreachable");
+    }
+    if let Some(line) = conf.value("KILL_HOSTS_DENY") {
+        // `ALL: 192.0.2.1 : DENY`, as libwrap has it with its options, or `ALL: 192.0.2.1`.
+        let has_options = line.text.to_ascii_uppercase().trim_end().ends_with("DENY");
+        choose("hosts-deny", "format", if has_options { "options" } else { "plain" });
+    }
     let kinds: Vec<String> = kinds.into_iter().map(|kind| format!("\"{kind}\"")).collect();
-    (format!("\n# Who sets the blocks, in order.\n[respond]\nkind = [{}]\n", kinds.join(", ")), notes)
+    (format!("\n# Who sets the blocks, in order.\n[respond]\nkind = [{}]\n{chosen}", kinds.join(", ")), notes)
 }
 
 /// The `[[response]]`s of KILL_RUN_CMD, what becomes of its line, and what is wrong with it. One that can't be run as it stands is printed as
 /// comments.
-pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2]) -> (String, String, Option<String>) {
+pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2], check: Check) -> (String, String, Option<String>) {
     let Some(Value { line, text: command }) = conf.value("KILL_RUN_CMD") else { return Default::default() };
     let told = |why: &str| format!("{}:{line}: KILL_RUN_CMD: {why}", conf.name);
     if runs == [false; 2] {

@@ -80,6 +80,16 @@ impl Conf {
     /// Reads a file. `starter` is Debian's /etc/default/portsentry, which only 1.x has.
     pub fn read(name: &str, text: &str, starter: bool) -> Conf {
         let mut conf = Conf { name: name.to_owned(), version: Version::Two, values: BTreeMap::new(), wrong: Vec::new(), notes: Vec::new() };
+        let bare = text.strip_prefix('\u{feff}');
+        if bare.is_some() {
+            let message = "the file begins with a byte order mark, which PortSentry takes for a part of the line: save it without";
+            conf.wrong.push((1, message.to_owned()));
+        }
+        let text = bare.unwrap_or(text);
+        if text.contains("\r\n") {
+            let message = "its lines end as Windows writes them (CR LF), which PortSentry 2.x refuses; riposte reads them";
+            conf.wrong.push((0, message.to_owned()));
+        }
         for (line, content) in (1..).zip(text.lines()) {
             conf.line(line, content);
         }
@@ -254,10 +264,10 @@ fn not_within(key: &str, value: &Value, most: u32) -> Option<String> {
     (!fits).then(|| format!("{key}: {} is no number from 0 to {most}", quoted(&value.text)))
 }
 
-/// Reads an ignore file: addresses and networks, and what is wrong with the other lines.
-pub fn ignore(name: &str, text: &str) -> (Vec<(usize, Prefix)>, Vec<String>) {
+/// Reads an ignore file: addresses and networks, what is wrong with the other lines, and what this version refuses.
+pub fn ignore(name: &str, text: &str, version: Version) -> (Vec<(usize, Prefix)>, Vec<String>) {
     let (mut exempt, mut wrong) = (Vec::new(), Vec::new());
-    for (line, content) in (1..).zip(text.lines()) {
+    for (line, content) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = content.trim();
         if content.is_empty() || content.starts_with('#') {
             continue;
@@ -267,6 +277,11 @@ pub fn ignore(name: &str, text: &str) -> (Vec<(usize, Prefix)>, Vec<String>) {
         let mut say = |message: String| wrong.push(format!("{name}:{line}: {message}"));
         if !remark.is_empty() && !content.trim_start_matches(entry).trim_start().starts_with('#') {
             say(format!("{} behind the address is no remark: write it in a line of its own, behind '#'", quoted(remark.trim())));
+        } else if !remark.is_empty() && version == Version::Two {
+            say("PortSentry 2.x ends at a remark behind an address: write it in a line of its own (taken over here)".to_owned());
+        }
+        if version == Version::Two && entry.bytes().any(|byte| matches!(byte, b'A'..=b'F')) {
+            say(format!("PortSentry 2.x ends at capital letters in {}: write small ones (taken over here)", quoted(entry)));
         }
         match entry.parse::<Prefix>() {
             Ok(prefix) if prefix.bits() == 0 => say("everybody (/0) would be ignored, and nobody ever blocked: left out".to_owned()),

@@ -7,13 +7,14 @@ mod conf;
 use super::{Failure, fail};
 use crate::cli;
 use crate::config::guard::LISTS;
+use crate::config::response::{ResponseConfig, check};
 use conf::{Conf, Value, Version};
 use model::net::{Prefix, Protocol};
 use model::ports::{Ports, Written};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Where PortSentry's files lie on Debian.
@@ -23,6 +24,9 @@ const STARTER: &str = "../default/portsentry";
 /// Bytes of one of its files.
 const FILE_BYTES: u64 = 4 << 20;
 
+/// Looks whether responses can be run.
+pub type Check = fn(&[ResponseConfig]) -> Result<(), Vec<String>>;
+
 /// Says what riposte makes of a PortSentry's configuration.
 ///
 /// # Errors
@@ -30,40 +34,90 @@ const FILE_BYTES: u64 = 4 << 20;
 pub fn import(args: &cli::ImportPortsentry, out: &mut impl Write) -> Result<(), Failure> {
     let path = args.path.as_deref().unwrap_or(Path::new(DIR));
     let file = if path.is_dir() { path.join("portsentry.conf") } else { path.to_owned() };
-    let text = read(&file).and_then(|text| text.ok_or_else(|| fail(format!("{}: there is no such file", file.display()))))?;
-    let dir = file.parent().unwrap_or(Path::new("/"));
-    let starter = read(&dir.join(STARTER))?;
-    let mut conf = Conf::read(&file.display().to_string(), &text, starter.is_some());
-    let mut wrong = conf.wrong();
-    let exempt = exempt(&conf, dir, &mut wrong)?;
-    let plan = Plan { conf: &conf, modes: Modes::of(&conf, starter.as_deref(), args.connect) };
-    let text = plan.text(&exempt, &mut wrong);
+    let (text, wrong) = translate(&file, args.connect, &read, check)?;
     out.write_all(text.as_bytes()).map_err(|error| fail(error.to_string()))?;
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// A file's text; `None` if there is none.
-fn read(path: &Path) -> Result<Option<String>, Failure> {
+/// The configuration that does what this file says, and one line for each thing that is wrong. `read`: a file's bytes, `None` if there is none.
+///
+/// # Errors
+/// If the file itself can't be read.
+pub fn translate(
+    file: &Path,
+    connect: bool,
+    read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>,
+    check: Check,
+) -> Result<(String, Vec<String>), Failure> {
+    let name = file.display().to_string();
+    let text = match opened(file, read) {
+        Ok(text) => text.ok_or_else(|| fail(format!("{name}: there is no such file")))?,
+        Err(why) => return Err(fail(format!("{name}: {why}"))),
+    };
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    let mut wrong = Vec::new();
+    let starter = opened(&dir.join(STARTER), read).unwrap_or_else(|why| {
+        wrong.push(format!("{}: {why}: how PortSentry is started is not known", dir.join(STARTER).display()));
+        None
+    });
+    let mut conf = Conf::read(&name, &text, starter.is_some());
+    wrong.extend(conf.wrong());
+    let exempt = exempt(&conf, dir, read, &mut wrong);
+    let plan = Plan { conf: &conf, modes: Modes::of(&conf, starter.as_deref(), connect), check };
+    let text = plan.text(&exempt, &mut wrong);
+    Ok((text, wrong.iter().map(|line| plain(line)).collect()))
+}
+
+/// A file's bytes; `None` if there is none. Whatever a configuration names: only a file is opened, and no more of it than [`FILE_BYTES`] read.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let found = |result: io::Result<_>| match result {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        other => other.map(Some),
+    };
+    let Some(meta) = found(fs::metadata(path))? else { return Ok(None) };
+    if !meta.is_file() {
+        return Err(io::Error::other(if meta.is_dir() { "is a folder" } else { "is no file" }));
+    }
+    let Some(file) = fs::File::open(path).map(Some)? else { return Ok(None) };
     let mut bytes = Vec::new();
-    match fs::File::open(path).and_then(|file| file.take(FILE_BYTES).read_to_end(&mut bytes)) {
-        Ok(_) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(fail(format!("{}: {error}", path.display()))),
+    file.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// A file as text; `None` if there is none.
+///
+/// # Errors
+/// Why it is none of PortSentry's.
+fn opened(path: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>) -> Result<Option<String>, String> {
+    match read(path) {
+        Err(error) => Err(error.to_string()),
+        Ok(Some(bytes)) if bytes.len() as u64 > FILE_BYTES => Err(format!("has more than {} MiB", FILE_BYTES >> 20)),
+        Ok(Some(bytes)) if bytes.contains(&0) => Err("is no text: it has zero bytes (saved as UTF-16, perhaps)".to_owned()),
+        Ok(bytes) => Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())),
     }
 }
 
 /// Whom its ignore files name: the one in the configuration, and Debian's list that is merged into it at each start.
-fn exempt(conf: &Conf, dir: &Path, wrong: &mut Vec<String>) -> Result<Vec<(String, Prefix)>, Failure> {
+fn exempt(conf: &Conf, dir: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>, wrong: &mut Vec<String>) -> Vec<(String, Prefix)> {
     let named = conf.value("IGNORE_FILE").map(|value| (value.line, PathBuf::from(&value.text)));
     let beside = [dir.join("portsentry.ignore"), dir.join("portsentry.ignore.static")];
     // A configuration that is looked at elsewhere has its ignore file beside it, whatever path it names.
     let files: BTreeSet<PathBuf> = named.iter().map(|(_, path)| path.clone()).chain(beside).collect();
     let (mut list, mut found) = (Vec::new(), false);
     for file in files {
-        let Some(text) = read(&file)? else { continue };
+        let name = file.display();
+        let text = match opened(&file, read) {
+            Ok(Some(text)) => text,
+            Ok(None) => continue,
+            Err(why) => {
+                found = true;
+                wrong.push(format!("{name}: {why}: nobody of it is exempt"));
+                continue;
+            }
+        };
         found = true;
-        let (entries, problems) = conf::ignore(&file.display().to_string(), &text);
-        list.extend(entries.into_iter().map(|(line, prefix)| (format!("{}:{line}", file.display()), prefix)));
+        let (entries, problems) = conf::ignore(&name.to_string(), &text, conf.version);
+        list.extend(entries.into_iter().map(|(line, prefix)| (format!("{name}:{line}"), prefix)));
         wrong.extend(problems);
     }
     if let Some((line, path)) = named.filter(|_| !found) {
@@ -73,7 +127,7 @@ fn exempt(conf: &Conf, dir: &Path, wrong: &mut Vec<String>) -> Result<Vec<(Strin
             path.display()
         ));
     }
-    Ok(list)
+    list
 }
 
 /// How it watches, by protocol.
@@ -127,6 +181,7 @@ impl Modes {
 struct Plan<'c> {
     conf: &'c Conf,
     modes: Modes,
+    check: Check,
 }
 
 impl Plan<'_> {
@@ -154,7 +209,7 @@ impl Plan<'_> {
         }
         let (respond, notes) = actions::responders(conf);
         let runs = ["BLOCK_TCP", "BLOCK_UDP"].map(|key| self.block_value(key) > 0);
-        let (responses, command, complaint) = actions::responses(conf, self.modes, runs);
+        let (responses, command, complaint) = actions::responses(conf, self.modes, runs, self.check);
         wrong.extend(complaint);
         self.rest(&mut text, &notes, &command);
         text += "\n[policy]\n# Its ignore files; the host's own addresses, gateways, name servers and administrators are exempt without being listed.\n";
@@ -252,6 +307,18 @@ impl Plan<'_> {
             format!(": 'riposte history', kept for [store] history_days; portsentry = \"{form}\" writes PortSentry's own lines as well");
         self.comment(text, "HISTORY_FILE", &history);
         self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
+        self.comment(text, "IGNORE_FILE", ": [policy] exempt, below");
+        for (mode, listed, advanced) in [
+            (self.modes.tcp, "TCP_PORTS", ["ADVANCED_PORTS_TCP", "ADVANCED_EXCLUDE_TCP"]),
+            (self.modes.udp, "UDP_PORTS", ["ADVANCED_PORTS_UDP", "ADVANCED_EXCLUDE_UDP"]),
+        ] {
+            if matches!(mode, Mode::Off | Mode::Advanced) {
+                self.comment(text, listed, ": not used in this mode");
+            }
+            if mode != Mode::Advanced {
+                advanced.iter().for_each(|key| self.comment(text, key, ": not used in this mode"));
+            }
+        }
     }
 }
 

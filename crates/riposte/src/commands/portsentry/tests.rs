@@ -66,8 +66,7 @@ fn debians_portsentry_1_becomes_what_it_does() {
     assert_eq!(exempt, ["127.0.0.1", "0.0.0.0", "192.0.2.0/24", "192.0.2.9"]);
     // Each setting has its words.
     for key in OLD.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key.trim()).filter(|key| !key.starts_with('#')) {
-        let unused = ["ADVANCED_PORTS_TCP", "ADVANCED_PORTS_UDP", "ADVANCED_EXCLUDE_TCP", "ADVANCED_EXCLUDE_UDP", "IGNORE_FILE"];
-        assert!(unused.contains(&key) || text.contains(&format!("# {key}, line ")), "{key}\n{text}");
+        assert!(text.contains(&format!("# {key}, line ")), "{key}\n{text}");
     }
 }
 
@@ -144,6 +143,32 @@ fn commands_become_responses_that_are_told_the_same() {
 }
 
 #[test]
+fn routes_and_wrappers_become_responders_behind_riposte_s_own() {
+    let with = |route: &str, deny: &str| {
+        let conf = format!("TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\n{route}{deny}");
+        let (config, text, wrong) = imported(&[("portsentry/portsentry.conf", &conf)], false);
+        assert_eq!(wrong, Vec::<String>::new());
+        (config.respond.kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(), text)
+    };
+    let route = "KILL_ROUTE=\"/sbin/route add -host $TARGET$ reject\"\n";
+    let (kinds, text) = with(route, "KILL_HOSTS_DENY=\"ALL: $TARGET$ : DENY\"\n");
+    assert_eq!(kinds, ["nftables", "routes", "hosts-deny"]);
+    assert!(
+        text.contains("KILL_ROUTE, line 3: 'routes' in [respond], behind riposte's own nftables set")
+            && text.contains("format = \"options\"")
+            && text.contains("answer = \"unreachable\""),
+        "{text}"
+    );
+    assert!(with("", "KILL_HOSTS_DENY=\"ALL: $TARGET$\"\n").1.contains("format = \"plain\""));
+    assert_eq!(with("KILL_ROUTE=\"/sbin/iptables -I INPUT -s $TARGET$ -j DROP\"\n", "").0, ["nftables"]);
+    let (kinds, text) = with("KILL_ROUTE=\"/opt/mine $TARGET$\"\n", "");
+    assert!(kinds == ["nftables"] && text.contains("a command of your own is not run"), "{text}");
+    // A kind that this riposte does not have is not named.
+    let (kinds, text) = with("KILL_ROUTE=\"/sbin/ipfw add 1 deny all from $TARGET$:255.255.255.255 to any\"\n", "");
+    assert_eq!(kinds.contains(&"ipfw"), respond::Kind::of("ipfw").is_some(), "{text}");
+}
+
+#[test]
 fn every_wrong_line_gets_its_own() {
     let wrong = r#"TCP_PORTS="1,11,70000,15-9"
   # not a comment
@@ -180,6 +205,96 @@ IGNORE_FILE="/nowhere/ignore"
     assert_eq!(config.guard.tcp.to_string(), "1,11");
 }
 
+/// One wrong thing a row, in a configuration of 2.x that is right otherwise: what is told, and what is printed with the setting.
+#[test]
+fn every_wrong_configuration_gets_its_clear_line() {
+    let long = format!("KILL_RUN_CMD=\"/bin/true {}\"", "x".repeat(1_024));
+    let told: [(&str, &str); 36] = [
+        ("TCP_PORTS=\"0\"", "1: TCP_PORTS: '0' is no port (1 to 65535)"),
+        ("TCP_PORTS=\"65536\"", "1: TCP_PORTS: '65536' is no port (1 to 65535)"),
+        ("TCP_PORTS=\"9-1\"", "1: TCP_PORTS: '9-1' is no rising range: write 1-9"),
+        ("TCP_PORTS=\"1-65536\"", "1: TCP_PORTS: '1-65536' is no port (1 to 65535) and no range"),
+        ("TCP_PORTS=\"1,,2\"", "1: TCP_PORTS: '' is no port"),
+        ("TCP_PORTS=\"1;2\"", "1: TCP_PORTS: '1;2' is no port"),
+        ("TCP_PORTS=\"ssh\"", "1: TCP_PORTS: 'ssh' is no port"),
+        ("TCP_PORTS=\"\"", "1: TCP_PORTS: '' is no port"),
+        ("TCP_PORTS=1,2", "1: TCP_PORTS: the value must stand in double quotes: TCP_PORTS=\"1,2\""),
+        ("TCP_PORTS='1,2'", "1: TCP_PORTS: the value must stand in double quotes: TCP_PORTS=\"1,2\""),
+        ("TCP_PORTS=\"1,2", "1: TCP_PORTS: the value must stand in double quotes: TCP_PORTS=\"1,2\""),
+        ("TCP_PORT=\"1\"", "1: PortSentry knows no 'TCP_PORT'; did you mean 'TCP_PORTS'?"),
+        ("tcp_ports=\"1\"", "1: PortSentry knows no 'tcp_ports'; did you mean 'TCP_PORTS'?"),
+        ("TCP_PORTS", "1: 'TCP_PORTS' is no setting: write NAME=\"value\""),
+        ("INTERFACE=\"eth0\"", "1: PortSentry knows no 'INTERFACE'"),
+        ("UDP_PORTS=\"1\"\nUDP_PORTS=\"2\"", "2: UDP_PORTS stands there twice: line 1 counts"),
+        (" # a remark", "1: a comment begins in the first column: PortSentry takes this line for a setting"),
+        ("BLOCK_TCP=\"3\"", "1: BLOCK_TCP: '3' is no number from 0 to 2: 0 only records, 1 blocks, 2 runs KILL_RUN_CMD"),
+        ("BLOCK_TCP=\"yes\"", "1: BLOCK_TCP: 'yes' is no number from 0 to 2"),
+        ("BLOCK_TCP=\"1\"", "1: BLOCK_TCP=\"1\" wants a KILL_ROUTE or a KILL_HOSTS_DENY: PortSentry blocks nobody without; riposte will"),
+        ("BLOCK_UDP=\"2\"", "1: BLOCK_UDP=\"2\" wants a KILL_RUN_CMD"),
+        ("SCAN_TRIGGER=\"two\"", "1: SCAN_TRIGGER: 'two' is no number from 0 to 1000000"),
+        ("SCAN_TRIGGER=\"-1\"", "1: SCAN_TRIGGER: '-1' is no number from 0 to 1000000"),
+        ("SCAN_TRIGGER=\"99999999999999999999\"", "1: SCAN_TRIGGER: '99999999999999999999' is no number from 0 to 1000000"),
+        ("RESOLVE_HOST=\"2\"", "1: RESOLVE_HOST: '2' is no number from 0 to 1"),
+        ("KILL_RUN_CMD_FIRST=\"x\"", "1: KILL_RUN_CMD_FIRST: 'x' is no number from 0 to 1"),
+        ("KILL_ROUTE=\"/sbin/route add -host reject\"", "1: KILL_ROUTE: $TARGET$ is missing: it would block nobody, or always the same"),
+        ("KILL_ROUTE=\"\"", "1: KILL_ROUTE: $TARGET$ is missing"),
+        ("KILL_HOSTS_DENY=\"ALL: ALL\"", "1: KILL_HOSTS_DENY: $TARGET$ is missing"),
+        ("BLOCKED_FILE=\"\"", "1: BLOCKED_FILE: it has no value; PortSentry 2.x refuses that"),
+        ("HISTORY_FILE=\"\"", "1: HISTORY_FILE: it has no value; PortSentry 2.x refuses that"),
+        ("IGNORE_FILE=\"\"", "1: IGNORE_FILE: it has no value; PortSentry 2.x refuses that"),
+        ("IGNORE_FILE=\"DIR\"", ": is a folder: nobody of it is exempt"),
+        ("IGNORE_FILE=\"/dev/zero\"", "/dev/zero: is no file: nobody of it is exempt"),
+        (
+            "\u{feff}UDP_PORTS=\"7\"",
+            "1: the file begins with a byte order mark, which PortSentry takes for a part of the line: save it without",
+        ),
+        (
+            "UDP_PORTS=\"7\"\r\n",
+            "portsentry.conf: its lines end as Windows writes them (CR LF), which PortSentry 2.x refuses; riposte reads them",
+        ),
+    ];
+    for (conf, line) in told {
+        // Another list, so that this one is what is wrong.
+        let other = if conf.contains("UDP_PORTS") { "TCP_PORTS=\"9\"" } else { "UDP_PORTS=\"9\"" };
+        let (_, _, lines) = imported(&[("portsentry/portsentry.conf", &format!("{conf}\n{other}\n"))], false);
+        assert_eq!(lines.len(), 1, "{conf}: {lines:?}");
+        assert!(lines[0].replace("portsentry.conf:1", "1").replace("portsentry.conf:2", "2").contains(line), "{conf}: {lines:?}");
+    }
+    // What PortSentry takes otherwise than it was meant is read as it was meant, and stands in the comments.
+    let noted = [
+        ("TCP_PORTS=\"60000-65535\"", "60000-65535", "2.0.7 does not start with a range that ends in 65535"),
+        ("TCP_PORTS=\"1, 2 ,3\"", "1-3", "1.x reads a list of ports up to its first blank"),
+        ("TCP_PORTS = \"1,2\"", "1-2", "TCP_PORTS, line 1"),
+        ("TCP_PORTS=\"1\" # why", "1", "'# why' behind the value is not read"),
+        ("TCP_PORTS=\"1\"", "1", "TCP_PORTS, line 1"),
+        (
+            "ADVANCED_PORTS_TCP=\"1024\"\nTCP_PORTS=\"1-9\"\nIGNORE_FILE=\"x\"\nHISTORY_FILE=\"x\"\nBLOCKED_FILE=\"x\"",
+            "1-9",
+            "1.x knows no ranges and reads the first number of one",
+        ),
+        (&format!("{long}\nTCP_PORTS=\"5\""), "5", "1.x reads 1024 bytes of a line, and this one has 1049"),
+    ];
+    for (conf, ports, note) in noted {
+        // The last line has no end.
+        let (config, text, lines) = imported(&[("portsentry/portsentry.conf", conf), ("portsentry/x", "")], false);
+        let missing = lines.iter().filter(|line| !line.contains("x can't be found")).count();
+        assert_eq!((config.guard.tcp.to_string().as_str(), missing), (ports, 0), "{conf}: {lines:?}");
+        assert!(text.contains(note), "{conf}: {text}");
+    }
+    // Neither is one of PortSentry's files.
+    let args = |path: PathBuf| cli::ImportPortsentry { path: Some(path), connect: false };
+    let broken = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("portsentry.conf"), bytes).unwrap();
+        import(&args(folder.path().to_owned()), &mut Vec::new()).unwrap_err().concat()
+    };
+    assert!(broken(b"T\0C\0P\0").ends_with("portsentry.conf: is no text: it has zero bytes (saved as UTF-16, perhaps)"));
+    assert!(broken(&vec![b'x'; FILE_BYTES as usize + 1]).ends_with("portsentry.conf: has more than 4 MiB"));
+    let folder = folder(&[("portsentry/portsentry.conf/file", "")]);
+    let wrong = import(&args(folder.path().join("portsentry")), &mut Vec::new()).unwrap_err();
+    assert!(wrong.concat().ends_with("portsentry.conf: is a folder"), "{wrong:?}");
+}
+
 #[test]
 fn settings_that_do_not_go_together_are_told() {
     let alone = |text: &str| imported(&[("portsentry/portsentry.conf", text), ("portsentry/portsentry.ignore", "")], false).2;
@@ -197,7 +312,7 @@ fn settings_that_do_not_go_together_are_told() {
 #[test]
 fn ignore_files_are_read_line_by_line() {
     let text = "10.0.0.1\n10.0.0.0/33\nhost.example.org\n2001:DB8::/32\n0.0.0.0/0\n10.0.0.2 mine\n# all\n\n10.9.8.7";
-    let (entries, wrong) = conf::ignore("i", text);
+    let (entries, wrong) = conf::ignore("i", text, Version::One);
     let entries: Vec<String> = entries.iter().map(|(line, prefix)| format!("{line} {prefix}")).collect();
     // The last line has no end: PortSentry 2.0.7 loses its last digit.
     assert_eq!(entries, ["1 10.0.0.1", "4 2001:db8::/32", "6 10.0.0.2", "9 10.9.8.7"]);
@@ -208,6 +323,37 @@ fn ignore_files_are_read_line_by_line() {
         "i:6: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
     ];
     assert_eq!(wrong, expected);
+}
+
+#[test]
+fn what_version_2_ends_at_in_an_ignore_file_is_told_and_taken_over() {
+    let text = "\u{feff}192.0.2.1\r\n2001:DB8::/32\n192.0.2.2 # why\n192.0.2.0/33\n::/0\n\u{0}\u{1b}[2J\nfe80::1%eth0\n192.0.2.3";
+    let (entries, wrong) = conf::ignore("i", text, Version::Two);
+    let entries: Vec<String> = entries.iter().map(|(line, prefix)| format!("{line} {prefix}")).collect();
+    assert_eq!(entries, ["1 192.0.2.1", "2 2001:db8::/32", "3 192.0.2.2", "8 192.0.2.3"]);
+    let expected = [
+        "i:2: PortSentry 2.x ends at capital letters in '2001:DB8::/32': write small ones (taken over here)",
+        "i:3: PortSentry 2.x ends at a remark behind an address: write it in a line of its own (taken over here)",
+        "i:4: '33' is no prefix length for '192.0.2.0/33': write it like 192.0.2.0/24",
+        "i:5: everybody (/0) would be ignored, and nobody ever blocked: left out",
+        "i:6: '\\u{0}\\u{1b}[2J' is no address or network; names are not looked up, neither there nor here",
+        "i:7: 'fe80::1%eth0' is no address or network; names are not looked up, neither there nor here",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn debians_static_list_and_modes_are_taken_in() {
+    let files = [
+        ("portsentry/portsentry.conf", OLD),
+        ("portsentry/portsentry.ignore", "192.0.2.1\n198.51.100.1 # its own address at the last start\n"),
+        ("portsentry/portsentry.ignore.static", "192.0.2.1\n192.0.2.128/25\n"),
+        ("default/portsentry", "# TCP_MODE=\"tcp\"\n TCP_MODE = stcp\nUDP_MODE='sudp'\n"),
+    ];
+    let (config, text, wrong) = imported(&files, false);
+    let exempt: Vec<String> = config.policy.exempt.iter().map(ToString::to_string).collect();
+    assert_eq!((exempt, wrong), (["192.0.2.1", "198.51.100.1", "192.0.2.128/25"].map(str::to_owned).to_vec(), Vec::new()));
+    assert!(config.guard.stealth && text.contains("The mode is Stealth for TCP, Stealth for UDP (/etc/default/portsentry)."), "{text}");
 }
 
 #[test]
