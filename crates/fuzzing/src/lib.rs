@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod ossec;
 pub mod packets;
 pub mod portsentry;
+pub mod responders;
 pub mod rulesets;
 
 /// One target.
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -37,6 +38,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "fail2ban", run: fail2ban::run },
     Target { name: "native", run: native::run },
     Target { name: "portsentry", run: portsentry::run },
+    Target { name: "responders", run: responders::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

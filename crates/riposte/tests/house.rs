@@ -44,7 +44,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "range",
         ],
     ),
-    ("fuzzing", &["model", "wire", "signatures", "sense", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
+    ("fuzzing", &["model", "wire", "signatures", "sense", "respond", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
 ];
 
 fn root() -> PathBuf {

@@ -17,6 +17,7 @@ mod logging;
 mod logs;
 mod matrix;
 mod metrics;
+mod older_tools;
 mod orders;
 mod processes;
 mod reload;
