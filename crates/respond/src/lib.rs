@@ -5,15 +5,22 @@ use model::time::Time;
 use std::path::PathBuf;
 use sys::sandbox::Capability;
 
+pub mod chain;
+pub mod ebtables;
+pub mod hosts_deny;
 pub mod ipf;
 pub mod ipfw;
+pub mod ipset;
+pub mod iptables;
 pub mod nftables;
 pub mod npf;
 pub mod null;
 pub mod pf;
 pub mod ranges;
+pub mod routes;
 pub mod settings;
 pub mod skeleton;
+mod standing;
 pub mod tables;
 pub mod tool;
 pub mod xdp;
@@ -34,6 +41,11 @@ pub trait Responder {
 
     /// What it really has, in no order.
     fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault>;
+
+    /// Packets of the blocked that it has dropped, if it counts them.
+    fn dropped(&self) -> Option<u64> {
+        None
+    }
 
     /// Why the last change or list failed, in words; told once. The words of a `Tool` need not be kept: who runs it hears them anyway.
     fn take_words(&mut self) -> Option<String> {
@@ -92,7 +104,20 @@ impl Needs {
 }
 
 /// Every kind, in the manual's order.
-pub const RESPONDERS: &[Kind] = &[nftables::KIND, xdp::KIND, pf::KIND, ipfw::KIND, ipf::KIND, npf::KIND, null::KIND];
+pub const RESPONDERS: &[Kind] = &[
+    nftables::KIND,
+    ipset::KIND,
+    iptables::KIND,
+    ebtables::KIND,
+    routes::KIND,
+    hosts_deny::KIND,
+    xdp::KIND,
+    pf::KIND,
+    ipfw::KIND,
+    ipf::KIND,
+    npf::KIND,
+    null::KIND,
+];
 
 #[cfg(test)]
 mod tests {

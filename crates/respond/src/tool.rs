@@ -1,5 +1,6 @@
 //! Foreign programs that set blocks (iptables, ipset, pfctl …): arguments and an input text, never a shell; a time limit; bounded output.
 
+use model::block::Fault;
 use model::time::Time;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -28,7 +29,8 @@ pub fn installed(program: &str) -> Option<PathBuf> {
 
 /// Runs programs.
 pub trait Tool {
-    /// Runs one to its end and returns what it wrote, standard output and error alike.
+    /// Runs one to its end and returns its standard output. What it wrote to standard error is heard in a refusal only:
+    /// a warning would come in the middle of a line.
     ///
     /// # Errors
     /// If it can't be started, doesn't end in time, or ends otherwise than with 0.
@@ -59,6 +61,16 @@ pub enum ToolError {
     },
 }
 
+impl ToolError {
+    /// The fault of a change or a list that failed by it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            ToolError::Refused { .. } => Fault::Refused,
+            ToolError::Missing(_) | ToolError::NotStarted(..) | ToolError::TimedOut(_) => Fault::Unreachable,
+        }
+    }
+}
+
 /// The real ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Programs;
@@ -67,31 +79,34 @@ impl Tool for Programs {
     fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
         let path = installed(program).ok_or_else(|| ToolError::Missing(program.to_owned()))?;
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
-        let begin = || -> io::Result<(Child, File)> {
+        let begin = || -> io::Result<(Child, [File; 2])> {
             let (output, output_end) = output_pipe()?;
-            set_nonblocking(output.as_fd(), true)?;
+            let (errors, errors_end) = output_pipe()?;
+            let outputs = [output.into(), errors.into()];
+            outputs.iter().try_for_each(|output: &File| set_nonblocking(output.as_fd(), true))?;
             let input = sealed_text(input.as_bytes())?;
-            let fds = [(input.as_fd(), 0), (output_end.as_fd(), 1), (output_end.as_fd(), 2)];
+            let fds = [(input.as_fd(), 0), (output_end.as_fd(), 1), (errors_end.as_fd(), 2)];
             let child = spawn(&Launch { program: &path, title: program, args: &args, fds: &fds, timezone: None, identity: None })?;
-            Ok((child, output.into()))
+            Ok((child, outputs))
         };
         let failed = |error: io::Error| ToolError::NotStarted(program.to_owned(), error.to_string());
-        let (child, mut output) = begin().map_err(failed)?;
-        let mut said = Vec::new();
-        let in_time = hear(&child, &mut output, &mut said).map_err(failed)?;
+        let (child, mut outputs) = begin().map_err(failed)?;
+        let mut said = [Vec::new(), Vec::new()];
+        let in_time = hear(&child, &mut outputs, &mut said).map_err(failed)?;
         if !in_time {
             let _ = child.end_group().and_then(|()| child.order(Order::Kill));
         }
         let ended = child.wait().map_err(failed)?;
-        let said = String::from_utf8_lossy(&said).into_owned();
         let refused = |code| {
+            let [output, errors] = &said;
+            let said = String::from_utf8_lossy(&[errors.as_slice(), output].concat()).into_owned();
             let said = said.trim();
             let said = said[..said.floor_char_boundary(SHOWN)].to_owned();
             ToolError::Refused { program: program.to_owned(), code, said }
         };
         match ended {
             _ if !in_time => Err(ToolError::TimedOut(program.to_owned())),
-            Ended::Exited(0) => Ok(said),
+            Ended::Exited(0) => Ok(String::from_utf8_lossy(&said[0]).into_owned()),
             Ended::Exited(code) => Err(refused(code)),
             Ended::Killed(signal) => Err(refused(-signal)),
         }
@@ -99,30 +114,34 @@ impl Tool for Programs {
 }
 
 /// Reads what it writes until it has ended; false if that takes too long. What it leaves running behind itself is not waited for.
-fn hear(child: &Child, output: &mut File, said: &mut Vec<u8>) -> io::Result<bool> {
+fn hear(child: &Child, outputs: &mut [File; 2], said: &mut [Vec<u8>; 2]) -> io::Result<bool> {
     let poller = Poller::new()?;
-    poller.add(output.as_fd(), 0, Interest::Read)?;
-    poller.add(child.as_fd(), 1, Interest::Read)?;
+    poller.add(child.as_fd(), 0, Interest::Read)?;
+    for output in outputs.iter() {
+        poller.add(output.as_fd(), 1, Interest::Read)?;
+    }
     let until = Time::from_nanos(clock::monotonic()).after(LIMIT);
-    let (mut ready, mut buffer, mut is_silent) = (Vec::new(), vec![0; 65_536], false);
+    let (mut ready, mut buffer, mut is_silent) = (Vec::new(), vec![0; 65_536], [false; 2]);
     loop {
         let left = until.since(Time::from_nanos(clock::monotonic()));
         if left.is_zero() {
             return Ok(false);
         }
         poller.wait(Some(left), &mut ready)?;
-        let has_ended = ready.iter().any(|event| event.token == 1);
-        while !is_silent {
-            match output.read(&mut buffer) {
-                Ok(0) => {
-                    is_silent = true;
-                    // Its end may be further off.
-                    poller.remove(output.as_fd())?;
+        let has_ended = ready.iter().any(|event| event.token == 0);
+        for ((output, said), is_silent) in outputs.iter_mut().zip(said.iter_mut()).zip(&mut is_silent) {
+            while !*is_silent {
+                match output.read(&mut buffer) {
+                    Ok(0) => {
+                        *is_silent = true;
+                        // Its end may be further off.
+                        poller.remove(output.as_fd())?;
+                    }
+                    Ok(len) => said.extend_from_slice(buffer.get(..len.min(OUTPUT_BYTES.saturating_sub(said.len()))).unwrap_or_default()),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
                 }
-                Ok(len) => said.extend_from_slice(buffer.get(..len.min(OUTPUT_BYTES.saturating_sub(said.len()))).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
             }
         }
         if has_ended {
@@ -189,6 +208,8 @@ mod tests {
         let long = "address\n".repeat(50_000);
         assert_eq!(Programs.run("cat", &[], &long).unwrap(), long);
         assert_eq!(Programs.run("printf", &["%s|", "a b", "$HOME", "`id`"], "").unwrap(), "a b|$HOME|`id`|");
+        // What it remarks does not come between.
+        assert_eq!(Programs.run("dd", &["if=/dev/null"], "").unwrap(), "");
     }
 
     #[test]

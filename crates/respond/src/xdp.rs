@@ -6,6 +6,7 @@
 
 mod program;
 
+use crate::settings::{choice, word};
 use crate::tool::Tool;
 use crate::{Capability, Key, Kind, Needs, Responder, Value};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
@@ -29,7 +30,11 @@ pub const KIND: Kind = Kind {
     open: Some(open),
     keys: &[
         Key { name: "interfaces", get: |settings| Value::Texts(settings.xdp.interfaces.clone()), set: set_interfaces },
-        Key { name: "mode", get: |settings| Value::Text(settings.xdp.mode.word().to_owned()), set: set_mode },
+        Key {
+            name: "mode",
+            get: |settings| word(&Place::WORDS, settings.xdp.mode),
+            set: |settings, value| choice(&Place::WORDS, &value).map(|mode| settings.xdp.mode = mode),
+        },
     ],
     // CAP_SYS_ADMIN is for finding the maps that an earlier run has left.
     needs: Needs { capabilities: &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF, Capability::CAP_SYS_ADMIN], ..Needs::NOTHING },
@@ -57,15 +62,8 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Place; 3] = [Place::Auto, Place::Native, Place::Generic];
-
-    fn word(self) -> &'static str {
-        match self {
-            Place::Auto => "auto",
-            Place::Native => "native",
-            Place::Generic => "generic",
-        }
-    }
+    /// Every one with its word in the configuration.
+    const WORDS: [(&str, Place); 3] = [("auto", Place::Auto), ("native", Place::Native), ("generic", Place::Generic)];
 
     /// The best first.
     fn modes(self) -> &'static [Mode] {
@@ -105,14 +103,6 @@ fn set_interfaces(settings: &mut crate::Settings, value: Value) -> Result<(), St
         return Err(format!("{INTERFACES} interfaces at most"));
     }
     settings.xdp.interfaces = names;
-    Ok(())
-}
-
-fn set_mode(settings: &mut crate::Settings, value: Value) -> Result<(), String> {
-    let Value::Text(word) = value else { return Ok(()) };
-    let words = Place::ALL.map(Place::word).join(", ");
-    let place = Place::ALL.into_iter().find(|place| place.word() == word);
-    settings.xdp.mode = place.ok_or(format!("'{}' is none of {words}", word.escape_debug()))?;
     Ok(())
 }
 
@@ -194,20 +184,6 @@ impl Xdp {
         }
         xdp.read_book().map_err(|error| explain(&error))?;
         Ok(xdp)
-    }
-
-    /// Packets dropped since the maps were made.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn dropped(&self) -> io::Result<u64> {
-        let mut sum = 0;
-        for counter in 0..COUNTERS {
-            let mut value = [0; COUNTER];
-            self.dropped.read(&counter.to_ne_bytes(), &mut value)?;
-            sum += u64_at(&value, 0);
-        }
-        Ok(sum)
     }
 
     /// Whether the program stands at each interface that is there; puts it there if it doesn't.
@@ -405,6 +381,16 @@ impl Responder for Xdp {
         self.try_list(now).map_err(|error| self.failed(&error))
     }
 
+    /// Since the maps were made.
+    fn dropped(&self) -> Option<u64> {
+        let count = |counter: u32| {
+            let mut value = [0; COUNTER];
+            self.dropped.read(&counter.to_ne_bytes(), &mut value).ok()?;
+            Some(u64_at(&value, 0))
+        };
+        (0..COUNTERS).map(count).sum()
+    }
+
     fn take_words(&mut self) -> Option<String> {
         self.words.take()
     }
@@ -506,6 +492,9 @@ fn explain(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "may not load BPF programs: run riposte as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_SYS_ADMIN".to_owned()
+        }
+        Some(libc::E2BIG | libc::ENOSPC) => {
+            format!("no more fit: {} addresses and {} prefixes can be blocked", HOSTS.entries, NETS.entries)
         }
         Some(libc::ENOSYS) => "this kernel has no BPF: one with CONFIG_BPF_SYSCALL (Linux 5.11 or newer) is needed".to_owned(),
         _ => format!("the kernel refuses a BPF map or program: {error}"),

@@ -217,7 +217,7 @@ fn the_whole_way_goes_through_behind_the_fence() {
     std::os::unix::fs::chown(folder.path(), Some(user.uid), Some(user.gid)).expect("root");
 
     let more = format!(
-        "\n[policy]\nexempt = [\"localhost\"]\n[[sense.log]]\nkind = \"file\"\npath = {:?}\n[process]\nuser = \"{}\"\n",
+        "\n[respond]\nkind = [\"nftables\", \"routes\"]\n[policy]\nexempt = [\"localhost\"]\n[[sense.log]]\nkind = \"file\"\npath = {:?}\n[process]\nuser = \"{}\"\n",
         kern_log,
         if sys::identity::lookup_user("riposte").expect("/etc/passwd").is_some() { "riposte" } else { "nobody" }
     );
@@ -227,12 +227,14 @@ fn the_whole_way_goes_through_behind_the_fence() {
     let warden = status.processes.iter().find(|process| process.life == "warden").expect("a warden").pid;
     for process in &status.processes {
         assert_eq!(process.uid, user.uid, "{}", process.life);
-        let expected: &[&str] = if process.life == "warden" { &["cap_net_admin"] } else { &[] };
+        let expected: &[&str] = if ["warden", "responder"].contains(&&*process.life) { &["cap_net_admin"] } else { &[] };
         assert_eq!(process.capabilities, expected, "{}", process.life);
     }
     network.attackers[0].run("nmap", ["-n", "-Pn", "-sS", "--max-retries", "0", "-p", "1000-1009", VICTIM]).expect("nmap is installed");
     let scanner = attacker_address(0);
     until("the scanner is blocked in the kernel", &guard, || kernel_blocks(&network.victim).ok()?.contains(&scanner).then_some(()));
+    let routes = || network.victim.run("ip", ["route", "show", "type", "blackhole"]);
+    until("the way back is cut", &guard, || routes().ok()?.contains(&scanner).then_some(()));
 
     // A child that dies is started again, from inside the fence.
     let packets = |status: &report::status::StatusReport| status.processes.iter().find(|p| p.life == "packets").map(|p| p.pid);
@@ -246,6 +248,7 @@ fn the_whole_way_goes_through_behind_the_fence() {
     must("kill", &["-HUP", &warden.to_string()]);
     guard.ask(&["unblock", &scanner]).expect("an order of root's");
     until("the kernel lets it go", &guard, || (!kernel_blocks(&network.victim).ok()?.contains(&scanner)).then_some(()));
+    until("the way back is open", &guard, || (!routes().ok()?.contains(&scanner)).then_some(()));
     the_fence_lets_every_life_do_what_it_may(&guard, &allowed);
     let log = fs::read_to_string(place("log")).expect("a log");
     assert!(!log.contains(" ERROR ") && !log.contains("ended: it is started again child=\"lookup\""), "{log}");

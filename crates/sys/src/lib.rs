@@ -1,6 +1,7 @@
 //! The only `unsafe` code: file descriptors, netlink, sandbox, processes, each with a safe face. Knows nothing of scans, blocks or policy.
 
 pub mod answers;
+pub mod attribute;
 pub mod bpf;
 pub mod clock;
 pub mod conntrack;
@@ -16,6 +17,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod nflog;
 pub mod nft;
+pub mod null_route;
 pub mod process;
 pub mod raw;
 pub mod route;

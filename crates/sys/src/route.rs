@@ -149,7 +149,7 @@ pub(crate) fn gateways(bytes: &[u8], found: &mut Vec<IpAddr>) {
     }
 }
 
-fn address(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::V4(Ipv4Addr::from(octets)));
     }

@@ -4,7 +4,7 @@ use super::Failure;
 use crate::cli;
 use crate::config::problems::Diagnostic;
 use crate::config::words::{did_you_mean, quoted};
-use crate::config::{Config, DEFAULT_PATH};
+use crate::config::{Config, DEFAULT_PATH, respond};
 use crate::lives::applications::engine;
 use serde_json::json;
 use std::io::Write;
@@ -58,6 +58,11 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
         rules.notices.iter().for_each(|notice| eprintln!("riposte: [applications] rules: {notice}"));
     }
     crate::config::response::check(&config.responses).map_err(|all| all.into_iter().flat_map(&wrong).collect::<Vec<_>>())?;
+    let notices = respond::check(config).map_err(&wrong)?;
+    notices.iter().for_each(|notice| eprintln!("riposte: [respond]: {notice}"));
+    for needs in respond::beyond_the_unit(&config.respond) {
+        eprintln!("riposte: [respond]: {needs}: under the systemd unit that takes the drop-in respond.conf");
+    }
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {
             let message = format!("control.group: there is no group {} on this machine{}", quoted(group), hint(group, "/etc/group"));

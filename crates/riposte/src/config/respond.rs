@@ -1,5 +1,6 @@
 //! `[respond]`: who sets the blocks, in order, and what each has to choose. Knows the kinds only by their table.
 
+use super::Config;
 use super::problems::Problems;
 use super::raw::{Given, GivenList, Leaf, RawRespond, Read, Section, shown};
 use super::read::Meaning;
@@ -7,6 +8,7 @@ use super::words::{Word, did_you_mean, quoted};
 use respond::tool::installed;
 use respond::{Key, Kind, RESPONDERS, Settings, Value};
 use std::collections::HashSet;
+use sys::sandbox::Capability;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -64,24 +66,42 @@ impl RespondConfig {
     }
 }
 
-/// Programs that the configured kinds need and that are not installed: one line for each kind.
-pub fn missing(config: &RespondConfig) -> Vec<String> {
-    let missing = |kind: &Kind| kind.needs.programs.iter().copied().filter(|program| installed(program).is_none()).collect::<Vec<_>>();
-    let line = |kind: &Kind| format!("[respond] kind '{}' needs {}, not installed", kind.name, missing(kind).join(" and "));
-    config.carried().filter(|kind| !missing(kind).is_empty()).map(line).collect()
-}
-
-/// Whether anybody can block on this machine. What only some lack is logged.
+/// Whether anybody can block on this machine. Returns what is to be told about those who can.
 ///
 /// # Errors
 /// One line that says what is missing.
-pub fn check(config: &RespondConfig) -> Result<(), String> {
-    let missing = missing(config);
-    if !config.has_kernel() && !missing.is_empty() && missing.len() == config.carried().count() {
-        return Err(format!("nobody can block: {}", missing.join("; ")));
+pub fn check(config: &Config) -> Result<Vec<String>, String> {
+    let respond = &config.respond;
+    let missing = |kind: &Kind| kind.needs.programs.iter().copied().filter(|program| installed(program).is_none()).collect::<Vec<_>>();
+    let line = |kind: &Kind| format!("kind '{}' needs {}, not installed", kind.name, missing(kind).join(" and "));
+    let mut notices: Vec<String> = respond.carried().filter(|kind| !missing(kind).is_empty()).map(line).collect();
+    if !respond.has_kernel() && !notices.is_empty() && notices.len() == respond.carried().count() {
+        return Err(format!("[respond]: nobody can block: {}", notices.join("; ")));
     }
-    missing.iter().for_each(|line| tracing::warn!("{line}"));
-    Ok(())
+    if !respond.has_kernel() && !respond.is_null() {
+        if !config.guard.answered().is_empty() {
+            notices.push(
+                "nobody answers at guarded ports: it is riposte's own table that directs connections there, and 'nftables' is none of kind"
+                    .into(),
+            );
+        }
+        if config.nflog.enabled {
+            notices
+                .push("no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is none of kind".into());
+        }
+    }
+    Ok(notices)
+}
+
+/// What the configured kinds need and the packaged unit does not give, in words; empty if nothing.
+pub fn beyond_the_unit(config: &RespondConfig) -> Vec<String> {
+    let line = |kind: &'static Kind| {
+        let rights = kind.needs.capabilities.iter().filter(|right| **right != Capability::CAP_NET_ADMIN).map(ToString::to_string);
+        let places = (kind.needs.writes)(&config.settings).into_iter().map(|path| format!("to write {}", path.display()));
+        let needs: Vec<String> = rights.chain(places).collect();
+        (!needs.is_empty()).then(|| format!("kind '{}' needs {}", kind.name, needs.join(", ")))
+    };
+    config.carried().filter_map(line).collect()
 }
 
 /// One word or a list of them.

@@ -17,6 +17,7 @@ mod processes;
 mod reload;
 mod repair;
 mod resources;
+mod responders;
 mod responses;
 mod restart;
 mod rules;

@@ -13,7 +13,8 @@ use std::time::Duration;
 /// How long it may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Words of figures that tell of a loss.
-const LOSSES: [&str; 7] = ["dropped", "lost", "overflow", "too slow", "failed", "not understood", "without room"];
+const LOSSES: [&str; 9] =
+    ["dropped", "lost", "overflow", "too slow", "failed", "not understood", "without room", "not at work", "did not answer"];
 
 /// Looks at it.
 pub fn look(config: &Config, socket: Option<&Path>, findings: &mut Findings) {
@@ -171,6 +172,9 @@ fn table(config: &Config, findings: &mut Findings) {
             "nobody is blocked: this is a dry run",
             "set [policy] dry_run = false and [respond] kind = \"nftables\"",
         );
+    }
+    if !config.respond.has_kernel() {
+        return;
     }
     match Command::new("nft").args(["-t", "list", "sets", "table", "inet", "riposte"]).output() {
         Err(_) => findings.warn("firewall", "there is no nft(8) to look with", "apt install nftables (riposte itself does without)"),

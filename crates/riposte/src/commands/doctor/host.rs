@@ -1,7 +1,7 @@
 //! What riposte needs of this machine. Only looks.
 
 use super::Findings;
-use crate::config::{Config, LogSource};
+use crate::config::{Config, LogSource, respond};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -25,6 +25,7 @@ pub fn look(config: &Config, findings: &mut Findings) {
     store(&config.store.path, findings);
     clock(findings);
     unit(findings);
+    responders(config, findings);
     config.logs.iter().for_each(|source| log(source, findings));
     if config.logs.is_empty() && !config.nflog.enabled {
         findings.fail("sensors", "neither NFLOG nor a log is configured: nothing is seen", "set [sense.nflog] enabled = true");
@@ -106,6 +107,21 @@ fn unit(findings: &mut Findings) {
     match said.as_str() {
         "active" => findings.ok("unit", "riposte.service is active"),
         other => findings.warn("unit", format!("riposte.service is {other}"), "sudo systemctl enable --now riposte"),
+    }
+}
+
+fn responders(config: &Config, findings: &mut Findings) {
+    if config.respond.carried().next().is_none() {
+        return;
+    }
+    match respond::check(config) {
+        Ok(notices) if notices.is_empty() => findings.ok("responders", "what they need is installed"),
+        Ok(notices) => findings.warn("responders", notices.join("; "), "install it, or take it out of [respond] kind"),
+        Err(error) => findings.fail("responders", error, "install it, or set [respond] kind = \"nftables\""),
+    }
+    let beyond = respond::beyond_the_unit(&config.respond);
+    if Path::new("/run/systemd/system").is_dir() && !beyond.is_empty() {
+        findings.warn("responders", beyond.join("; "), "the unit does not give that: install the drop-in respond.conf");
     }
 }
 

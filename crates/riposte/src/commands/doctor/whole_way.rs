@@ -2,7 +2,7 @@
 //! own in private network namespaces, or (`--live`) against the running one through a cable of its own. Removes what it made.
 
 use super::Findings;
-use crate::config::Config;
+use crate::config::{Config, RespondConfig};
 use crate::control::client::Client;
 use crate::control::protocol::{Done, Request};
 use range::guard::{Guard, kernel_blocks};
@@ -56,6 +56,10 @@ fn borrowed(config: &Config) -> String {
     config.logs.clear();
     // Names can't be resolved in there.
     config.exempt_names.clear();
+    // Others set what is no private network's own: the host's files, say.
+    if config.respond.has_kernel() {
+        config.respond = RespondConfig::default();
+    }
     let mut keep = true;
     let text = config.canonical();
     let kept = text.lines().filter(|line| {
@@ -78,6 +82,13 @@ fn probes(config: &Config) -> u16 {
 pub fn in_private(config: &Config, findings: &mut Findings) {
     if sys::identity::own_uid() != 0 {
         return findings.warn(WHAT, "not tried: it takes root to make network namespaces", "sudo riposte doctor");
+    }
+    if !config.respond.has_kernel() && !config.respond.is_null() {
+        return findings.warn(
+            WHAT,
+            "not tried: what the configured responders set may be no private network's own",
+            "riposte demo shows nftables",
+        );
     }
     if let Err((step, error, todo)) = try_private(config, findings) {
         findings.fail(WHAT, format!("{step}: {error}"), todo);

@@ -35,7 +35,12 @@ const LOCK_TRIES: u32 = 2_400;
 
 /// The capabilities that the configured kinds need, each once.
 pub fn capabilities(config: &Config) -> Vec<Capability> {
-    let mut all: Vec<Capability> = config.respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
+    let respond = &config.respond;
+    let mut all: Vec<Capability> = respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
+    // Root's own files are closed to the unit's user.
+    if sys::identity::own_uid() != 0 && respond.carried().any(|kind| !(kind.needs.writes)(&respond.settings).is_empty()) {
+        all.push(Capability::CAP_DAC_OVERRIDE);
+    }
     all.sort_unstable_by_key(Capability::index);
     all.dedup();
     all
@@ -72,8 +77,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let mut worker = Worker { carriers: carriers(&config), warden, poller: Poller::new().map_err(fail)?, calm: Calm::default() };
     let found = worker.carriers.begin(boottime());
     let names: Vec<&str> = config.respond.carried().map(|kind| kind.name).collect();
-    worker.warden.send(&Message::Ready { sandbox: format!("none: sets blocks by {}", names.join(", ")) }).map_err(fail)?;
-    worker.tell_installed(found).map_err(fail)?;
+    worker.send(&Message::Ready { sandbox: format!("none: sets blocks by {}", names.join(", ")) });
+    worker.tell_installed(found);
     worker.watch().map_err(fail)
 }
 
@@ -142,30 +147,30 @@ impl Worker {
             match Message::decode(received.bytes) {
                 Ok(Message::Carry { batch, changes }) => {
                     if wanted.changes.len() + changes.len() > limits::BATCH_CHANGES {
-                        self.carry(&mut wanted)?;
+                        self.carry(&mut wanted);
                     }
                     wanted.batches.push((batch, changes.len()));
                     wanted.changes.extend(changes);
                 }
                 Ok(message) => {
-                    self.carry(&mut wanted)?;
-                    self.answer(message)?;
+                    self.carry(&mut wanted);
+                    self.answer(message);
                 }
                 Err(error) => return Err(io::Error::other(error)),
             }
         };
         if is_there {
-            self.carry(&mut wanted)?;
+            self.carry(&mut wanted);
             self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())?;
         }
         Ok(is_there)
     }
 
     /// Carries out what was gathered: small batches in as few runs of the tools as one large one.
-    fn carry(&mut self, wanted: &mut Wanted) -> io::Result<()> {
+    fn carry(&mut self, wanted: &mut Wanted) {
         let Wanted { batches, changes } = std::mem::take(wanted);
-        if changes.is_empty() {
-            return Ok(());
+        if changes.is_empty() && batches.is_empty() {
+            return;
         }
         let (wall, steady) = (now(), boottime());
         let by_it = |change: &Change| match *change {
@@ -175,27 +180,23 @@ impl Worker {
         let changes: Vec<Change> = changes.iter().map(by_it).collect();
         let mut outcomes = self.carriers.apply(&changes, steady).into_iter();
         for (batch, len) in batches {
-            self.send(&Message::Carried { batch, outcomes: outcomes.by_ref().take(len).collect() })?;
+            self.send(&Message::Carried { batch, outcomes: outcomes.by_ref().take(len).collect() });
         }
-        Ok(())
     }
 
-    fn answer(&mut self, message: Message) -> io::Result<()> {
+    fn answer(&mut self, message: Message) {
         if message == Message::AskInstalled {
             let found = self.carriers.installed(boottime());
-            self.tell_installed(found)
+            self.tell_installed(found);
         } else if message == Message::AskCounters {
-            self.send(&Message::Counters(self.carriers.counters()))
+            self.send(&Message::Counters(self.carriers.counters()));
         } else if let Message::AskHeld(scopes) = message {
-            self.send(&Message::Held(scopes.into_iter().map(|scope| (scope, self.carriers.held(&scope))).collect()))
-        } else {
-            // The warden says nothing else to us.
-            Ok(())
+            self.send(&Message::Held(scopes.into_iter().map(|scope| (scope, self.carriers.held(&scope))).collect()));
         }
     }
 
     /// What is really there, by the wall clock, in pieces.
-    fn tell_installed(&mut self, mut items: Vec<Installed>) -> io::Result<()> {
+    fn tell_installed(&mut self, mut items: Vec<Installed>) {
         let (steady, wall) = (boottime(), now());
         items.iter_mut().for_each(|item| {
             item.expiry = match item.expiry {
@@ -204,17 +205,11 @@ impl Worker {
                 known => moved(known, steady, wall),
             }
         });
-        for message in channel::installed(&items) {
-            self.send(&message)?;
-        }
-        Ok(())
+        channel::installed(&items).iter().for_each(|message| self.send(message));
     }
 
-    /// A warden that has gone is met by the next reading.
-    fn send(&mut self, message: &Message) -> io::Result<()> {
-        match self.warden.send(message) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        }
+    fn send(&mut self, message: &Message) {
+        // A warden that has gone is met by the next reading: there is something to put right then.
+        let _ = self.warden.send(message);
     }
 }

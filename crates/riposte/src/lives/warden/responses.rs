@@ -14,7 +14,7 @@ impl Warden {
     /// Starts the runners while there is every right: what they run must not inherit our sandbox.
     pub(super) fn start_runners(&mut self) -> Result<(), String> {
         check(&self.config.responses).map_err(|wrong| wrong.join("; "))?;
-        respond::check(&self.config.respond)?;
+        respond::check(&self.config)?.iter().for_each(|notice| tracing::warn!("[respond]: {notice}"));
         for index in 0..self.wards.len() {
             if matches!(self.wards[index].life, Life::Runner | Life::Responder) {
                 self.start(index).map_err(|error| format!("{}: {error}", self.wards[index].name))?;

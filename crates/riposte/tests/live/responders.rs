@@ -1,0 +1,231 @@
+//! Several responders at one time, in order, each with its own outcome; and that nothing is lost and nothing left behind, whoever is killed.
+
+use crate::daemon::{Daemon, KERN_LOG, folder, is_in_set, network, runs, scan, signal, text, until, wait_until_in_kernel};
+use range::namespace::Namespace;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const ALL: &str = "[respond]\nkind = [\"nftables\", \"hosts-deny\", \"routes\"]\n[respond.hosts-deny]\nfile = \"{}/etc/hosts.deny\"\n";
+/// What somebody else has written, before our lines and behind them.
+const THEIRS: &str = "# of the administrator\nALL: 198.51.100.99\n";
+
+fn start(host: &Namespace, config: &str) -> Daemon {
+    let place = folder();
+    fs::create_dir(place.path().join("etc")).unwrap();
+    fs::write(place.path().join("etc/hosts.deny"), THEIRS).unwrap();
+    Daemon::start_in(place, host, &format!("{config}{KERN_LOG}"), &[])
+}
+
+/// The addresses that ours deny in hosts.deny.
+fn denied(daemon: &Daemon) -> Vec<String> {
+    let text = fs::read_to_string(daemon.path("etc/hosts.deny")).unwrap();
+    let ours = text.strip_suffix(THEIRS).unwrap_or_else(|| panic!("theirs is not as it was: {text}"));
+    ours.lines().filter_map(|line| line.strip_prefix("ALL: ")).map(str::to_owned).collect()
+}
+
+/// The addresses behind our routes.
+fn cut(host: &Namespace) -> Vec<String> {
+    let text = host.run("ip", ["route", "show", "type", "blackhole"]).unwrap();
+    text.lines().filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
+}
+
+fn holders(line: &Value) -> Vec<String> {
+    line["held_by"].as_array().map(|names| names.iter().map(text).collect()).unwrap_or_default()
+}
+
+fn held(daemon: &Daemon, address: &str) -> Vec<String> {
+    daemon.json(&["list"]).iter().find(|line| text(&line["address"]) == address).map(holders).unwrap_or_default()
+}
+
+fn wait_until_held(daemon: &Daemon, address: &str, by: &[&str]) {
+    until(&format!("{address} is held by {by:?}"), || (held(daemon, address) == by).then_some(()));
+}
+
+/// The process that works, of the two.
+fn worker(keeper: u64) -> Option<u32> {
+    fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn several_set_a_block_and_lift_it_and_are_told_apart() {
+    let network = network("several", 0);
+    let host = &network.victim;
+    let daemon = start(host, ALL);
+    daemon.wait_until_followed("kern.log");
+    scan(&daemon, "192.0.2.1");
+    wait_until_held(&daemon, "192.0.2.1", &["nftables", "hosts-deny", "routes"]);
+    wait_until_in_kernel(host, "192.0.2.1");
+    assert_eq!((denied(&daemon), cut(host)), (vec!["192.0.2.1".to_owned()], vec!["192.0.2.1".to_owned()]));
+    // One of them can't do this; the others have it, and that's enough.
+    daemon.text(&["block", "2001:db8:5::/48", "--for", "1h"]);
+    wait_until_held(&daemon, "2001:db8:5::/48", &["nftables", "hosts-deny", "routes"]);
+    assert!(daemon.text(&["explain", "192.0.2.1"]).replace('\n', " ").contains("It is held by nftables, hosts-deny, routes."));
+    assert!(daemon.text(&["list"]).contains("active: nftables, hosts-deny, routes"));
+    daemon.text(&["unblock", "192.0.2.1"]);
+    until("it is lifted everywhere", || (!denied(&daemon).contains(&"192.0.2.1".to_owned()) && cut(host).is_empty()).then_some(()));
+    assert!(!is_in_set(host, "blocked4", "192.0.2.1"));
+    let figures = |name: &str| ["set", "lifted", "refused", "standing"].map(|what| daemon.figure(&format!("responder {name}: {what}")));
+    until("each counts its own", || (figures("hosts-deny") == [2, 1, 0, 1] && figures("routes") == [2, 1, 0, 1]).then_some(()));
+}
+
+#[test]
+fn a_refusal_falls_to_the_next() {
+    let network = network("falls", 0);
+    let host = &network.victim;
+    let config = "[respond]\nkind = [\"hosts-deny\", \"routes\"]\nmode = \"first\"\n\
+                  [respond.hosts-deny]\nfile = \"{}/etc/hosts.deny\"\nsize = 1\n";
+    let daemon = start(host, config);
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &["hosts-deny"]);
+    daemon.text(&["block", "192.0.2.2", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.2", &["routes"]);
+    assert_eq!((denied(&daemon), cut(host)), (vec!["192.0.2.1".to_owned()], vec!["192.0.2.2".to_owned()]));
+    until("the refusal is counted", || (daemon.figure("responder hosts-deny: refused") == 1).then_some(()));
+    assert!(daemon.log().lines().any(|line| line.contains("refused") && line.contains("hosts-deny")), "{}", daemon.log());
+    daemon.text(&["unblock", "192.0.2.1"]);
+    daemon.text(&["unblock", "192.0.2.2"]);
+    until("both are lifted", || (denied(&daemon).is_empty() && cut(host).is_empty()).then_some(()));
+}
+
+#[test]
+fn a_tool_that_is_missing_leaves_it_to_the_next() {
+    let network = network("missing", 0);
+    let config = "[respond]\nkind = [\"ipset\", \"routes\"]\nmode = \"first\"\n";
+    // ipset is something that can't be run, for this one riposte alone.
+    let script = "mount --bind /dev/null $(readlink -f /usr/sbin/ipset) && exec \"$@\"";
+    let daemon = Daemon::start_in(folder(), &network.victim, config, &["unshare", "-m", "sh", "-c", script, "sh"]);
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &["routes"]);
+    assert_eq!(daemon.figure("responder ipset: not at work"), 1);
+    assert!(daemon.log().contains("kind 'ipset' needs ipset, not installed"), "{}", daemon.log());
+}
+
+#[test]
+fn blocks_end_in_time_where_nobody_else_ends_them() {
+    let network = network("book", 0);
+    let daemon = start(&network.victim, ALL);
+    daemon.text(&["block", "192.0.2.1", "--for", "2s"]);
+    daemon.text(&["block", "192.0.2.2", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "hosts-deny", "routes"]);
+    until("the first is over", || (denied(&daemon) == ["192.0.2.2"] && cut(&network.victim) == ["192.0.2.2"]).then_some(()));
+}
+
+#[test]
+fn what_nobody_would_end_is_lifted_at_the_end_and_comes_back() {
+    let network = network("comesback", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, ALL);
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    daemon.text(&["block", "192.0.2.2", "--for", "never"]);
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "hosts-deny", "routes"]);
+    let pids = daemon.pids();
+    assert!(daemon.end().success());
+    assert!(!pids.iter().any(|pid| runs(*pid)));
+    assert!(denied(&daemon).is_empty() && cut(host).is_empty());
+    assert!(is_in_set(host, "blocked4", "192.0.2.1"), "the kernel ends its own");
+    assert_eq!(fs::read_to_string(daemon.path("etc/hosts.deny")).unwrap(), THEIRS);
+    // While riposte is away somebody else's own route appears: it is none of ours.
+    host.run("ip", ["route", "add", "blackhole", "198.51.100.99"]).unwrap();
+    daemon.start_again();
+    wait_until_held(&daemon, "192.0.2.1", &["nftables", "hosts-deny", "routes"]);
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "hosts-deny", "routes"]);
+    assert_eq!(denied(&daemon).len(), 2);
+    assert!(cut(host).contains(&"198.51.100.99".to_owned()) && cut(host).len() == 3);
+}
+
+#[test]
+fn a_killed_responder_goes_on_where_it_was() {
+    let network = network("killed", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, ALL);
+    for n in 1..=3 {
+        daemon.text(&["block", &format!("192.0.2.{n}"), "--for", "1h"]);
+    }
+    daemon.text(&["block", "192.0.2.9", "--for", "6s"]);
+    wait_until_held(&daemon, "192.0.2.9", &["nftables", "hosts-deny", "routes"]);
+    let keeper = daemon.life("responder").expect("it runs");
+    let first = until("one works", || worker(keeper));
+    signal("STOP", first);
+    // What it is told while it does nothing, what somebody else does meanwhile, and it never wakes up again.
+    daemon.text(&["unblock", "192.0.2.1"]);
+    daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
+    host.run("ip", ["route", "del", "blackhole", "192.0.2.2"]).unwrap();
+    signal("KILL", first);
+    until("another works", || worker(keeper).filter(|again| *again != first));
+    let expected = ["192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list
+    };
+    until("all is as it should be", || (sorted(denied(&daemon)) == expected && sorted(cut(host)) == expected).then_some(()));
+    // Without its keeper it goes on, and ends in order.
+    daemon.expect_error("nobody begins it again");
+    signal("KILL", keeper as u32);
+    until("its keeper is gone", || daemon.life("responder").is_none().then_some(()));
+    daemon.text(&["block", "192.0.2.5", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.5", &["nftables", "hosts-deny", "routes"]);
+    assert!(daemon.end().success());
+    until("nothing is left", || (denied(&daemon).is_empty() && cut(host).is_empty()).then_some(()));
+}
+
+#[test]
+fn a_killed_riposte_leaves_nothing_that_stays_for_ever() {
+    let network = network("leaves", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, ALL);
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &["nftables", "hosts-deny", "routes"]);
+    daemon.kill();
+    until("nothing is left", || (denied(&daemon).is_empty() && cut(host).is_empty()).then_some(()));
+    daemon.start_again();
+    wait_until_held(&daemon, "192.0.2.1", &["nftables", "hosts-deny", "routes"]);
+    // All of it at one blow: then it stays until the next start, which knows what is to stay.
+    daemon.text(&["block", "192.0.2.2", "--for", "2s"]);
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "hosts-deny", "routes"]);
+    let keeper = daemon.life("responder").expect("it runs");
+    let works = until("one works", || worker(keeper));
+    daemon.expect_error("nobody begins it again");
+    signal("STOP", works);
+    signal("KILL", keeper as u32);
+    signal("KILL", works);
+    daemon.kill();
+    assert_eq!((denied(&daemon).len(), cut(host).len()), (2, 2));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    daemon.start_again();
+    until("only what stands is left", || (denied(&daemon) == ["192.0.2.1"] && cut(host) == ["192.0.2.1"]).then_some(()));
+}
+
+#[test]
+fn whoever_becomes_exempt_is_let_go_everywhere() {
+    let network = network("letgo", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, ALL);
+    for n in 1..=3 {
+        daemon.text(&["block", &format!("192.0.2.{n}"), "--for", "1h"]);
+    }
+    wait_until_held(&daemon, "192.0.2.3", &["nftables", "hosts-deny", "routes"]);
+    daemon.text(&["allow", "192.0.2.1"]);
+    daemon.configure(&format!("[policy]\nexempt = [\"192.0.2.2\"]\n{ALL}{KERN_LOG}"));
+    daemon.text(&["reload"]);
+    until("only one is left", || (denied(&daemon) == ["192.0.2.3"] && cut(host) == ["192.0.2.3"]).then_some(()));
+    // Who sets the blocks is another matter: that waits for a restart.
+    daemon.configure(KERN_LOG);
+    assert!(daemon.text(&["reload"]).contains("respond takes effect at the next restart"));
+    daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.4", &["nftables", "hosts-deny", "routes"]);
+    assert!(daemon.end().success());
+}
+
+#[test]
+fn it_keeps_only_the_rights_that_its_kinds_need() {
+    let network = network("rights", 0);
+    let daemon = start(&network.victim, ALL);
+    let keeper = daemon.life("responder").expect("it runs");
+    for pid in [keeper, u64::from(until("one works", || worker(keeper)))] {
+        let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).unwrap();
+        // CAP_CHOWN (0) of hosts-deny and CAP_NET_ADMIN (12) of routes, and what programs could ever have is no more.
+        assert!(status.contains("CapEff:\t0000000000001001") && status.contains("CapBnd:\t0000000000001001"), "{status}");
+        assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    }
+}
