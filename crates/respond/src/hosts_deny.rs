@@ -174,16 +174,16 @@ impl HostsDeny {
         let (mut spare, path) = self.spare()?;
         let mut fill = || -> io::Result<bool> {
             spare.write_all(content)?;
-            let mut mode = 0o644;
+            let mode = loaded.file.as_ref().map_or(0o644, |(_, metadata)| metadata.mode() & 0o7777);
+            spare.set_permissions(Permissions::from_mode(mode))?;
             if let Some((file, metadata)) = &loaded.file {
+                copy_access(file.as_fd(), spare.as_fd())?;
                 let made = spare.metadata()?;
+                // The last thing: who has given it away may not change it any more.
                 if (made.uid(), made.gid()) != (metadata.uid(), metadata.gid()) {
                     fchown(&spare, Some(metadata.uid()), Some(metadata.gid()))?;
                 }
-                mode = metadata.mode() & 0o7777;
-                copy_access(file.as_fd(), spare.as_fd())?;
             }
-            spare.set_permissions(Permissions::from_mode(mode))?;
             spare.sync_all()?;
             if !self.is_unchanged(loaded)? {
                 return Ok(false);

@@ -146,7 +146,7 @@ mod tests {
         for line in defaults.lines().filter(|line| !line.is_empty() && !line.starts_with(['#', ' ', ']'])) {
             let wanted = match line.split_once(" = ") {
                 Some((key, _)) => format!(".B {key} = "),
-                None => format!(".SH \"{line}\""),
+                None => format!(".SH \"{}\"", escape(line)),
             };
             assert!(page.contains(&wanted), "{wanted}\n{page}");
         }

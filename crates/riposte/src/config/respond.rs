@@ -60,6 +60,11 @@ impl RespondConfig {
         self.kinds.contains(&&respond::null::KIND)
     }
 
+    /// What one of them can't do on this host as it is, for the log and `riposte check`.
+    pub fn warning(&self) -> Option<String> {
+        self.kinds.contains(&&respond::routes::KIND).then(respond::routes::warning).flatten()
+    }
+
     /// Those that a process of their own carries, in order.
     pub fn carried(&self) -> impl Iterator<Item = &'static Kind> {
         self.kinds.iter().copied().filter(|kind| kind.open.is_some())
@@ -133,9 +138,11 @@ impl Section for RawResponders {
         let Some(table) = value.get_ref().as_table() else { return self.own.set(key, value, problems) };
         let with_keys = || RESPONDERS.iter().filter(|kind| !kind.keys.is_empty());
         let Some(kind) = with_keys().find(|kind| kind.name == key) else {
-            let near = did_you_mean(key, with_keys().map(|kind| kind.name));
-            let why = if Kind::of(key).is_some() { "has nothing to choose" } else { "is no kind of responder" };
-            problems.say(value.span().start, format!("[respond.{}]: {} {why}{near}", key.escape_debug(), quoted(key)));
+            let why = match Kind::of(key) {
+                Some(_) => "has nothing to choose".to_owned(),
+                None => format!("is no kind of responder{}", did_you_mean(key, with_keys().map(|kind| kind.name))),
+            };
+            problems.say(value.span().start, format!("[respond.{}]: {} {why}", key.escape_debug(), quoted(key)));
             return true;
         };
         for (name, value) in table {
