@@ -86,8 +86,6 @@ const HOSTS: MapShape = MapShape { kind: MapKind::Hash, key: HOST_KEY, value: 8,
 /// Blocked prefixes: until when the program drops, and until when the block itself lasts.
 const NETS: MapShape = MapShape { kind: MapKind::LongestPrefix, key: NET_KEY, value: 16, entries: 2 * limits::NETS as u32 };
 const DROPPED: MapShape = MapShape { kind: MapKind::Array, key: 4, value: COUNTER, entries: COUNTERS };
-/// Addresses that each batch looks at for blocks that have ended: so many entries at most that nobody needs go away with each.
-const SWEPT: usize = 256;
 /// Addresses that are asked for at one time.
 const LISTED: usize = 4_096;
 /// The end of what never ends.
@@ -123,8 +121,6 @@ pub struct Xdp {
     dropped: Map,
     /// What `nets` holds.
     book: BTreeMap<Prefix, Ends>,
-    /// Where the sweeping of `hosts` goes on.
-    swept: Option<u32>,
     /// Why the last change or list failed.
     words: Option<String>,
 }
@@ -174,7 +170,7 @@ impl Xdp {
         };
         let ([hosts, nets, dropped], program, id) = load().map_err(|error| explain(&error))?;
         let (settings, book) = (settings.clone(), BTreeMap::new());
-        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, dropped, book, swept: None, words: None };
+        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, dropped, book, words: None };
         for interface in &there {
             if xdp.settings.interfaces.contains(&interface.name) {
                 xdp.attach(interface)?;
@@ -188,9 +184,13 @@ impl Xdp {
 
     /// Whether the program stands at each interface that is there; puts it there if it doesn't.
     fn stand(&mut self) -> Result<(), String> {
-        let there = self.interfaces.list().map_err(|error| error.to_string())?;
-        let named = there.iter().filter(|interface| self.settings.interfaces.contains(&interface.name)).cloned().collect::<Vec<_>>();
-        named.iter().try_for_each(|interface| self.attach(interface))
+        for place in 0..self.settings.interfaces.len() {
+            let Some(name) = self.settings.interfaces.get(place) else { break };
+            if let Some(interface) = self.interfaces.named(name).map_err(|error| error.to_string())? {
+                self.attach(&interface)?;
+            }
+        }
+        Ok(())
     }
 
     fn attach(&mut self, interface: &Interface) -> Result<(), String> {
@@ -255,7 +255,7 @@ impl Xdp {
             let key = host_key(prefix.addr());
             match self.hosts.set(&key, &end.to_ne_bytes()) {
                 Err(error) if fault(&error) == Fault::Full && std::mem::take(may_sweep) => {
-                    self.sweep_all().and_then(|_| self.hosts.set(&key, &end.to_ne_bytes()))
+                    self.sweep().and_then(|_| self.hosts.set(&key, &end.to_ne_bytes()))
                 }
                 result => result,
             }
@@ -302,35 +302,28 @@ impl Xdp {
         Ok(())
     }
 
-    /// Looks at some of the addresses, from where it stopped, and takes those away whose block has ended. Returns the others with their ends.
-    fn sweep(&mut self, room: usize) -> io::Result<Vec<(IpAddr, u64)>> {
-        let now = clock::boottime();
-        let entries = self.hosts.entries(self.swept, room)?;
-        self.swept = entries.next;
-        let mut stand = Vec::new();
-        for (key, value) in entries.keys.chunks(HOST_KEY).zip(entries.values.chunks(8)) {
-            let end = u64_at(value, 0);
-            if end <= now {
-                self.hosts.remove(key)?;
-            } else {
-                stand.extend(address_of(key).map(|addr| (addr, end)));
+    /// Takes the addresses away whose block has ended. Returns the others with their ends.
+    fn sweep(&mut self) -> io::Result<Vec<(IpAddr, u64)>> {
+        let (now, mut from, mut stand) = (clock::boottime(), None, Vec::new());
+        loop {
+            let entries = self.hosts.entries(from, LISTED)?;
+            for (key, value) in entries.keys.chunks(HOST_KEY).zip(entries.values.chunks(8)) {
+                let end = u64_at(value, 0);
+                if end <= now {
+                    self.hosts.remove(key)?;
+                } else {
+                    stand.extend(address_of(key).map(|addr| (addr, end)));
+                }
+            }
+            from = entries.next;
+            if from.is_none() || stand.len() > HOSTS.entries as usize {
+                return Ok(stand);
             }
         }
-        Ok(stand)
-    }
-
-    /// The same for all of them.
-    fn sweep_all(&mut self) -> io::Result<Vec<(IpAddr, u64)>> {
-        self.swept = None;
-        let mut stand = self.sweep(LISTED)?;
-        while self.swept.is_some() && stand.len() <= HOSTS.entries as usize {
-            stand.extend(self.sweep(LISTED)?);
-        }
-        Ok(stand)
     }
 
     fn try_list(&mut self, now: Time) -> io::Result<Vec<Installed>> {
-        let hosts = self.sweep_all()?;
+        let hosts = self.sweep()?;
         self.settle()?;
         let boot = clock::boottime();
         let blocks = hosts.into_iter().map(|(addr, end)| (Prefix::host(addr), end));
@@ -350,7 +343,7 @@ impl Responder for Xdp {
         true
     }
 
-    /// What has ended is looked for along the way, in some entries with each batch.
+    /// Addresses whose block has ended are taken away by the next list, or when there is no more room.
     fn apply(&mut self, batch: &[Change], now: Time) -> Vec<Outcome> {
         let stands = self.stand();
         let (boot, mut may_sweep) = (clock::boottime(), true);
@@ -366,7 +359,7 @@ impl Responder for Xdp {
                 (Change::Remove { .. }, _) => self.remove(&prefix),
             });
         }
-        if let Err(error) = self.settle().and_then(|()| self.sweep(SWEPT)) {
+        if let Err(error) = self.settle() {
             self.words = Some(explain(&error));
         }
         outcomes
