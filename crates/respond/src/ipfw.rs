@@ -1,6 +1,7 @@
 //! Blocks with ipfw (FreeBSD): addresses in the table `riposte` and one rule that drops them. Never changes another rule or table.
 //! Commands, words and exit codes are those of ipfw(8) and its source (FreeBSD's sbin/ipfw).
 
+use crate::settings::in_range;
 use crate::tables::{Call, Dialect, TABLE, Table, Unready};
 use crate::tool::{Tool, ToolError};
 use crate::{Key, Kind, Needs, Responder, Value};
@@ -13,7 +14,11 @@ pub const KIND: Kind = Kind {
     summary: "Blocks with an own table and one rule of ipfw (FreeBSD).",
     example: "[respond.ipfw]\nrule = 50\n",
     open: Some(open),
-    keys: &[Key { name: "rule", get: |settings| Value::Number(settings.ipfw.rule.into()), set: set_rule }],
+    keys: &[Key {
+        name: "rule",
+        get: |settings| Value::Number(settings.ipfw.rule.into()),
+        set: |settings, value| in_range(&value, 1..=RULE_MAX).map(|rule| settings.ipfw.rule = rule),
+    }],
     needs: Needs { programs: &["ipfw"], ..Needs::NOTHING },
 };
 
@@ -34,13 +39,6 @@ impl Default for Settings {
     fn default() -> Self {
         Settings { rule: 50 }
     }
-}
-
-fn set_rule(settings: &mut crate::Settings, value: Value) -> Result<(), String> {
-    let Value::Number(number) = value else { return Ok(()) };
-    let rule = u16::try_from(number).ok().filter(|rule| (1..=RULE_MAX).contains(rule));
-    settings.ipfw.rule = rule.ok_or(format!("{number} is not within 1 to {RULE_MAX}"))?;
-    Ok(())
 }
 
 fn open(settings: &crate::Settings, tool: Box<dyn Tool>) -> Result<Box<dyn Responder>, String> {

@@ -42,6 +42,11 @@ pub trait Responder {
     /// What it really has, in no order.
     fn list(&mut self, now: Time) -> Result<Vec<Installed>, Fault>;
 
+    /// Packets of the blocked that it has dropped, if it counts them.
+    fn dropped(&self) -> Option<u64> {
+        None
+    }
+
     /// Why the last change or list failed, in words; told once. The words of a `Tool` need not be kept: who runs it hears them anyway.
     fn take_words(&mut self) -> Option<String> {
         None

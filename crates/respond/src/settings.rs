@@ -1,6 +1,6 @@
 //! What can be chosen about responders that have something to choose: the keys of `[respond.NAME]`. Knows values, never files.
 
-use crate::{ebtables, hosts_deny, ipset, iptables, routes};
+use crate::{ebtables, hosts_deny, ipfw, ipset, iptables, pf, routes, xdp};
 use std::ops::RangeInclusive;
 
 /// One field for each kind that has something to choose.
@@ -17,11 +17,11 @@ pub struct Settings {
     /// Of hosts-deny.
     pub hosts_deny: hosts_deny::Settings,
     /// Of xdp.
-    pub xdp: crate::xdp::Settings,
+    pub xdp: xdp::Settings,
     /// Of pf.
-    pub pf: crate::pf::Settings,
+    pub pf: pf::Settings,
     /// Of ipfw.
-    pub ipfw: crate::ipfw::Settings,
+    pub ipfw: ipfw::Settings,
 }
 
 /// A value as a configuration has it.
@@ -99,6 +99,10 @@ mod tests {
         assert_eq!(refused("routes", "table", Value::Number(1 << 32)), "4294967296 is not from 1 to 4294967295");
         assert!(refused("routes", "table", Value::Number(255)).contains("kernel's own"));
         assert!(refused("routes", "size", Value::Number(i64::MIN)).contains("is not from"));
+        assert_eq!(refused("ipfw", "rule", Value::Number(65_535)), "65535 is not from 1 to 65534");
+        assert!(refused("pf", "anchor", Value::Text("-s".into())).contains("an anchor's name"));
+        assert_eq!(refused("xdp", "mode", Value::Text("driver".into())), r#"'driver' is none of "auto", "native", "generic""#);
+        assert_eq!(refused("xdp", "interfaces", Value::Texts(vec!["a b".into()])), "'a b' is no interface's name");
         assert_eq!(refused("hosts-deny", "file", Value::Text("etc/hosts.deny".into())), "'etc/hosts.deny' is no full path");
     }
 }

@@ -193,10 +193,9 @@ fn installed(entry: &str) -> Result<Installed, Fault> {
 
 fn fault(error: &ToolError) -> Fault {
     match error {
-        ToolError::Missing(_) | ToolError::NotStarted(..) | ToolError::TimedOut(_) => Fault::Unreachable,
         // What strerror says of ENOMEM, and ipfw of EFBIG.
         ToolError::Refused { said, .. } if said.contains("Cannot allocate memory") => Fault::Memory,
         ToolError::Refused { said, .. } if said.contains("limit hit") => Fault::Full,
-        ToolError::Refused { .. } => Fault::Refused,
+        ToolError::Refused { .. } | ToolError::Missing(_) | ToolError::NotStarted(..) | ToolError::TimedOut(_) => error.fault(),
     }
 }

@@ -6,6 +6,7 @@
 
 mod program;
 
+use crate::settings::{choice, word};
 use crate::tool::Tool;
 use crate::{Capability, Key, Kind, Needs, Responder, Value};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
@@ -29,7 +30,11 @@ pub const KIND: Kind = Kind {
     open: Some(open),
     keys: &[
         Key { name: "interfaces", get: |settings| Value::Texts(settings.xdp.interfaces.clone()), set: set_interfaces },
-        Key { name: "mode", get: |settings| Value::Text(settings.xdp.mode.word().to_owned()), set: set_mode },
+        Key {
+            name: "mode",
+            get: |settings| word(&Place::WORDS, settings.xdp.mode),
+            set: |settings, value| choice(&Place::WORDS, &value).map(|mode| settings.xdp.mode = mode),
+        },
     ],
     // CAP_SYS_ADMIN is for finding the maps that an earlier run has left.
     needs: Needs { capabilities: &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF, Capability::CAP_SYS_ADMIN], ..Needs::NOTHING },
@@ -57,15 +62,8 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Place; 3] = [Place::Auto, Place::Native, Place::Generic];
-
-    fn word(self) -> &'static str {
-        match self {
-            Place::Auto => "auto",
-            Place::Native => "native",
-            Place::Generic => "generic",
-        }
-    }
+    /// Every one with its word in the configuration.
+    const WORDS: [(&str, Place); 3] = [("auto", Place::Auto), ("native", Place::Native), ("generic", Place::Generic)];
 
     /// The best first.
     fn modes(self) -> &'static [Mode] {
@@ -88,8 +86,6 @@ const HOSTS: MapShape = MapShape { kind: MapKind::Hash, key: HOST_KEY, value: 8,
 /// Blocked prefixes: until when the program drops, and until when the block itself lasts.
 const NETS: MapShape = MapShape { kind: MapKind::LongestPrefix, key: NET_KEY, value: 16, entries: 2 * limits::NETS as u32 };
 const DROPPED: MapShape = MapShape { kind: MapKind::Array, key: 4, value: COUNTER, entries: COUNTERS };
-/// Addresses that each batch looks at for blocks that have ended: so many entries at most that nobody needs go away with each.
-const SWEPT: usize = 256;
 /// Addresses that are asked for at one time.
 const LISTED: usize = 4_096;
 /// The end of what never ends.
@@ -105,14 +101,6 @@ fn set_interfaces(settings: &mut crate::Settings, value: Value) -> Result<(), St
         return Err(format!("{INTERFACES} interfaces at most"));
     }
     settings.xdp.interfaces = names;
-    Ok(())
-}
-
-fn set_mode(settings: &mut crate::Settings, value: Value) -> Result<(), String> {
-    let Value::Text(word) = value else { return Ok(()) };
-    let words = Place::ALL.map(Place::word).join(", ");
-    let place = Place::ALL.into_iter().find(|place| place.word() == word);
-    settings.xdp.mode = place.ok_or(format!("'{}' is none of {words}", word.escape_debug()))?;
     Ok(())
 }
 
@@ -133,8 +121,6 @@ pub struct Xdp {
     dropped: Map,
     /// What `nets` holds.
     book: BTreeMap<Prefix, Ends>,
-    /// Where the sweeping of `hosts` goes on.
-    swept: Option<u32>,
     /// Why the last change or list failed.
     words: Option<String>,
 }
@@ -184,7 +170,7 @@ impl Xdp {
         };
         let ([hosts, nets, dropped], program, id) = load().map_err(|error| explain(&error))?;
         let (settings, book) = (settings.clone(), BTreeMap::new());
-        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, dropped, book, swept: None, words: None };
+        let mut xdp = Xdp { settings, interfaces, program, id, hosts, nets, dropped, book, words: None };
         for interface in &there {
             if xdp.settings.interfaces.contains(&interface.name) {
                 xdp.attach(interface)?;
@@ -196,25 +182,15 @@ impl Xdp {
         Ok(xdp)
     }
 
-    /// Packets dropped since the maps were made.
-    ///
-    /// # Errors
-    /// If the kernel refuses.
-    pub fn dropped(&self) -> io::Result<u64> {
-        let mut sum = 0;
-        for counter in 0..COUNTERS {
-            let mut value = [0; COUNTER];
-            self.dropped.read(&counter.to_ne_bytes(), &mut value)?;
-            sum += u64_at(&value, 0);
-        }
-        Ok(sum)
-    }
-
     /// Whether the program stands at each interface that is there; puts it there if it doesn't.
     fn stand(&mut self) -> Result<(), String> {
-        let there = self.interfaces.list().map_err(|error| error.to_string())?;
-        let named = there.iter().filter(|interface| self.settings.interfaces.contains(&interface.name)).cloned().collect::<Vec<_>>();
-        named.iter().try_for_each(|interface| self.attach(interface))
+        for place in 0..self.settings.interfaces.len() {
+            let Some(name) = self.settings.interfaces.get(place) else { break };
+            if let Some(interface) = self.interfaces.named(name).map_err(|error| error.to_string())? {
+                self.attach(&interface)?;
+            }
+        }
+        Ok(())
     }
 
     fn attach(&mut self, interface: &Interface) -> Result<(), String> {
@@ -279,7 +255,7 @@ impl Xdp {
             let key = host_key(prefix.addr());
             match self.hosts.set(&key, &end.to_ne_bytes()) {
                 Err(error) if fault(&error) == Fault::Full && std::mem::take(may_sweep) => {
-                    self.sweep_all().and_then(|_| self.hosts.set(&key, &end.to_ne_bytes()))
+                    self.sweep().and_then(|_| self.hosts.set(&key, &end.to_ne_bytes()))
                 }
                 result => result,
             }
@@ -326,35 +302,28 @@ impl Xdp {
         Ok(())
     }
 
-    /// Looks at some of the addresses, from where it stopped, and takes those away whose block has ended. Returns the others with their ends.
-    fn sweep(&mut self, room: usize) -> io::Result<Vec<(IpAddr, u64)>> {
-        let now = clock::boottime();
-        let entries = self.hosts.entries(self.swept, room)?;
-        self.swept = entries.next;
-        let mut stand = Vec::new();
-        for (key, value) in entries.keys.chunks(HOST_KEY).zip(entries.values.chunks(8)) {
-            let end = u64_at(value, 0);
-            if end <= now {
-                self.hosts.remove(key)?;
-            } else {
-                stand.extend(address_of(key).map(|addr| (addr, end)));
+    /// Takes the addresses away whose block has ended. Returns the others with their ends.
+    fn sweep(&mut self) -> io::Result<Vec<(IpAddr, u64)>> {
+        let (now, mut from, mut stand) = (clock::boottime(), None, Vec::new());
+        loop {
+            let entries = self.hosts.entries(from, LISTED)?;
+            for (key, value) in entries.keys.chunks(HOST_KEY).zip(entries.values.chunks(8)) {
+                let end = u64_at(value, 0);
+                if end <= now {
+                    self.hosts.remove(key)?;
+                } else {
+                    stand.extend(address_of(key).map(|addr| (addr, end)));
+                }
+            }
+            from = entries.next;
+            if from.is_none() || stand.len() > HOSTS.entries as usize {
+                return Ok(stand);
             }
         }
-        Ok(stand)
-    }
-
-    /// The same for all of them.
-    fn sweep_all(&mut self) -> io::Result<Vec<(IpAddr, u64)>> {
-        self.swept = None;
-        let mut stand = self.sweep(LISTED)?;
-        while self.swept.is_some() && stand.len() <= HOSTS.entries as usize {
-            stand.extend(self.sweep(LISTED)?);
-        }
-        Ok(stand)
     }
 
     fn try_list(&mut self, now: Time) -> io::Result<Vec<Installed>> {
-        let hosts = self.sweep_all()?;
+        let hosts = self.sweep()?;
         self.settle()?;
         let boot = clock::boottime();
         let blocks = hosts.into_iter().map(|(addr, end)| (Prefix::host(addr), end));
@@ -374,7 +343,7 @@ impl Responder for Xdp {
         true
     }
 
-    /// What has ended is looked for along the way, in some entries with each batch.
+    /// Addresses whose block has ended are taken away by the next list, or when there is no more room.
     fn apply(&mut self, batch: &[Change], now: Time) -> Vec<Outcome> {
         let stands = self.stand();
         let (boot, mut may_sweep) = (clock::boottime(), true);
@@ -390,7 +359,7 @@ impl Responder for Xdp {
                 (Change::Remove { .. }, _) => self.remove(&prefix),
             });
         }
-        if let Err(error) = self.settle().and_then(|()| self.sweep(SWEPT)) {
+        if let Err(error) = self.settle() {
             self.words = Some(explain(&error));
         }
         outcomes
@@ -403,6 +372,16 @@ impl Responder for Xdp {
             return Err(Fault::Gone);
         }
         self.try_list(now).map_err(|error| self.failed(&error))
+    }
+
+    /// Since the maps were made.
+    fn dropped(&self) -> Option<u64> {
+        let count = |counter: u32| {
+            let mut value = [0; COUNTER];
+            self.dropped.read(&counter.to_ne_bytes(), &mut value).ok()?;
+            Some(u64_at(&value, 0))
+        };
+        (0..COUNTERS).map(count).sum()
     }
 
     fn take_words(&mut self) -> Option<String> {
@@ -506,6 +485,9 @@ fn explain(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => {
             "may not load BPF programs: run riposte as root, or with CAP_NET_ADMIN, CAP_BPF and CAP_SYS_ADMIN".to_owned()
+        }
+        Some(libc::E2BIG | libc::ENOSPC) => {
+            format!("no more fit: {} addresses and {} prefixes can be blocked", HOSTS.entries, NETS.entries)
         }
         Some(libc::ENOSYS) => "this kernel has no BPF: one with CONFIG_BPF_SYSCALL (Linux 5.11 or newer) is needed".to_owned(),
         _ => format!("the kernel refuses a BPF map or program: {error}"),

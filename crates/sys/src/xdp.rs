@@ -86,6 +86,25 @@ impl Interfaces {
         Ok(found)
     }
 
+    /// The one of this name, if it is there.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn named(&mut self, name: &str) -> Result<Option<Interface>, NetlinkError> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        let flags = (libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        let mut message = Message::begin(&mut bytes, libc::RTM_GETLINK, flags, self.sequence);
+        message.put_raw(&[0; LINK_HEADER]);
+        message.put_str(IFLA_IFNAME, name);
+        message.finish()?;
+        let mut found = None;
+        match self.socket.request(&bytes, self.sequence, &mut self.buffer, |message| found = interface(message.payload)) {
+            Err(error) if error.errno() == Some(libc::ENODEV) => Ok(None),
+            result => result.map(|()| found),
+        }
+    }
+
     /// Puts a program there, in the place of `old` or, without one, only if there is none.
     ///
     /// # Errors
@@ -155,8 +174,11 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_there() {
-        let list = Interfaces::open().unwrap().list().unwrap();
+        let mut interfaces = Interfaces::open().unwrap();
+        let list = interfaces.list().unwrap();
         assert!(list.iter().any(|interface| interface.name == "lo" && interface.index == 1 && interface.is_ethernet), "{list:?}");
+        assert_eq!(interfaces.named("lo").unwrap().as_ref(), list.iter().find(|interface| interface.name == "lo"));
+        assert_eq!(interfaces.named("no-such-link").unwrap(), None);
     }
 
     #[test]

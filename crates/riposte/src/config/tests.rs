@@ -140,11 +140,6 @@ fn who_sets_the_blocks_is_one_or_a_list_in_order() {
     let line = format!("r.toml:2:9: [respond] kind: 'nftable' is none of {all}; did you mean 'nftables'?");
     refused("[respond]\nkind = ['nftable']", &line);
     refused("[respond]\nkind = 'nftable'", &line.replace("2:9", "2:8"));
-    refused("[respond.ipfw]\nrule = 65535", "r.toml:2:8: [respond.ipfw] rule: 65535 is not within 1 to 65534");
-    refused(
-        "[respond.pf]\nanchor = '-s'",
-        "r.toml:2:10: [respond.pf] anchor: an anchor's name has letters, digits, '_', '.', '-' and '/' within it, 63 at most",
-    );
     refused("[respond]\nkind = ['nftables', 'nftables']", "r.toml:2:21: [respond] kind: 'nftables' stands there twice");
     refused("[respond]\nkind = ['nftables', 'null']", "r.toml:2:21: [respond] kind: 'null' blocks nobody: it stands alone or not at all");
     refused("[respond]\nkind = 7", "r.toml:2:8: [respond] kind: a text in quotes is wanted, not '7'");

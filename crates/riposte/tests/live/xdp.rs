@@ -39,6 +39,8 @@ fn xdp_blocks_while_riposte_is_dead_and_is_found_again() {
     daemon.kill();
     daemon.start_again();
     until("it is found again", || is_held_by_xdp(&daemon, &source).then_some(()));
+    assert!(!answers(attacker, VICTIM));
+    until("what it dropped is counted", || (daemon.figure("responder xdp: packets dropped") > 0).then_some(()));
     daemon.text(&["unblock", &source]);
     until("it is lifted", || (!daemon.blocked().contains(&source)).then_some(()));
     until("both let it pass", || answers(attacker, VICTIM).then_some(()));

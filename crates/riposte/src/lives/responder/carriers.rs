@@ -443,6 +443,8 @@ impl Carriers {
                 ("put right", carrier.righted),
                 ("not at work", u64::from(carrier.responder.is_none())),
             ];
+            let dropped = carrier.responder.as_ref().and_then(|responder| responder.dropped()).map(|packets| ("packets dropped", packets));
+            let figures = figures.into_iter().chain(dropped);
             counters.extend(figures.map(|(what, value)| Counter { name: format!("responder {}: {what}", carrier.name()), value }));
         }
         counters.push(Counter { name: "blocks without room with the responders".into(), value: self.crowded_out });
