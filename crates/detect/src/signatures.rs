@@ -198,6 +198,10 @@ impl Signatures {
         let matches = &mut source.matches;
         let (level, trust) = (matches.level.max(Some(level)).unwrap_or(level), matches.trust.max(event.trust));
         (matches.level, matches.trust) = (Some(level), trust);
+        // Level 1 says what somebody is known by. That is noted, and of a forgeable packet charged to nobody.
+        if matched.level == Some(DangerLevel::MIN) && event.trust == Trust::Spoofable {
+            return;
+        }
         // Where nothing can follow, saying it once in a while is enough.
         let again = if convicted || trust > Trust::Spoofable { AGAIN } else { decay };
         let is_news = source.charged.is_none_or(|(told, before, on, knew)| {

@@ -65,13 +65,23 @@ fn only_what_is_graver_or_better_founded_is_news() {
     assert_eq!((counts, known.count), (vec![(101, 4), (102, 1), (103, 1)], 6));
 }
 
+#[test]
+fn what_only_says_who_it_is_charges_nobody_whose_address_may_be_forged() {
+    let mut detectors = detectors();
+    for n in 0..50 {
+        assert_eq!(observe(&mut detectors, &matched(9, n, 1, level(1), Trust::Spoofable)), []);
+    }
+    let [offence] = observe(&mut detectors, &matched(9, 51, 1, level(1), Trust::Handshake))[..] else { panic!("its address is proven") };
+    assert_eq!((offence.level, offence.evidence.packets), (level(1).unwrap(), 51));
+}
+
 /// psad's defect 7: a danger level that has once been reached never goes.
 #[test]
 fn a_level_goes_when_its_source_was_quiet() {
     let mut detectors = detectors();
     observe(&mut detectors, &matched(9, 0, 1, level(5), Trust::Spoofable));
-    let [offence] = observe(&mut detectors, &matched(9, 7_300, 2, level(1), Trust::Spoofable))[..] else { panic!("it begins anew") };
-    assert_eq!(offence.level, level(1).unwrap());
+    let [offence] = observe(&mut detectors, &matched(9, 7_300, 2, level(2), Trust::Spoofable))[..] else { panic!("it begins anew") };
+    assert_eq!(offence.level, level(2).unwrap());
     assert_eq!(detectors.signatures().of("0.0.0.9".parse().unwrap()).unwrap().signatures.len(), 2, "what it was stays known");
 }
 

@@ -22,4 +22,5 @@ mod restart;
 mod rules;
 mod scan;
 mod services;
+mod signatures;
 mod traps;
