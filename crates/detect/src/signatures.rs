@@ -37,8 +37,8 @@ pub struct Matched {
     pub rule: RuleId,
     /// Its number.
     pub sid: u32,
-    /// How often.
-    pub count: u64,
+    /// How often; what is beyond a number's range is cut.
+    pub count: u32,
 }
 
 /// What one source's packets have fitted.
@@ -63,8 +63,12 @@ pub struct Matches {
 /// How often a signature was fitted, in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Top {
-    /// Which, and how often.
-    pub matched: Matched,
+    /// Its place in the dictionary.
+    pub rule: RuleId,
+    /// Its number.
+    pub sid: u32,
+    /// How often.
+    pub count: u64,
     /// By how many sources, as far as they were followed.
     pub sources: u64,
 }
@@ -139,7 +143,7 @@ impl Signatures {
     /// The signatures that were fitted, the most frequent first.
     pub fn tops(&self) -> Vec<Top> {
         let mut tops: Vec<Top> = self.tops.values().copied().collect();
-        tops.sort_unstable_by_key(|top| (std::cmp::Reverse(top.matched.count), top.matched.sid));
+        tops.sort_unstable_by_key(|top| (std::cmp::Reverse(top.count), top.sid));
         tops
     }
 
@@ -194,6 +198,10 @@ impl Signatures {
         let matches = &mut source.matches;
         let (level, trust) = (matches.level.max(Some(level)).unwrap_or(level), matches.trust.max(event.trust));
         (matches.level, matches.trust) = (Some(level), trust);
+        // Level 1 says what somebody is known by. That is noted, and of a forgeable packet charged to nobody.
+        if matched.level == Some(DangerLevel::MIN) && event.trust == Trust::Spoofable {
+            return;
+        }
         // Where nothing can follow, saying it once in a while is enough.
         let again = if convicted || trust > Trust::Spoofable { AGAIN } else { decay };
         let is_news = source.charged.is_none_or(|(told, before, on, knew)| {
@@ -247,9 +255,9 @@ impl Signatures {
         if self.tops.len() >= limits::RULES && !self.tops.contains_key(&matched.rule) {
             return;
         }
-        let none = Top { matched: Matched { rule: matched.rule, sid: matched.sid, count: 0 }, sources: 0 };
+        let none = Top { rule: matched.rule, sid: matched.sid, count: 0, sources: 0 };
         let top = self.tops.entry(matched.rule).or_insert(none);
-        top.matched.count += times;
+        top.count += times;
         top.sources += u64::from(is_new);
     }
 
@@ -279,13 +287,14 @@ impl Source {
         }
         (matches.first, matches.last) = (matches.first.min(at), matches.last.max(at));
         matches.count = matches.count.saturating_add(times);
+        let few = u32::try_from(times).unwrap_or(u32::MAX);
         if let Some(known) = matches.signatures.iter_mut().find(|known| known.rule == matched.rule) {
-            known.count = known.count.saturating_add(times);
+            known.count = known.count.saturating_add(few);
             return false;
         }
         if matches.signatures.len() < limits::SIGNATURES_OF_SOURCE {
             matches.signatures.reserve_exact(1);
-            matches.signatures.push(Matched { rule: matched.rule, sid: matched.sid, count: times });
+            matches.signatures.push(Matched { rule: matched.rule, sid: matched.sid, count: few });
         }
         true
     }

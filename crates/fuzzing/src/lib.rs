@@ -14,6 +14,7 @@ pub mod packets;
 pub mod portsentry;
 pub mod responders;
 pub mod rulesets;
+pub mod signatures;
 
 /// One target.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -39,6 +40,7 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "native", run: native::run },
     Target { name: "portsentry", run: portsentry::run },
     Target { name: "responders", run: responders::run },
+    Target { name: "signatures", run: signatures::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

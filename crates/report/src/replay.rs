@@ -226,25 +226,6 @@ fn signature_fields(signature: &SignatureLine, out: &mut Vec<u8>) {
 }
 
 impl OffenderLine {
-    /// An offender of whom nothing is known but what was decided.
-    pub fn bare(decision: Verdict) -> OffenderLine {
-        OffenderLine {
-            address: Prefix::host(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
-            level: DangerLevel::MIN,
-            styles: StyleSet::EMPTY,
-            targets: 1,
-            packets: 0,
-            tcp_ports: Vec::new(),
-            udp_ports: Vec::new(),
-            protocols: 1,
-            signatures: Vec::new(),
-            first: Time::EPOCH,
-            last: Time::EPOCH,
-            trust: Trust::Spoofable,
-            decision,
-        }
-    }
-
     /// Appends the line, with its newline.
     pub fn to_json_line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"type\":\"offender\"");

@@ -156,7 +156,7 @@ fn keeps_the_promise(name: &str, text: &str) {
                     name,
                     line,
                     value,
-                    &["type", "lines", "events", "offenders", "ignored", "unparsed"],
+                    &["type", "lines", "events", "offenders", "ignored", "unparsed", "signatures"],
                     &["lines", "events", "offenders", "ignored", "unparsed"],
                 );
                 assert_eq!(value["offenders"], offenders.len(), "{name}");

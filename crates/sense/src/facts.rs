@@ -169,7 +169,8 @@ pub enum Reading {
 pub enum Weight {
     /// A charge against its sender.
     Charges,
-    /// A number in a table: it is an answer, or an error about somebody's packet, and its sender as often as not an innocent one.
+    /// A number in a table: it was let through, or is a ping, an answer, or an error about somebody's packet, and its sender as often as not an
+    /// innocent one.
     Counts,
     /// Nothing: it is not looked at.
     Nothing,
@@ -179,8 +180,11 @@ impl Reading {
     /// What a signature that such a packet fits may come to.
     pub fn weight(&self) -> Weight {
         match self {
-            Reading::Evidence(..) | Reading::Harmless(Harmless::Ping) => Weight::Charges,
-            Reading::Harmless(Harmless::IcmpError | Harmless::Backscatter | Harmless::Stray | Harmless::FragmentTail) => Weight::Counts,
+            Reading::Evidence(Act::Probe(_), _) => Weight::Charges,
+            Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Weight::Counts,
+            Reading::Harmless(Harmless::Ping | Harmless::IcmpError | Harmless::Backscatter | Harmless::Stray | Harmless::FragmentTail) => {
+                Weight::Counts
+            }
             Reading::Harmless(
                 Harmless::Outgoing
                 | Harmless::Loopback

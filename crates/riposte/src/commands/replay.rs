@@ -8,7 +8,7 @@ use crate::lives::{now, signatures};
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
-use detect::signatures::{Matched, Matches, Top};
+use detect::signatures::{Matched, Top};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
@@ -156,13 +156,7 @@ impl Bench {
         let matches = self.detectors.signatures().of(whom.addr());
         let signatures = matches.map_or_else(Vec::new, |matches| self.signatures(&matches.signatures));
         let matched = matches.and_then(|matches| matches.level);
-        // Who is charged with nothing but a signature may be no scanner at all: an empty ping is no probe.
-        let Some(suspect) = self.detectors.suspect(whom.addr()) else {
-            let Matches { offender, first, last, count, trust, .. } = *matches?;
-            let line =
-                OffenderLine { address: offender, level: matched?, first, last, trust, packets: count, ..OffenderLine::bare(decision) };
-            return Some(OffenderLine { signatures, ..line });
-        };
+        let suspect = self.detectors.suspect(whom.addr())?;
         Some(OffenderLine {
             address: suspect.offender,
             level: suspect.level.max(matched)?,
@@ -182,19 +176,22 @@ impl Bench {
 }
 
 impl Bench {
+    fn signature(&self, rule: RuleId, sid: u32, count: u64) -> SignatureLine {
+        let message = self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
+        SignatureLine { sid, message, count }
+    }
+
     /// By number.
     fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
-        let message = |rule: RuleId| self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
-        let mut lines: Vec<SignatureLine> =
-            matched.iter().map(|m| SignatureLine { sid: m.sid, message: message(m.rule), count: m.count }).collect();
+        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, m.sid, m.count.into())).collect();
         lines.sort_unstable_by_key(|line| line.sid);
         lines
     }
 
     /// The signatures that were fitted most.
     fn tops(&self) -> Vec<TopSignature> {
-        let line = |top: Top| Some(TopSignature { signature: self.signatures(&[top.matched]).pop()?, sources: top.sources });
-        self.detectors.signatures().tops().into_iter().filter_map(line).collect()
+        let line = |top: Top| TopSignature { signature: self.signature(top.rule, top.sid, top.count), sources: top.sources };
+        self.detectors.signatures().tops().into_iter().map(line).collect()
     }
 }
 

@@ -99,7 +99,8 @@ fn the_example_has_every_key() {
 #[test]
 fn the_canonical_form_has_every_key() {
     let logs = "[[sense.log]]\nkind='file'\npath='/a'\ntimezone='UTC'\n[[sense.log]]\nkind='syslog'\nlisten='127.0.0.1:1'\n";
-    let services = "[applications]\nsyslog='/a'\npipe='/b'\n[guard]\nbanner='220'\n";
+    let tables = ["levels", "auto_dl", "ip_options", "icmp_types", "icmp6_types", "protocols"].map(|key| format!("{key}='/a'\n")).concat();
+    let services = format!("[applications]\nsyslog='/a'\npipe='/b'\n[signatures]\n{tables}[guard]\nbanner='220'\n");
     let text = Config::parse(
         &format!(
             "[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='command'\nprogram='/a'\non='touch'\ntimeout='1m'\n"
@@ -745,5 +746,23 @@ proptest! {
         if let Err(lines) = Config::parse(&text, "x") {
             prop_assert!(!lines.is_empty() && lines.iter().all(|line| !line.to_string().contains('\n')));
         }
+    }
+}
+
+#[test]
+fn signatures_are_files_and_variables() {
+    let text = "[signatures]\nshipped = false\nrules = ['/etc/psad/signatures']\nauto_dl = '/etc/psad/auto_dl'\nvariables = ['$HOME_NET = 192.0.2.0/24']";
+    let signatures = Config::parse(text, "x").unwrap().signatures;
+    assert!(signatures.enabled && !signatures.shipped && signatures.has_files());
+    assert_eq!(signatures.variables, [("HOME_NET".to_owned(), "192.0.2.0/24".to_owned())]);
+    assert!(!Config::default().signatures.has_files());
+    refused("[signatures]\nrulse = []", "r.toml:2:1: unknown key 'rulse' in [signatures]; did you mean 'rules'?");
+    refused(
+        "[signatures]\nauto_dl = 'auto_dl'",
+        "r.toml:2:11: [signatures] auto_dl: 'auto_dl' must start with '/': the daemon's own folder is not where you typed this",
+    );
+    for wrong in ["HOME_NET", "= any", "A B = any", "HOME_NET ="] {
+        let lines = Config::parse(&format!("[signatures]\nvariables = ['{wrong}']"), "x").unwrap_err();
+        assert!(lines[0].message.contains("a name and a value are wanted"), "{wrong}: {lines:?}");
     }
 }

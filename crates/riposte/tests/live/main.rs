@@ -29,5 +29,6 @@ mod restart;
 mod rules;
 mod scan;
 mod services;
+mod signatures;
 mod traps;
 mod xdp;

@@ -5,11 +5,10 @@ use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
 use court::court::Failing;
-use detect::signatures::Matched;
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
-use model::event::Trust;
+use model::event::{RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
@@ -237,17 +236,20 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
     );
     let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
     let matches = court.detectors.signatures().of(addr);
-    let mut signatures: Vec<_> =
-        matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| signature_count(judge, matched, 1)).collect();
+    let mut signatures: Vec<_> = matches
+        .into_iter()
+        .flat_map(|matches| &matches.signatures)
+        .map(|m| signature_count(judge, m.rule, m.sid, (m.count.into(), 1)))
+        .collect();
     signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
     Reply::of(&explanation.quoting(quote).matching(signatures))
 }
 
 /// A signature by its name in the dictionary, which has its number in front.
-fn signature_count(judge: &Judge, matched: &Matched, sources: u64) -> SignatureCount {
-    let name = judge.court.rule_name(matched.rule).unwrap_or_default();
+fn signature_count(judge: &Judge, rule: RuleId, sid: u32, (count, sources): (u64, u64)) -> SignatureCount {
+    let name = judge.court.rule_name(rule).unwrap_or_default();
     let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-    SignatureCount { sid: matched.sid, message, count: matched.count, sources }
+    SignatureCount { sid, message, count, sources }
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
@@ -359,7 +361,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             .tops()
             .iter()
             .take(SIGNATURES)
-            .map(|top| signature_count(judge, &top.matched, top.sources))
+            .map(|top| signature_count(judge, top.rule, top.sid, (top.count, top.sources)))
             .collect(),
         troubles: troubles(judge),
     };
