@@ -40,6 +40,8 @@ fn frame(bytes: &[u8]) {
         Message::Reports(list) => list.len(),
         Message::Respond(list) => list.len(),
         Message::Ran(list) => list.len(),
+        Message::AskKnown { flows, .. } => flows.len(),
+        Message::Known { flows, .. } => flows.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled

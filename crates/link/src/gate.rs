@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 21] = [
+pub const WARDEN_ACCEPTS: [Rule; 22] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -51,6 +51,8 @@ pub const WARDEN_ACCEPTS: [Rule; 21] = [
     Rule { message: Tag::Ran, from: Life::Runner, max_len: 1_024, rate: 200, burst: 4_096 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
+    // A question is up to 512 look-ups of a few microseconds; the sensor is held to its rations, and asks when a ring's blocks come.
+    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 25_000, rate: 400, burst: 800 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 
@@ -158,6 +160,7 @@ mod tests {
                 Tag::Config,
                 Tag::Reports,
                 Tag::Followed,
+                Tag::Known,
             ] {
                 assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
             }

@@ -5,9 +5,10 @@ use model::block::{BlockId, Change, Expiry, Installed, Outcome};
 use model::decision::Exemption;
 use model::event::{Event, RuleId};
 use model::limits;
-use model::net::Prefix;
+use model::net::{Prefix, Protocol};
 use model::response::{Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
+use std::net::SocketAddr;
 
 /// A life: what one of riposte's processes is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +119,34 @@ impl PortMap {
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).filter(|port| self.0[usize::from(port / 8)] & (1 << (port % 8)) != 0)
     }
+}
+
+/// A packet's two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flow {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+}
+
+/// What connection tracking knows of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Known {
+    /// Nothing, or nobody here has answered in earnest.
+    No,
+    /// Somebody here has begun it or has answered.
+    Own,
+    /// It is handed on to somebody else.
+    Forwarded,
+}
+
+impl Known {
+    /// Every answer, in the order of their bytes.
+    pub const ALL: [Known; 3] = [Known::No, Known::Own, Known::Forwarded];
 }
 
 /// A message. Comments say who sends it to whom.
@@ -240,6 +269,20 @@ pub enum Message {
     Respond(Vec<Order>),
     /// Runner → warden → judge: what became of them.
     Ran(Vec<(RunId, Ran)>),
+    /// Packet sensor → warden: what does connection tracking, which takes a privilege to ask, know of these?
+    AskKnown {
+        /// The question's number.
+        number: u32,
+        /// At most [`limits::BATCH_EVENTS`].
+        flows: Vec<Flow>,
+    },
+    /// Warden → packet sensor: the answer, one for each in their order.
+    Known {
+        /// The question's number.
+        number: u32,
+        /// What is known.
+        flows: Vec<Known>,
+    },
 }
 
 /// What a log rule reports.
@@ -347,11 +390,15 @@ pub enum Tag {
     Respond,
     /// See [`Message::Ran`].
     Ran,
+    /// See [`Message::AskKnown`].
+    AskKnown,
+    /// See [`Message::Known`].
+    Known,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 32] = [
+    pub const ALL: [Tag; 34] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -384,6 +431,8 @@ impl Tag {
         Tag::Looked,
         Tag::Respond,
         Tag::Ran,
+        Tag::AskKnown,
+        Tag::Known,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -416,7 +465,9 @@ impl Tag {
             | Tag::Followed
             | Tag::Looked
             | Tag::Respond
-            | Tag::Ran => false,
+            | Tag::Ran
+            | Tag::AskKnown
+            | Tag::Known => false,
         }
     }
 
@@ -482,6 +533,8 @@ impl Message {
             Message::Looked { .. } => Tag::Looked,
             Message::Respond(_) => Tag::Respond,
             Message::Ran(_) => Tag::Ran,
+            Message::AskKnown { .. } => Tag::AskKnown,
+            Message::Known { .. } => Tag::Known,
         }
     }
 
@@ -580,6 +633,20 @@ impl Message {
                 w.u64(run.0);
                 w.u8(*ran as u8);
             }),
+            Message::AskKnown { number, flows } => {
+                out.u32(*number);
+                out.list(flows, |w, flow| {
+                    w.u8(flow.protocol.0);
+                    for end in [flow.from, flow.to] {
+                        w.addr(end.ip());
+                        w.u16(end.port());
+                    }
+                });
+            }
+            Message::Known { number, flows } => {
+                out.u32(*number);
+                out.list(flows, |w, known| w.u8(*known as u8));
+            }
             Message::AskCounters
             | Message::AskInstalled
             | Message::Reopen
@@ -656,6 +723,18 @@ impl Message {
             Tag::Ran => Message::Ran(r.list(limits::BATCH_RUNS, |r| {
                 Ok((RunId(r.u64()?), *Ran::ALL.get(usize::from(r.u8()?)).ok_or(Malformed::Value("ran"))?))
             })?),
+            Tag::AskKnown => Message::AskKnown {
+                number: r.u32()?,
+                flows: r.list(limits::BATCH_EVENTS, |r| {
+                    let protocol = Protocol(r.u8()?);
+                    let mut end = || Ok(SocketAddr::new(r.addr()?, r.u16()?));
+                    Ok(Flow { protocol, from: end()?, to: end()? })
+                })?,
+            },
+            Tag::Known => Message::Known {
+                number: r.u32()?,
+                flows: r.list(limits::BATCH_EVENTS, |r| Known::ALL.get(usize::from(r.u8()?)).copied().ok_or(Malformed::Value("known")))?,
+            },
         };
         r.end()?;
         Ok(message)

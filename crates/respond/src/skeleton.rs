@@ -82,6 +82,8 @@ pub const OVER_ALL: &str = "probes_over_all";
 pub struct Skeleton {
     /// The NFLOG group that probes to closed ports are logged to; `None` blocks only and never looks at connections.
     pub nflog_group: Option<u16>,
+    /// Whether TCP and UDP are left out of that: somebody else looks at them. Connections are tracked all the same.
+    pub captured: bool,
     /// Probes a second that are logged, of all sources together.
     pub probe_rate: u32,
     /// Probes beyond the rate that may come at once, of all sources together.
@@ -99,6 +101,7 @@ impl Default for Skeleton {
     fn default() -> Self {
         Skeleton {
             nflog_group: None,
+            captured: false,
             probe_rate: 50_000,
             probe_burst: 100_000,
             per_source_rate: 100,
@@ -240,6 +243,9 @@ impl Skeleton {
         from_loopback(transaction, PROBES.0);
         transaction.add_rule(PROBES.0, &state);
         labels.note(transaction, "connection states (module nft_ct)");
+        if self.captured {
+            [TCP, UDP].into_iter().for_each(|protocol| rule(transaction, &protocol_is(&[protocol]), &[pass]));
+        }
         transaction.add_rule(PROBES.0, &[Expression::Meta(Meta::PacketType), Expression::Compare(Comparison::NotEqual, &[0]), pass]);
         from_exempt(transaction, PROBES.0);
         labels.note(transaction, "rules about packet types and exempt sources");

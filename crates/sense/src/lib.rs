@@ -3,3 +3,4 @@
 pub mod facts;
 pub mod firewall;
 pub mod packet;
+pub mod ration;

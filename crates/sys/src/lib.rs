@@ -1,6 +1,7 @@
 //! The only `unsafe` code: file descriptors, netlink, sandbox, processes, each with a safe face. Knows nothing of scans, blocks or policy.
 
 pub mod answers;
+pub mod capture;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;

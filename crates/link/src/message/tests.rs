@@ -93,6 +93,15 @@ fn samples() -> Vec<Message> {
             Order { run: RunId(9), response: ResponseId(0), add: false, address: event.actor, user: None, rule: None },
         ]),
         Message::Ran(vec![(RunId(9), Ran::Done), (RunId(10), Ran::Lost)]),
+        Message::AskKnown {
+            number: 7,
+            flows: vec![Flow {
+                protocol: Protocol::TCP,
+                from: "[2001:db8::9]:40000".parse().unwrap(),
+                to: "192.0.2.1:23".parse().unwrap(),
+            }],
+        },
+        Message::Known { number: 7, flows: Known::ALL.to_vec() },
     ]
 }
 

@@ -3,6 +3,7 @@
 //! zones, and nothing else.
 
 mod canonical;
+mod capture;
 pub mod guard;
 pub mod problems;
 mod raw;
@@ -15,6 +16,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
 pub use guard::GuardConfig;
 use jiff::tz::TimeZone;
@@ -43,6 +45,8 @@ pub struct Config {
     pub process: ProcessConfig,
     /// Packets from the kernel.
     pub nflog: NflogConfig,
+    /// Packets before any filter.
+    pub capture: CaptureConfig,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.

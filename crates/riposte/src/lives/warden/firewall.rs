@@ -201,6 +201,7 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
     let traps = [(0, &guard.trap_tcp), (1, &guard.trap_udp)];
     Skeleton {
         nflog_group: nflog.enabled.then_some(nflog.group),
+        captured: config.capture.enabled,
         probe_rate: nflog.rate,
         probe_burst: nflog.burst,
         per_source_rate: nflog.per_source_rate,

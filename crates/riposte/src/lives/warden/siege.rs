@@ -376,9 +376,10 @@ rusty_fork_test! {
                 Tag::Alive => Message::Alive,
                 Tag::Respond => Message::Respond(Vec::new()),
                 Tag::Ran => Message::Ran(Vec::new()),
+                Tag::AskKnown => Message::AskKnown { number: 1, flows: Vec::new() },
                 Tag::Events | Tag::Counters | Tag::Outcomes | Tag::Installed | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
-                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked => panic!("the table accepts {:?}", rule.message),
+                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();
