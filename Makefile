@@ -59,7 +59,7 @@ SHARE := $(PREFIX)/share
 UNITS := /etc/systemd/system/riposte.service /etc/systemd/system/riposte-metrics.service
 INSTALLED := $(PREFIX)/sbin/riposte $(UNITS) $(PREFIX)/lib/sysusers.d/riposte.conf $(SHARE)/bash-completion/completions/riposte \
     $(SHARE)/zsh/site-functions/_riposte $(SHARE)/fish/vendor_completions.d/riposte.fish $(SHARE)/man/man8/riposte.8 $(SHARE)/man/man5/riposte.toml.5
-EXAMPLES := riposte.toml kmsg.conf respond.conf
+EXAMPLES := riposte.toml kmsg.conf respond.conf capture.conf
 
 install:         ## Install the binary (make build comes first), units, manual pages, completions and an example configuration.
 	@[ -x $(BINARY) ] || { echo "There is no $(BINARY) yet: run 'make build' first, as yourself." >&2; exit 1; }

@@ -31,7 +31,15 @@ fn matched(actor: u32, secs: u64, rule: u16, level: Option<DangerLevel>, trust: 
 
 fn probe(actor: u32, secs: u64, port: u16) -> Event {
     let flags = Some(TcpFlags(TcpFlags::SYN));
-    let probe = Probe { protocol: Protocol::TCP, source_port: Some(40_000), port: Some(port), flags, icmp: None, style: Some(Style::Syn) };
+    let probe = Probe {
+        protocol: Protocol::TCP,
+        source_port: Some(40_000),
+        port: Some(port),
+        flags,
+        icmp: None,
+        style: Some(Style::Syn),
+        hops: None,
+    };
     event(actor, secs, Act::Probe(probe), Trust::Spoofable)
 }
 

@@ -44,6 +44,8 @@ fn frame(bytes: &[u8]) {
         Message::Carried { outcomes, .. } => outcomes.len(),
         Message::AskHeld(list) => list.len(),
         Message::Held(list) => list.len(),
+        Message::AskKnown { flows, .. } => flows.len(),
+        Message::Known { flows, .. } => flows.len(),
         Message::Ready { .. }
         | Message::AskCounters
         | Message::AskInstalled

@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 27] = [
+pub const WARDEN_ACCEPTS: [Rule; 28] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -60,6 +60,8 @@ pub const WARDEN_ACCEPTS: [Rule; 27] = [
     Rule { message: Tag::Installed, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 300, burst: 1_200 },
     Rule { message: Tag::Counters, from: Life::Responder, max_len: 8_192, rate: 20, burst: 100 },
     Rule { message: Tag::Held, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 200, burst: 1_000 },
+    // A question is up to 512 look-ups of a few microseconds; the sensor is held to its rations, and asks when a ring's blocks come.
+    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 25_000, rate: 400, burst: 800 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 
@@ -168,6 +170,7 @@ mod tests {
                 Tag::Config,
                 Tag::Reports,
                 Tag::Followed,
+                Tag::Known,
             ] {
                 assert_eq!(Gate::new(life, NOW).admit(tag, 1, NOW), Err(Refusal::NotYours));
             }

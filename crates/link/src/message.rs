@@ -6,9 +6,10 @@ use model::decision::Exemption;
 use model::event::{Event, RuleId};
 use model::level::DangerLevel;
 use model::limits;
-use model::net::Prefix;
+use model::net::{Prefix, Protocol};
 use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
+use std::net::SocketAddr;
 
 /// A life: what one of riposte's processes is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,6 +133,34 @@ impl PortMap {
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         (0..=u16::MAX).filter(|port| self.0[usize::from(port / 8)] & (1 << (port % 8)) != 0)
     }
+}
+
+/// A packet's two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Flow {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+}
+
+/// What connection tracking knows of a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Known {
+    /// Nothing, or nobody here has answered in earnest.
+    No,
+    /// Somebody here has begun it or has answered.
+    Own,
+    /// It is handed on to somebody else.
+    Forwarded,
+}
+
+impl Known {
+    /// Every answer, in the order of their bytes.
+    pub const ALL: [Known; 3] = [Known::No, Known::Own, Known::Forwarded];
 }
 
 /// A message. Comments say who sends it to whom.
@@ -272,6 +301,20 @@ pub enum Message {
     AskHeld(Vec<Scope>),
     /// Responder → warden → judge: the answer, in the same order; bit n stands for the nth kind of `[respond]`.
     Held(Vec<(Scope, u16)>),
+    /// Packet sensor → warden: what does connection tracking, which takes a privilege to ask, know of these?
+    AskKnown {
+        /// The question's number.
+        number: u32,
+        /// At most [`limits::BATCH_EVENTS`].
+        flows: Vec<Flow>,
+    },
+    /// Warden → packet sensor: the answer, one for each in their order.
+    Known {
+        /// The question's number.
+        number: u32,
+        /// What is known.
+        flows: Vec<Known>,
+    },
 }
 
 /// What a log rule reports.
@@ -387,11 +430,15 @@ pub enum Tag {
     AskHeld,
     /// See [`Message::Held`].
     Held,
+    /// See [`Message::AskKnown`].
+    AskKnown,
+    /// See [`Message::Known`].
+    Known,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 36] = [
+    pub const ALL: [Tag; 38] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -428,6 +475,8 @@ impl Tag {
         Tag::Carried,
         Tag::AskHeld,
         Tag::Held,
+        Tag::AskKnown,
+        Tag::Known,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -464,7 +513,9 @@ impl Tag {
             | Tag::Carry
             | Tag::Carried
             | Tag::AskHeld
-            | Tag::Held => false,
+            | Tag::Held
+            | Tag::AskKnown
+            | Tag::Known => false,
         }
     }
 
@@ -534,6 +585,8 @@ impl Message {
             Message::Carried { .. } => Tag::Carried,
             Message::AskHeld(_) => Tag::AskHeld,
             Message::Held(_) => Tag::Held,
+            Message::AskKnown { .. } => Tag::AskKnown,
+            Message::Known { .. } => Tag::Known,
         }
     }
 
@@ -649,6 +702,20 @@ impl Message {
                 w.scope(*scope);
                 w.u16(*by);
             }),
+            Message::AskKnown { number, flows } => {
+                out.u32(*number);
+                out.list(flows, |w, flow| {
+                    w.u8(flow.protocol.0);
+                    for end in [flow.from, flow.to] {
+                        w.addr(end.ip());
+                        w.u16(end.port());
+                    }
+                });
+            }
+            Message::Known { number, flows } => {
+                out.u32(*number);
+                out.list(flows, |w, known| w.u8(*known as u8));
+            }
             Message::AskCounters
             | Message::AskInstalled
             | Message::Reopen
@@ -733,6 +800,18 @@ impl Message {
             Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },
             Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
+            Tag::AskKnown => Message::AskKnown {
+                number: r.u32()?,
+                flows: r.list(limits::BATCH_EVENTS, |r| {
+                    let protocol = Protocol(r.u8()?);
+                    let mut end = || Ok(SocketAddr::new(r.addr()?, r.u16()?));
+                    Ok(Flow { protocol, from: end()?, to: end()? })
+                })?,
+            },
+            Tag::Known => Message::Known {
+                number: r.u32()?,
+                flows: r.list(limits::BATCH_EVENTS, |r| Known::ALL.get(usize::from(r.u8()?)).copied().ok_or(Malformed::Value("known")))?,
+            },
         };
         r.end()?;
         Ok(message)

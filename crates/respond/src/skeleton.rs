@@ -89,6 +89,8 @@ const CHAINS: [(&str, Chain); 3] = [PROBES, GUARD, HOLD];
 pub struct Skeleton {
     /// The NFLOG group that probes to closed ports are logged to; `None` blocks only and never looks at connections.
     pub nflog_group: Option<u16>,
+    /// Whether TCP and UDP are left out of that: somebody else looks at them. Connections are tracked all the same.
+    pub captured: bool,
     /// Probes a second that are logged, of all sources together.
     pub probe_rate: u32,
     /// Probes beyond the rate that may come at once, of all sources together.
@@ -106,6 +108,7 @@ impl Default for Skeleton {
     fn default() -> Self {
         Skeleton {
             nflog_group: None,
+            captured: false,
             probe_rate: 50_000,
             probe_burst: 100_000,
             per_source_rate: 100,
@@ -253,6 +256,11 @@ impl Skeleton {
         from_loopback(transaction, PROBES.0);
         known_connections(transaction, PROBES.0);
         labels.note(transaction, "connection states (module nft_ct)");
+        if self.captured {
+            [TCP, UDP]
+                .into_iter()
+                .for_each(|protocol| rule(transaction, PROBES.0, &protocol_is(&[protocol]), &[Expression::Verdict(Verdict::Return)]));
+        }
         not_for_us_alone(transaction, PROBES.0);
         from_exempt(transaction, PROBES.0);
         labels.note(transaction, "rules about packet types and exempt sources");

@@ -4,3 +4,4 @@ pub mod facts;
 pub mod firewall;
 pub mod matching;
 pub mod packet;
+pub mod ration;

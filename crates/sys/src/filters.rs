@@ -193,6 +193,9 @@ mod tests {
         assert_eq!(of(Life::Client, libc::SYS_socket), Answer::ByArguments);
         assert_eq!(of(Life::Client, libc::SYS_unlinkat), Answer::Refused);
         assert_eq!(of(Life::Client, libc::SYS_execve), Answer::Killed);
+        // Of a socket it may change its filter, and nothing else.
+        assert_eq!(of(Life::Capture, libc::SYS_setsockopt), Answer::ByArguments);
+        assert_eq!(of(Life::Sensor, libc::SYS_setsockopt), Answer::Refused);
         assert_eq!(together(&[], 0), Answer::Allowed);
     }
 

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod attribute;
 pub mod bpf;
+pub mod capture;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;

@@ -1,7 +1,10 @@
-//! Sends whole IP packets with any source address. For the test range and benchmarks inside namespaces; never used by the daemon.
+//! Sends whole IP packets with any source address, and whole frames. For the test range and benchmarks inside namespaces; never used by
+//! the daemon.
 
-use crate::fd::checked;
-use std::io;
+use crate::fd::{checked, owned};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, Write};
 use std::mem;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -65,5 +68,93 @@ impl RawSocket {
         // SAFETY: packet and address are valid for their lengths; the kernel only reads them.
         let sent = unsafe { libc::sendto(self.fd.as_raw_fd(), packet.as_ptr().cast(), packet.len(), 0, address.cast(), length) };
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+/// Sends frames on one interface, from their link header on, past its queue.
+#[derive(Debug)]
+pub struct FrameSocket {
+    fd: OwnedFd,
+    address: libc::sockaddr_ll,
+}
+
+impl FrameSocket {
+    /// Opens it for the interface of this name. Needs CAP_NET_RAW.
+    ///
+    /// # Errors
+    /// If there is no such interface, or the kernel refuses.
+    pub fn open(interface: &str) -> io::Result<Self> {
+        let name = CString::new(interface)?;
+        // SAFETY: the name is valid and ends with a zero.
+        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+        if index == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: takes no pointer. Protocol 0 receives nothing.
+        let fd = owned(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
+        let (on, length) = (1 as libc::c_int, mem::size_of::<libc::c_int>() as libc::socklen_t);
+        let bypass = (&raw const on).cast();
+        // SAFETY: the value is one c_int, which is what this option takes.
+        checked(unsafe { libc::setsockopt(fd.as_raw_fd(), libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, bypass, length) })?;
+        // SAFETY: sockaddr_ll is plain integers, for which all zeros is valid.
+        let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
+        (address.sll_family, address.sll_ifindex) = (libc::AF_PACKET as u16, index as libc::c_int);
+        Ok(FrameSocket { fd, address })
+    }
+
+    /// Sends frames in one call and says how many of them went out.
+    ///
+    /// # Errors
+    /// If not even the first did (`WouldBlock`, or ENOBUFS, if the interface has no room).
+    pub fn send(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
+        let mut parts: Vec<libc::iovec> =
+            frames.iter().map(|frame| libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() }).collect();
+        let message = |part: &mut libc::iovec| {
+            // SAFETY: mmsghdr is plain integers and pointers, for which all zeros is valid.
+            let mut message: libc::mmsghdr = unsafe { mem::zeroed() };
+            message.msg_hdr.msg_name = (&raw const self.address).cast_mut().cast();
+            message.msg_hdr.msg_namelen = mem::size_of_val(&self.address) as libc::socklen_t;
+            (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (part, 1);
+            message
+        };
+        let mut messages: Vec<libc::mmsghdr> = parts.iter_mut().map(message).collect();
+        let count = messages.len() as libc::c_uint;
+        // SAFETY: messages, their parts, the frames and the address live through the call; the kernel writes only into `messages`.
+        let sent = checked(unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, 0) })?;
+        Ok(sent as usize)
+    }
+}
+
+/// The program's end of a TUN device: what is written comes in on it.
+#[derive(Debug)]
+pub struct Tun {
+    file: File,
+}
+
+impl Tun {
+    /// Makes a device of this name. It is gone when this is dropped. Needs CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn open(name: &str) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).open("/dev/net/tun")?;
+        // SAFETY: ifreq is plain integers, for which all zeros is valid.
+        let mut request: libc::ifreq = unsafe { mem::zeroed() };
+        let room = request.ifr_name.len() - 1;
+        for (place, byte) in request.ifr_name.iter_mut().take(room).zip(name.bytes()) {
+            *place = byte as libc::c_char;
+        }
+        request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as libc::c_short;
+        // SAFETY: TUNSETIFF reads and writes one ifreq at the place it is given.
+        checked(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })?;
+        Ok(Tun { file })
+    }
+
+    /// Has a packet come in, from its IP header on.
+    ///
+    /// # Errors
+    /// If the device is not up.
+    pub fn send(&self, packet: &[u8]) -> io::Result<()> {
+        (&self.file).write_all(packet)
     }
 }

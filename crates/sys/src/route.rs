@@ -1,4 +1,4 @@
-//! The host's own addresses and default gateways, from the kernel (rtnetlink). Reads only; changes nothing.
+//! The host's interfaces, own addresses and default gateways, from the kernel (rtnetlink). Reads only; changes nothing.
 
 use crate::netlink::message::{Attribute, Message, Received, attributes, messages};
 use crate::netlink::{NetlinkError, NetlinkSocket};
@@ -7,11 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Multicast groups (RTMGRP_…, linux/rtnetlink.h): addresses and routes of both families.
-const GROUPS: u32 = 0x10 | 0x40 | 0x100 | 0x400;
-/// Bytes of `ifaddrmsg` and `rtmsg`.
+/// Multicast groups (RTMGRP_…, linux/rtnetlink.h): interfaces; addresses of both families; routes of both.
+const LINKS: u32 = 0x1;
+const ADDRESSES: u32 = 0x10 | 0x100;
+const ROUTES: u32 = 0x40 | 0x400;
+/// Bytes of `ifinfomsg`, `ifaddrmsg` and `rtmsg`.
+const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 pub(crate) const ROUTE_HEADER: usize = 12;
+const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_GATEWAY: u16 = 5;
@@ -21,6 +25,17 @@ const RTA_VIA: u16 = 18;
 const NEXT_HOP_HEADER: usize = 8;
 /// Addresses or gateways of one host that are kept.
 const BOUND: usize = 1_024;
+/// Interfaces: a host of containers has one for each.
+const INTERFACES: usize = 16_384;
+
+/// An interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its number.
+    pub index: u32,
+    /// Its name, as text.
+    pub name: String,
+}
 
 /// A socket for questions, and one that tells of changes.
 #[derive(Debug)]
@@ -32,16 +47,28 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Opens both sockets; needs no privilege.
+    /// Opens both sockets, to hear of addresses and routes; needs no privilege.
     ///
     /// # Errors
     /// If the kernel refuses.
     pub fn open() -> io::Result<Self> {
-        let questions = NetlinkSocket::open(libc::NETLINK_ROUTE, 0)?;
-        Self::from_fds(questions.into_fd(), NetlinkSocket::open(libc::NETLINK_ROUTE, GROUPS)?.into_fd())
+        Self::open_for(ADDRESSES | ROUTES)
     }
 
-    /// Takes over sockets that another process opened with [`Routes::open`].
+    /// The same, to hear of interfaces and addresses.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn open_for_interfaces() -> io::Result<Self> {
+        Self::open_for(LINKS | ADDRESSES)
+    }
+
+    fn open_for(groups: u32) -> io::Result<Self> {
+        let questions = NetlinkSocket::open(libc::NETLINK_ROUTE, 0)?;
+        Self::from_fds(questions.into_fd(), NetlinkSocket::open(libc::NETLINK_ROUTE, groups)?.into_fd())
+    }
+
+    /// Takes over sockets that another process opened.
     ///
     /// # Errors
     /// If they are no sockets.
@@ -74,6 +101,20 @@ impl Routes {
                 Err(_) => return true,
             }
         }
+    }
+
+    /// All interfaces, whether they are up or not.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn interfaces(&mut self) -> Result<Vec<Interface>, NetlinkError> {
+        let mut found = Vec::new();
+        self.dump(libc::RTM_GETLINK, LINK_HEADER, |message| {
+            if message.kind == libc::RTM_NEWLINK && found.len() < INTERFACES {
+                found.extend(interface(message.payload));
+            }
+        })?;
+        Ok(found)
     }
 
     /// The addresses of all interfaces, loopback included.
@@ -121,6 +162,14 @@ impl Routes {
     }
 }
 
+/// `ifinfomsg`: family, padding, type (2), number (4), flags, changed flags; then attributes.
+pub(crate) fn interface(payload: &[u8]) -> Option<Interface> {
+    let index = u32::from_ne_bytes(*payload.get(4..)?.first_chunk()?);
+    let name = attributes(payload.get(LINK_HEADER..)?).find(|attribute| attribute.kind == IFLA_IFNAME)?.value;
+    let name = String::from_utf8_lossy(name.strip_suffix(&[0]).unwrap_or(name)).into_owned();
+    Some(Interface { index, name })
+}
+
 /// Our own end of an interface's address.
 pub(crate) fn own(payload: &[u8]) -> Option<IpAddr> {
     // On a point-to-point link IFA_ADDRESS is the peer's, and IFA_LOCAL is ours.
@@ -166,6 +215,7 @@ mod tests {
         let addresses = routes.addresses().unwrap();
         assert!(addresses.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)), "{addresses:?}");
         routes.default_gateways().unwrap();
+        assert!(routes.interfaces().unwrap().contains(&Interface { index: 1, name: "lo".into() }));
         assert!(!routes.drain_changes());
     }
 

@@ -88,6 +88,11 @@ impl Profile {
         Profile { life: Life::Guard, limits, ..Self::sensor(user) }
     }
 
+    /// For reading packets out of a ring: as a sensor, and it tells the kernel which ones it need not hand over.
+    pub fn capture(user: Option<User>) -> Self {
+        Profile { life: Life::Capture, ..Self::sensor(user) }
+    }
+
     /// For the judge: it writes below the store's folder and nowhere else.
     pub fn judge(user: Option<User>, store: &Path) -> Self {
         Profile {
@@ -430,7 +435,7 @@ fn ruleset(profile: &Profile) -> Result<landlock::RulesetCreated, SandboxError> 
     // Who connects again must reach a socket whose folder may not be there yet: its permissions decide.
     let reaches = match profile.life {
         Life::Client => BitFlags::from(AccessFs::ResolveUnix),
-        Life::Sensor | Life::Judge | Life::Warden | Life::Lookup | Life::Guard => BitFlags::EMPTY,
+        Life::Sensor | Life::Judge | Life::Warden | Life::Lookup | Life::Guard | Life::Capture => BitFlags::EMPTY,
     };
     let handled = AccessFs::from_all(NEWEST_LANDLOCK) & !reaches;
     let created = Ruleset::default()

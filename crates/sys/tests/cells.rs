@@ -20,13 +20,16 @@ use sys::process::{self, Child, Ended};
 use sys::sandbox::{self, Profile};
 
 /// The lives, in the order of the table's columns.
-const LIVES: [&str; 8] = ["warden", "judge", "packets", "log", "applications", "host", "lookup", "guard"];
+const LIVES: [&str; 9] = ["warden", "judge", "packets", "capturing", "log", "applications", "host", "lookup", "guard"];
 /// Exit code of a life that could not enter its sandbox.
 const SANDBOX_FAILED: i32 = 200;
 /// Where the table stands for people.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sandbox.md");
 /// A file outside, opened for reading, which each life gets with it.
 const READABLE: i32 = 6;
+
+/// A socket, likewise.
+const SOCKET: i32 = 7;
 
 /// What an attempt can use.
 struct Place {
@@ -49,53 +52,53 @@ const fn row(name: &'static str, expected: &'static str, because: &'static str, 
     Attempt { name, expected, because, try_out }
 }
 
-const KILLED: &str = "kkkkkkkk";
+const KILLED: &str = "kkkkkkkkk";
 
 const ATTEMPTS: &[Attempt] = &[
     // Files.
-    row("read /etc/shadow", "-apppaap", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
-    row("write to /etc/passwd", "aapppaap", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
-    row("make a file in /tmp", "aapppaap", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
-    row("make a file in its own folder", "--pppaap", "the judge keeps its ledger there, the warden made it", |place| {
+    row("read /etc/shadow", "-appppaap", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
+    row("write to /etc/passwd", "aappppaap", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
+    row("make a file in /tmp", "aappppaap", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
+    row("make a file in its own folder", "--ppppaap", "the judge keeps its ledger there, the warden made it", |place| {
         open(&path(place, &format!("own/ledger-{}", std::process::id())), libc::O_WRONLY | libc::O_CREAT)
     }),
-    row("make a folder in /tmp", "aapppapp", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
-    row("make a device in its own folder", "pppppppp", "", |place| {
+    row("make a folder in /tmp", "aappppapp", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
+    row("make a device in its own folder", "ppppppppp", "", |place| {
         let path = path(place, "own/device");
         call(libc::SYS_mknodat, &[AT, text(&path), (libc::S_IFCHR | 0o600).into(), libc::makedev(1, 1) as c_long])
     }),
-    row("link /etc/shadow into its own folder", "pppppppp", "", |place| {
+    row("link /etc/shadow into its own folder", "ppppppppp", "", |place| {
         call(libc::SYS_linkat, &[AT, text(c"/etc/shadow"), AT, text(&path(place, "own/link")), 0])
     }),
-    row("make a symbolic link", "pppppppp", "", |place| {
+    row("make a symbolic link", "ppppppppp", "", |place| {
         call(libc::SYS_symlinkat, &[text(c"/etc/shadow"), AT, text(&path(place, "own/link"))])
     }),
-    row("remove a file outside", "aapppapp", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
-    row("rename a file outside", "aapppapp", "", |place| {
+    row("remove a file outside", "aappppapp", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
+    row("rename a file outside", "aappppapp", "", |place| {
         call(libc::SYS_renameat2, &[AT, text(&path(place, "readable")), AT, text(&path(place, "other")), 0])
     }),
-    row("cut a file outside short", "pppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
-    row("write to a file that it may only read, by way of /proc/self/fd", "aapppaap", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
-    row("run a file that it may only read", "kkkkkkkk", "", |_| {
+    row("cut a file outside short", "ppppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
+    row("write to a file that it may only read, by way of /proc/self/fd", "aappppaap", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
+    row("run a file that it may only read", "kkkkkkkkk", "", |_| {
         let argv = [c"x".as_ptr(), std::ptr::null()];
         call(
             libc::SYS_execveat,
             &[READABLE.into(), text(c""), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long, libc::AT_EMPTY_PATH.into()],
         )
     }),
-    row("openat2", "pppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
+    row("openat2", "ppppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
     row("open a file by its handle", KILLED, "", |_| call(libc::SYS_open_by_handle_at, &[0, 0, 0])),
-    row("have more descriptors than its share", "mmmmmmmm", "", |_| {
+    row("have more descriptors than its share", "mmmmmmmmm", "", |_| {
         // More than any life may have, and far fewer than the machine has.
         let copies = (0..10_000).map(|_| call(libc::SYS_dup, &[0]));
         copies.take_while(|&errno| errno != libc::EMFILE).find(|&errno| errno != 0).unwrap_or(call(libc::SYS_dup, &[0]))
     }),
     // Programs and code.
-    row("run /bin/sh", "akkkkkkk", "", |_| {
+    row("run /bin/sh", "akkkkkkkk", "", |_| {
         let argv = [c"sh".as_ptr(), std::ptr::null()];
         call(libc::SYS_execve, &[text(c"/bin/sh"), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long])
     }),
-    row("fork", "-ppppppp", "the warden starts the others", |_| {
+    row("fork", "-pppppppp", "the warden starts the others", |_| {
         // SAFETY: the child only calls _exit.
         match unsafe { libc::fork() } {
             // SAFETY: ends the child at once.
@@ -104,48 +107,56 @@ const ATTEMPTS: &[Attempt] = &[
             _ => 0,
         }
     }),
-    row("start a thread", "-ppppppp", "as fork", |_| {
+    row("start a thread", "-pppppppp", "as fork", |_| {
         std::thread::Builder::new().spawn(|| ()).map_or_else(|error| error.raw_os_error().unwrap_or(255), |_| 0)
     }),
-    row("memory that is written to and run", "pppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
-    row("memory that is run", "-ppppp-p", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
-    row("a file that is only memory", "-ppppppp", "the children's configuration travels in one", |_| {
+    row("memory that is written to and run", "ppppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
+    row("memory that is run", "-pppppp-p", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
+    row("a file that is only memory", "-pppppppp", "the children's configuration travels in one", |_| {
         call(libc::SYS_memfd_create, &[text(c"breach"), 0])
     }),
     // The network.
-    row("connect to a TCP port of this host", "apppppap", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
-    row("listen on a TCP port", "apppppap", "", |_| bind_inet(libc::SOCK_STREAM)),
-    row("a raw IP socket", "pppppppp", "", |_| {
+    row("connect to a TCP port of this host", "appppppap", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
+    row("listen on a TCP port", "appppppap", "", |_| bind_inet(libc::SOCK_STREAM)),
+    row("a raw IP socket", "ppppppppp", "", |_| {
         call(libc::SYS_socket, &[libc::AF_INET.into(), libc::SOCK_RAW.into(), libc::IPPROTO_TCP.into()])
     }),
-    row("a packet socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
-    row("a netlink socket", "-ppppp-p", "the warden's firewall; the resolver asks for the host's addresses", |_| {
+    row("a packet socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
+    row("a netlink socket", "-pppppp-p", "the warden's firewall; the resolver asks for the host's addresses", |_| {
         call(libc::SYS_socket, &[libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0])
     }),
-    row("a vsock socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
-    row("a crypto socket", "pppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
-    row("connect to the control socket", "-pppppap", "the warden made it", |place| {
+    row("a vsock socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
+    row("a crypto socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
+    row("another setting of a socket of its own", "--pppp--p", "lives that open sockets set them up", |_| set_socket(libc::SO_RCVBUF)),
+    row("a filter on a socket of its own", "--p-pp--p", "who captures packets says which the kernel need not hand over", |_| {
+        match set_socket(libc::SO_ATTACH_FILTER) {
+            // The program is none: that far it came.
+            libc::EINVAL => 0,
+            errno => errno,
+        }
+    }),
+    row("connect to the control socket", "-ppppppap", "the warden made it", |place| {
         connect_unix(&SocketAddr::from_pathname(place.folder.join("control")).unwrap())
     }),
-    row("connect to a stranger's abstract socket", "pppppppp", "", |place| connect_unix(&abstract_name(place.port))),
+    row("connect to a stranger's abstract socket", "ppppppppp", "", |place| connect_unix(&abstract_name(place.port))),
     // Other processes.
     row("attach to the warden (ptrace)", KILLED, "", |_| call(libc::SYS_ptrace, &[libc::PTRACE_SEIZE.into(), parent_id().into(), 0, 0])),
     row("read the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_readv, &[parent_id().into(), 0, 0, 0, 0, 0])),
     row("write to the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_writev, &[parent_id().into(), 0, 0, 0, 0, 0])),
-    row("open the warden's memory", "aapppaap", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
-    row("take a descriptor out of the warden", "pppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
-    row("a signal to its parent", "pppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
-    row("a signal to process 1", "pppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
-    row("a signal to another's thread", "pppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
-    row("type into the terminal", "pppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
+    row("open the warden's memory", "aappppaap", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
+    row("take a descriptor out of the warden", "ppppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
+    row("a signal to its parent", "ppppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
+    row("a signal to process 1", "ppppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
+    row("a signal to another's thread", "ppppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
+    row("type into the terminal", "ppppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
     // Privilege.
-    row("become root", "-ppppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
-    row("take every capability", "pppppppp", "", |_| {
+    row("become root", "-pppppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
+    row("take every capability", "ppppppppp", "", |_| {
         let header: [u32; 2] = [0x2008_0522, 0];
         let data = [u32::MAX; 6];
         call(libc::SYS_capset, &[header.as_ptr() as c_long, data.as_ptr() as c_long])
     }),
-    row("raise its own limits", "pppppppp", "", |_| {
+    row("raise its own limits", "ppppppppp", "", |_| {
         let more = libc::rlimit64 { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
         call(libc::SYS_prlimit64, &[0, libc::RLIMIT_NOFILE.into(), &raw const more as c_long, 0])
     }),
@@ -168,7 +179,7 @@ const ATTEMPTS: &[Attempt] = &[
     #[cfg(target_arch = "x86_64")]
     row("reach the hardware's ports", KILLED, "", |_| call(libc::SYS_iopl, &[3])),
     #[cfg(target_arch = "x86_64")]
-    row("a system call of the x32 kind", "pppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
+    row("a system call of the x32 kind", "ppppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
 ];
 
 // ---- how -------------------------------------------------------------------------------------------------------
@@ -233,6 +244,12 @@ fn bind_inet(kind: i32) -> i32 {
     with_inet(libc::SYS_bind, kind, 0)
 }
 
+/// On the descriptor that each life gets; the kernel looks at the kind of setting first.
+fn set_socket(option: i32) -> i32 {
+    let value = [0_u64; 2];
+    call(libc::SYS_setsockopt, &[SOCKET.into(), libc::SOL_SOCKET.into(), option.into(), value.as_ptr() as c_long, 16])
+}
+
 fn connect_unix(to: &SocketAddr) -> i32 {
     match UnixStream::connect_addr(to) {
         Ok(_) => 0,
@@ -278,6 +295,7 @@ fn profile(life: &str, place: &Place) -> Profile {
         "warden" => Profile::warden(&[own], &[], true),
         "judge" => Profile::judge(nobody(), &own),
         "packets" | "log" => Profile::sensor(nobody()),
+        "capturing" => Profile::capture(nobody()),
         "applications" => Profile::applications(nobody()),
         "host" => Profile::host(nobody()),
         "lookup" => Profile::lookup(nobody()),
@@ -309,9 +327,15 @@ fn letter(ended: Ended) -> char {
     }
 }
 
-fn start(life: &str, attempt: usize, place: &Place, readable: &File) -> Child {
+fn start(life: &str, attempt: usize, place: &Place, readable: &File, socket: &UnixListener) -> Child {
     let (attempt, port, folder) = (attempt.to_string(), place.port.to_string(), place.folder.as_os_str());
-    process::spawn_life(life, &[OsStr::new(&attempt), folder, OsStr::new(&port)], &[(readable.as_fd(), READABLE)], None).unwrap()
+    process::spawn_life(
+        life,
+        &[OsStr::new(&attempt), folder, OsStr::new(&port)],
+        &[(readable.as_fd(), READABLE), (socket.as_fd(), SOCKET)],
+        None,
+    )
+    .unwrap()
 }
 
 fn every_cell_is_as_written() {
@@ -329,7 +353,7 @@ fn every_cell_is_as_written() {
     let readable = File::open(place.folder.join("readable")).unwrap();
     let mut wrong = Vec::new();
     for (number, attempt) in ATTEMPTS.iter().enumerate() {
-        let children: Vec<Child> = LIVES.iter().map(|life| start(life, number, &place, &readable)).collect();
+        let children: Vec<Child> = LIVES.iter().map(|life| start(life, number, &place, &readable, &stranger)).collect();
         let ended: Vec<Ended> = children.iter().map(|child| child.wait().unwrap()).collect();
         let found: String = ended.iter().map(|ended| letter(*ended)).collect();
         if found != attempt.expected {

@@ -123,6 +123,15 @@ fn samples() -> Vec<Message> {
         Message::Carried { batch: 7, outcomes: vec![Outcome::Removed, Outcome::Failed(Fault::Full)] },
         Message::AskHeld(vec![v4, v6]),
         Message::Held(vec![(v4, 3), (v6, 0)]),
+        Message::AskKnown {
+            number: 7,
+            flows: vec![Flow {
+                protocol: Protocol::TCP,
+                from: "[2001:db8::9]:40000".parse().unwrap(),
+                to: "192.0.2.1:23".parse().unwrap(),
+            }],
+        },
+        Message::Known { number: 7, flows: Known::ALL.to_vec() },
     ]
 }
 

@@ -1,5 +1,6 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
+use super::capture::AUTO;
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
 use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
@@ -95,6 +96,14 @@ impl Page {
         self.key("per_source_rate", nflog.per_source_rate);
         self.key("per_source_burst", nflog.per_source_burst);
         self.list("ssh_ports", nflog.ssh_ports.iter().map(u16::to_string));
+        let capture = &config.capture;
+        self.section("[sense.capture]");
+        self.key("enabled", capture.enabled);
+        let all = [AUTO.to_owned()];
+        self.list("interfaces", capture.interfaces.as_deref().unwrap_or(&all).iter().map(|name| quote(name)));
+        self.key("ring_mib", capture.ring_mib);
+        self.key("rate", capture.rate);
+        self.key("per_source_rate", capture.per_source_rate);
         for source in &config.logs {
             self.section("[[sense.log]]");
             self.log(source);

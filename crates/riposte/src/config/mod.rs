@@ -3,6 +3,7 @@
 //! zones, and nothing else.
 
 mod canonical;
+mod capture;
 pub mod guard;
 pub mod placeholder;
 pub mod problems;
@@ -18,6 +19,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
 pub use guard::GuardConfig;
 use jiff::tz::TimeZone;
@@ -48,6 +50,8 @@ pub struct Config {
     pub process: ProcessConfig,
     /// Packets from the kernel.
     pub nflog: NflogConfig,
+    /// Packets before any filter.
+    pub capture: CaptureConfig,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.

@@ -253,6 +253,7 @@ sections! {
     /// The sensors.
     RawSense "[sense]" {
         nflog: RawNflog,
+        capture: RawCapture,
         log: Vec<(usize, RawSource)>,
     }
     /// Packets from the kernel.
@@ -264,6 +265,14 @@ sections! {
         per_source_rate: Given<i64>,
         per_source_burst: Given<i64>,
         ssh_ports: GivenList<i64>,
+    }
+    /// Packets before any filter.
+    RawCapture "[sense.capture]" {
+        enabled: Given<bool>,
+        interfaces: GivenList<String>,
+        ring_mib: Given<i64>,
+        rate: Given<i64>,
+        per_source_rate: Given<i64>,
     }
     /// One firewall log.
     RawSource "[[sense.log]]" {

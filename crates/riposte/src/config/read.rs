@@ -45,6 +45,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     };
     let mut meaning = Meaning { problems };
     let nflog = meaning.nflog(sense.nflog.unwrap_or_default());
+    let capture = meaning.capture(sense.capture.unwrap_or_default(), &nflog);
     let (guard, touch, touch_blocks) = meaning.guard(raw.guard.unwrap_or_default(), &nflog);
     Config {
         store: StoreConfig {
@@ -58,6 +59,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         },
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
         nflog,
+        capture,
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
         signatures: meaning.signatures(raw.signatures.unwrap_or_default()),

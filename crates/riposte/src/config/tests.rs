@@ -263,6 +263,27 @@ fn keys_that_contradict_each_other_are_refused() {
             "[scan.sequential]\ndetection = 0.001",
             "2:13: [scan.sequential] false_positive: 0.001 is not less than detection = 0.001: the benign would be convicted as often as scanners",
         ),
+        (
+            "[sense.capture]\ninterfaces = [\"any\"]",
+            "2:15: [sense.capture] interfaces: 'any' would take the loopback too: write [\"auto\"] for all others",
+        ),
+        ("[sense.capture]\ninterfaces = [\"eth 0\"]", "2:15: [sense.capture] interfaces: 'eth 0' is no name of an interface"),
+        ("[sense.capture]\ninterfaces = [\"eth[0\"]", "2:15: [sense.capture] interfaces: 'eth[0' is no pattern: invalid range pattern"),
+        (
+            "[sense.capture]\ninterfaces = []",
+            "2:14: [sense.capture] interfaces: either [\"auto\"] or up to 64 names such as \"eth0\" or \"ppp*\"",
+        ),
+        (
+            "[sense.capture]\ninterfaces = [\"auto\", \"eth0\"]",
+            "2:14: [sense.capture] interfaces: either [\"auto\"] or up to 64 names such as \"eth0\" or \"ppp*\"",
+        ),
+        ("[sense.capture]\ninterfaces = \"eth0\"", "2:14: [sense.capture] interfaces: a list [ … ] is wanted, not the text 'eth0'"),
+        ("[sense.capture]\nring_mib = 0", "2:12: [sense.capture] ring_mib: 0 is not within 1 to 256"),
+        ("[sense.capture]\nrate = 50", "2:8: [sense.capture] per_source_rate: 100 for one source is more than rate = 50 for all"),
+        (
+            "[sense.nflog]\nenabled = false\n[sense.capture]\nenabled = true",
+            "4:11: [sense.capture] enabled: this needs [sense.nflog] enabled = true: what is neither TCP nor UDP, and traps, still come that way",
+        ),
         ("[sense.nflog]\nrate = 50", "2:8: [sense.nflog] per_source_rate: 100 for one source is more than rate = 50 for all"),
     ] {
         refused(text, &format!("r.toml:{line}"));
@@ -706,6 +727,10 @@ proptest! {
             nflog: NflogConfig {
                 enabled: flags[0], group: numbers.2, rate: numbers.3, burst: numbers.3, per_source_rate: numbers.3 / 2,
                 per_source_burst: 1, ssh_ports: numbers.4.into_iter().collect(),
+            },
+            capture: CaptureConfig {
+                enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
+                rate: numbers.3 / 10, per_source_rate: 1,
             },
             logs,
             applications,

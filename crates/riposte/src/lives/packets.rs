@@ -1,8 +1,13 @@
-//! The packet sensor: reads what the kernel hands over by NFLOG, tells the judge. Holds no privilege; follows which ports
-//! have listeners, but only while packets come, so that an idle machine stays asleep.
+//! The packet sensor: reads what the kernel hands over by NFLOG, and by its rings if they are configured; tells the judge. Holds no
+//! privilege; follows which ports have listeners, but only while packets come, so that an idle machine stays asleep.
+
+mod capture;
+mod known;
 
 use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, signatures, unprivileged_user};
 use crate::config::GuardConfig;
+use capture::Capture;
+use known::Questions;
 use link::message::{Counter, Message, PortMap};
 use model::event::{Act, Event, Probe, Touch};
 use model::limits;
@@ -15,7 +20,7 @@ use sense::packet::{OpenPorts, PacketMeta, PacketSensor};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::ControlFlow::Break;
+use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use sys::diag::Diag;
@@ -36,6 +41,9 @@ const CLOSED: usize = 4_096;
 const WARDEN: u64 = 1;
 const JUDGE: u64 = 2;
 const NFLOG: u64 = 3;
+/// The news of interfaces and addresses; the rings are before it.
+const ROUTES: u64 = 6;
+const RINGS: [u64; 2] = [4, 5];
 /// Reads in one turn, each of a frame's worth of packets.
 const TURN_READS: usize = 16;
 /// The number of the loopback interface in Linux.
@@ -45,6 +53,8 @@ struct Packets {
     warden: Channel,
     judge: Channel,
     nflog: Nflog,
+    capture: Option<Capture>,
+    questions: Questions,
     diag: Diag,
     sensor: PacketSensor,
     open: OpenPorts,
@@ -73,11 +83,19 @@ pub fn run(start: Start) -> Result<(), String> {
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     // Signatures are files: they are read now.
     let (set, _) = signatures::load(&config.signatures).map_err(|wrong| wrong.join("; "))?;
-    enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
+    let user = unprivileged_user(&config.process.user)?;
+    // Taken over, not read.
+    let capture = match config.capture.enabled {
+        true => Some(Capture::new(&config.capture, ephemeral.clone(), [own(3)?, own(4)?], [own(5)?, own(6)?])?),
+        false => None,
+    };
+    enter(&if capture.is_some() { Profile::capture(user) } else { Profile::sensor(user) }, &mut warden)?;
     let mut packets = Packets {
         warden,
         judge: Channel::new(judge),
         nflog: Nflog::from_fd(nflog),
+        capture,
+        questions: Questions::default(),
         diag: Diag::from_fd(diag),
         sensor: PacketSensor::new(slot, ephemeral).with_signatures(set),
         open: OpenPorts::default(),
@@ -95,6 +113,7 @@ pub fn run(start: Start) -> Result<(), String> {
     };
     // Without the list every port would count as closed: that is no state to begin in.
     packets.look().map_err(|e| format!("listening sockets: {e}"))?;
+    packets.renew();
     packets.watch().map_err(|e| e.to_string())
 }
 
@@ -104,6 +123,9 @@ impl Packets {
         poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         poller.add(self.judge.as_fd(), JUDGE, Interest::Read)?;
         poller.add(self.nflog.as_fd(), NFLOG, Interest::Read)?;
+        for (fd, token) in self.capture.iter().flat_map(Capture::fds).zip(RINGS.into_iter().chain([ROUTES])) {
+            poller.add(fd, token, Interest::Read)?;
+        }
         let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         loop {
             self.tell_ports()?;
@@ -111,10 +133,9 @@ impl Packets {
             calm.wait(&poller, patience, &mut ready)?;
             for event in &ready {
                 match event.token {
-                    // The warden asks nothing of a packet sensor: readable means that it has gone.
                     WARDEN => {
                         self.warden.flush()?;
-                        if matches!(self.warden.hear(&mut frame)?, Break(false)) {
+                        if !self.hear_warden(&mut frame)? {
                             return Ok(());
                         }
                     }
@@ -126,11 +147,16 @@ impl Packets {
                             return Ok(());
                         }
                     }
-                    _ => self.read(now())?,
+                    ROUTES => self.renew(),
+                    // What a trap has told of is in a ring too: it is known by then.
+                    _ => {
+                        self.read(now())?;
+                        self.read_rings(now())?;
+                    }
                 }
             }
             // Behind what is urgent.
-            let is_news = self.awaits || ready.iter().any(|event| event.token == NFLOG);
+            let is_news = self.awaits || ready.iter().any(|event| (NFLOG..ROUTES).contains(&event.token));
             if is_news && monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
                 self.looks_failed += 1;
             }
@@ -153,33 +179,70 @@ impl Packets {
     fn read(&mut self, at: Time) -> io::Result<()> {
         let mut events: Vec<Event> = Vec::new();
         for _ in 0..TURN_READS {
-            let (sensor, open, mut trapped) = (&mut self.sensor, &self.open, 0);
+            let (sensor, open, questions, mut trapped) = (&mut self.sensor, &self.open, &mut self.questions, 0);
             let read = self.nflog.receive(limits::BATCH_EVENTS, |packet| {
                 let meta = PacketMeta { at, hook: packet.hook, loopback: packet.indev == LOOPBACK, established: packet.is_established() };
-                events.extend(sensor.packet(packet.payload, &meta, open));
-                trapped += u64::from(packet.prefix == TRAP_PREFIX.as_bytes());
+                let event = sensor.packet(packet.payload, &meta, open);
+                if packet.prefix == TRAP_PREFIX.as_bytes() {
+                    trapped += 1;
+                    if let Some(flow) = event.as_ref().and_then(known::flow) {
+                        questions.remember(flow, at);
+                    }
+                }
+                events.extend(event);
             })?;
             self.trapped += trapped;
             if read == 0 {
                 return Ok(());
             }
             let mut matches = self.sensor.take_matches();
-            if !events.is_empty() || !matches.is_empty() {
-                let serials: HashSet<u64> =
-                    events.extract_if(.., |event| self.is_open_by_now(event)).map(|event| event.origin.serial).collect();
-                matches.retain(|event| !serials.contains(&event.origin.serial));
-                // The touch first: it says more.
-                let seen = events.drain(..).flat_map(|event| [self.touch(&event), Some(event)]).flatten();
-                let mut seen: Vec<Event> = seen.chain(matches).collect();
-                self.judge.send_names(self.sensor.matcher().take_unnamed())?;
-                self.tell(&mut seen)?;
-            }
+            let serials: HashSet<u64> =
+                events.extract_if(.., |event| self.is_open_by_now(event, false)).map(|event| event.origin.serial).collect();
+            matches.retain(|event| !serials.contains(&event.origin.serial));
+            self.tell_seen(std::mem::take(&mut events).into_iter().chain(matches))?;
         }
         Ok(())
     }
 
-    /// A port may have got its listener since we last looked: nobody is charged for knocking there.
-    fn is_open_by_now(&mut self, event: &Event) -> bool {
+    /// The same for the rings, a block of each at a time.
+    fn read_rings(&mut self, at: Time) -> io::Result<()> {
+        for _ in 0..TURN_READS {
+            let Some(capture) = &mut self.capture else { return Ok(()) };
+            let (blocks, mut seen) = capture.read(at, &mut self.sensor, &self.open);
+            if blocks == 0 {
+                return Ok(());
+            }
+            seen.retain(|events| !events.first().is_some_and(|event| self.is_open_by_now(event, true)));
+            self.ask(seen, at)?;
+        }
+        Ok(())
+    }
+
+    /// Interfaces or addresses have changed.
+    fn renew(&mut self) {
+        if let Some(capture) = &mut self.capture {
+            capture.has_news();
+            capture.renew(&self.open);
+        }
+    }
+
+    /// False when the warden has gone.
+    fn hear_warden(&mut self, frame: &mut [u8]) -> io::Result<bool> {
+        loop {
+            match self.warden.hear(frame)? {
+                Continue(received) => {
+                    if let Ok(Message::Known { number, flows }) = Message::decode(received.bytes) {
+                        self.known(number, &flows, now())?;
+                    }
+                }
+                Break(is_there) => return Ok(is_there),
+            }
+        }
+    }
+
+    /// A port may have got its listener since we last looked: nobody is charged for knocking there. `to_strangers`: a connection with this
+    /// very peer does not count. Behind connection tracking there is hardly one; before it, each of a client's own would open its port.
+    fn is_open_by_now(&mut self, event: &Event, to_strangers: bool) -> bool {
         let (Act::Probe(Probe { protocol: protocol @ (Protocol::TCP | Protocol::UDP), port: Some(port), source_port, .. }), Some(target)) =
             (event.act, event.target)
         else {
@@ -194,16 +257,15 @@ impl Packets {
         }
         self.asked += 1;
         // The guard's own connection is no service's: where it answers, only somebody who waits for strangers counts.
-        let peer = match (self.guard.tcp.contains(port) && protocol == Protocol::TCP, event.actor) {
+        let to_strangers = to_strangers || self.guard.tcp.contains(port) && protocol == Protocol::TCP;
+        let peer = match (to_strangers, event.actor) {
             (true, IpAddr::V4(_)) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             (true, IpAddr::V6(_)) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
             (false, actor) => SocketAddr::new(actor, source_port.unwrap_or(0)),
         };
         match self.diag.is_answered(protocol.0, SocketAddr::new(target, port), peer) {
             Ok(true) => {
-                self.open.insert(protocol, port);
-                self.untold = true;
-                self.awaits = self.is_any_awaited();
+                self.opened(protocol, port);
                 true
             }
             Ok(false) => {
@@ -219,6 +281,13 @@ impl Packets {
                 false
             }
         }
+    }
+
+    /// Somebody answers there.
+    fn opened(&mut self, protocol: Protocol, port: u16) {
+        self.open.insert(protocol, port);
+        self.untold = true;
+        self.awaits = self.is_any_awaited();
     }
 
     /// Whether a service has a port that is to be guarded.
@@ -258,13 +327,21 @@ impl Packets {
             let message = Message::OpenPorts { tcp: map(Protocol::TCP), udp: map(Protocol::UDP) };
             (self.untold, self.told) = (false, at);
             self.warden.send(&message)?;
+            if let Some(capture) = &mut self.capture {
+                capture.filter(&self.open);
+            }
         }
         Ok(())
     }
 
-    fn tell(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
-        self.events_dropped += self.judge.send_events(events)?;
-        events.clear();
+    /// Tells the judge what was seen; a touch first: it says more.
+    fn tell_seen(&mut self, events: impl IntoIterator<Item = Event>) -> io::Result<()> {
+        let seen: Vec<Event> = events.into_iter().flat_map(|event| [self.touch(&event), Some(event)]).flatten().collect();
+        if seen.is_empty() {
+            return Ok(());
+        }
+        self.judge.send_names(self.sensor.matcher().take_unnamed())?;
+        self.events_dropped += self.judge.send_events(&seen)?;
         Ok(())
     }
 
@@ -278,7 +355,7 @@ impl Packets {
         Ok(true)
     }
 
-    fn counters(&self) -> Vec<Counter> {
+    fn counters(&mut self) -> Vec<Counter> {
         let (kernel, counts) = (self.nflog.counts(), self.sensor.counts());
         let figures = [
             ("packets", counts.packets),
@@ -298,6 +375,8 @@ impl Packets {
         ];
         let named = figures.into_iter().map(|(name, value)| Counter { name: name.into(), value });
         let harmless = Harmless::ALL.into_iter().zip(counts.harmless).filter(|(_, value)| *value > 0);
-        named.chain(harmless.map(|(why, value)| Counter { name: format!("harmless: {}", why.word()), value })).collect()
+        let harmless = harmless.map(|(why, value)| Counter { name: format!("harmless: {}", why.word()), value });
+        let captured = self.capture.as_mut().map(|capture| capture.counters().chain(self.questions.counters()));
+        named.chain(harmless).chain(captured.into_iter().flatten()).collect()
     }
 }

@@ -3,6 +3,7 @@
 
 mod ancestors;
 mod applications;
+mod capture;
 mod chaos;
 mod commands;
 mod daemon;

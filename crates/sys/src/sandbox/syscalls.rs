@@ -19,6 +19,8 @@ pub enum Life {
     Client,
     /// Takes connections in on sockets that it inherits. Opens none.
     Guard,
+    /// As a sensor, and tells the kernel which packets it need not hand over.
+    Capture,
 }
 
 /// What every life needs: inherited descriptors, memory, time, its own end.
@@ -283,7 +285,9 @@ pub(super) fn filters(life: Life) -> Result<[seccompiler::BpfProgram; 2], seccom
     let mut deadly: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     match life {
         Life::Warden => {}
-        Life::Sensor | Life::Judge | Life::Lookup | Life::Client | Life::Guard => drop(deadly.insert(libc::SYS_execve, Vec::new())),
+        Life::Sensor | Life::Judge | Life::Lookup | Life::Client | Life::Guard | Life::Capture => {
+            drop(deadly.insert(libc::SYS_execve, Vec::new()))
+        }
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     Ok([
@@ -301,7 +305,7 @@ fn architecture() -> TargetArch {
 
 fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
     let lists: &[&[c_long]] = match life {
-        Life::Sensor => &[COMMON],
+        Life::Sensor | Life::Capture => &[COMMON],
         Life::Judge => &[COMMON, READ_FILES, KEEP_STORE],
         Life::Warden => &[COMMON, READ_FILES, KEEP_STORE, GOVERN],
         Life::Lookup => &[COMMON, READ_FILES, RESOLVE],
@@ -331,7 +335,12 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
             rules.insert(libc::SYS_ioctl, one_of(1, [libc::FIONBIO, libc::FIONREAD])?);
             rules.insert(libc::SYS_tgkill, one_of(0, [own])?);
         }
-        Life::Sensor | Life::Judge | Life::Client | Life::Guard => {
+        Life::Sensor | Life::Judge | Life::Client | Life::Guard | Life::Capture => {
+            if life == Life::Capture {
+                let (level, filter) = (libc::SOL_SOCKET as u64, libc::SO_ATTACH_FILTER as u64);
+                let is = |index, value| SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value);
+                rules.insert(libc::SYS_setsockopt, vec![SeccompRule::new(vec![is(1, level)?, is(2, filter)?])?]);
+            }
             if life == Life::Client {
                 rules.insert(libc::SYS_socket, one_of(0, [libc::AF_UNIX as u64])?);
             }
@@ -377,7 +386,7 @@ fn no_typing() -> Result<SeccompRule, seccompiler::BackendError> {
 mod tests {
     use super::*;
 
-    const LIVES: [Life; 5] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup, Life::Guard];
+    const LIVES: [Life; 6] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup, Life::Guard, Life::Capture];
 
     #[test]
     fn every_filter_compiles_and_fits_the_kernel() {
@@ -399,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_sensor_can_open_and_start_nothing() {
-        for life in [Life::Sensor, Life::Guard] {
+        for life in [Life::Sensor, Life::Guard, Life::Capture] {
             let rules = allowed(life).unwrap();
             for call in [libc::SYS_openat, libc::SYS_socket, libc::SYS_connect, libc::SYS_clone, libc::SYS_unlinkat, libc::SYS_kill] {
                 assert!(!rules.contains_key(&call), "{life:?}");
@@ -410,7 +419,7 @@ mod tests {
     #[test]
     fn the_warden_lets_its_children_do_what_their_own_filters_allow() {
         let warden = allowed(Life::Warden).unwrap();
-        for life in [Life::Sensor, Life::Judge, Life::Lookup, Life::Guard] {
+        for life in [Life::Sensor, Life::Judge, Life::Lookup, Life::Guard, Life::Capture] {
             assert!(allowed(life).unwrap().keys().all(|call| warden.contains_key(call)), "{life:?}");
         }
     }

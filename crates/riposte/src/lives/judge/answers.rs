@@ -464,6 +464,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("changes sent", t.changes),
         ("changes that failed", t.failed),
         ("messages not understood", judge.malformed),
+        ("captured packets of the blocked", judge.of_blocked),
         ("control connections turned away", judge.turned_away),
         ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
         ("clock was set", t.clock_set),

@@ -105,6 +105,9 @@ struct Judge {
     resync_from: Time,
     resync_wait: Duration,
     began: Time,
+    /// Packets are captured before the firewall has dropped those of the blocked; how many of those there were.
+    captured: bool,
+    of_blocked: u64,
     malformed: u64,
     turned_away: u64,
     positions: Positions,
@@ -160,6 +163,8 @@ pub fn run(start: Start) -> Result<(), String> {
         resync_from: Time::EPOCH,
         resync_wait: RESYNC_FIRST,
         began: now(),
+        captured: config.capture.enabled,
+        of_blocked: 0,
         malformed: 0,
         turned_away: 0,
         positions,
@@ -433,6 +438,8 @@ impl Judge {
             | Message::Carry { .. }
             | Message::Carried { .. }
             | Message::AskHeld(_)
+            | Message::AskKnown { .. }
+            | Message::Known { .. }
             | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
@@ -483,6 +490,12 @@ impl Judge {
                     });
                     self.malformed += (told - events.len()) as u64;
                     events.iter_mut().for_each(|event| sensor.vouch(event));
+                    // What the blocked still send reaches nobody, and earns nothing more.
+                    if self.captured && sensor.slot == PACKETS_SLOT {
+                        let (judge, seen) = (&self.court.judge, events.len());
+                        events.retain(|event| judge.standing_for(event.actor).is_none_or(|block| !judge.is_confirmed(block.id)));
+                        self.of_blocked += (seen - events.len()) as u64;
+                    }
                     self.court.observe(&events, now());
                     self.send_changes()?;
                     if let Some(lines) = &mut self.lines {

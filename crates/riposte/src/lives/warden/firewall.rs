@@ -212,6 +212,7 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
     let when = |may: bool, ports: &[&Ports]| -> Ports { ports.iter().filter(|_| may).flat_map(|ports| ports.ranges()).cloned().collect() };
     Skeleton {
         nflog_group: nflog.enabled.then_some(nflog.group),
+        captured: config.capture.enabled,
         probe_rate: nflog.rate,
         probe_burst: nflog.burst,
         per_source_rate: nflog.per_source_rate,

@@ -5,6 +5,7 @@ mod allowances;
 mod carry;
 mod files;
 mod firewall;
+mod flows;
 mod mending;
 mod notify;
 mod prepare;
@@ -26,6 +27,7 @@ use carry::Carry;
 use court::execute::execute;
 use court::shield::Shield;
 use firewall::Firewall;
+use flows::Flows;
 use link::message::{Counter, Life, Message, Tag};
 use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
@@ -72,6 +74,7 @@ struct Warden {
     firewall: Firewall,
     shield: Shield,
     allowances: Allowances,
+    flows: Flows,
     mending: Mending,
     troubles: Troubles,
     /// TCP and UDP ports with listeners, as last told.
@@ -135,6 +138,7 @@ impl Warden {
         Ok(Warden {
             shield: Shield::new(&config.court()),
             allowances: Allowances::default(),
+            flows: Flows::open(config.capture.enabled),
             mending: Mending::default(),
             troubles: Troubles::default(),
             open_ports: [Vec::new(), Vec::new()],
@@ -469,6 +473,10 @@ impl Warden {
                 self.set_open_ports();
                 self.tell_rebuilt();
             }
+            Message::AskKnown { number, flows } => {
+                let flows = flows.iter().map(|flow| self.flows.known(flow)).collect();
+                self.send(index, &Message::Known { number, flows }, None);
+            }
             Message::Respond(orders) => self.respond(index, orders),
             Message::Ran(ran) => self.ran(index, ran),
             Message::Reopen => self.reopen(index),
@@ -495,6 +503,7 @@ impl Warden {
             | Message::Position(_)
             | Message::Rules(_)
             | Message::Reports(_)
+            | Message::Known { .. }
             | Message::FilePosition { .. }
             | Message::Followed { .. }
             | Message::Looked { .. } => self.malformed += 1,
@@ -587,6 +596,7 @@ impl Warden {
             ("logs not opened again, the last answer is unread", self.reopen_refused),
             ("orders to block an exempt address refused", self.exempt_refused),
             ("frames not understood or not allowed", self.malformed),
+            ("questions to connection tracking that failed", self.flows.failed),
             ("answers of runners that nobody asked for", self.unasked),
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),

@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use sys::capture::Version;
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
 use sys::hold::Held;
@@ -79,6 +80,8 @@ pub struct LogChanges {
 pub struct Prepared {
     listener: OwnedFd,
     nflog: Option<OwnedFd>,
+    /// The rings of captured packets, IPv4 and IPv6; none if they are not wanted.
+    rings: Vec<OwnedFd>,
     /// The guard's listeners, IPv4 and IPv6; none if it is not wanted.
     guard: [Option<TcpListener>; 2],
     /// By slot. A slot keeps its log for as long as that is configured.
@@ -131,6 +134,7 @@ impl Prepared {
                 .map_err(|e| format!("NFLOG group {}: {e} (another program may hold it: set sense.nflog.group)", config.nflog.group))
         });
         let nflog = nflog.transpose()?;
+        let rings = rings(config)?;
         let guard = guard(config)?;
         // A log that can never be opened is told before anything starts.
         let mut inputs = BTreeMap::new();
@@ -152,6 +156,7 @@ impl Prepared {
         Ok(Prepared {
             listener: listener.into(),
             nflog,
+            rings,
             guard,
             logs: (1..).zip(config.logs.iter().cloned()).collect(),
             may_read_any: has_files(config),
@@ -229,6 +234,10 @@ impl Prepared {
                 is_sensor = true;
                 let nflog = self.nflog.as_ref().ok_or("no NFLOG descriptor")?;
                 own.extend([sensor_end, copy(nflog)?, Diag::open().map_err(|e| e.to_string())?.into_fd()]);
+                if !self.rings.is_empty() {
+                    own.extend(self.rings.iter().map(copy).collect::<Result<Vec<_>, _>>()?);
+                    own.extend(<[OwnedFd; 2]>::from(Routes::open_for_interfaces().map_err(fail)?.into_fds()));
+                }
             }
             Life::Host => {
                 let (questions, changes) = Routes::open().map_err(fail)?.into_fds();
@@ -443,6 +452,19 @@ impl Prepared {
         }
         let _ = fs::remove_file(&config.control.socket);
     }
+}
+
+/// The rings, if they are wanted: once the sandbox stands none can be opened.
+fn rings(config: &Config) -> Result<Vec<OwnedFd>, String> {
+    let open = |version| {
+        sys::capture::open(version, config.capture.ring_bytes()).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "[sense.capture]: no packet socket (CAP_NET_RAW): under the unit, install the drop-in capture.conf".to_owned()
+            }
+            _ => format!("[sense.capture]: no ring: {error}"),
+        })
+    };
+    Version::ALL.into_iter().filter(|_| config.capture.enabled).map(open).collect()
 }
 
 /// The guard's listeners, if anything is guarded and there is a firewall to direct connections to them.

@@ -81,6 +81,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         control,
         process,
         nflog,
+        capture,
         logs: _,
         applications,
         signatures: _,
@@ -117,6 +118,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     keep("sense.nflog.burst", &old.nflog.burst, burst, &mut later);
     keep("sense.nflog.per_source_rate", &old.nflog.per_source_rate, per_source_rate, &mut later);
     keep("sense.nflog.per_source_burst", &old.nflog.per_source_burst, per_source_burst, &mut later);
+    keep("sense.capture", &old.capture, capture, &mut later);
     keep("respond", &old.respond, respond, &mut later);
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);

@@ -391,6 +391,7 @@ rusty_fork_test! {
                 Tag::Alive => Message::Alive,
                 Tag::Respond => Message::Respond(Vec::new()),
                 Tag::Ran => Message::Ran(Vec::new()),
+                Tag::AskKnown => Message::AskKnown { number: 1, flows: Vec::new() },
                 Tag::Carried => Message::Carried { batch: 0, outcomes: Vec::new() },
                 Tag::Installed => Message::Installed { last: true, items: Vec::new() },
                 Tag::Counters => Message::Counters(Vec::new()),
@@ -398,7 +399,7 @@ rusty_fork_test! {
                 Tag::Held => Message::Held(Vec::new()),
                 Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
-                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked => panic!("the table accepts {:?}", rule.message),
+                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();
