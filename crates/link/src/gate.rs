@@ -51,15 +51,15 @@ pub const WARDEN_ACCEPTS: [Rule; 27] = [
     Rule { message: Tag::Ran, from: Life::Runner, max_len: 1_024, rate: 200, burst: 4_096 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
-    // A page of `list` each.
-    Rule { message: Tag::AskHeld, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
+    // A fifth of a page of `list`, or one address that is explained.
+    Rule { message: Tag::AskHeld, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 200, burst: 1_000 },
     Rule { message: Tag::Ready, from: Life::Responder, max_len: 300, rate: 1, burst: 4 },
     // One for each batch of the judge's.
     Rule { message: Tag::Carried, from: Life::Responder, max_len: 8_192, rate: 20_000, burst: 40_000 },
     // A whole list is 263 pieces, and told at its start and when it is asked for.
     Rule { message: Tag::Installed, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 300, burst: 1_200 },
     Rule { message: Tag::Counters, from: Life::Responder, max_len: 8_192, rate: 20, burst: 100 },
-    Rule { message: Tag::Held, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
+    Rule { message: Tag::Held, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 200, burst: 1_000 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 

@@ -17,6 +17,8 @@ use std::time::Instant;
 
 const RIPOSTE: &str = env!("CARGO_BIN_EXE_riposte");
 const UNIT: &str = include_str!("../../../packaging/riposte.service");
+/// For responders beside nftables and routes.
+const DROP_IN: &str = include_str!("../../../packaging/respond.conf");
 /// Of the package linux-libc-dev.
 const CALL_NAMES: &str = "/usr/include/x86_64-linux-gnu/asm/unistd_64.h";
 
@@ -47,12 +49,18 @@ fn main() -> ExitCode {
     println!("test the_unit_scores_at_most_one_and_a_half ... ok");
     the_whole_way_goes_through_behind_the_fence();
     println!("test the_whole_way_goes_through_behind_the_fence ... ok");
+    responders_work_behind_the_fence_with_their_drop_in();
+    println!("test responders_work_behind_the_fence_with_their_drop_in ... ok");
     ExitCode::SUCCESS
 }
 
 /// All values of a key of the unit, in order.
 fn unit(key: &str) -> Vec<&'static str> {
-    UNIT.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
+    values(UNIT, key)
+}
+
+fn values(text: &'static str, key: &str) -> Vec<&'static str> {
+    text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('=')).collect()
 }
 
 fn the_unit_asks_for_one_capability_and_a_user() {
@@ -80,8 +88,8 @@ fn the_unit_scores_at_most_one_and_a_half() {
     }
 }
 
-/// The names that the unit allows: each group spelled out by systemd itself. `@default` is always among them.
-fn allowed() -> BTreeSet<String> {
+/// The names that the unit with a drop-in allows: each group spelled out by systemd itself. `@default` is always among them.
+fn allowed(drop_in: &'static str) -> BTreeSet<String> {
     let output = Command::new("systemd-analyze").args(["syscall-filter", "--no-pager"]).output().expect("systemd-analyze is installed");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -102,7 +110,7 @@ fn allowed() -> BTreeSet<String> {
     }
     let mut names = BTreeSet::new();
     spell("@default", &groups, &mut names);
-    for line in unit("SystemCallFilter") {
+    for line in [unit("SystemCallFilter"), values(drop_in, "SystemCallFilter")].concat() {
         let (takes, words) = line.strip_prefix('~').map_or((false, line), |words| (true, words));
         let mut list = BTreeSet::new();
         words.split(' ').for_each(|word| spell(word, &groups, &mut list));
@@ -150,7 +158,8 @@ fn build_fence(folder: &Path, args: &[String]) -> ! {
     must("mount", &["-o", "remount,bind,ro", "/"]);
     assert!(File::create("/rp-not-writable").is_err(), "the system is read-only");
     let user = user();
-    let [caps, inheritable, ambient] = ["bounding-set", "inh-caps", "ambient-caps"].map(|set| format!("--{set}=-all,+net_admin"));
+    let caps = fs::read_to_string(folder.join("caps")).expect("the capabilities");
+    let [caps, inheritable, ambient] = ["bounding-set", "inh-caps", "ambient-caps"].map(|set| format!("--{set}=-all{caps}"));
     let ids = [format!("--reuid={}", user.uid), format!("--regid={}", user.gid)];
     let error = Command::new("setpriv")
         .args(ids)
@@ -199,7 +208,8 @@ fn until<T>(what: &str, guard: &Guard, mut look: impl FnMut() -> Option<T>) -> T
     }
 }
 
-fn the_whole_way_goes_through_behind_the_fence() {
+/// A folder with what the fence is built from, and the system calls that it lets through.
+fn blueprint(drop_in: &'static str) -> (tempfile::TempDir, BTreeSet<String>) {
     let folder = tempfile::Builder::new().prefix("rp-fence-").permissions(Permissions::from_mode(0o755)).tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name);
     let me = std::env::current_exe().expect("our own path");
@@ -207,19 +217,31 @@ fn the_whole_way_goes_through_behind_the_fence() {
         // Another process copies: one that is written to can't be run.
         must("install", &["-m", "0755", &from.display().to_string(), &place(name).display().to_string()]);
     }
-    let allowed = allowed();
+    let allowed = allowed(drop_in);
     fs::write(place("outside"), mount_namespace()).expect("writable");
     fs::write(place("calls"), allowed.iter().map(|name| format!("{name}\n")).collect::<String>()).expect("writable");
+    let caps = [unit("AmbientCapabilities"), values(drop_in, "AmbientCapabilities")].concat().join(" ").replace("CAP_", ",+");
+    fs::write(place("caps"), caps.to_lowercase().replace(' ', "")).expect("writable");
+    let user = user();
+    std::os::unix::fs::chown(folder.path(), Some(user.uid), Some(user.gid)).expect("root");
+    (folder, allowed)
+}
+
+fn process_user() -> &'static str {
+    if sys::identity::lookup_user("riposte").expect("/etc/passwd").is_some() { "riposte" } else { "nobody" }
+}
+
+fn the_whole_way_goes_through_behind_the_fence() {
+    let (folder, allowed) = blueprint("");
+    let place = |name: &str| folder.path().join(name);
     let kern_log: PathBuf = place("kern.log");
     fs::write(&kern_log, "").expect("writable");
     fs::set_permissions(&kern_log, Permissions::from_mode(0o644)).expect("ours");
     let user = user();
-    std::os::unix::fs::chown(folder.path(), Some(user.uid), Some(user.gid)).expect("root");
-
     let more = format!(
         "\n[respond]\nkind = [\"nftables\", \"routes\"]\n[policy]\nexempt = [\"localhost\"]\n[[sense.log]]\nkind = \"file\"\npath = {:?}\n[process]\nuser = \"{}\"\n",
         kern_log,
-        if sys::identity::lookup_user("riposte").expect("/etc/passwd").is_some() { "riposte" } else { "nobody" }
+        process_user()
     );
     let network = Network::new(&format!("fence{}", std::process::id()), 1).expect("network namespaces need root");
     let guard = Guard::start_with(&place("fence"), folder.path(), &network.victim, &more).expect("riposte starts behind the fence");
@@ -252,6 +274,39 @@ fn the_whole_way_goes_through_behind_the_fence() {
     the_fence_lets_every_life_do_what_it_may(&guard, &allowed);
     let log = fs::read_to_string(place("log")).expect("a log");
     assert!(!log.contains(" ERROR ") && !log.contains("ended: it is started again child=\"lookup\""), "{log}");
+}
+
+fn responders_work_behind_the_fence_with_their_drop_in() {
+    let (folder, _) = blueprint(DROP_IN);
+    // Root's own, as /etc is.
+    let etc = folder.path().join("etc");
+    fs::create_dir(&etc).expect("a folder");
+    let (file, theirs) = (etc.join("hosts.deny"), "# root's\n");
+    fs::write(&file, theirs).expect("writable");
+    let more = format!(
+        "\n[respond]\nkind = [\"nftables\", \"hosts-deny\", \"iptables\", \"ipset\"]\n[respond.hosts-deny]\nfile = {file:?}\n[process]\nuser = \"{}\"\n",
+        process_user()
+    );
+    let network = Network::new(&format!("fenced{}", std::process::id()), 0).expect("network namespaces need root");
+    let guard =
+        Guard::start_with(&folder.path().join("fence"), folder.path(), &network.victim, &more).expect("riposte starts behind the fence");
+    for process in guard.status().expect("an answer").processes {
+        let expected: &[&str] = match &*process.life {
+            "warden" => &["cap_net_admin"],
+            "responder" => &["cap_chown", "cap_dac_override", "cap_fowner", "cap_net_admin", "cap_net_raw"],
+            _ => &[],
+        };
+        assert_eq!(process.capabilities, expected, "{}", process.life);
+    }
+    guard.ask(&["block", "192.0.2.7", "--for", "1h"]).expect("an order of root's");
+    let holders = |guard: &Guard| guard.explain("192.0.2.7").ok()?.block?.held_by;
+    until("all of them have it", &guard, || holders(&guard).filter(|names| names.len() == 4));
+    let meta = fs::metadata(&file).expect("it is there");
+    assert_eq!((std::os::unix::fs::MetadataExt::uid(&meta), meta.permissions().mode() & 0o777), (0, 0o644), "it is root's as before");
+    let rules = || network.victim.run("iptables-save", std::iter::empty::<&str>()).expect("iptables is installed");
+    assert!(fs::read_to_string(&file).expect("readable").contains("ALL: 192.0.2.7\n") && rules().contains("192.0.2.7"), "{}", rules());
+    guard.ask(&["unblock", "192.0.2.7"]).expect("an order of root's");
+    until("all let it go", &guard, || (!rules().contains("192.0.2.7") && fs::read_to_string(&file).ok()? == theirs).then_some(()));
 }
 
 /// riposte's own lists, as committed from a run without the fence, against the unit's.

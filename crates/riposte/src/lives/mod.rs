@@ -8,6 +8,7 @@ pub mod guard;
 pub mod host;
 pub mod judge;
 pub mod keeper;
+pub mod lock;
 pub mod log;
 pub mod logging;
 pub mod lookup;

@@ -131,7 +131,8 @@ fn document(held: &BTreeMap<String, Value>, traced: &BTreeMap<String, Traced>) -
          run called once its sandbox stood: start, scan, block, a log, a lookup, a restart, the end. x86_64, started as root; the systemd unit starts all of them\n\
          as the user `riposte`, the warden with `cap_net_admin` alone.\n\nEvery life has `no_new_privs`, two filters of its own on top of its parent's, and is killed when it \
          calls `ptrace`, `mount`, `bpf`, `unshare` and the like. A runner (only if there is a `[[response]]`) is none of these: it is another user, without a capability, and what\n\
-         holds it stands in [sandbox.md](sandbox.md#runners).\n",
+         holds it stands in [sandbox.md](sandbox.md#runners). Nor is the responder (only if there are responders beside nftables): it stays who started riposte, with the capabilities that its\n\
+         kinds need ([sandbox.md](sandbox.md#the-responder)).\n",
     );
     for life in LIVES {
         let (held, traced) = (&held[life], &traced[life]);

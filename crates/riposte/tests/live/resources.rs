@@ -445,7 +445,8 @@ fn every_counter_stands_in_the_manual_and_nothing_else() {
         "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{ossec}\", \"{}\"]\n",
         fail2ban.path().display()
     );
-    let daemon = Daemon::start(host, &format!("{LOG}{services}[guard]\ntcp = [31337]\n"));
+    let respond = "[respond]\nkind = [\"nftables\", \"routes\"]\n";
+    let daemon = Daemon::start(host, &format!("{LOG}{services}[guard]\ntcp = [31337]\n{respond}"));
     daemon.wait_until_followed("kern.log");
     let manual = include_str!("../../../../docs/manual.md");
     let section = manual.split("\n## Counters\n").nth(1).expect("a section").split("\n## ").next().unwrap_or_default();
@@ -457,8 +458,9 @@ fn every_counter_stands_in_the_manual_and_nothing_else() {
     let lists = sensors.iter().map(|sensor| &sensor["counters"]).chain([&status["counters"]]);
     let names = lists.flat_map(|list| list.as_array().expect("a list")).map(|pair| text(&pair[0]));
     // Families have a word behind the colon that says which.
-    let mut counted: Vec<String> =
-        names.map(|name| name.split_once(": ").map_or(name.clone(), |(family, _)| format!("{family}: …"))).collect();
+    let mut counted: Vec<String> = names
+        .map(|name| name.split_once(": ").map_or(name.clone(), |(family, _)| format!("{family}: …").replace("routes", "NAME")))
+        .collect();
     counted.extend(["refused: …", "exempt: …", "watched: …", "harmless: …"].map(str::to_owned));
     counted.sort_unstable();
     counted.dedup();

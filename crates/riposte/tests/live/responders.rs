@@ -197,6 +197,44 @@ fn a_killed_riposte_leaves_nothing_that_stays_for_ever() {
 }
 
 #[test]
+fn kills_at_any_moment_lose_nothing_and_leave_nothing() {
+    let network = network("anymoment", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, ALL);
+    let name = |n: usize| format!("192.0.2.{n}");
+    let mut expected: Vec<String> = Vec::new();
+    for round in 0..3 {
+        let keeper = daemon.life("responder").expect("it runs");
+        for n in (round * 40)..(round * 40 + 40) {
+            daemon.text(&["block", &name(n), "--for", "1h"]);
+            if n % 3 == 1 {
+                daemon.text(&["unblock", &name(n)]);
+            } else {
+                expected.push(name(n));
+            }
+            // Whatever it is at: some orders wait for the one that is begun next.
+            if n % 4 == 3
+                && let Some(pid) = worker(keeper)
+            {
+                signal("KILL", pid);
+            }
+        }
+        expected.sort();
+        let sorted = |mut list: Vec<String>| {
+            list.sort();
+            list
+        };
+        until("all is as it should be", || (sorted(denied(&daemon)) == expected && sorted(cut(host)) == expected).then_some(()));
+        daemon.text(&["block", "192.0.2.200", "--for", "1h"]);
+        daemon.text(&["unblock", "192.0.2.200"]);
+        daemon.kill();
+        daemon.start_again();
+    }
+    assert!(daemon.end().success());
+    assert!(denied(&daemon).is_empty() && cut(host).is_empty());
+}
+
+#[test]
 fn whoever_becomes_exempt_is_let_go_everywhere() {
     let network = network("letgo", 0);
     let host = &network.victim;

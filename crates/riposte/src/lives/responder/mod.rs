@@ -9,6 +9,7 @@ mod carriers;
 
 use super::calm::Calm;
 use super::keeper::{WORKER, keep};
+use super::lock::{self, Lock};
 use super::{Start, channel, channel::Channel, moved, now};
 use crate::config::Config;
 use carriers::{Carriers, Opener};
@@ -20,13 +21,16 @@ use respond::Kind;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 use sys::fd::{Poller, Ready, Signals};
 use sys::sandbox::Capability;
 
 const WARDEN: u64 = 1;
+/// Frames taken before ends are looked at again.
+const TURN_FRAMES: usize = 256;
+/// Who has a block is told in so many bits.
+const _: () = assert!(respond::RESPONDERS.len() <= u16::BITS as usize);
 /// The name of the lock (see the warden's): an earlier one may still be lifting what it has set.
 const LOCK: &[u8] = b"riposte/responder";
 /// How often, and how many times, the lock is tried.
@@ -39,7 +43,7 @@ pub fn capabilities(config: &Config) -> Vec<Capability> {
     let mut all: Vec<Capability> = respond.carried().flat_map(|kind| kind.needs.capabilities).copied().collect();
     // Root's own files are closed to the unit's user.
     if sys::identity::own_uid() != 0 && respond.carried().any(|kind| !(kind.needs.writes)(&respond.settings).is_empty()) {
-        all.push(Capability::CAP_DAC_OVERRIDE);
+        all.extend([Capability::CAP_DAC_OVERRIDE, Capability::CAP_FOWNER]);
     }
     all.sort_unstable_by_key(Capability::index);
     all.dedup();
@@ -58,7 +62,8 @@ fn boottime() -> Time {
 pub fn run(start: Start) -> Result<(), String> {
     let fail = |error: io::Error| error.to_string();
     let wanted = capabilities(&start.config);
-    let missing = sys::sandbox::keep_for_programs(&wanted).map_err(|error| error.to_string())?;
+    let missing = sys::sandbox::keep_for_programs(&wanted)
+        .map_err(|error| format!("{error} (under the systemd unit responders take the drop-in respond.conf)"))?;
     // A service manager tells all processes to end: our time is when the warden has gone.
     let _signals = Signals::block().map_err(fail)?;
     if start.slot & WORKER == 0 {
@@ -66,10 +71,10 @@ pub fn run(start: Start) -> Result<(), String> {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             tracing::warn!(
                 missing = missing.join(" "),
-                "the configured responders need rights that riposte was not given: see packaging/respond.conf"
+                "the configured responders need rights that riposte was not given: under the systemd unit that takes the drop-in respond.conf"
             );
         }
-        let _lock = lock().map_err(fail)?;
+        let _lock = wait_for_lock(&start.config)?;
         return keep(&start, Life::Responder).map_err(fail);
     }
     sys::process::outlive_parent().map_err(fail)?;
@@ -86,15 +91,18 @@ pub fn run(start: Start) -> Result<(), String> {
 }
 
 /// Waits until nobody else of our kind is at work in this network namespace.
-fn lock() -> io::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(LOCK)?;
+fn wait_for_lock(config: &Config) -> Result<Option<UnixListener>, String> {
     for _ in 0..LOCK_TRIES {
-        match UnixListener::bind_addr(&name) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(LOCK_WAIT),
-            bound => return bound,
+        match lock::take(LOCK, config).map_err(|error| format!("lock: {error}"))? {
+            Lock::Taken(listener) => return Ok(Some(listener)),
+            Lock::Squatted { uid } => {
+                tracing::warn!(uid, "a process without privilege holds the responder's lock: ignored");
+                return Ok(None);
+            }
+            Lock::Held { .. } => std::thread::sleep(LOCK_WAIT),
         }
     }
-    Err(io::Error::other("an earlier responder still runs and does not end"))
+    Err("an earlier responder still runs and does not end".into())
 }
 
 fn carriers(config: &Config) -> Carriers {
@@ -141,11 +149,14 @@ impl Worker {
         if event.writable && self.warden.flush().is_err() {
             return Ok(false);
         }
-        let mut wanted = Wanted::default();
-        let is_there = loop {
+        let (mut wanted, mut is_there) = (Wanted::default(), true);
+        for _ in 0..TURN_FRAMES {
             let received = match self.warden.hear(frame)? {
                 Continue(received) => received,
-                Break(is_there) => break is_there,
+                Break(alive) => {
+                    is_there = alive;
+                    break;
+                }
             };
             match Message::decode(received.bytes) {
                 Ok(Message::Carry { batch, changes }) => {
@@ -161,7 +172,7 @@ impl Worker {
                 }
                 Err(error) => return Err(io::Error::other(error)),
             }
-        };
+        }
         if is_there {
             self.carry(&mut wanted);
             self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())?;

@@ -9,6 +9,7 @@ use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_
 use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
+use crate::lives::lock::{self, Lock};
 use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
@@ -21,9 +22,8 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use sys::diag::Diag;
 use sys::fd::{sealed_text, seqpacket_pair};
@@ -50,24 +50,14 @@ const SYSTEM_LOGS: [&str; 4] = ["/var/log/auth.log", "/var/log/secure", "/var/lo
 /// # Errors
 /// If a riposte runs here.
 pub fn lock(config: &Config) -> Result<Option<UnixListener>, String> {
-    let fail = |e: std::io::Error| format!("lock: {e}");
-    // Under the unit riposte runs as this user from the start.
-    let service = sys::identity::lookup_user(&config.process.user).ok().flatten().map(|user| user.uid);
-    let name = SocketAddr::from_abstract_name(LOCK).map_err(fail)?;
-    match UnixListener::bind_addr(&name) {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            let holder = UnixStream::connect_addr(&name).and_then(|stream| sys::fd::peer_credentials(stream.as_fd()));
-            match holder {
-                Ok(peer) if peer.uid != 0 && Some(peer.uid) != service => {
-                    tracing::warn!(uid = peer.uid, "a process without privilege holds riposte's lock: ignored");
-                    Ok(None)
-                }
-                Ok(peer) => Err(format!("riposte is running already in this network namespace (process {})", peer.pid)),
-                Err(_) => Err("riposte is running already in this network namespace".into()),
-            }
+    match lock::take(LOCK, config).map_err(|e| format!("lock: {e}"))? {
+        Lock::Taken(listener) => Ok(Some(listener)),
+        Lock::Squatted { uid } => {
+            tracing::warn!(uid, "a process without privilege holds riposte's lock: ignored");
+            Ok(None)
         }
-        Err(error) => Err(fail(error)),
+        Lock::Held { pid: Some(pid) } => Err(format!("riposte is running already in this network namespace (process {pid})")),
+        Lock::Held { pid: None } => Err("riposte is running already in this network namespace".into()),
     }
 }
 
