@@ -50,9 +50,6 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
         let hint = hint(user, "/etc/passwd");
         eprintln!("riposte: process.user: there is no user {} on this machine: 'nobody' is used{hint}", quoted(user));
     }
-    if let Some(warning) = config.respond.warning() {
-        eprintln!("riposte: [respond]: {warning}");
-    }
     let wrong =
         |message: String| vec![Diagnostic { file: file.unwrap_or(Path::new(DEFAULT_PATH)).display().to_string(), at: None, message }];
     if config.applications.enabled {

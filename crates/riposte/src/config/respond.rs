@@ -60,11 +60,6 @@ impl RespondConfig {
         self.kinds.contains(&&respond::null::KIND)
     }
 
-    /// What one of them can't do on this host as it is, for the log and `riposte check`.
-    pub fn warning(&self) -> Option<String> {
-        self.kinds.contains(&&respond::routes::KIND).then(respond::routes::warning).flatten()
-    }
-
     /// Those that a process of their own carries, in order.
     pub fn carried(&self) -> impl Iterator<Item = &'static Kind> {
         self.kinds.iter().copied().filter(|kind| kind.open.is_some())
@@ -95,6 +90,8 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
                 .push("no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is none of kind".into());
         }
     }
+    notices.extend(respond.kinds.contains(&&::respond::routes::KIND).then(::respond::routes::warning).flatten());
+    notices.extend(respond.kinds.contains(&&::respond::xdp::KIND).then(|| respond.settings.xdp.warning()).flatten());
     Ok(notices)
 }
 

@@ -89,6 +89,42 @@ fn a_refusal_falls_to_the_next() {
 }
 
 #[test]
+fn without_the_kernel_s_table_the_others_answer_for_the_block() {
+    let network = network("others", 0);
+    let host = &network.victim;
+    let config = "[respond]\nkind = [\"hosts-deny\"]\n[respond.hosts-deny]\nfile = \"{}/etc/hosts.deny\"\nsize = 2\n";
+    let mut daemon = start(host, config);
+    daemon.wait_until_followed("kern.log");
+    scan(&daemon, "192.0.2.1");
+    daemon.wait_until_blocked("192.0.2.1");
+    daemon.text(&["block", "192.0.2.2", "--for", "never"]);
+    until("both are denied", || (denied(&daemon) == ["192.0.2.1", "192.0.2.2"]).then_some(()));
+    // Nobody has room for a third: it is not blocked, and that's what is said.
+    daemon.text(&["block", "192.0.2.3", "--for", "1h"]);
+    until("it is told", || daemon.json(&["history", "192.0.2.3"]).into_iter().find(|line| text(&line["why"]).contains("full")));
+    until("it is on no list", || (daemon.blocked() == ["192.0.2.1", "192.0.2.2"]).then_some(()));
+    let nothing = host.run("nft", ["list", "tables"]).unwrap();
+    assert!(!nothing.contains("riposte"), "{nothing}");
+    assert!(daemon.log().contains("no packets come over NFLOG"), "{}", daemon.log());
+    // What stands comes back after an end in order, and after a death of all but the responder, which cleans up.
+    assert!(daemon.end().success());
+    assert!(denied(&daemon).is_empty());
+    daemon.start_again();
+    until("both are back", || (denied(&daemon) == ["192.0.2.1", "192.0.2.2"]).then_some(()));
+    daemon.kill();
+    until("both are gone", || denied(&daemon).is_empty().then_some(()));
+    daemon.start_again();
+    until("both are back again", || (denied(&daemon) == ["192.0.2.1", "192.0.2.2"]).then_some(()));
+    // Killed with everything, and one of them pardoned by hand meanwhile: the file is as the ledger has it.
+    let judge = daemon.life("judge").expect("it runs");
+    signal("KILL", judge as u32);
+    until("another judges", || daemon.life("judge").filter(|again| *again != judge));
+    daemon.text(&["unblock", "192.0.2.1"]);
+    until("one is left", || (denied(&daemon) == ["192.0.2.2"]).then_some(()));
+    assert_eq!(daemon.blocked(), ["192.0.2.2"]);
+}
+
+#[test]
 fn a_tool_that_is_missing_leaves_it_to_the_next() {
     let network = network("missing", 0);
     let config = "[respond]\nkind = [\"ipset\", \"routes\"]\nmode = \"first\"\n";

@@ -84,9 +84,6 @@ pub fn run(start: Start) -> Result<(), String> {
     let names: Vec<&str> = config.respond.carried().map(|kind| kind.name).collect();
     worker.send(&Message::Ready { sandbox: format!("none: sets blocks by {}", names.join(", ")) });
     worker.tell_installed(found);
-    if let Some(warning) = config.respond.warning() {
-        tracing::warn!("{warning}");
-    }
     worker.watch().map_err(fail)
 }
 

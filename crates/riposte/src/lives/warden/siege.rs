@@ -370,6 +370,48 @@ rusty_fork_test! {
     }
 
     #[test]
+    fn what_no_kernel_has_taken_waits_for_the_responder_and_not_for_ever() {
+        let mut siege = Siege::new();
+        siege.warden.firewall = Firewall::Elsewhere;
+        let (judge, responder) = (siege.ward(Life::Judge), siege.ward(Life::Responder));
+        let add = |id: u64, whom: &str| Change::Add { id: BlockId(id), scope: Scope::Source(prefix(whom)), expiry: Expiry::Never };
+        let say = |siege: &mut Siege, ward: usize, message: &Message| {
+            let mut writer = Writer::default();
+            message.encode(&mut writer);
+            assert!(siege.say(ward, writer.as_bytes(), None));
+            siege.attend(ward);
+        };
+        let carried = |siege: &mut Siege| {
+            let heard = siege.hear(responder).into_iter();
+            let batches = heard.filter_map(|heard| if let Message::Carry { batch, changes } = heard.message { Some((batch, changes)) } else { None });
+            batches.collect::<Vec<_>>()
+        };
+        let outcomes = |siege: &mut Siege| {
+            let heard = siege.hear(judge).into_iter();
+            heard.flat_map(|heard| if let Message::Outcomes(outcomes) = heard.message { outcomes } else { Vec::new() }).collect::<Vec<_>>()
+        };
+        say(&mut siege, judge, &Message::Apply(vec![add(1, "198.51.100.7"), add(2, EXEMPT[1]), add(3, "198.51.100.9")]));
+        assert_eq!(outcomes(&mut siege), [(BlockId(2), Outcome::Failed(Fault::Exempt))], "the others wait");
+        let [(batch, changes)] = &carried(&mut siege)[..] else { panic!("one batch") };
+        assert_eq!(changes, &[add(1, "198.51.100.7"), add(3, "198.51.100.9")]);
+        let answer = Message::Carried { batch: *batch, outcomes: vec![Outcome::Added, Outcome::Failed(Fault::Full)] };
+        say(&mut siege, responder, &answer);
+        assert_eq!(outcomes(&mut siege), [(BlockId(1), Outcome::Added), (BlockId(3), Outcome::Failed(Fault::Full))]);
+        say(&mut siege, responder, &answer);
+        assert!(outcomes(&mut siege).is_empty(), "each is answered once");
+        // It has begun again: nobody knows what it was at, and what it may do late is undone.
+        say(&mut siege, responder, &Message::Ready { sandbox: String::new() });
+        say(&mut siege, judge, &Message::Apply(vec![add(4, "198.51.100.10"), Change::Remove { id: BlockId(1), scope: Scope::Source(prefix("198.51.100.7")) }]));
+        say(&mut siege, responder, &Message::Ready { sandbox: String::new() });
+        let lost = Outcome::Failed(Fault::Unreachable);
+        assert_eq!(outcomes(&mut siege), [(BlockId(4), lost), (BlockId(1), lost)]);
+        let batches = carried(&mut siege);
+        assert_eq!(batches.last().unwrap().1, [Change::Remove { id: BlockId(4), scope: Scope::Source(prefix("198.51.100.10")) }]);
+        say(&mut siege, responder, &Message::Carried { batch: batches[0].0, outcomes: vec![Outcome::Added, Outcome::Removed] });
+        assert!(outcomes(&mut siege).is_empty(), "too late");
+    }
+
+    #[test]
     fn nobody_exceeds_his_rates() {
         for rule in WARDEN_ACCEPTS {
             // A lookup is there once and has the same gate; a packet sensor isn't asked for by this configuration but was put there.
