@@ -49,6 +49,14 @@ pub struct Settings {
     pub mode: Place,
 }
 
+impl Settings {
+    /// What is wrong with them, if they can't work on any machine.
+    pub fn warning(&self) -> Option<String> {
+        let why = "[respond.xdp] interfaces: none is named; name those that packets come in by, as interfaces = [\"eth0\"]";
+        self.interfaces.is_empty().then(|| why.to_owned())
+    }
+}
+
 /// Where the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Place {
@@ -145,8 +153,8 @@ impl Xdp {
     /// # Errors
     /// If an interface is missing or has another program, or the kernel refuses; one line that says what to do.
     pub fn open(settings: &Settings) -> Result<Self, String> {
-        if settings.interfaces.is_empty() {
-            return Err("[respond.xdp] interfaces: name those that packets come in by, as interfaces = [\"eth0\"]".to_owned());
+        if let Some(warning) = settings.warning() {
+            return Err(warning);
         }
         let mut interfaces = Interfaces::open().map_err(|error| explain(&error))?;
         let there = interfaces.list().map_err(|error| error.to_string())?;

@@ -91,6 +91,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
         }
     }
     notices.extend(respond.kinds.contains(&&::respond::routes::KIND).then(::respond::routes::warning).flatten());
+    notices.extend(respond.kinds.contains(&&::respond::xdp::KIND).then(|| respond.settings.xdp.warning()).flatten());
     Ok(notices)
 }
 
