@@ -32,6 +32,8 @@ const PROBE_SOURCE_MILLIS: u64 = 60_000;
 const PROBE_BYTES: u32 = 256;
 /// Established or related, as `ct state` has them.
 const KNOWN_CONNECTION: u32 = 2 | 4;
+/// The number of the host's own addresses among the kinds of addresses (RTN_LOCAL).
+const OWN_ADDRESS: u32 = 2;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMP: u8 = 1;
@@ -257,11 +259,10 @@ impl Skeleton {
         known_connections(transaction, PROBES.0);
         labels.note(transaction, "connection states (module nft_ct)");
         if self.captured {
-            [TCP, UDP]
-                .into_iter()
-                .for_each(|protocol| rule(transaction, PROBES.0, &protocol_is(&[protocol]), &[Expression::Verdict(Verdict::Return)]));
+            [TCP, UDP].into_iter().for_each(|protocol| rule(transaction, PROBES.0, &protocol_is(&[protocol]), &[PASS]));
         }
-        not_for_us_alone(transaction, PROBES.0);
+        let to_others = [Expression::Meta(Meta::PacketType), Expression::Compare(Comparison::NotEqual, &[0]), PASS];
+        transaction.add_rule(PROBES.0, &to_others);
         from_exempt(transaction, PROBES.0);
         labels.note(transaction, "rules about packet types and exempt sources");
         open_ports(transaction, PROBES.0);
@@ -395,9 +396,10 @@ fn other_protocols(transaction: &mut Transaction, chain: &str) {
     rule(transaction, chain, &[Expression::Meta(Meta::Protocol)], &[&other[..], &[PASS]].concat());
 }
 
-/// Broadcast, multicast, and what was for somebody else passes.
-fn not_for_us_alone(transaction: &mut Transaction, chain: &str) {
-    rule(transaction, chain, &[Expression::Meta(Meta::PacketType)], &[Expression::Compare(Comparison::NotEqual, &[0]), PASS]);
+/// What is not for one of the host's own addresses passes: broadcast, multicast, what is forwarded, what a transparent proxy takes in.
+fn other_addresses(transaction: &mut Transaction, chain: &str) {
+    let not_ours = Expression::Compare(Comparison::NotEqual, &OWN_ADDRESS.to_ne_bytes());
+    transaction.add_rule(chain, &[Expression::DestinationKind, not_ours, PASS]);
 }
 
 /// What goes to a port where somebody listens passes.

@@ -7,7 +7,7 @@
 
 use super::{
     Chain, Comparison, Expression, Family, Hook, Labels, Limit, Meta, PASS, PREROUTING, PROBE_BYTES, TCP, UDP, Verdict, family_number,
-    from_exempt, from_loopback, known_connections, open_ports, other_protocols, protocol_is, rule, source_of, transport,
+    from_exempt, from_loopback, known_connections, open_ports, other_addresses, other_protocols, protocol_is, rule, source_of, transport,
 };
 use model::ports::Ports;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -17,8 +17,6 @@ use sys::nft::{Element, Key};
 /// Directs connections to guarded ports to riposte's own listener, and traps: behind destination NAT (-100), so that what a container has
 /// published is the container's.
 pub(super) const GUARD: (&str, Chain) = ("guard", Chain { hook: Hook::Prerouting, priority: -90 });
-/// The number of the host's own addresses among the kinds of addresses (RTN_LOCAL).
-const OWN_ADDRESS: u32 = 2;
 /// For how long the kernel itself holds whoever steps into a trap: long enough for the judge to have decided, and no longer.
 pub(super) const TRAPPED_MILLIS: u64 = 10_000;
 /// Guarded TCP ports.
@@ -76,8 +74,7 @@ impl Guarded {
         rule(transaction, GUARD.0, &protocol_is(&[UDP]), &[transport(2, 2), traps_udp, PASS]);
         other_protocols(transaction, GUARD.0);
         from_exempt(transaction, GUARD.0);
-        let not_ours = Expression::Compare(Comparison::NotEqual, &OWN_ADDRESS.to_ne_bytes());
-        transaction.add_rule(GUARD.0, &[Expression::DestinationKind, not_ours, PASS]);
+        other_addresses(transaction, GUARD.0);
         labels.note(transaction, "rules about own addresses (module nft_fib_inet)");
         open_ports(transaction, GUARD.0);
         rule(transaction, GUARD.0, &[Expression::Socket], &[Expression::Compare(Comparison::Equal, &[0]), PASS]);

@@ -7,7 +7,7 @@
 use super::guard::elements;
 use super::{
     Chain, Comparison, Expression, Family, Hook, Labels, PASS, TCP, UDP, Verdict, answers, family_number, from_exempt, from_loopback,
-    known_connections, not_for_us_alone, open_ports, other_protocols, protocol_is, rule, source_of, transport,
+    known_connections, open_ports, other_addresses, other_protocols, protocol_is, rule, source_of, transport,
 };
 use model::ports::Ports;
 use sys::nft::transaction::{ElementStep, Transaction};
@@ -39,13 +39,13 @@ pub(super) fn lay(ports: &[Ports; 2], transaction: &mut Transaction, labels: &mu
             rule(transaction, HOLD.0, &protocol_is(&[protocol]), &strange.concat());
         }
     }
-    not_for_us_alone(transaction, HOLD.0);
     from_exempt(transaction, HOLD.0);
+    other_addresses(transaction, HOLD.0);
     open_ports(transaction, HOLD.0);
     answers(transaction, HOLD.0);
     // A service that nobody has told of yet. What waits at a guarded port for connections is riposte itself, and transparent.
     rule(transaction, HOLD.0, &[Expression::Socket], &[Expression::Compare(Comparison::Equal, &[0]), PASS]);
-    labels.note(transaction, "rules about who is held (modules nft_ct, nft_socket)");
+    labels.note(transaction, "rules about who is held (modules nft_ct, nft_fib_inet, nft_socket)");
     let drop = [Expression::Count(HELD), Expression::Verdict(Verdict::Drop)];
     for (family, set) in Family::ALL.into_iter().zip(HELD_SETS) {
         let number = family_number(family);

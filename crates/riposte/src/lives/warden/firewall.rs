@@ -209,7 +209,10 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
     let may_forged = spoofable.may_block && !config.policy.dry_run;
     // Who may come several times before he is charged must get there.
     let holds = config.scan.touch.trigger <= 1 && !config.policy.dry_run;
-    let when = |may: bool, ports: &[&Ports]| -> Ports { ports.iter().filter(|_| may).flat_map(|ports| ports.ranges()).cloned().collect() };
+    let forged = holds && may_forged;
+    let ports = |parts: &[(bool, &Ports)]| -> Ports {
+        parts.iter().filter(|(may, _)| *may).flat_map(|(_, ports)| ports.ranges()).cloned().collect()
+    };
     Skeleton {
         nflog_group: nflog.enabled.then_some(nflog.group),
         captured: config.capture.enabled,
@@ -220,12 +223,12 @@ fn skeleton(config: &Config, listeners: [Option<u16>; 2]) -> Skeleton {
         guarded: Guarded {
             tcp: guard.answered(),
             listeners,
-            traps: [when(block_tcp, &[&guard.trap_tcp]), when(block_udp, &[&guard.trap_udp])],
+            traps: [ports(&[(block_tcp, &guard.trap_tcp)]), ports(&[(block_udp, &guard.trap_udp)])],
             traps_per_minute: if may_forged { spoofable.blocks_per_minute } else { 0 },
-            // Where riposte answers, who comes can prove himself.
+            // Where riposte answers, whoever comes can prove himself.
             holds: [
-                when(holds && block_tcp && (may_forged || !guard.stealth), &[&guard.tcp, &guard.trap_tcp]),
-                when(holds && block_udp && may_forged, &[&guard.udp, &guard.trap_udp]),
+                ports(&[(block_tcp && if guard.stealth { forged } else { holds }, &guard.tcp), (block_tcp && forged, &guard.trap_tcp)]),
+                ports(&[(block_udp && forged, &guard.udp), (block_udp && forged, &guard.trap_udp)]),
             ],
         },
     }
