@@ -9,7 +9,9 @@ mod repair;
 mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
-use crate::skeleton::{BLOCK_SETS, EXEMPT, Found, HELD, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find};
+use crate::skeleton::{
+    BLOCK_SETS, EXEMPT, Found, HELD, HELD_FULL, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find,
+};
 use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
@@ -79,6 +81,8 @@ pub struct Counters {
     pub trapped: Count,
     /// Packets of the held that were dropped.
     pub held: Count,
+    /// Packets whose senders were not held for want of room.
+    pub held_full: Count,
 }
 
 /// What became of probes.
@@ -283,6 +287,7 @@ impl Nftables {
                 OVER_ALL => &mut counters.probes.over_all,
                 TRAPPED => &mut counters.trapped,
                 HELD => &mut counters.held,
+                HELD_FULL => &mut counters.held_full,
                 name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
                 _ => continue,
             };
@@ -335,9 +340,13 @@ impl Counters {
             over_source: plus(a.over_source, b.over_source),
             over_all: plus(a.over_all, b.over_all),
         };
-        let [dropped, trapped, held] =
-            [(self.dropped, other.dropped), (self.trapped, other.trapped), (self.held, other.held)].map(|(a, b)| plus(a, b));
-        Counters { dropped, probes, trapped, held }
+        Counters {
+            dropped: plus(self.dropped, other.dropped),
+            probes,
+            trapped: plus(self.trapped, other.trapped),
+            held: plus(self.held, other.held),
+            held_full: plus(self.held_full, other.held_full),
+        }
     }
 }
 

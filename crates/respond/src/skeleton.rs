@@ -5,7 +5,7 @@ mod guard;
 mod hold;
 
 pub use guard::{Guarded, TRAP_PREFIX, TRAPPED};
-pub use hold::HELD;
+pub use hold::{HELD, HELD_FULL};
 
 use crate::ranges::Family;
 use guard::{GUARD, GUARDED_TCP, TRAPPED_MILLIS, TRAPPED_SETS, TRAPS};
@@ -171,7 +171,7 @@ fn port_sets() -> impl Iterator<Item = &'static str> {
 
 /// All counters, sorted by name.
 fn counters() -> Vec<&'static str> {
-    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED, HELD]).collect();
+    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED, HELD, HELD_FULL]).collect();
     all.sort_unstable();
     all
 }

@@ -22,6 +22,8 @@ pub(super) const HOLDS: [&str; 2] = ["holds_tcp", "holds_udp"];
 pub(super) const HELD_SETS: [&str; 2] = ["held4", "held6"];
 /// Counts packets of the held that were dropped.
 pub const HELD: &str = "held";
+/// Counts packets that would have had their sender held, had there been room.
+pub const HELD_FULL: &str = "held_full";
 
 /// Fills the sets of ports and the chain.
 pub(super) fn lay(ports: &[Ports; 2], transaction: &mut Transaction, labels: &mut Labels) {
@@ -53,7 +55,8 @@ pub(super) fn lay(ports: &[Ports; 2], transaction: &mut Transaction, labels: &mu
     }
     for (family, set) in Family::ALL.into_iter().zip(HELD_SETS) {
         let number = family_number(family);
-        rule(transaction, HOLD.0, &source_of(family, &number), &[Expression::Add { set, timeout_millis: HELD_MILLIS }]);
+        rule(transaction, HOLD.0, &source_of(family, &number), &[Expression::Add { set, timeout_millis: HELD_MILLIS }, PASS]);
     }
+    rule(transaction, HOLD.0, &[Expression::Count(HELD_FULL)], &[]);
     labels.note(transaction, "rules that hold (module nft_set_hash)");
 }

@@ -192,6 +192,7 @@ impl Firewall {
                     counter("probes over the common ration", counts.probes.over_all.packets),
                     counter("packets dropped by traps", counts.trapped.packets),
                     counter("packets dropped on hold", counts.held.packets),
+                    counter("packets whose senders were not held, too many at once", counts.held_full.packets),
                 ],
                 Err(_) => vec![counter("kernel counters unreadable", 1)],
             },
