@@ -292,6 +292,29 @@ fn whoever_becomes_exempt_is_let_go_everywhere() {
 }
 
 #[test]
+fn every_kind_of_this_system_works_within_its_rights() {
+    let network = network("kinds", 0);
+    // Debian has no older ebtables beside the one on nftables.
+    let all: [(&str, &[&str]); 2] = [
+        ("nft", &["nftables", "routes", "hosts-deny", "ipset", "iptables", "ebtables"]),
+        ("legacy", &["nftables", "routes", "hosts-deny", "ipset", "iptables"]),
+    ];
+    for (backend, kinds) in all {
+        let backends: String = kinds[3..].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"{backend}\"\n")).collect();
+        let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
+        let mut daemon = start(&network.victim, &config);
+        daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+        wait_until_held(&daemon, "192.0.2.1", kinds);
+        daemon.text(&["unblock", "192.0.2.1"]);
+        until("all have let it go", || {
+            kinds[1..].iter().all(|kind| daemon.figure(&format!("responder {kind}: lifted")) == 1).then_some(())
+        });
+        assert!(!daemon.log().contains(" WARN refused"), "{}", daemon.log());
+        assert!(daemon.end().success());
+    }
+}
+
+#[test]
 fn it_keeps_only_the_rights_that_its_kinds_need() {
     let network = network("rights", 0);
     let daemon = start(&network.victim, ALL);
