@@ -11,6 +11,7 @@ pub mod native;
 pub mod netlink;
 pub mod ossec;
 pub mod packets;
+pub mod responders;
 pub mod rulesets;
 
 /// One target.
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -35,6 +36,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "ossec", run: ossec::run },
     Target { name: "fail2ban", run: fail2ban::run },
     Target { name: "native", run: native::run },
+    Target { name: "responders", run: responders::run },
 ];
 
 /// Splits the first byte off: it chooses what is done with the rest.

@@ -57,7 +57,7 @@ pub(crate) struct Chain {
     name: &'static str,
     save: (String, &'static [&'static str]),
     restore: (String, &'static [&'static str]),
-    /// What stands behind the name of a new chain.
+    /// What becomes of a packet that comes to the chain's end, as it stands behind its name: it goes on.
     policy: &'static str,
     /// What ends a table.
     end: &'static str,
@@ -66,7 +66,8 @@ pub(crate) struct Chain {
 /// What stands in the kernel.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    exists: bool,
+    /// What becomes of a packet that comes to our chain's end; `None` if there is no chain.
+    policy: Option<String>,
     /// For each of `HOOKS`: how often it calls ours, and whether that is the first thing it does.
     calls: [(usize, bool); 2],
     /// The rules in our chain, as the program writes them.
@@ -114,7 +115,9 @@ impl Chain {
         let mut foreign = [false; 2];
         for line in said.lines().skip_while(|line| *line != "*filter").take_while(|line| *line != "COMMIT") {
             if let Some(chain) = line.strip_prefix(':') {
-                standing.exists |= chain.split(' ').next() == Some(self.name);
+                if let Some(policy) = chain.strip_prefix(self.name).and_then(|rest| rest.strip_prefix(' ')) {
+                    standing.policy = Some(policy.split(' ').next().unwrap_or_default().to_owned());
+                }
                 continue;
             }
             let Some((chain, rule)) = line.strip_prefix("-A ").and_then(|rule| rule.split_once(' ')) else { continue };
@@ -138,8 +141,11 @@ impl Chain {
     /// Makes the chain and its calls as they must be, and these edits (whole lines), all at once or not at all. Runs nothing if nothing is to be done.
     pub fn write(&self, tool: &mut dyn Tool, standing: &Standing, edits: &str) -> Result<(), ToolError> {
         let (name, mut text) = (self.name, String::new());
-        if !standing.exists {
-            let _ = writeln!(text, ":{name} {}", self.policy);
+        match &standing.policy {
+            None => _ = writeln!(text, ":{name} {}", self.policy),
+            // ebtables makes chains that accept everything, unless it is told otherwise.
+            Some(policy) if !self.policy.starts_with(policy) => _ = writeln!(text, "-P {name} {}", self.policy),
+            Some(_) => {}
         }
         for (hook, (calls, _)) in HOOKS.iter().zip(standing.calls).filter(|(_, calls)| *calls != (1, true)) {
             (0..calls).for_each(|_| text.push_str(&format!("-D {hook} -j {name}\n")));
@@ -242,12 +248,15 @@ mod tests {
         let saved = "*nat\n-A INPUT -j riposte\nCOMMIT\n*filter\n:INPUT ACCEPT [0:0]\n:riposte - [0:0]\n-A INPUT -j riposte-ipset\n-A INPUT -j riposte\n\
             -A FORWARD -j other\n-A FORWARD -j riposte\n-A riposte -s 192.0.2.1/32 -j DROP\n-A other -s 192.0.2.2/32 -j DROP\nCOMMIT\n";
         let standing = read(saved);
-        assert_eq!(standing, Standing { exists: true, calls: [(1, true), (1, false)], rules: vec!["-s 192.0.2.1/32 -j DROP".to_owned()] });
+        assert_eq!(
+            standing,
+            Standing { policy: Some("-".to_owned()), calls: [(1, true), (1, false)], rules: vec!["-s 192.0.2.1/32 -j DROP".to_owned()] }
+        );
         assert!(!standing.is_first());
         // Called conditionally, by a longer name, or twice.
         let standing =
             read("*filter\n:riposte2 - [0:0]\n-A INPUT -s 10.0.0.0/8 -j riposte\n-A FORWARD -j riposte\n-A FORWARD -j riposte\n");
-        assert_eq!(standing, Standing { exists: false, calls: [(0, false), (2, true)], rules: Vec::new() });
+        assert_eq!(standing, Standing { policy: None, calls: [(0, false), (2, true)], rules: Vec::new() });
         for odd in ["", "*filter", "*filter\n-A\n-A INPUT\n:\n-A riposte", "-A INPUT -j riposte"] {
             assert_eq!(read(odd), Standing::default(), "{odd}");
         }
@@ -256,7 +265,7 @@ mod tests {
     #[test]
     fn only_what_differs_is_written() {
         let chain = Chain::iptables("riposte", Backend::System, true);
-        let sound = Standing { exists: true, calls: [(1, true); 2], rules: Vec::new() };
+        let sound = Standing { policy: Some("-".to_owned()), calls: [(1, true); 2], rules: Vec::new() };
         chain.write(&mut Transcript::default(), &sound, "").unwrap();
         let mut tool = Transcript::new(
             "$ ip6tables-restore -w 5 --noflush\n< *filter\n< :riposte - [0:0]\n< -D INPUT -j riposte\n< -D INPUT -j riposte\n< -I INPUT 1 -j riposte\n\

@@ -255,20 +255,23 @@ impl Responder for HostsDeny {
 
 /// A file's content, ours and others'.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Parts {
+pub struct Parts {
     /// All of it.
     was: Vec<u8>,
     /// What is others', byte by byte.
-    others: Vec<u8>,
+    pub others: Vec<u8>,
     /// Where in it our lines stand. Those of a file without any come first: a line that goes on, or has no end, would swallow what stands behind it.
     place: usize,
     /// Whom our lines deny.
-    blocked: BTreeSet<Prefix>,
+    pub blocked: BTreeSet<Prefix>,
 }
 
 impl Parts {
-    /// Takes a file apart; the error is the number of a line that goes on into a mark of ours.
-    fn of(bytes: &[u8]) -> Result<Parts, usize> {
+    /// Takes a file apart.
+    ///
+    /// # Errors
+    /// The number of a line that goes on into a mark of ours.
+    pub fn of(bytes: &[u8]) -> Result<Parts, usize> {
         let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
         let mut parts = Parts { was: bytes.to_owned(), ..Parts::default() };
         let mut place = None;
@@ -303,7 +306,7 @@ impl Parts {
     }
 
     /// The file with our lines as they are to be; without any, nothing of ours is left.
-    fn content(&self, format: Format) -> Vec<u8> {
+    pub fn content(&self, format: Format) -> Vec<u8> {
         let (before, behind) = self.others.split_at_checked(self.place).unwrap_or((&self.others, &[]));
         let mut content = before.to_owned();
         if !self.blocked.is_empty() {

@@ -28,7 +28,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "range",
         ],
     ),
-    ("fuzzing", &["model", "wire", "sense", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
+    ("fuzzing", &["model", "wire", "sense", "respond", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
 ];
 
 fn root() -> PathBuf {

@@ -239,3 +239,28 @@ impl Route {
         (message.kind == libc::RTM_NEWROUTE).then_some(Route { protocol, table, destination: (addr, bits) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_read_and_what_is_none_is_not() {
+        let attribute = |kind: u16, value: &[u8]| [&((value.len() + 4) as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat();
+        let header = Header { family: libc::AF_INET as u8, bits: 24, protocol: PROTOCOL, ..Header::default() }.bytes();
+        let read = |kind: u16, parts: &[&[u8]]| {
+            let payload = parts.concat();
+            let route = Route::read(&Received { kind, flags: 0, sequence: 1, payload: &payload });
+            route.map(|route| (route.protocol, route.table, route.destination))
+        };
+        let (to, table) = (attribute(RTA_DST, &[192, 0, 2, 0]), attribute(RTA_TABLE, &7_173u32.to_ne_bytes()));
+        let found = (PROTOCOL, 7_173, (IpAddr::from([192, 0, 2, 0]), 24));
+        assert_eq!(read(libc::RTM_NEWROUTE, &[&header, &to, &table]), Some(found));
+        assert_eq!(read(libc::RTM_DELROUTE, &[&header, &to, &table]), None);
+        // A default route, an address of the other family, lengths that lie.
+        assert_eq!(read(libc::RTM_NEWROUTE, &[&header, &table]), None);
+        assert_eq!(read(libc::RTM_NEWROUTE, &[&header, &attribute(RTA_DST, &[0; 16])]), None);
+        assert_eq!(read(libc::RTM_NEWROUTE, &[&header, &[200, 0, 1, 0, 192, 0, 2, 0]]), None);
+        assert_eq!(read(libc::RTM_NEWROUTE, &[&header[..11]]), None);
+    }
+}

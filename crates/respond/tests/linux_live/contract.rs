@@ -80,7 +80,7 @@ pub fn listed(responder: &mut dyn Responder) -> BTreeMap<String, Option<u64>> {
 }
 
 /// What others have: in everything that a responder could touch, without counters and remarks.
-fn strangers() -> Vec<String> {
+pub fn strangers() -> Vec<String> {
     let mut all = Vec::new();
     for program in ["iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save", "ebtables-nft-save"] {
         all.push(sh(program, ""));
@@ -97,7 +97,7 @@ fn strangers() -> Vec<String> {
     lines
 }
 
-fn unchanged(before: &[String], when: &str) {
+pub fn unchanged(before: &[String], when: &str) {
     let after = strangers();
     let differs: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
     assert!(differs.is_empty() && before.len() == after.len(), "{when}: {differs:?}");

@@ -5,6 +5,7 @@
 //! It has its own `main`: the outer run makes the namespaces and starts this program again inside them. `-- rates` measures adds a second instead.
 
 mod contract;
+mod firewalls;
 mod hosts;
 mod network;
 mod rules;
@@ -22,6 +23,7 @@ const TESTS: &[(&str, Test)] = &[
     ("damage_is_seen_and_put_right", rules::damage_is_seen_and_put_right),
     ("a_refused_batch_has_true_outcomes", rules::a_refused_batch_has_true_outcomes),
     ("what_nft_alone_knows_is_told", rules::what_nft_alone_knows_is_told),
+    ("firewalls_beside_are_left_alone", firewalls::firewalls_beside_are_left_alone),
     ("sets_end_blocks_by_themselves", rules::sets_end_blocks_by_themselves),
     ("sets_take_another_size", rules::sets_take_another_size),
     ("routes_cut_the_way_back", way_back::routes_cut_the_way_back),

@@ -112,6 +112,8 @@ fn rules_are_taken_over_clean() {
         }
         let mut responder = way.open();
         assert_eq!(listed(&mut *responder).into_keys().collect::<Vec<_>>(), ["192.0.2.1"]);
+        // Whoever is not blocked goes on to the rules of others: a chain that ebtables makes by hand accepts him.
+        assert!(!sh(&format!("{program}-save"), "").contains(&format!(":{chain} ACCEPT")), "{}", way.name);
         assert!(!sh(program, &format!("-L {chain}")).contains("ACCEPT"), "{}", way.name);
         // Doubled again behind our back: both go.
         sh(program, &format!("-A {chain} {source} 192.0.2.1 -j DROP"));

@@ -12,6 +12,7 @@ mod guard;
 mod logging;
 mod logs;
 mod metrics;
+mod older_tools;
 mod orders;
 mod processes;
 mod reload;
