@@ -390,6 +390,28 @@ pub fn keep_for_programs(wanted: &[Capability]) -> Result<Vec<Capability>, Sandb
     Ok(missing)
 }
 
+/// From here on this process and the programs that it starts may write to these files and folders alone, whoever owns others, and to /dev/null.
+/// They may read and execute as before. Of one that is not there yet its folder is meant.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn write_only(places: &[PathBuf]) -> Result<(), SandboxError> {
+    let writing = AccessFs::from_write(NEWEST_LANDLOCK);
+    let mut rules = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_write(ABI::V1))
+        .map_err(|_| SandboxError::NoLandlock)?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(writing)?
+        .create()?;
+    for place in places.iter().map(PathBuf::as_path).chain([Path::new("/dev/null")]) {
+        let opened = PathFd::new(place).or_else(|_| PathFd::new(place.parent().unwrap_or(Path::new("/"))));
+        let path = opened.map_err(|source| SandboxError::Path { path: place.to_owned(), source })?;
+        rules = rules.add_rule(PathBeneath::new(&path, fitting(&path, writing)?))?;
+    }
+    restrict(rules).map(drop)
+}
+
 /// Leaves exactly `keep` permitted and effective, nothing ambient or inheritable, and looks whether the kernel agrees.
 ///
 /// The unit's filter refuses capset, and who was started with exactly `keep` by it has nothing else to give up: there the inheritable

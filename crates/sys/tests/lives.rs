@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     {
         return ExitCode::from(u8::try_from(play(&life.to_string_lossy(), rest)).unwrap_or(255));
     }
-    let tests: [(&str, fn()); 10] = [
+    let tests: [(&str, fn()); 11] = [
         ("a_sensor_gets_out_nowhere", a_sensor_gets_out_nowhere),
         ("a_judge_writes_in_its_folder_alone", a_judge_writes_in_its_folder_alone),
         ("a_warden_keeps_what_it_needs", a_warden_keeps_what_it_needs),
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         ("another_thread_is_fatal", another_thread_is_fatal),
         ("becoming_root_is_refused", becoming_root_is_refused),
         ("programs_get_no_capability", programs_get_no_capability),
+        ("what_may_be_written_is_all_that_can_be", what_may_be_written_is_all_that_can_be),
     ];
     println!("running {} tests as user {}, privileged: {}", tests.len(), identity::own_uid(), identity::is_privileged());
     for (name, test) in tests {
@@ -61,6 +62,13 @@ fn programs_get_no_capability() {
     let program = copy.path().join("lives");
     fs::copy(own, &program).expect("a copy");
     let status = ambient.arg(program).args(["--life", "programs"]).status().expect("setpriv is there");
+    assert_eq!(status.code(), Some(SUCCEEDED));
+}
+
+/// Also by the programs that it starts, whoever it is.
+fn what_may_be_written_is_all_that_can_be() {
+    let own = std::env::current_exe().expect("our own path");
+    let status = Command::new(own).args(["--life", "writer"]).status().expect("our own program");
     assert_eq!(status.code(), Some(SUCCEEDED));
 }
 
@@ -98,6 +106,22 @@ fn play(life: &str, args: &[std::ffi::OsString]) -> i32 {
             assert_ne!(capabilities_of_a_program(), "0000000000000000", "the ambient set is handed on as long as nobody clears it");
             sandbox::keep_capabilities_from_programs().unwrap();
             assert_eq!(capabilities_of_a_program(), "0000000000000000");
+            SUCCEEDED
+        }
+        "writer" => {
+            let folder = tempfile::tempdir().unwrap();
+            let place = |name: &str| folder.path().join(name);
+            ["open", "closed", "later"].iter().for_each(|name| fs::create_dir(place(name)).unwrap());
+            fs::write(place("closed/theirs"), "as before").unwrap();
+            // A file that is not there yet, a folder, and a file beside others that are none of ours.
+            sandbox::write_only(&[place("open"), place("later/lock")]).unwrap();
+            let touch = |name: &str| Command::new("touch").arg(place(name)).output().expect("touch is there").status.success();
+            assert!(touch("open/file") && touch("later/lock") && !touch("closed/file"));
+            fs::rename(place("open/file"), place("open/other")).unwrap();
+            assert!(fs::write(place("closed/theirs"), "").is_err() && fs::remove_file(place("closed/theirs")).is_err());
+            assert!(fs::rename(place("open/other"), place("closed/theirs")).is_err());
+            assert_eq!(fs::read_to_string(place("closed/theirs")).unwrap(), "as before");
+            fs::write("/dev/null", "x").unwrap();
             SUCCEEDED
         }
         "middle" => {

@@ -81,13 +81,14 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
     if !respond.has_kernel() && !respond.is_null() {
         if !config.guard.answered().is_empty() {
             notices.push(
-                "nobody answers at guarded ports: it is riposte's own table that directs connections there, and 'nftables' is none of kind"
+                "nobody answers at guarded ports: it is riposte's own table that directs connections there, and 'nftables' is not configured"
                     .into(),
             );
         }
         if config.nflog.enabled {
-            notices
-                .push("no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is none of kind".into());
+            notices.push(
+                "no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is not configured".into(),
+            );
         }
     }
     notices.extend(respond.kinds.contains(&&::respond::routes::KIND).then(::respond::routes::warning).flatten());

@@ -4,6 +4,8 @@ use crate::daemon::{Daemon, KERN_LOG, folder, is_in_set, network, runs, scan, si
 use range::namespace::Namespace;
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 const ALL: &str = "[respond]\nkind = [\"nftables\", \"hosts-deny\", \"routes\"]\n[respond.hosts-deny]\nfile = \"{}/etc/hosts.deny\"\n";
@@ -86,6 +88,30 @@ fn a_refusal_falls_to_the_next() {
     daemon.text(&["unblock", "192.0.2.1"]);
     daemon.text(&["unblock", "192.0.2.2"]);
     until("both are lifted", || (denied(&daemon).is_empty() && cut(host).is_empty()).then_some(()));
+}
+
+#[test]
+fn what_the_kernel_takes_falls_to_nobody() {
+    let network = network("takes", 0);
+    let daemon = start(&network.victim, "[respond]\nkind = [\"nftables\", \"routes\"]\nmode = \"first\"\n");
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &["nftables"]);
+    assert!(is_in_set(&network.victim, "blocked4", "192.0.2.1"));
+    // An interval that the kernel has no room for: its set of ranges holds so many, and the next one is a route.
+    let many: Vec<String> = (0..4_097).map(|n| format!("100.{}.{}.0/30", 64 + n / 256, n % 256)).collect();
+    let mut socket = BufReader::new(UnixStream::connect(daemon.path("sock")).unwrap());
+    for range in &many {
+        let order = format!("{{\"command\":\"block\",\"prefix\":\"{range}\",\"seconds\":3600}}\n");
+        socket.get_mut().write_all(order.as_bytes()).unwrap();
+        let mut reply = String::new();
+        socket.read_line(&mut reply).unwrap();
+        assert!(reply.contains("\"ok\":true"), "{reply}");
+    }
+    let last = many.last().expect("one");
+    wait_until_held(&daemon, last, &["routes"]);
+    assert_eq!(cut(&network.victim), [last.as_str()]);
+    daemon.text(&["unblock", last]);
+    until("it is lifted", || cut(&network.victim).is_empty().then_some(()));
 }
 
 #[test]
@@ -289,6 +315,29 @@ fn whoever_becomes_exempt_is_let_go_everywhere() {
     daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
     wait_until_held(&daemon, "192.0.2.4", &["nftables", "hosts-deny", "routes"]);
     assert!(daemon.end().success());
+}
+
+#[test]
+fn every_kind_of_this_system_works_within_its_rights() {
+    let network = network("kinds", 0);
+    // Debian has no older ebtables beside the one on nftables.
+    let all: [(&str, &[&str]); 2] = [
+        ("nft", &["nftables", "routes", "hosts-deny", "ipset", "iptables", "ebtables"]),
+        ("legacy", &["nftables", "routes", "hosts-deny", "ipset", "iptables"]),
+    ];
+    for (backend, kinds) in all {
+        let backends: String = kinds[3..].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"{backend}\"\n")).collect();
+        let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
+        let mut daemon = start(&network.victim, &config);
+        daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+        wait_until_held(&daemon, "192.0.2.1", kinds);
+        daemon.text(&["unblock", "192.0.2.1"]);
+        until("all have let it go", || {
+            kinds[1..].iter().all(|kind| daemon.figure(&format!("responder {kind}: lifted")) == 1).then_some(())
+        });
+        assert!(!daemon.log().contains(" WARN refused"), "{}", daemon.log());
+        assert!(daemon.end().success());
+    }
 }
 
 #[test]

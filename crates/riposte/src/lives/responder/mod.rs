@@ -22,6 +22,7 @@ use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::time::Duration;
 use sys::fd::{Poller, Ready, Signals};
 use sys::sandbox::Capability;
@@ -74,6 +75,10 @@ pub fn run(start: Start) -> Result<(), String> {
                 "the configured responders need rights that riposte was not given: under the systemd unit that takes the drop-in respond.conf"
             );
         }
+        // Root's files are many, and none of a tool's business but these.
+        let places: Vec<PathBuf> =
+            start.config.respond.carried().flat_map(|kind| (kind.needs.writes)(&start.config.respond.settings)).collect();
+        sys::sandbox::write_only(&places).map_err(|error| error.to_string())?;
         let _lock = wait_for_lock(&start.config)?;
         return keep(&start, Life::Responder).map_err(fail);
     }
@@ -82,7 +87,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let mut worker = Worker { carriers: carriers(&config), warden, poller: Poller::new().map_err(fail)?, calm: Calm::default() };
     let found = worker.carriers.begin(boottime());
     let names: Vec<&str> = config.respond.carried().map(|kind| kind.name).collect();
-    worker.send(&Message::Ready { sandbox: format!("none: sets blocks by {}", names.join(", ")) });
+    worker.send(&Message::Ready { sandbox: format!("writes only where {} must", names.join(", ")) });
     worker.tell_installed(found);
     worker.watch().map_err(fail)
 }
