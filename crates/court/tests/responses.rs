@@ -374,6 +374,8 @@ fn a_touch_that_blocks_nobody_runs_its_command_once_and_a_forger_few() {
     assert_eq!(touch("203.0.113.10", Protocol::UDP, Trust::Spoofable, 22).0.len(), 1);
     assert_eq!(touch("203.0.113.11", Protocol::UDP, Trust::Spoofable, 23).0.len(), 0);
     assert_eq!(touch("203.0.113.12", Protocol::UDP, Trust::Handshake, 24).0.len(), 1);
+    assert!(court.settle(at(25)));
+    assert_eq!((court.response_tallies().0.refused, told(&court, "203.0.113.11")), (1, vec![]), "counted, and no more");
     // All of them are undone in their time.
     assert_eq!(court.orders(at(619)), []);
     assert_eq!(kinds(&court.orders(at(900))).len(), 3);

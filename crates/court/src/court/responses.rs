@@ -305,9 +305,12 @@ impl Court {
         };
         if refusal.is_some() || self.config.policy.dry_run || self.failing.is_some() {
             self.responses.tallies.refused += 1;
-            tracing::info!(address = %whom, response = name, why = refusal.map_or("dry run, or the ledger fails", Ran::word), "not responded");
-            if let Some(ran) = refusal {
-                self.note_run(whom, id, &name, true, ran, now);
+            // A forger's flood is counted and fills neither log nor history.
+            if most == u32::MAX {
+                tracing::info!(address = %whom, response = name, why = refusal.map_or("dry run, or the ledger fails", Ran::word), "not responded");
+                if let Some(ran) = refusal {
+                    self.note_run(whom, id, &name, true, ran, now);
+                }
             }
             return false;
         }
