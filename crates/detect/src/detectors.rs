@@ -123,8 +123,8 @@ impl Detector for Detectors {
             Act::Reported(_) => return self.reports.observe(event, out),
             Act::Touched(_) => return self.touches.observe(event, out),
             Act::Matched(_) => {
-                let convicted = self.scans.is_convicted(self.scans.key(event.actor));
-                return self.signatures.take(event, convicted, out);
+                let scans = &self.scans;
+                return self.signatures.take(event, || scans.is_convicted(scans.key(event.actor)), out);
             }
             Act::Probe(_) | Act::Reached { .. } => {}
         }

@@ -160,7 +160,7 @@ impl Scans {
 
     /// Looks at what these events will need. Changes nothing: the loads of a batch overlap, where one event after the other waits for each.
     pub(crate) fn warm(&self, events: &[Event]) {
-        for event in events {
+        for event in events.iter().filter(|event| !matches!(event.act, Act::Matched(_))) {
             let key = self.key(event.actor);
             if let Some(place) = self.find(self.seed.address(key), key) {
                 let hosts = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::hosts);

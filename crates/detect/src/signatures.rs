@@ -11,7 +11,7 @@ use model::net::{Prefix, canonical};
 use model::offence::{Charge, Evidence, Offence};
 use model::style::StyleSet;
 use model::time::Time;
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub struct Matches {
     /// Matches in all.
     pub count: u64,
     /// By signature, as they came; further ones than [`limits::SIGNATURES_OF_SOURCE`] are counted in all only.
-    pub signatures: Vec<Matched>,
+    pub signatures: SmallVec<[Matched; 2]>,
 }
 
 /// How often a signature was fitted, in all.
@@ -81,12 +81,20 @@ pub struct Signatures {
     count_by: (u8, u8),
     decay: Duration,
     charges: u32,
-    places: Vec<Option<Box<Source>>>,
-    tops: BTreeMap<RuleId, Top>,
+    places: Vec<Place>,
+    /// By the signatures' numbers.
+    tops: Vec<Top>,
     /// When the minute began, and what has been charged in it on forgeable matches alone.
     minute: (Time, u32),
     crowded_out: u64,
     unheard: u64,
+}
+
+/// A source's place: who it is beside what is known of it, so that a group is searched in one go.
+#[derive(Debug, Default)]
+struct Place {
+    who: Option<Prefix>,
+    source: Option<Box<Source>>,
 }
 
 #[derive(Debug)]
@@ -105,7 +113,7 @@ impl Signatures {
             decay: config.decay,
             charges: config.match_charges,
             places: Vec::new(),
-            tops: BTreeMap::new(),
+            tops: Vec::new(),
             minute: (Time::EPOCH, 0),
             crowded_out: 0,
             unheard: 0,
@@ -130,19 +138,13 @@ impl Signatures {
     /// What an address' packets have fitted.
     pub fn of(&self, addr: IpAddr) -> Option<&Matches> {
         let (whom, group) = self.group(canonical(addr));
-        self.places.get(group)?.iter().flatten().map(|source| &source.matches).find(|matches| matches.offender == whom)
-    }
-
-    /// Everybody's, sorted by address.
-    pub fn all(&self) -> Vec<&Matches> {
-        let mut all: Vec<&Matches> = self.places.iter().flatten().map(|source| &source.matches).collect();
-        all.sort_unstable_by_key(|matches| matches.offender);
-        all
+        let place = self.places.get(group)?.iter().find(|place| place.who == Some(whom))?;
+        place.source.as_ref().map(|source| &source.matches)
     }
 
     /// The signatures that were fitted, the most frequent first.
     pub fn tops(&self) -> Vec<Top> {
-        let mut tops: Vec<Top> = self.tops.values().copied().collect();
+        let mut tops: Vec<Top> = self.tops.iter().filter(|top| top.count > 0).copied().collect();
         tops.sort_unstable_by_key(|top| (std::cmp::Reverse(top.count), top.sid));
         tops
     }
@@ -164,78 +166,49 @@ impl Signatures {
         (whom, group * GROUP..(group + 1) * GROUP)
     }
 
+    fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.places.iter().filter_map(|place| place.source.as_deref())
+    }
+
     /// A source's place. If its group is full, the one that was quiet for longest gives way, those whose addresses are proven last.
     fn source(&mut self, actor: IpAddr, at: Time) -> Option<&mut Source> {
         if self.places.is_empty() {
-            self.places.resize_with(limits::MATCHERS, || None);
+            self.places.resize_with(limits::MATCHERS, Place::default);
         }
         let (offender, group) = self.group(actor);
         let places = self.places.get_mut(group)?;
-        let is_it = |place: &Option<Box<Source>>| place.as_ref().is_some_and(|source| source.matches.offender == offender);
-        let at_place = match places.iter().position(is_it).or_else(|| places.iter().position(Option::is_none)) {
+        let of = |who: Option<Prefix>| places.iter().position(|place| place.who == who);
+        let place = match of(Some(offender)).or_else(|| of(None)) {
             Some(place) => place,
             None => {
                 self.crowded_out += 1;
-                let rank = |place: &Option<Box<Source>>| place.as_ref().map(|source| (source.matches.trust, source.matches.last));
+                let rank = |place: &Place| place.source.as_ref().map(|source| (source.matches.trust, source.matches.last));
                 let weakest = (0..places.len()).min_by_key(|place| places.get(*place).and_then(rank))?;
-                *places.get_mut(weakest)? = None;
+                *places.get_mut(weakest)? = Place::default();
                 weakest
             }
         };
-        let matches = || Matches { offender, level: None, first: at, last: at, trust: Trust::Spoofable, count: 0, signatures: Vec::new() };
-        Some(places.get_mut(at_place)?.get_or_insert_with(|| Box::new(Source { matches: matches(), charged: None })))
+        let place = places.get_mut(place)?;
+        place.who = Some(offender);
+        Some(place.source.get_or_insert_with(|| {
+            let trust = Trust::Spoofable;
+            let matches = Matches { offender, level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
+            Box::new(Source { matches, charged: None })
+        }))
     }
 
-    /// Takes a match in; `convicted` says whether the scan detector has convicted its source.
-    pub(crate) fn take(&mut self, event: &Event, convicted: bool, out: &mut Vec<Offence>) {
+    /// Takes a match in; `is_convicted` says whether the scan detector has convicted its source.
+    pub(crate) fn take(&mut self, event: &Event, is_convicted: impl Fn() -> bool, out: &mut Vec<Offence>) {
         let Act::Matched(matched) = event.act else { return };
         let (at, times, decay) = (event.at, u64::from(event.times.max(1)), self.decay);
         let Some(source) = self.source(canonical(event.actor), at) else { return };
         let is_new = source.count(&matched, at, times, decay);
+        let charge = source.charge(&matched, event, is_convicted, decay);
         self.top(&matched, times, is_new);
-        let Some(level) = matched.level else { return };
-        let Some(source) = self.source(canonical(event.actor), at) else { return };
-        let matches = &mut source.matches;
-        let (level, trust) = (matches.level.max(Some(level)).unwrap_or(level), matches.trust.max(event.trust));
-        (matches.level, matches.trust) = (Some(level), trust);
-        // Level 1 says what somebody is known by. That is noted, and of a forgeable packet charged to nobody.
-        if matched.level == Some(DangerLevel::MIN) && event.trust == Trust::Spoofable {
-            return;
+        let Some(offence) = charge else { return };
+        if offence.evidence.convicted || self.may_charge(at) {
+            out.push(offence);
         }
-        // Where nothing can follow, saying it once in a while is enough.
-        let again = if convicted || trust > Trust::Spoofable { AGAIN } else { decay };
-        let is_news = source.charged.is_none_or(|(told, before, on, knew)| {
-            level > before || trust > on || convicted && !knew || at.since(told).max(told.since(at)) >= again
-        });
-        if !is_news {
-            return;
-        }
-        source.charged = Some((at, level, trust, convicted));
-        let Matches { offender, first, last, count, .. } = source.matches;
-        if !convicted && trust == Trust::Spoofable && !self.may_charge(at) {
-            return;
-        }
-        out.push(Offence {
-            at,
-            offender,
-            charge: Charge::Signature,
-            touch: None,
-            level,
-            styles: StyleSet::EMPTY,
-            trust,
-            evidence: Evidence {
-                first,
-                last,
-                packets: count,
-                targets: 1,
-                endpoints: 0,
-                protocols: 1,
-                convicted: convicted || trust > Trust::Spoofable,
-            },
-            rule: Some(matched.rule),
-            wished: None,
-            repeated: Default::default(),
-        });
     }
 
     /// Whether one more charge may be made on forgeable matches alone: a forger must not fill the history.
@@ -252,28 +225,33 @@ impl Signatures {
     }
 
     fn top(&mut self, matched: &Match, times: u64, is_new: bool) {
-        if self.tops.len() >= limits::RULES && !self.tops.contains_key(&matched.rule) {
+        let place = usize::from(matched.rule.0);
+        if place >= limits::RULES {
             return;
         }
-        let none = Top { rule: matched.rule, sid: matched.sid, count: 0, sources: 0 };
-        let top = self.tops.entry(matched.rule).or_insert(none);
-        top.count += times;
-        top.sources += u64::from(is_new);
+        if self.tops.len() <= place {
+            let none = |place| Top { rule: RuleId(place as u16), sid: 0, count: 0, sources: 0 };
+            self.tops.extend((self.tops.len()..=place).map(none));
+        }
+        if let Some(top) = self.tops.get_mut(place) {
+            top.sid = matched.sid;
+            top.count += times;
+            top.sources += u64::from(is_new);
+        }
     }
 
     /// Bytes that it may take.
     pub fn memory_bound(&self) -> usize {
         let source = size_of::<Source>() + limits::SIGNATURES_OF_SOURCE * size_of::<Matched>();
-        limits::MATCHERS * (size_of::<Option<Box<Source>>>() + source) + limits::RULES * 2 * size_of::<(RuleId, Top)>()
+        // Vectors double.
+        limits::MATCHERS * (size_of::<Place>() + source) + limits::RULES * 2 * size_of::<Top>()
     }
 
     /// Bytes that it takes now.
     pub fn memory_used(&self) -> usize {
-        let sources =
-            self.places.iter().flatten().map(|source| size_of::<Source>() + source.matches.signatures.capacity() * size_of::<Matched>());
-        self.places.capacity() * size_of::<Option<Box<Source>>>()
-            + sources.sum::<usize>()
-            + self.tops.len() * 2 * size_of::<(RuleId, Top)>()
+        let heap = |source: &Source| if source.matches.signatures.spilled() { source.matches.signatures.capacity() } else { 0 };
+        let sources: usize = self.sources().map(|source| size_of::<Source>() + heap(source) * size_of::<Matched>()).sum();
+        self.places.capacity() * size_of::<Place>() + sources + self.tops.capacity() * size_of::<Top>()
     }
 }
 
@@ -293,16 +271,54 @@ impl Source {
             return false;
         }
         if matches.signatures.len() < limits::SIGNATURES_OF_SOURCE {
-            matches.signatures.reserve_exact(1);
             matches.signatures.push(Matched { rule: matched.rule, sid: matched.sid, count: few });
         }
         true
     }
 }
 
+impl Source {
+    /// What a match charges it with, if that is news.
+    fn charge(&mut self, matched: &Match, event: &Event, is_convicted: impl Fn() -> bool, decay: Duration) -> Option<Offence> {
+        let (at, matches) = (event.at, &mut self.matches);
+        let level = matches.level.max(matched.level)?;
+        let trust = if matched.level.is_some() { matches.trust.max(event.trust) } else { matches.trust };
+        (matches.level, matches.trust) = (Some(level), trust);
+        // Level 1 says what somebody is known by. That is noted, and of a forgeable packet charged to nobody.
+        if matched.level.is_none_or(|level| level == DangerLevel::MIN && event.trust == Trust::Spoofable) {
+            return None;
+        }
+        let convicted = is_convicted();
+        // Where nothing can follow, saying it once in a while is enough.
+        let again = if convicted || trust > Trust::Spoofable { AGAIN } else { decay };
+        let is_news = self.charged.is_none_or(|(told, before, on, knew)| {
+            level > before || trust > on || convicted && !knew || at.since(told).max(told.since(at)) >= again
+        });
+        if !is_news {
+            return None;
+        }
+        self.charged = Some((at, level, trust, convicted));
+        let Matches { offender, first, last, count: packets, .. } = self.matches;
+        let convicted = convicted || trust > Trust::Spoofable;
+        Some(Offence {
+            at,
+            offender,
+            charge: Charge::Signature,
+            touch: None,
+            level,
+            styles: StyleSet::EMPTY,
+            trust,
+            evidence: Evidence { first, last, packets, targets: 1, endpoints: 0, protocols: 1, convicted },
+            rule: Some(matched.rule),
+            wished: None,
+            repeated: Default::default(),
+        })
+    }
+}
+
 impl Detector for Signatures {
     fn observe(&mut self, event: &Event, out: &mut Vec<Offence>) {
-        self.take(event, false, out);
+        self.take(event, || false, out);
     }
 
     fn tick(&mut self, _: Time, _: &mut Vec<Offence>) {}

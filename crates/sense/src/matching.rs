@@ -5,8 +5,8 @@ use crate::facts::{Facts, Reading, Weight};
 use model::event::{Act, Event, Match, Origin, RuleId};
 use model::limits;
 use model::time::Time;
-use signatures::Set;
 use signatures::prefix::fwsnort;
+use signatures::{Hit, Set};
 use std::collections::BTreeMap;
 
 /// One packet, as a sensor has it.
@@ -56,7 +56,7 @@ impl Named {
 pub struct Matcher {
     set: Set,
     is_idle: bool,
-    numbers: BTreeMap<u32, RuleId>,
+    numbers: Numbers,
     unnamed: Vec<Named>,
     matches: u64,
     ignored: u64,
@@ -91,7 +91,7 @@ impl Matcher {
         };
         let Matcher { set, numbers, unnamed, .. } = self;
         let goes_on = set.look(&seen.facts.header(), fwsnort(seen.prefix), |hit| {
-            let rule = number(numbers, unnamed, hit.sid, hit.message);
+            let rule = numbers.of(&hit, unnamed);
             let level = hit.level.danger().filter(|_| charges);
             let matched = Match { rule, sid: hit.sid, level, protocol: seen.facts.protocol, port: seen.facts.port };
             out.push(seen.event(Act::Matched(matched)));
@@ -111,15 +111,32 @@ impl Matcher {
     }
 }
 
-/// The last number stands for all that come when the dictionary is full.
-fn number(numbers: &mut BTreeMap<u32, RuleId>, unnamed: &mut Vec<Named>, sid: u32, message: &str) -> RuleId {
-    if let Some(rule) = numbers.get(&sid) {
-        return *rule;
+/// A sensor's own numbers of signatures.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// By place in the set, so that most need no search.
+    by_place: Vec<Option<RuleId>>,
+    by_sid: BTreeMap<u32, RuleId>,
+}
+
+impl Numbers {
+    fn of(&mut self, hit: &Hit<'_>, unnamed: &mut Vec<Named>) -> RuleId {
+        let place = hit.place.map(usize::from);
+        if let Some(rule) = place.and_then(|place| *self.by_place.get(place)?) {
+            return rule;
+        }
+        // The last number stands for all that come when the dictionary is full.
+        let next = RuleId(self.by_sid.len().min(limits::RULES - 1) as u16);
+        let is_room = self.by_sid.len() < limits::RULES;
+        let rule = *self.by_sid.get(&hit.sid).unwrap_or(&next);
+        if is_room && !self.by_sid.contains_key(&hit.sid) {
+            self.by_sid.insert(hit.sid, rule);
+            unnamed.push(Named { rule, sid: hit.sid, message: hit.message.to_owned() });
+        }
+        if let Some(place) = place {
+            self.by_place.resize(self.by_place.len().max(place + 1), None);
+            self.by_place[place] = Some(rule);
+        }
+        rule
     }
-    let rule = RuleId(numbers.len().min(limits::RULES - 1) as u16);
-    if numbers.len() < limits::RULES {
-        numbers.insert(sid, rule);
-        unnamed.push(Named { rule, sid, message: message.to_owned() });
-    }
-    rule
 }

@@ -111,7 +111,7 @@ impl Ports {
     /// # Errors
     /// What is wrong, in words.
     pub fn read(text: &str, variables: &Variables) -> Result<Ports, String> {
-        let (mut within, mut without): (Vec<(u16, u16)>, Vec<(u16, u16)>) = (Vec::new(), Vec::new());
+        let (mut within, mut without) = (Vec::new(), Vec::new());
         let mut any = false;
         each(text, variables, &mut |entry, not| {
             if entry.eq_ignore_ascii_case("any") {

@@ -16,6 +16,16 @@ impl Numbers {
         self.have(number, number)
     }
 
+    /// Whether it is a single number.
+    pub fn is_one(&self) -> bool {
+        self.first == self.last && !self.not
+    }
+
+    /// Whether all of it lies below a number.
+    pub fn are_below(&self, number: u32) -> bool {
+        !self.not && self.last < number
+    }
+
     /// Whether it has all numbers from `least` to `most`: what is only known to lie between them.
     pub fn have(&self, least: u32, most: u32) -> bool {
         if self.not { most < self.first || self.last < least } else { self.first <= least && most <= self.last }

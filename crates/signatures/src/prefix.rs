@@ -15,7 +15,8 @@ pub struct Fwsnort {
 #[inline]
 pub fn fwsnort(prefix: &[u8]) -> Option<Fwsnort> {
     // Most prefixes have no such letter at all: that is settled first.
-    let at = prefix.windows(3).position(|three| three == b"SID")?;
+    let first = prefix.iter().position(|byte| *byte == b'S')?;
+    let at = first + prefix.get(first..)?.windows(3).position(|three| three == b"SID")?;
     let alone = at == 0 || prefix.get(at - 1).is_some_and(|byte| !byte.is_ascii_alphanumeric());
     let (sid, rest) = digits(prefix.get(at + 3..).filter(|_| alone)?)?;
     if rest.first().is_some_and(u8::is_ascii_alphanumeric) {

@@ -101,12 +101,14 @@ impl Signature {
     /// Whether a packet fits in this direction.
     #[inline]
     pub fn fits(&self, header: &Header) -> bool {
-        (match self.over {
-            Over::Ip => true,
-            Over::One(protocol) => protocol == header.protocol,
-        }) && self.ports.has(header.port)
+        // What parts packets best comes first: the index has looked at protocol and ports already.
+        self.tests.iter().all(|test| test.holds(header))
+            && (match self.over {
+                Over::Ip => true,
+                Over::One(protocol) => protocol == header.protocol,
+            })
+            && self.ports.has(header.port)
             && self.source_ports.has(header.source_port)
-            && self.tests.iter().all(|test| test.holds(header))
             && self.source.has(header.source)
             && self.target.has(header.target)
     }
@@ -176,6 +178,7 @@ pub fn read(text: &str, around: &Surroundings) -> Result<Read, String> {
     if let Some(name) = rests.or(draft.rests) {
         return Ok(Read::Rests(name));
     }
+    draft.tests.sort_by_key(Test::order);
     let level = around.levels.get(&sid).copied().or(draft.level).or_else(|| draft.priority.map(Level::of_priority));
     let ((source, source_ports), (target, ports)) = (left, right);
     Ok(Read::Signature(Box::new(Signature {

@@ -4,7 +4,7 @@
 use crate::addresses::Ports;
 use crate::assigned::Assigned;
 use crate::header::Header;
-use crate::keywords::Test;
+use crate::keywords::{Test, rare};
 use crate::level::{Level, classification};
 use crate::prefix::Fwsnort;
 use crate::rule::{Action, Over, Read, Signature, Surroundings, read};
@@ -54,6 +54,8 @@ pub struct Sources {
 /// A match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hit<'s> {
+    /// The rule's place in the set; `None` for what no rule of it says.
+    pub place: Option<u16>,
     /// The rule's number.
     pub sid: u32,
     /// What it is called.
@@ -63,10 +65,21 @@ pub struct Hit<'s> {
 }
 
 /// A rule in one of its directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 struct Face {
     place: u16,
     reversed: bool,
+    /// See [`rare`].
+    needs: u8,
+    /// The rule's first test, here so that most rules need not be looked up.
+    first: Option<Test>,
+}
+
+impl Face {
+    #[inline]
+    fn could_fit(&self, header: &Header, has: u8) -> bool {
+        self.needs & !has == 0 && self.first.is_none_or(|test| test.holds(header))
+    }
 }
 
 type Faces = Box<[Face]>;
@@ -103,7 +116,9 @@ struct Index {
     by_port: ByPort,
     by_source_port: ByPort,
     /// Those that name no few ports, by the byte that sorts them (TCP flags, ICMP type), and last those for packets without one.
-    by_byte: Vec<Faces>,
+    by_byte: Vec<u16>,
+    /// The lists that those are: most bytes share theirs with others.
+    lists: Vec<Faces>,
 }
 
 /// The byte by which a protocol's rules are sorted.
@@ -230,14 +245,14 @@ impl Set {
             hit(named);
         }
         if let Some(level) = assigned {
-            hit(Hit { sid: sids::ASSIGNED, message: "network with an assigned danger level", level });
+            hit(Hit { place: None, sid: sids::ASSIGNED, message: "network with an assigned danger level", level });
         }
         if let Some((kind, code)) = header.icmp {
             self.unassigned(header.protocol, kind, code).into_iter().for_each(&mut hit);
         }
         for place in places {
             let Some(Signature { sid, message, level, .. }) = known(place) else { continue };
-            hit(Hit { sid: *sid, message, level: *level });
+            hit(Hit { place: Some(*place), sid: *sid, message, level: *level });
         }
         true
     }
@@ -249,8 +264,11 @@ impl Set {
             Protocol::ICMP => (&self.icmp, header.icmp.map(|(kind, _)| kind)),
             _ => (&self.other, None),
         };
-        let general = index.by_byte.get(byte.map_or(256, usize::from)).or(index.by_byte.last()).map_or(&[][..], |faces| faces);
-        for face in general.iter().chain(index.by_port.at(header.port)).chain(index.by_source_port.at(header.source_port)) {
+        let list = index.by_byte.get(byte.map_or(256, usize::from)).or(index.by_byte.last());
+        let general = list.and_then(|list| index.lists.get(usize::from(*list))).map_or(&[][..], |faces| faces);
+        let has = rare::of(header);
+        let by_port = index.by_port.at(header.port).iter().chain(index.by_source_port.at(header.source_port));
+        for face in general.iter().chain(by_port).filter(|face| face.could_fit(header, has)) {
             let Some(signature) = self.signatures.get(usize::from(face.place)) else { continue };
             let fits = if face.reversed { signature.fits(&header.reversed()) } else { signature.fits(header) };
             if fits {
@@ -268,15 +286,15 @@ impl Set {
             _ => return None,
         };
         let level = self.levels.get(&sid).copied().unwrap_or(Level::DEFAULT);
-        (!types.has(kind, code)).then_some(Hit { sid, message, level })
+        (!types.has(kind, code)).then_some(Hit { place: None, sid, message, level })
     }
 
     /// The rule that fwsnort has made an iptables rule of: the kernel has matched already.
     fn fwsnort(&self, Fwsnort { sid, .. }: Fwsnort) -> Hit<'_> {
         let level = self.levels.get(&sid).copied();
         match self.signature(sid) {
-            Some(known) => Hit { sid, message: &known.message, level: level.unwrap_or(known.level) },
-            None => Hit { sid, message: "rule of fwsnort's", level: level.unwrap_or(Level::DEFAULT) },
+            Some(known) => Hit { place: None, sid, message: &known.message, level: level.unwrap_or(known.level) },
+            None => Hit { place: None, sid, message: "rule of fwsnort's", level: level.unwrap_or(Level::DEFAULT) },
         }
     }
 
@@ -314,7 +332,8 @@ impl Index {
         for (place, signature) in signatures.iter().enumerate().filter(|(_, signature)| protocols(signature.over)) {
             let faces = if signature.both { &[false, true][..] } else { &[false] };
             for reversed in faces.iter().copied() {
-                let face = Face { place: place as u16, reversed };
+                let needs = signature.tests.iter().fold(0, |needs, test| needs | test.needs());
+                let face = Face { place: place as u16, reversed, needs, first: signature.tests.first().copied() };
                 let (to, from) = match reversed {
                     false => (&signature.ports, &signature.source_ports),
                     true => (&signature.source_ports, &signature.ports),
@@ -329,9 +348,16 @@ impl Index {
             }
         }
         let bytes = if sort == Sort::Nothing { 1 } else { 257 };
-        index.by_byte = (0..bytes)
-            .map(|byte| general.iter().copied().filter(|face| could_fit(signatures, *face, sort, u8::try_from(byte).ok())).collect())
-            .collect();
+        let mut known: BTreeMap<Vec<(u16, bool)>, u16> = BTreeMap::new();
+        for byte in 0..bytes {
+            let fitting = general.iter().filter(|face| could_fit(signatures, **face, sort, u8::try_from(byte).ok()));
+            let faces: Faces = fitting.copied().collect();
+            let list = *known.entry(faces.iter().map(|face| (face.place, face.reversed)).collect()).or_insert_with(|| {
+                index.lists.push(faces);
+                (index.lists.len() - 1) as u16
+            });
+            index.by_byte.push(list);
+        }
         index
     }
 }

@@ -102,3 +102,53 @@ fn text(place: &Path) -> Result<String, Failure> {
     }
     Ok(String::from_utf8_lossy(&fs::read(place).map_err(wrong)?).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: &str = "alert tcp any any -> any 4711 (msg:\"x\"; classtype:mine; sid:1;)\n";
+
+    #[test]
+    fn folders_and_tables_are_read_and_what_rests_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &[u8]| fs::write(folder.path().join(name), text).unwrap();
+        write("a.rules", &[RULE.as_bytes(), b"alert tcp any any -> any 80 (msg:\"\xe9\"; content:\"x\"; sid:2;)\n"].concat());
+        write("classification.config", b"config classification: mine,My own,3\n");
+        write("README", b"no rules at all");
+        write("auto_dl", b"192.0.2.7 0;\n198.51.100.0/24 0 tcp/22;\nhost.example.org 3;\n");
+        let rules = vec![folder.path().to_owned()];
+        let auto_dl = Some(folder.path().join("auto_dl"));
+        let config = SignaturesConfig { shipped: false, rules, auto_dl, ..SignaturesConfig::default() };
+        let (set, remarks) = load(&config).unwrap();
+        assert_eq!(
+            (set.len(), set.signature(1).map(|s| s.level)),
+            (1, signatures::level::Level::read("3").ok()),
+            "its class is told beside it"
+        );
+        assert!(
+            matches!(&remarks[..], [name, rests] if name.contains("auto_dl:3: 'host.example.org'") && rests.contains("content 1 (needs the payload)")),
+            "{remarks:?}"
+        );
+        assert_eq!(spared(&config), Ok(vec!["192.0.2.7".parse().unwrap()]));
+        assert!(load(&SignaturesConfig { enabled: false, ..config }).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_by_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str, text: &str| {
+            fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        };
+        let rules = vec![place("a", "alert tcp any any -> any 80 (flgas:S; sid:1;)\n")];
+        let levels = Some(place("levels", "\n1 9\n"));
+        let wrong = load(&SignaturesConfig { rules, levels, ..SignaturesConfig::default() }).unwrap_err();
+        assert!(matches!(&wrong[..], [a, b] if a.contains("levels:2: ") && b.contains("/a:1: unknown keyword 'flgas'")), "{wrong:?}");
+        let missing = load(&SignaturesConfig { rules: vec![folder.path().join("none")], ..SignaturesConfig::default() }).unwrap_err();
+        assert!(missing[0].contains("none: "), "{missing:?}");
+        fs::remove_file(folder.path().join("a")).unwrap();
+        let empty = load(&SignaturesConfig { rules: vec![folder.path().to_owned()], ..SignaturesConfig::default() }).unwrap_err();
+        assert!(empty[0].contains("no rules in it"), "{empty:?}");
+    }
+}

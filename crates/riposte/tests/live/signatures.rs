@@ -35,9 +35,10 @@ fn the_users_rules_are_read_and_read_again_and_a_match_alone_blocks_nobody() {
     fs::write(&rules, rule(4_711, 1_000_001)).unwrap();
     fs::write(folder.path().join("auto_dl"), "198.51.100.30 0 tcp/4711;\n198.51.100.31 0;\n").unwrap();
     let config = format!(
-        "{KERN_LOG}[signatures]\nrules = [\"{{}}/own.rules\"]\nauto_dl = \"{{}}/auto_dl\"\nvariables = [\"HOME_NET = {VICTIM}\"]\n[sense.nflog]\nenabled = false\n"
+        "{KERN_LOG}[signatures]\nrules = [\"{{}}/own.rules\"]\nauto_dl = \"{{}}/auto_dl\"\nvariables = [\"HOME_NET = {VICTIM}\"]\n"
     );
-    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
+    let mut daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
+    daemon.expect_error("not reloaded");
     daemon.wait_until_followed("kern.log");
     let knock = |source: &str, port| daemon.append("kern.log", &(line(source, VICTIM, port) + "\n"));
 

@@ -78,15 +78,16 @@ fn transport<'l>(facts: &mut Facts, fields: &mut impl Iterator<Item = &'l [u8]>)
         protocol if protocol.has_ports() => {
             facts.source_port = Some(whole(fields.next()?)?);
             facts.port = Some(whole(fields.next()?)?);
+            facts.data = fields.next().and_then(whole).filter(|_| facts.fragment == Fragment::Whole);
         }
         _ => {}
     }
     if facts.protocol == Protocol::TCP {
-        let _data_length = fields.next()?;
         facts.flags = Some(TcpFlags(flags(fields.next()?)?));
         // `first:last` if there are data.
         facts.sequence = fields.next().and_then(number).map(|(sequence, _)| sequence);
-        facts.window = fields.nth(1).and_then(whole);
+        facts.acknowledgment = fields.next().and_then(whole);
+        facts.window = fields.next().and_then(whole);
         let _urgent = fields.next()?;
         facts.options = options(fields.next().unwrap_or_default().split(|byte| *byte == b';'));
     }

@@ -4,7 +4,7 @@ use super::{Bits, Draft, Keyword, Test, exact};
 
 /// The keywords.
 pub const KEYWORDS: &[Keyword] = &[
-    Keyword { name: "ttl", read: |value, draft| draft.number(value, |header| exact(header.ttl)) },
+    Keyword { name: "ttl", read: |value, draft| value.parse().map(|numbers| draft.tests.push(Test::Ttl(numbers))) },
     Keyword { name: "tos", read: |value, draft| draft.number(value, |header| exact(header.service)) },
     Keyword { name: "id", read: |value, draft| draft.number(value, |header| exact(header.ip_id)) },
     Keyword { name: "psad_ip_len", read: |value, draft| draft.number(value, |header| exact(header.length)) },
@@ -12,7 +12,10 @@ pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "dsize", read: |value, draft| draft.number(value, |header| header.payload) },
     Keyword { name: "psad_dsize", read: |value, draft| draft.number(value, |header| header.payload) },
     // Riposte's own.
-    Keyword { name: "riposte_ext_headers", read: |value, draft| draft.number(value, |header| exact(Some(header.extension_headers))) },
+    Keyword {
+        name: "riposte_ext_headers",
+        read: |value, draft| value.parse().map(|numbers| draft.tests.push(Test::ExtensionHeaders(numbers))),
+    },
     Keyword { name: "ipopts", read: ip_options },
     Keyword { name: "fragbits", read: fragment_bits },
     Keyword { name: "sameip", read: same_address },

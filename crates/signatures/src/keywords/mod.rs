@@ -97,6 +97,10 @@ fn exact(number: Option<impl Into<u32>>) -> Option<(u32, u32)> {
 pub enum Test {
     /// A number of it.
     Number(Field, Numbers),
+    /// Its TTL or hop limit.
+    Ttl(Numbers),
+    /// How many IPv6 extension headers it has.
+    ExtensionHeaders(Numbers),
     /// Its ICMP type: what rules are sorted by.
     IcmpType(Numbers),
     /// Its TCP flags: what rules are sorted by.
@@ -111,12 +115,62 @@ pub enum Test {
     SameAddress,
 }
 
+/// What few packets have, one bit each. A rule that needs one of these is passed over at once for all others.
+pub mod rare {
+    use crate::header::Header;
+
+    /// IPv4 options.
+    pub const IP_OPTIONS: u8 = 1;
+    /// More fragments, or the reserved bit.
+    pub const FRAGMENT_BITS: u8 = 2;
+    /// One address at both ends.
+    pub const SAME_ADDRESS: u8 = 4;
+    /// A TTL below 2.
+    pub const LAST_HOP: u8 = 8;
+    /// IPv6 extension headers.
+    pub const EXTENSION_HEADERS: u8 = 16;
+
+    /// What of it a packet has.
+    pub fn of(header: &Header) -> u8 {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        bit(header.ip_options.is_some_and(|options| !options.is_empty()), IP_OPTIONS)
+            | bit(header.fragment_bits.is_some_and(|bits| bits & 5 != 0), FRAGMENT_BITS)
+            | bit(header.source == header.target, SAME_ADDRESS)
+            | bit(header.ttl.is_some_and(|ttl| ttl < 2), LAST_HOP)
+            | bit(header.extension_headers > 0, EXTENSION_HEADERS)
+    }
+}
+
 impl Test {
+    /// What a packet must have of what is rare, or this can't hold.
+    pub fn needs(&self) -> u8 {
+        match self {
+            Test::IpOption(_) | Test::AnyIpOption => rare::IP_OPTIONS,
+            Test::FragmentBits(bits) if !bits.fit(0) && !bits.fit(2) => rare::FRAGMENT_BITS,
+            Test::SameAddress => rare::SAME_ADDRESS,
+            Test::Ttl(numbers) if numbers.are_below(2) => rare::LAST_HOP,
+            Test::ExtensionHeaders(numbers) if !numbers.has(0) => rare::EXTENSION_HEADERS,
+            Test::FragmentBits(_) | Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) | Test::IcmpType(_) | Test::Flags(_) => 0,
+        }
+    }
+
+    /// What parts packets best is looked at first; what rules are sorted by is nearly settled before.
+    pub fn order(&self) -> u8 {
+        match self {
+            Test::Number(_, numbers) if numbers.is_one() => 0,
+            Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) => 1,
+            Test::FragmentBits(_) | Test::IpOption(_) | Test::AnyIpOption | Test::SameAddress => 2,
+            Test::IcmpType(_) | Test::Flags(_) => 3,
+        }
+    }
+
     /// Whether the packet is so.
     #[inline]
     pub fn holds(&self, header: &Header) -> bool {
         match self {
             Test::Number(field, numbers) => field(header).is_some_and(|(least, most)| numbers.have(least, most)),
+            Test::Ttl(numbers) => header.ttl.is_some_and(|ttl| numbers.has(ttl.into())),
+            Test::ExtensionHeaders(numbers) => numbers.has(header.extension_headers.into()),
             Test::IcmpType(numbers) => header.icmp.is_some_and(|(kind, _)| numbers.has(kind.into())),
             Test::Flags(bits) => header.flags.is_some_and(|flags| bits.fit(flags.0)),
             Test::FragmentBits(bits) => header.fragment_bits.is_some_and(|known| bits.fit(known)),
