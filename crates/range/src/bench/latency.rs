@@ -203,7 +203,7 @@ impl Drop for Awake {
     }
 }
 
-fn await_element(watch: &mut Watch, address: Ipv4Addr, start: u64) -> io::Result<Option<u64>> {
+pub(super) fn await_element(watch: &mut Watch, address: Ipv4Addr, start: u64) -> io::Result<Option<u64>> {
     await_within(watch, address, start, LIMIT)
 }
 

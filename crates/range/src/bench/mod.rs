@@ -4,6 +4,7 @@
 mod analysis;
 pub mod arena;
 mod burst;
+mod capture;
 mod crowdsec;
 pub mod figure;
 mod idle;
@@ -40,11 +41,12 @@ pub struct Context {
 type Measure = fn(&Context) -> io::Result<Vec<Figure>>;
 
 /// The groups, in the order in which they are measured.
-pub const GROUPS: [(&str, Measure); 7] = [
+pub const GROUPS: [(&str, Measure); 8] = [
     ("analysis", analysis::measure),
     ("logins", logins::measure),
     ("latency", latency::measure),
     ("burst", burst::measure),
+    ("capture", capture::measure),
     ("restore", restore::measure),
     ("idle", idle::measure),
     ("spoofed", spoofed::measure),
