@@ -51,8 +51,8 @@ pub const WARDEN_ACCEPTS: [Rule; 22] = [
     Rule { message: Tag::Ran, from: Life::Runner, max_len: 1_024, rate: 200, burst: 4_096 },
     // Root asks, through the control socket. The file is the operator's, whoever asks to have it read again.
     Rule { message: Tag::Reload, from: Life::Judge, max_len: 1, rate: 1, burst: 4 },
-    // A question is up to 512 look-ups of a few microseconds; the sensor is held to its rations, and asks when a ring's blocks come.
-    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 25_000, rate: 400, burst: 800 },
+    // A question is up to 128 look-ups of a few microseconds; a ring's blocks come a hundred times a second.
+    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 5_050, rate: 200, burst: 400 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 

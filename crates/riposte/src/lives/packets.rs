@@ -185,7 +185,7 @@ impl Packets {
                 if packet.hook == PREROUTING {
                     trapped += 1;
                     if let Some(flow) = event.as_ref().and_then(known::flow) {
-                        questions.remember(flow, at);
+                        questions.remember(flow, monotonic());
                     }
                 }
                 events.extend(event);
@@ -209,7 +209,7 @@ impl Packets {
                 return Ok(());
             }
             events.retain(|event| !self.is_open_by_now(event, true));
-            self.ask(events, at)?;
+            self.ask(events, monotonic())?;
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Packets {
             match self.warden.hear(frame)? {
                 Continue(received) => {
                     if let Ok(Message::Known { number, flows }) = Message::decode(received.bytes) {
-                        self.known(number, &flows, now())?;
+                        self.known(number, &flows, monotonic())?;
                     }
                 }
                 Break(is_there) => return Ok(is_there),

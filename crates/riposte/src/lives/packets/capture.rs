@@ -2,6 +2,7 @@
 //! and addresses. Never takes a packet that isn't for one of them, and never says more than its rations.
 
 use crate::config::CaptureConfig;
+use crate::lives::monotonic;
 use link::message::Counter;
 use model::event::{Act, Event};
 use model::net::{Protocol, canonical};
@@ -111,7 +112,8 @@ impl Capture {
 
     /// Reads a block of each ring: how many there were, and what may be evidence.
     pub fn read(&mut self, at: Time, open: &OpenPorts) -> (usize, Vec<Event>) {
-        let (mut blocks, mut events) = (0, Vec::new());
+        // Rations go by a clock that nobody sets.
+        let (mut blocks, mut events, steady) = (0, Vec::new(), monotonic());
         let meta = PacketMeta { at, hook: LOCAL_IN, loopback: false, established: false };
         let Capture { rings, sensor, interfaces, own, ration, keys, foreign, over_source, over_all, .. } = self;
         for (_, ring) in rings {
@@ -128,7 +130,7 @@ impl Capture {
                     *foreign += 1;
                     return;
                 }
-                match ration.weigh(keys.hash_one(event.actor), at) {
+                match ration.weigh(keys.hash_one(event.actor), steady) {
                     Share::Told => events.push(event),
                     Share::OverSource => *over_source += 1,
                     Share::OverAll => *over_all += 1,
