@@ -60,8 +60,8 @@ pub const WARDEN_ACCEPTS: [Rule; 28] = [
     Rule { message: Tag::Installed, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 300, burst: 1_200 },
     Rule { message: Tag::Counters, from: Life::Responder, max_len: 8_192, rate: 20, burst: 100 },
     Rule { message: Tag::Held, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 200, burst: 1_000 },
-    // A question is up to 512 look-ups of a few microseconds; the sensor is held to its rations, and asks when a ring's blocks come.
-    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 25_000, rate: 400, burst: 800 },
+    // A question is up to 128 look-ups of a few microseconds; a ring's blocks come a hundred times a second.
+    Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 5_050, rate: 200, burst: 400 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },
 ];
 

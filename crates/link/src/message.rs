@@ -305,7 +305,7 @@ pub enum Message {
     AskKnown {
         /// The question's number.
         number: u32,
-        /// At most [`limits::BATCH_EVENTS`].
+        /// At most [`limits::BATCH_FLOWS`].
         flows: Vec<Flow>,
     },
     /// Warden → packet sensor: the answer, one for each in their order.
@@ -802,7 +802,7 @@ impl Message {
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
             Tag::AskKnown => Message::AskKnown {
                 number: r.u32()?,
-                flows: r.list(limits::BATCH_EVENTS, |r| {
+                flows: r.list(limits::BATCH_FLOWS, |r| {
                     let protocol = Protocol(r.u8()?);
                     let mut end = || Ok(SocketAddr::new(r.addr()?, r.u16()?));
                     Ok(Flow { protocol, from: end()?, to: end()? })
@@ -810,7 +810,7 @@ impl Message {
             },
             Tag::Known => Message::Known {
                 number: r.u32()?,
-                flows: r.list(limits::BATCH_EVENTS, |r| Known::ALL.get(usize::from(r.u8()?)).copied().ok_or(Malformed::Value("known")))?,
+                flows: r.list(limits::BATCH_FLOWS, |r| Known::ALL.get(usize::from(r.u8()?)).copied().ok_or(Malformed::Value("known")))?,
             },
         };
         r.end()?;

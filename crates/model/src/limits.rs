@@ -72,6 +72,8 @@ pub const FRAME_BYTES: usize = 65_536;
 pub const BATCH_CHANGES: usize = 1_000;
 /// Events in one frame from a sensor to the judge.
 pub const BATCH_EVENTS: usize = 512;
+/// Flows in one question to the warden: some half a millisecond of its time.
+pub const BATCH_FLOWS: usize = 128;
 /// Reports with their lines in one frame from a sensor to the judge.
 pub const BATCH_REPORTS: usize = 64;
 /// Clients of the control socket at one time. Above, a connection is closed at once and counted.

@@ -102,10 +102,10 @@ impl FrameSocket {
         Ok(FrameSocket { fd, address })
     }
 
-    /// Sends frames in one call and says how many of them went out.
+    /// Sends frames in one call and says how many of them went out: fewer, or none, if the interface has no room.
     ///
     /// # Errors
-    /// If not even the first did (`WouldBlock`, or ENOBUFS, if the interface has no room).
+    /// If it can't send at all.
     pub fn send(&self, frames: &[Vec<u8>]) -> io::Result<usize> {
         let mut parts: Vec<libc::iovec> =
             frames.iter().map(|frame| libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() }).collect();
@@ -120,8 +120,11 @@ impl FrameSocket {
         let mut messages: Vec<libc::mmsghdr> = parts.iter_mut().map(message).collect();
         let count = messages.len() as libc::c_uint;
         // SAFETY: messages, their parts, the frames and the address live through the call; the kernel writes only into `messages`.
-        let sent = checked(unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, 0) })?;
-        Ok(sent as usize)
+        match checked(unsafe { libc::sendmmsg(self.fd.as_raw_fd(), messages.as_mut_ptr(), count, 0) }) {
+            Ok(sent) => Ok(sent as usize),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOBUFS | libc::EAGAIN)) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 }
 

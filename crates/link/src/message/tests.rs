@@ -187,6 +187,11 @@ fn the_largest_lists_fit_into_a_frame() {
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
     Message::Reloaded { ok: false, lines: vec!["x".repeat(ANSWER_BYTES); ANSWER_LINES] }.encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
+    let Message::AskKnown { flows, .. } = &samples()[32] else { unreachable!() };
+    let end = flows[0].from;
+    Message::AskKnown { number: 1, flows: vec![Flow { to: end, ..flows[0] }; limits::BATCH_FLOWS] }.encode(&mut out);
+    let rule = crate::gate::WARDEN_ACCEPTS.iter().find(|rule| rule.message == Tag::AskKnown).unwrap();
+    assert!(out.as_bytes().len() <= rule.max_len && Message::decode(out.as_bytes()).is_ok());
     Message::Allowed(vec![(exemption.prefix, Expiry::At(Time::from_secs(1))); limits::ALLOWED_TOLD]).encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
 }

@@ -4,6 +4,7 @@
 mod analysis;
 pub mod arena;
 mod burst;
+mod capture;
 mod crowdsec;
 pub mod figure;
 mod idle;
@@ -46,6 +47,7 @@ pub const GROUPS: [(&str, Measure); 8] = [
     ("logins", logins::measure),
     ("latency", latency::measure),
     ("burst", burst::measure),
+    ("capture", capture::measure),
     ("restore", restore::measure),
     ("idle", idle::measure),
     ("spoofed", spoofed::measure),

@@ -8,7 +8,7 @@ const PROGRAM: &str = "riposte-bench";
 const USAGE: &str = "\
 usage: riposte-bench [--json] [--only WORD] [--riposte FILE]
   --json           one JSON object a line for each figure, instead of a table
-  --only WORD      only groups whose name has this in it: analysis logins latency burst restore idle spoofed portsentry
+  --only WORD      only groups whose name has this in it: analysis logins latency burst capture restore idle spoofed portsentry
   --riposte FILE   the binary under test (default: riposte beside this program)
 Example: sudo target/release/riposte-bench --only latency";
 

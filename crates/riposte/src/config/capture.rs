@@ -61,7 +61,7 @@ impl Meaning<'_> {
             enabled,
             interfaces: raw.interfaces.and_then(|list| self.interfaces(list)),
             ring_mib: self.number(&raw.ring_mib, 1..=256, default.ring_mib),
-            rate: self.number(&raw.rate, 1..=100_000, default.rate),
+            rate: self.number(&raw.rate, 1..=20_000, default.rate),
             per_source_rate: self.number(&raw.per_source_rate, 1..=10_000, default.per_source_rate),
         };
         if self.problems.count() == before && config.per_source_rate > config.rate {

@@ -730,7 +730,7 @@ proptest! {
             },
             capture: CaptureConfig {
                 enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
-                rate: numbers.3 / 10, per_source_rate: 1,
+                rate: numbers.3 / 50, per_source_rate: 1,
             },
             logs,
             applications,

@@ -186,7 +186,7 @@ impl Packets {
                 if packet.prefix == TRAP_PREFIX.as_bytes() {
                     trapped += 1;
                     if let Some(flow) = event.as_ref().and_then(known::flow) {
-                        questions.remember(flow, at);
+                        questions.remember(flow, monotonic());
                     }
                 }
                 events.extend(event);
@@ -213,7 +213,7 @@ impl Packets {
                 return Ok(());
             }
             seen.retain(|events| !events.first().is_some_and(|event| self.is_open_by_now(event, true)));
-            self.ask(seen, at)?;
+            self.ask(seen, monotonic())?;
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Packets {
             match self.warden.hear(frame)? {
                 Continue(received) => {
                     if let Ok(Message::Known { number, flows }) = Message::decode(received.bytes) {
-                        self.known(number, &flows, now())?;
+                        self.known(number, &flows, monotonic())?;
                     }
                 }
                 Break(is_there) => return Ok(is_there),

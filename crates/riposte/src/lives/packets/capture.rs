@@ -2,6 +2,7 @@
 //! and addresses. Never takes a packet that isn't for one of them, and never says more than its rations.
 
 use crate::config::CaptureConfig;
+use crate::lives::monotonic;
 use link::message::Counter;
 use model::event::{Act, Event};
 use model::net::{Protocol, canonical};
@@ -103,7 +104,8 @@ impl Capture {
 
     /// Reads a block of each ring: how many there were, and what may be evidence, each packet's matches of signatures behind its event.
     pub fn read(&mut self, at: Time, sensor: &mut PacketSensor, open: &OpenPorts) -> (usize, Vec<Vec<Event>>) {
-        let (mut blocks, mut seen) = (0, Vec::new());
+        // Rations go by a clock that nobody sets.
+        let (mut blocks, mut seen, steady) = (0, Vec::new(), monotonic());
         let meta = PacketMeta { at, hook: LOCAL_IN, loopback: false, established: false };
         let Capture { rings, interfaces, own, ration, keys, foreign, over_source, over_all, .. } = self;
         for (_, ring) in rings {
@@ -122,7 +124,7 @@ impl Capture {
                     *foreign += 1;
                     return;
                 }
-                match ration.weigh(keys.hash_one(event.actor), at) {
+                match ration.weigh(keys.hash_one(event.actor), steady) {
                     Share::Told => seen.push(std::iter::once(event).chain(matches).collect()),
                     Share::OverSource => *over_source += 1,
                     Share::OverAll => *over_all += 1,

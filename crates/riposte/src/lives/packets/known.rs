@@ -88,7 +88,7 @@ impl Packets {
         let mut unknown = self.questions.unknown(seen);
         unknown.retain(|(flow, _)| !self.has_socket(flow, at));
         while !unknown.is_empty() {
-            let rest = unknown.split_off(unknown.len().min(limits::BATCH_EVENTS));
+            let rest = unknown.split_off(unknown.len().min(limits::BATCH_FLOWS));
             if self.questions.waiting.len() >= OPEN {
                 self.questions.dropped += (unknown.len() + rest.len()) as u64;
                 return Ok(());
