@@ -42,7 +42,7 @@ pub struct Context {
 type Measure = fn(&Context) -> io::Result<Vec<Figure>>;
 
 /// The groups, in the order in which they are measured.
-pub const GROUPS: [(&str, Measure); 8] = [
+pub const GROUPS: [(&str, Measure); 9] = [
     ("analysis", analysis::measure),
     ("logins", logins::measure),
     ("latency", latency::measure),
