@@ -247,7 +247,9 @@ impl Explanation {
             None => "no odds were kept".to_owned(),
         };
         let decided = if suspect.convicted { "The sequential test has convicted it" } else { "The sequential test has not decided" };
-        let trust = match suspect.trust.as_str() {
+        // A touch or a log line may have proved the address that the scan's packets alone don't.
+        let proof = self.entries.iter().rev().find(|entry| entry.is_proven());
+        let trust = match proof.map_or(suspect.trust.as_str(), |entry| entry.trust.as_str()) {
             "spoofable" => {
                 "Nothing proves that the packets are its own: anybody could have written its address on them, and such evidence earns short blocks at most."
             }
