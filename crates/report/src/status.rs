@@ -184,6 +184,12 @@ impl StatusReport {
             let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
             let _ = writeln!(text, "TROUBLE since {}: {what}:\n{why}.", Readable(trouble.since.0));
         }
+        for name in self.idle_responders() {
+            let _ = writeln!(
+                text,
+                "TROUBLE: responder {name} is not at work and sets no block; the log says why. It is tried again every half minute."
+            );
+        }
         if let Some(storm) = &self.storm {
             let _ = writeln!(
                 text,
@@ -240,6 +246,12 @@ impl StatusReport {
             ]);
         }
         format!("{}{below}", table.text(room))
+    }
+
+    /// The responders that could not be begun.
+    fn idle_responders(&self) -> impl Iterator<Item = String> {
+        let names = self.counters.iter().filter(|(_, number)| *number > 0);
+        names.filter_map(|(name, _)| Some(escape::text(name.strip_prefix("responder ")?.strip_suffix(": not at work")?, WORD_CHARS)))
     }
 
     fn sensors_text(&self, room: Room) -> String {
