@@ -132,7 +132,8 @@ impl Explanation {
         let who = self.address;
         let charged = self.last_charge();
         if let Some(block) = &self.block {
-            let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
+            let is = if block.is_rehearsed() { "would be, but for the dry run, blocked" } else { "is blocked" };
+            let scope = if block.address == who { format!("{who} {is}") } else { format!("{who} {is} with {}", block.address) };
             let why = match (&block.charge, block.level) {
                 (Some(charge), Some(level)) if block.rule.is_some() => {
                     let what = if charge == Charge::Signature.word() { "signature" } else { "log rule" };

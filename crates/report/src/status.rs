@@ -167,7 +167,7 @@ impl StatusReport {
     pub fn text(&self, room: Room) -> String {
         let mode = match self.mode {
             Mode::Blocking => "blocking",
-            Mode::DryRun => "dry run: nobody is blocked",
+            Mode::DryRun => "dry run: nobody new is blocked",
         };
         let mut text = format!("riposte {}, up {}, {mode}.\n", escape::text(&self.version, WORD_CHARS), Human(self.uptime_secs));
         let blocks = &self.blocks;
@@ -187,7 +187,7 @@ impl StatusReport {
         for name in self.idle_responders() {
             let _ = writeln!(
                 text,
-                "TROUBLE: responder {name} is not at work and sets no block; the log says why. It is tried again every half minute."
+                "TROUBLE: responder {name} is not at work and sets no block (the log says why):\nit is tried again every half minute."
             );
         }
         if let Some(storm) = &self.storm {

@@ -322,7 +322,8 @@ riposte 0.1.0, up 1h 30m, blocking.
 1,003 blocks: 802 on proven evidence, 200 on forgeable evidence, 1 by order.
 TROUBLE since 2026-03-01 12:00:00Z: the ledger can't be written:
 the disk is full.
-TROUBLE: responder xdp is not at work and sets no block; the log says why. It is tried again every half minute.
+TROUBLE: responder xdp is not at work and sets no block (the log says why):
+it is tried again every half minute.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
 riposte's own table was deleted by 'nft' (process 123): it was made anew at 2026-03-01 12:01:00Z.
@@ -339,10 +340,10 @@ nflog   nflog  listening  packets 12,345
 SID  SIGNATURE  MATCHES  SOURCES
 621  SCAN FIN     1,234        5
 
-FIGURE                      COUNT
-events                     12,000
-offences                        7
-responder xdp: not at work      1
+FIGURE                       COUNT
+events                      12,000
+offences                         7
+responder xdp: not at work       1
 
 EXEMPT      WHY
 192.0.2.0   resolver

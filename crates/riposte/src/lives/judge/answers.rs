@@ -127,6 +127,9 @@ fn carried_out(judge: &mut Judge, prefix: Prefix, said: String, changed: usize) 
         let court = &judge.court.judge;
         court.block_for(&prefix).map(|block| court.is_confirmed(block.id) || court.is_rehearsed(block.id))
     };
+    if judge.court.judge.block_for(&prefix).is_some_and(|block| judge.court.judge.is_rehearsed(block.id)) {
+        return done(format!("{prefix} would be blocked, but this is a dry run: nothing is set"), changed);
+    }
     hear_until(judge, SET_WAIT, |judge| is_set(judge) != Some(false));
     match is_set(judge) {
         Some(true) => done(said, changed),
@@ -218,7 +221,7 @@ fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
     };
     let mut line = BlockLine::of(block, State::Active, now).of_rule(rule);
     if judge.court.judge.is_rehearsed(block.id) {
-        line.state = "dry run".into();
+        line.state = report::list::REHEARSED.into();
     }
     line
 }
