@@ -126,7 +126,8 @@ fn without_the_kernel_s_table_the_others_answer_for_the_block() {
     daemon.text(&["block", "192.0.2.2", "--for", "never"]);
     until("both are denied", || (denied(&daemon) == ["192.0.2.1", "192.0.2.2"]).then_some(()));
     // Nobody has room for a third: it is not blocked, and that's what is said.
-    daemon.text(&["block", "192.0.2.3", "--for", "1h"]);
+    let refusal = daemon.refusal(&["block", "192.0.2.3", "--for", "1h"]);
+    assert!(refusal.contains("192.0.2.3 is not blocked: nobody could set it"), "{refusal}");
     until("it is told", || daemon.json(&["history", "192.0.2.3"]).into_iter().find(|line| text(&line["why"]).contains("full")));
     until("it is on no list", || (daemon.blocked() == ["192.0.2.1", "192.0.2.2"]).then_some(()));
     let nothing = host.run("nft", ["list", "tables"]).unwrap();
