@@ -200,7 +200,7 @@ fn extension_headers_fragments_and_ports_in_time_wait_hide_nothing() {
         }
     }
     daemon.wait_until_blocked("203.0.113.120");
-    daemon.wait_until_figure_of_at_least(SENSOR, "captured: harmless", 10);
+    daemon.wait_until_figure_of_at_least(SENSOR, "harmless: fragment tail", 10);
     // Ports whose only socket waits for late packets of a connection that is over.
     let serve = ["-l", "-k", "-e", "/bin/cat", "7000"];
     network.attackers[0].start("ncat", serve).expect("ncat is installed");
