@@ -159,11 +159,13 @@ pub enum Known {
     Own,
     /// It is handed on to somebody else.
     Forwarded,
+    /// Nobody could be asked.
+    Unsaid,
 }
 
 impl Known {
     /// Every answer, in the order of their bytes.
-    pub const ALL: [Known; 3] = [Known::No, Known::Own, Known::Forwarded];
+    pub const ALL: [Known; 4] = [Known::No, Known::Own, Known::Forwarded, Known::Unsaid];
 }
 
 /// A message. Comments say who sends it to whom.
