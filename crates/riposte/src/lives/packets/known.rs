@@ -20,10 +20,13 @@ const REMEMBERED: usize = 8_192;
 /// And for so long at least, if there is room.
 const REMEMBER_FOR: Duration = Duration::from_secs(30);
 
+/// A packet's flow, and what was made of it.
+type Seen = (Flow, Vec<Event>);
+
 /// What waits, and what is known already.
 #[derive(Debug, Default)]
 pub struct Questions {
-    waiting: VecDeque<(u32, Vec<(Flow, Vec<Event>)>)>,
+    waiting: VecDeque<(u32, Vec<Seen>)>,
     asked: u32,
     /// Flows of this host's own, and packets that a trap has told of.
     known: [HashSet<Flow>; 2],
@@ -53,7 +56,7 @@ impl Questions {
     }
 
     /// What of these has to be asked: all that is not known.
-    fn unknown(&mut self, seen: Vec<Vec<Event>>) -> Vec<(Flow, Vec<Event>)> {
+    fn unknown(&mut self, seen: Vec<Vec<Event>>) -> Vec<Seen> {
         let mut unknown = Vec::new();
         for events in seen {
             match events.first().and_then(flow) {
