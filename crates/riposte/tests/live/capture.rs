@@ -342,3 +342,23 @@ fn clients_of_what_stands_behind_a_guarded_port_are_charged_with_nothing() {
     assert!(daemon.sensor_figure(SENSOR, "captured: of connections that are handed on").unwrap() > 0);
     assert_eq!((daemon.blocked(), daemon.sensor_figure("guard", "touches")), (Vec::new(), Some(0)));
 }
+
+/// What a gateway masquerades for others comes back to itself, as do the answers to a client that has gone: no probe waits behind them.
+#[test]
+fn streams_of_the_hosts_own_use_up_no_ration() {
+    const STREAM: u64 = 3_000;
+    let network = network("ringown2", 1);
+    let daemon = Daemon::start(&network.victim, CAPTURE);
+    let server = inside(&network.attackers[0], || UdpSocket::bind("0.0.0.0:7001")).unwrap();
+    let client = inside(&network.victim, || UdpSocket::bind("0.0.0.0:0")).unwrap();
+    client.send_to(b"question", (addr(&attacker_address(0)), 7_001)).unwrap();
+    let (_, whom) = server.recv_from(&mut [0; 16]).unwrap();
+    drop(client);
+    server.send_to(b"answer", whom).unwrap();
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: of connections of this host", 1);
+    (0..STREAM).for_each(|_| assert_eq!(server.send_to(b"answer", whom).unwrap(), 6));
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: of connections of this host", STREAM + 1);
+    for of in ["told", "over the source's ration", "over the common ration"] {
+        assert_eq!(daemon.sensor_figure(SENSOR, &format!("captured: {of}")), Some(0), "{of}");
+    }
+}

@@ -55,18 +55,11 @@ impl Questions {
         self.known[0].insert(flow);
     }
 
-    /// What of these has to be asked: all that is not known.
-    fn unknown(&mut self, seen: Vec<Vec<Event>>) -> Vec<Seen> {
-        let mut unknown = Vec::new();
-        for events in seen {
-            match events.first().and_then(flow) {
-                Some(flow) if self.known.iter().any(|known| known.contains(&flow)) => self.own += 1,
-                Some(flow) => unknown.push((flow, events)),
-                // Nobody can say whose it is.
-                None => self.dropped += 1,
-            }
-        }
-        unknown
+    /// Whether this is of a flow that is not to be told; counted.
+    pub fn is_known(&mut self, event: &Event) -> bool {
+        let is_known = flow(event).is_some_and(|flow| self.known.iter().any(|known| known.contains(&flow)));
+        self.own += u64::from(is_known);
+        is_known
     }
 
     /// For `status`.
@@ -84,7 +77,11 @@ impl Questions {
 impl Packets {
     /// Asks whose these are, each packet's events, and tells them once that is known.
     pub(super) fn ask(&mut self, seen: Vec<Vec<Event>>, at: Time) -> io::Result<()> {
-        let mut unknown = self.questions.unknown(seen);
+        let all = seen.len();
+        let with_flow = |events: Vec<Event>| Some((events.first().and_then(flow)?, events));
+        let mut unknown: Vec<Seen> = seen.into_iter().filter_map(with_flow).collect();
+        // Nobody can say whose the others are.
+        self.questions.dropped += (all - unknown.len()) as u64;
         // At a port that riposte itself answers even half a connection has a socket: the guard's. Of a whole one the guard tells.
         unknown.retain(|(flow, _)| self.is_answered_by_guard(flow) || !self.has_socket(flow, at));
         while !unknown.is_empty() {
