@@ -132,7 +132,8 @@ impl Explanation {
         let who = self.address;
         let charged = self.last_charge();
         if let Some(block) = &self.block {
-            let scope = if block.address == who { format!("{who} is blocked") } else { format!("{who} is blocked with {}", block.address) };
+            let is = if block.is_rehearsed() { "would be, but for the dry run, blocked" } else { "is blocked" };
+            let scope = if block.address == who { format!("{who} {is}") } else { format!("{who} {is} with {}", block.address) };
             let why = match (&block.charge, block.level) {
                 (Some(charge), Some(level)) if block.rule.is_some() => {
                     let what = if charge == Charge::Signature.word() { "signature" } else { "log rule" };
@@ -247,7 +248,9 @@ impl Explanation {
             None => "no odds were kept".to_owned(),
         };
         let decided = if suspect.convicted { "The sequential test has convicted it" } else { "The sequential test has not decided" };
-        let trust = match suspect.trust.as_str() {
+        // A touch or a log line may have proved the address that the scan's packets alone don't.
+        let proof = self.entries.iter().rev().find(|entry| entry.is_proven());
+        let trust = match proof.map_or(suspect.trust.as_str(), |entry| entry.trust.as_str()) {
             "spoofable" => {
                 "Nothing proves that the packets are its own: anybody could have written its address on them, and such evidence earns short blocks at most."
             }

@@ -94,6 +94,11 @@ impl HistoryLine {
         self.level > 0
     }
 
+    /// Whether the address of whom it charges is his own.
+    pub fn is_proven(&self) -> bool {
+        self.is_charge() && matches!(self.trust.as_str(), "handshake" | "vouched")
+    }
+
     /// A figure of a charge; what is none has no figures.
     fn figure(&self, number: u64) -> String {
         if self.is_charge() { number.to_string() } else { "-".to_owned() }

@@ -46,6 +46,9 @@ pub struct BlockLine {
     pub held_by: Option<Vec<String>>,
 }
 
+/// The state of what a dry run doesn't set.
+pub const REHEARSED: &str = "dry run";
+
 impl BlockLine {
     /// A block of the ledger, as it stands at `now`.
     pub fn of(block: &Block, state: State, now: Time) -> BlockLine {
@@ -87,9 +90,14 @@ impl BlockLine {
         BlockLine { why, rule: rule.map(str::to_owned), ..self }
     }
 
-    /// With the names of those who have it.
+    /// Whether it would be set, were it not for a dry run.
+    pub fn is_rehearsed(&self) -> bool {
+        self.state == REHEARSED
+    }
+
+    /// With the names of those who have it: nobody, in a dry run.
     pub fn held_by(self, names: Option<Vec<String>>) -> BlockLine {
-        BlockLine { held_by: names, ..self }
+        BlockLine { held_by: names.filter(|_| !self.is_rehearsed()), ..self }
     }
 
     /// Its state, and who has it, for people.

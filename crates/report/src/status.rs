@@ -167,7 +167,7 @@ impl StatusReport {
     pub fn text(&self, room: Room) -> String {
         let mode = match self.mode {
             Mode::Blocking => "blocking",
-            Mode::DryRun => "dry run: nobody is blocked",
+            Mode::DryRun => "dry run: nobody new is blocked",
         };
         let mut text = format!("riposte {}, up {}, {mode}.\n", escape::text(&self.version, WORD_CHARS), Human(self.uptime_secs));
         let blocks = &self.blocks;
@@ -183,6 +183,12 @@ impl StatusReport {
         for trouble in &self.troubles {
             let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
             let _ = writeln!(text, "TROUBLE since {}: {what}:\n{why}.", Readable(trouble.since.0));
+        }
+        for name in self.idle_responders() {
+            let _ = writeln!(
+                text,
+                "TROUBLE: responder {name} is not at work and sets no block (the log says why):\nit is tried again every half minute."
+            );
         }
         if let Some(storm) = &self.storm {
             let _ = writeln!(
@@ -240,6 +246,12 @@ impl StatusReport {
             ]);
         }
         format!("{}{below}", table.text(room))
+    }
+
+    /// The responders that could not be begun.
+    fn idle_responders(&self) -> impl Iterator<Item = String> {
+        let names = self.counters.iter().filter(|(_, number)| *number > 0);
+        names.filter_map(|(name, _)| Some(escape::text(name.strip_prefix("responder ")?.strip_suffix(": not at work")?, WORD_CHARS)))
     }
 
     fn sensors_text(&self, room: Room) -> String {

@@ -163,6 +163,15 @@ TIME                  ADDRESS       CHARGE     LEVEL  PACKETS  TARGETS  DECISION
 }
 
 #[test]
+fn an_address_that_was_proved_once_is_not_called_forgeable() {
+    let mut touch = entry(&Decision::Block(a_block()));
+    touch.trust = "handshake".into();
+    let entries = vec![touch, entry(&Decision::Block(a_block()))];
+    let text = Explanation::compose(whom(), None, None, Some(figures()), entries, 1, outlook()).text(Room::Terminal);
+    assert!(text.contains("TCP handshake") && !text.contains("Nothing proves"), "{text}");
+}
+
+#[test]
 fn who_was_let_go_is_explained_as_free() {
     let now = Time::from_secs(NOON + 9);
     let standing = Decision::Watch { until: now, why: WatchReason::Standing };
@@ -286,7 +295,7 @@ fn the_status_is_shown() {
             state: "listening".to_owned(),
             counters: vec![("packets".to_owned(), 12_345), ("lost".to_owned(), 0)],
         }],
-        counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7)],
+        counters: vec![("events".to_owned(), 12_000), ("offences".to_owned(), 7), ("responder xdp: not at work".to_owned(), 1)],
         blocks: BlockCounts { active: 1_003, spoofable: 200, proven: 802, operator: 1, adopted: 0 },
         exemptions: (0..22).map(|n| (format!("192.0.2.{n}"), "resolver".to_owned())).collect(),
         signatures: vec![SignatureCount { sid: 621, message: "SCAN FIN".into(), count: 1_234, sources: 5 }],
@@ -313,6 +322,8 @@ riposte 0.1.0, up 1h 30m, blocking.
 1,003 blocks: 802 on proven evidence, 200 on forgeable evidence, 1 by order.
 TROUBLE since 2026-03-01 12:00:00Z: the ledger can't be written:
 the disk is full.
+TROUBLE: responder xdp is not at work and sets no block (the log says why):
+it is tried again every half minute.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);
 until 2026-03-01 12:10:00Z forgeable evidence blocks nobody new.
 riposte's own table was deleted by 'nft' (process 123): it was made anew at 2026-03-01 12:01:00Z.
@@ -329,9 +340,10 @@ nflog   nflog  listening  packets 12,345
 SID  SIGNATURE  MATCHES  SOURCES
 621  SCAN FIN     1,234        5
 
-FIGURE     COUNT
-events    12,000
-offences       7
+FIGURE                       COUNT
+events                      12,000
+offences                         7
+responder xdp: not at work       1
 
 EXEMPT      WHY
 192.0.2.0   resolver

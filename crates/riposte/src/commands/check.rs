@@ -65,7 +65,7 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let notices = respond::check(config).map_err(&wrong)?;
     notices.iter().for_each(|notice| eprintln!("riposte: [respond]: {notice}"));
     for needs in respond::beyond_the_unit(&config.respond) {
-        eprintln!("riposte: [respond]: {needs}: under the systemd unit that takes the drop-in respond.conf");
+        eprintln!("riposte: [respond]: {needs}: root has that; under the systemd unit it takes the drop-in respond.conf");
     }
     match &config.control.group {
         Some(group) if matches!(sys::identity::lookup_group(group), Ok(None)) => {

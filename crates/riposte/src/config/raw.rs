@@ -139,7 +139,11 @@ pub trait Section: Default {
 impl<S: Section> Read for S {
     fn read(_: &'static str, value: &Spanned<DeValue<'_>>, problems: &mut Problems) -> Option<Self> {
         let Some(table) = value.get_ref().as_table() else {
-            let message = format!("{} is a section and not a value: write it in a line of its own, in brackets", S::NAME);
+            let message = if value.get_ref().is_array() {
+                format!("there is one of these: write {} with one bracket on each side", S::NAME)
+            } else {
+                format!("{} is a section and not a value: write it in a line of its own, in brackets", S::NAME)
+            };
             problems.say(value.span().start, message);
             return None;
         };
@@ -162,8 +166,12 @@ impl<S: Section> Read for Vec<(usize, S)> {
 fn unknown(key: &str, section: &str, keys: &[&'static str], value: &DeValue<'_>) -> String {
     let is_section = value.is_table() || value.as_array().is_some_and(|list| list.iter().any(|entry| entry.get_ref().is_table()));
     let noun = if is_section { "section" } else { "key" };
-    let place = if section.is_empty() { "outside the sections".to_owned() } else { format!("in {section}") };
-    let line = format!("unknown {noun} {} {place}", quoted(key));
+    let place = match (section, is_section) {
+        ("", true) => String::new(),
+        ("", false) => " outside the sections".to_owned(),
+        (section, _) => format!(" in {section}"),
+    };
+    let line = format!("unknown {noun} {}{place}", quoted(key));
     let last_part = |name: &str| name.trim_matches(['[', ']']).rsplit('.').next() == Some(key);
     let homes: Vec<&str> = SECTIONS
         .iter()

@@ -87,7 +87,9 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
         }
         if config.nflog.enabled {
             notices.push(
-                "no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is not configured".into(),
+                "no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is not configured; [sense.capture] sees \
+                 them without it"
+                    .into(),
             );
         }
     }
@@ -100,7 +102,7 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
 pub fn beyond_the_unit(config: &RespondConfig) -> Vec<String> {
     let line = |kind: &'static Kind| {
         let rights = kind.needs.capabilities.iter().filter(|right| **right != Capability::CAP_NET_ADMIN).map(ToString::to_string);
-        let places = (kind.needs.writes)(&config.settings).into_iter().map(|path| format!("to write {}", path.display()));
+        let places = (kind.needs.writes)(&config.settings).into_iter().map(|path| format!("to write to {}", path.display()));
         let needs: Vec<String> = rights.chain(places).collect();
         (!needs.is_empty()).then(|| format!("kind '{}' needs {}", kind.name, needs.join(", ")))
     };

@@ -335,7 +335,8 @@ fn wrong_with(response: &ResponseConfig) -> Option<String> {
     let shown = quoted(&program.to_string_lossy());
     let meta = match program.metadata() {
         Ok(meta) => meta,
-        Err(error) => return Some(format!("{shown}: {}{}", error.kind(), nearest(program))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(format!("there is no {shown}{}", nearest(program))),
+        Err(error) => return Some(format!("{shown}: {error}")),
     };
     if !meta.is_file() {
         return Some(format!("{shown} is no file"));

@@ -122,10 +122,10 @@ fn the_canonical_form_has_every_key() {
 fn unknown_keys_get_the_nearest_right_word() {
     refused("[scan]\npacket = 1", "r.toml:2:1: unknown key 'packet' in [scan]; did you mean 'packets'?");
     refused("[policy]\n  dry-run = true", "r.toml:2:3: unknown key 'dry-run' in [policy]; did you mean 'dry_run'?");
-    refused("[polcy]\ndry_run = true", "r.toml:1:2: unknown section 'polcy' outside the sections; did you mean 'policy'?");
+    refused("[polcy]\ndry_run = true", "r.toml:1:2: unknown section 'polcy'; did you mean 'policy'?");
     refused("[scan]\nescalation = 2", "r.toml:2:1: unknown key 'escalation' in [scan]; it belongs in [policy]");
     refused("dry_run = true", "r.toml:1:1: unknown key 'dry_run' outside the sections; it belongs in [policy]");
-    refused("[storm]\npause='1m'", "r.toml:1:2: unknown section 'storm' outside the sections; did you mean [policy.storm]?");
+    refused("[storm]\npause='1m'", "r.toml:1:2: unknown section 'storm'; did you mean [policy.storm]?");
     refused("[store]\nzzz = 1", "r.toml:2:1: unknown key 'zzz' in [store]");
     refused("[policy.derive]\nadmins = true", "r.toml:2:1: unknown key 'admins' in [policy.derive]; did you mean 'admin'?");
     refused("[store]\n\"a\\u001b[2J\" = 1", "r.toml:2:1: unknown key 'a\\u{1b}[2J' in [store]");
@@ -201,6 +201,7 @@ fn values_of_the_wrong_kind_say_what_is_wanted() {
     refused("[policy]\nescalation = 1.5", "r.toml:2:14: [policy] escalation: a whole number is wanted, not '1.5'");
     refused("[policy]\nexempt = '::1'", "r.toml:2:10: [policy] exempt: a list [ … ] is wanted, not the text '::1'");
     refused("[policy]\nexempt = [1]", "r.toml:2:11: [policy] exempt: a text in quotes is wanted, not '1'");
+    refused("[[scan]]\npackets=[1]", "r.toml:1:1: there is one of these: write [scan] with one bracket on each side");
     refused("scan = 1", "r.toml:1:8: [scan] is a section and not a value: write it in a line of its own, in brackets");
     refused("[sense.log]\nkind='kmsg'", "r.toml:1:1: there may be several of these: write [[sense.log]] with two brackets");
     refused("[scan]\nforget = 600", "r.toml:2:10: [scan] forget: a text in quotes is wanted, not '600'");
@@ -308,7 +309,7 @@ fn words_times_and_addresses_are_refused_with_examples() {
         ("[policy]\nexempt = ['10.0.0']", "2:11: [policy] exempt: '10.0.0' is no address, prefix or host name"),
         (
             "[policy]\nignore = ['tpc/1']",
-            "2:11: [policy] ignore: 'tpc' is no protocol name or number; did you mean 'tcp'?; write entries like \"tcp/61000-61356\", \"udp/53\" or \"icmp\"",
+            "2:11: [policy] ignore: 'tpc' is no protocol name or number; did you mean 'tcp'? Entries are written like \"tcp/61000-61356\", \"udp/53\" or \"icmp\"",
         ),
         ("[policy]\nignore = ['udp/9-1']", "2:11: [policy] ignore: 'udp/9-1': '9-1' is no port (0 to 65535) and no rising range of ports"),
         ("[policy]\nignore = ['icmp/8']", "2:11: [policy] ignore: 'icmp/8': icmp has no ports"),

@@ -130,7 +130,11 @@ pub fn ignore(text: &str) -> Result<Ignore, String> {
     text.parse().map_err(|error| match error {
         IgnoreError::Protocol(word) => {
             let near = did_you_mean(&word, ["icmp", "igmp", "tcp", "udp", "gre", "esp", "icmpv6", "sctp", "udplite"]);
-            format!("{} is no protocol name or number{near}; write entries like \"tcp/61000-61356\", \"udp/53\" or \"icmp\"", quoted(&word))
+            let near = if near.is_empty() { "." } else { &near };
+            format!(
+                "{} is no protocol name or number{near} Entries are written like \"tcp/61000-61356\", \"udp/53\" or \"icmp\"",
+                quoted(&word)
+            )
         }
         IgnoreError::Ports(word) => format!("{}: {} is no port (0 to 65535) and no rising range of ports", quoted(text), quoted(&word)),
         IgnoreError::Portless(protocol) => format!("{}: {protocol} has no ports", quoted(text)),

@@ -118,7 +118,7 @@ fn a_dry_run_decides_and_leaves_the_firewall_alone() {
     assert!(text(&why["what_next"]).contains("dry run"), "{why}");
     let status = daemon.json_one(&["status"]);
     assert_eq!(status["mode"], "dry_run");
-    assert!(daemon.text(&["status"]).contains("dry run: nobody is blocked"));
+    assert!(daemon.text(&["status"]).contains("dry run: nobody new is blocked"));
     // An operator's order is rehearsed, too.
     daemon.text(&["block", "192.0.2.7"]);
     assert!(!is_in_set(&network.victim, "blocked4", "192.0.2.7"));

@@ -99,12 +99,12 @@ pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2], check: Check) -> (S
     let text = text(conf, modes, runs, &words, line);
     // As `riposte check` sees it: what is missing there would keep riposte from starting.
     let wrong = match Config::parse(&text, "") {
-        Ok(config) => check(&config.responses).err().map(|lines| lines.first().cloned().unwrap_or_default()),
+        Ok(config) => check(&config.responses).err().and_then(|lines| Some(lines.first()?.split_once(": ")?.1.to_owned())),
         Err(lines) => Some(lines.first().map(|line| line.message.clone()).unwrap_or_default()),
     };
     match wrong {
         Some(why) => {
-            let why = format!("{why}: put it there and take the '#' out of the [[response]] that is printed");
+            let why = format!("{why}; put it there and take the '#' out of the [[response]] that is printed");
             (commented(&text), format!("not run: {why}"), Some(told(&why)))
         }
         None => (text, "run as the [[response]] below, without a shell and as nobody, not root".to_owned(), None),

@@ -289,9 +289,10 @@ pub fn ignore(name: &str, text: &str, version: Version) -> (Vec<(usize, Prefix)>
             Err(PrefixError::Length(length)) => {
                 say(format!("{} is no prefix length for {}: write it like 192.0.2.0/24", quoted(&length), quoted(entry)))
             }
-            Err(PrefixError::Address(_)) => {
-                say(format!("{} is no address or network; names are not looked up, neither there nor here", quoted(entry)))
-            }
+            Err(PrefixError::Address(_)) => say(format!(
+                "{} is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
+                quoted(entry)
+            )),
         }
     }
     (exempt, wrong)

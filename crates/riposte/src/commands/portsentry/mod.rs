@@ -218,7 +218,24 @@ impl Plan<'_> {
         for (place, prefix) in exempt.iter().filter(|(_, prefix)| seen.insert(*prefix)) {
             let _ = writeln!(text, "    \"{prefix}\",    # {}", plain(place));
         }
-        text + "]\n" + &respond + &responses
+        text += "]\n";
+        self.bystanders(&mut text);
+        text + &respond + &responses
+    }
+
+    /// Who is blocked although he touched no guarded port: nobody, if PortSentry blocks nobody either.
+    fn bystanders(&self, text: &mut String) {
+        match ["BLOCK_TCP", "BLOCK_UDP"].map(|key| self.block_value(key)) {
+            [0, 0] => {
+                *text += "# As PortSentry with BLOCK_TCP and BLOCK_UDP = 0: decide and write down, block nobody. Without it touches are only recorded, but\n\
+                          # who scans or guesses passwords is blocked.\ndry_run = true\n";
+            }
+            [0 | 2, 0 | 2] => {
+                *text += "# Touches block nobody, but who scans or guesses passwords is blocked. With true nobody is, and no command is run.\n\
+                          dry_run = false\n";
+            }
+            _ => {}
+        }
     }
 
     fn ports(&self, text: &mut String, protocol: Protocol) {

@@ -104,6 +104,16 @@ fn version_2_is_told_by_what_it_says() {
 }
 
 #[test]
+fn who_blocked_nobody_goes_on_blocking_nobody() {
+    let dry = |blocks: [u8; 2]| {
+        let conf = format!("TCP_PORTS=\"1\"\nBLOCK_TCP=\"{}\"\nBLOCK_UDP=\"{}\"\n", blocks[0], blocks[1]);
+        let (config, text, _) = imported(&[("portsentry/portsentry.conf", &conf)], false);
+        (config.policy.dry_run, text.contains("who scans or guesses passwords is blocked"))
+    };
+    assert_eq!([[0, 0], [0, 2], [1, 0]].map(dry), [(true, true), (false, true), (false, false)]);
+}
+
+#[test]
 fn commands_become_responses_that_are_told_the_same() {
     let with = |more: &str, starter: &str| {
         let conf = format!("{}{more}", OLD.replace("KILL_RUN_CMD=\"/bin/true $TARGET$ $PORT$\"\n", ""));
@@ -133,7 +143,7 @@ fn commands_become_responses_that_are_told_the_same() {
             "/bin/echo $TARGET$ | /usr/bin/mail root",
             "'|' takes a shell, and riposte starts none: put the command into a script of your own",
         ),
-        ("/nowhere/script $TARGET$", "[[response]] kill-run-cmd: '/nowhere/script': entity not found: put it there and take the '#' out"),
+        ("/nowhere/script $TARGET$", "there is no '/nowhere/script'; put it there and take the '#' out"),
         ("mail $TARGET$", "'mail' is no full path"),
     ] {
         let (config, text, wrong) = with(&format!("KILL_RUN_CMD=\"{command}\"\n"), starter);
@@ -318,7 +328,7 @@ fn ignore_files_are_read_line_by_line() {
     assert_eq!(entries, ["1 10.0.0.1", "4 2001:db8::/32", "6 10.0.0.2", "9 10.9.8.7"]);
     let expected = [
         "i:2: '33' is no prefix length for '10.0.0.0/33': write it like 192.0.2.0/24",
-        "i:3: 'host.example.org' is no address or network; names are not looked up, neither there nor here",
+        "i:3: 'host.example.org' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
         "i:5: everybody (/0) would be ignored, and nobody ever blocked: left out",
         "i:6: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
     ];
@@ -336,8 +346,8 @@ fn what_version_2_ends_at_in_an_ignore_file_is_told_and_taken_over() {
         "i:3: PortSentry 2.x ends at a remark behind an address: write it in a line of its own (taken over here)",
         "i:4: '33' is no prefix length for '192.0.2.0/33': write it like 192.0.2.0/24",
         "i:5: everybody (/0) would be ignored, and nobody ever blocked: left out",
-        "i:6: '\\u{0}\\u{1b}[2J' is no address or network; names are not looked up, neither there nor here",
-        "i:7: 'fe80::1%eth0' is no address or network; names are not looked up, neither there nor here",
+        "i:6: '\\u{0}\\u{1b}[2J' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
+        "i:7: 'fe80::1%eth0' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
     ];
     assert_eq!(wrong, expected);
 }
@@ -358,7 +368,7 @@ fn debians_static_list_and_modes_are_taken_in() {
 
 #[test]
 fn hostile_files_neither_break_the_output_nor_run() {
-    let evil = "TCP_PORTS=\"1\"\nPORT_BANNER=\"x\\\u{7f}\u{1b}[2J'\\\"\"\nKILL_ROUTE=\"$(touch DIR/ran) $TARGET$\"\nIGNORE_FILE=\"DIR/portsentry/ignore\n[policy]\ndry_run=true\n";
+    let evil = "TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\nPORT_BANNER=\"x\\\u{7f}\u{1b}[2J'\\\"\"\nKILL_ROUTE=\"$(touch DIR/ran) $TARGET$\"\nIGNORE_FILE=\"DIR/portsentry/ignore\n[policy]\ndry_run=true\n";
     let folder = folder(&[("portsentry/portsentry.conf", evil)]);
     let mut out = Vec::new();
     let args = cli::ImportPortsentry { path: Some(folder.path().join("portsentry")), connect: true };

@@ -29,6 +29,8 @@ use sys::fd::{Interest, Poller};
 
 /// How long `status` waits for the sensors' counters, and `list` for who has which block; what is late is shown as it was.
 const COUNTERS_WAIT: Duration = Duration::from_millis(200);
+/// How long `block` waits for the word that it is set: most kinds take a millisecond.
+const SET_WAIT: Duration = Duration::from_millis(200);
 /// How long `reload` waits for the warden: it opens logs, which may lie on a slow disk.
 const RELOAD_WAIT: Duration = Duration::from_secs(10);
 /// History entries in `explain`.
@@ -51,7 +53,10 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
             let before = judge.court.judge.block_for(&prefix).map(|block| block.expiry).filter(|expiry| !expiry.is_over(now));
             match judge.court.block(prefix, expiry, note, now) {
-                Ok(changed) => done(before.map_or_else(|| format!("{prefix} is blocked"), |old| moved(prefix, old, expiry)), changed),
+                Ok(changed) => {
+                    let said = before.map_or_else(|| format!("{prefix} is blocked"), |old| moved(prefix, old, expiry));
+                    carried_out(judge, prefix, said, changed)
+                }
                 Err(refusal) => Reply::error(format!("{prefix} is not blocked: {refusal}")),
             }
         }),
@@ -111,6 +116,27 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         },
         Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
         Request::Reload => reload(judge),
+    }
+}
+
+/// What became of an order to block, if somebody says so in time: no one is told of a block that nobody has set.
+fn carried_out(judge: &mut Judge, prefix: Prefix, said: String, changed: usize) -> Reply {
+    // An order that can't be sent now is sent when the warden has room, or the loop finds that it is gone.
+    let _ = judge.send_changes();
+    let is_set = |judge: &Judge| {
+        let court = &judge.court.judge;
+        court.block_for(&prefix).map(|block| court.is_confirmed(block.id) || court.is_rehearsed(block.id))
+    };
+    if judge.court.judge.block_for(&prefix).is_some_and(|block| judge.court.judge.is_rehearsed(block.id)) {
+        return done(format!("{prefix} would be blocked, but this is a dry run: nothing is set"), changed);
+    }
+    hear_until(judge, SET_WAIT, |judge| is_set(judge) != Some(false));
+    match is_set(judge) {
+        Some(true) => done(said, changed),
+        Some(false) => {
+            done(format!("{prefix} is to be blocked, which nobody has confirmed yet: 'riposte list' shows when it is set"), changed)
+        }
+        None => Reply::error(format!("{prefix} is not blocked: nobody could set it; 'riposte status' and the log say why")),
     }
 }
 
@@ -195,7 +221,7 @@ fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
     };
     let mut line = BlockLine::of(block, State::Active, now).of_rule(rule);
     if judge.court.judge.is_rehearsed(block.id) {
-        line.state = "dry run".into();
+        line.state = report::list::REHEARSED.into();
     }
     line
 }

@@ -23,6 +23,9 @@ use sys::route::Routes;
 /// As from the hook where packets to this host come in (NF_INET_LOCAL_IN): only those to own addresses are told.
 const LOCAL_IN: u8 = 1;
 
+/// Characters of interfaces' names in a line of the log.
+const SHOWN: usize = 200;
+
 /// The rings, and what is known of the host.
 pub struct Capture {
     rings: Vec<(Version, Ring)>,
@@ -86,7 +89,17 @@ impl Capture {
             match self.routes.interfaces() {
                 Ok(list) => {
                     let wanted = list.iter().filter(|interface| self.config.wants(&interface.name));
-                    self.interfaces = Some(wanted.map(|interface| interface.index).collect());
+                    let wanted: Vec<u32> = wanted.map(|interface| interface.index).collect();
+                    let was_blind = self.interfaces.as_ref().is_some_and(Vec::is_empty);
+                    match (wanted.is_empty(), was_blind) {
+                        (true, false) => tracing::warn!(
+                            "[sense.capture] interfaces: none of this host's is meant ({}), so no TCP or UDP packet is seen until one comes",
+                            report::escape::text(&list.iter().map(|one| one.name.as_str()).collect::<Vec<_>>().join(", "), SHOWN)
+                        ),
+                        (false, true) => tracing::info!("[sense.capture] interfaces: there is one now, packets are seen"),
+                        (true, true) | (false, false) => {}
+                    }
+                    self.interfaces = Some(wanted);
                 }
                 Err(_) => self.failed += 1,
             }

@@ -340,7 +340,7 @@ impl Warden {
     }
 
     fn tell_ready(&mut self, trouble: Option<&str>) {
-        let mode = if self.config.policy.dry_run { "dry run: nobody is blocked" } else { "on watch" };
+        let mode = if self.config.policy.dry_run { "dry run: nobody new is blocked" } else { "on watch" };
         let logs = self.config.logs.len();
         let said = trouble.map_or_else(|| format!("{mode}; {logs} log{} followed", if logs == 1 { "" } else { "s" }), str::to_owned);
         self.notify.ready(&said);

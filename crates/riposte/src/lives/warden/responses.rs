@@ -1,10 +1,11 @@
 //! Responses on their way from the judge to the runners: the exempt list is asked once more, and nobody waits for an answer that can't come.
 
 use super::Warden;
+use super::troubles::Matter;
 use super::ward::{After, Ward};
 use crate::config::respond;
 use crate::config::response::{check, users};
-use crate::lives::monotonic;
+use crate::lives::{monotonic, now};
 use link::message::{Life, Message};
 use model::limits;
 use model::net::Prefix;
@@ -80,7 +81,9 @@ impl Warden {
         let loss = if ward.life == Life::Responder {
             // Who works goes on with the link.
             ward.child = None;
-            "ended: who works goes on, but nobody begins it again until riposte is restarted"
+            self.troubles.lose(Matter::Responder, now());
+            self.send_judge(&Message::Troubles(self.troubles.list()), None);
+            "its keeper has ended: what sets the blocks goes on, but nobody begins it again until riposte is restarted"
         } else {
             ward.after = After::Nothing;
             ward.ends(true, monotonic());

@@ -22,6 +22,8 @@ pub enum Matter {
     OpenPorts,
     /// The table, which somebody has changed.
     Table,
+    /// The responder's keeper, which nobody can begin again.
+    Responder,
 }
 
 impl Matter {
@@ -30,6 +32,7 @@ impl Matter {
             Matter::Exempt => "the kernel's exempt list is not up to date; riposte itself still blocks nobody who is exempt",
             Matter::OpenPorts => "the kernel's list of open ports is not up to date; contacts with some may be taken for probes",
             Matter::Table => "riposte's own table is not as it should be and can't be made anew",
+            Matter::Responder => "the responder is not begun again if it ends; restart riposte",
         }
     }
 }
@@ -64,9 +67,15 @@ impl Troubles {
         is_new
     }
 
+    /// Something has ended at `wall` that can't be tried again.
+    pub fn lose(&mut self, matter: Matter, wall: Time) {
+        let wrong = Wrong { since: wall, why: "its keeper has ended".into(), wait: LONGEST, due: Time::EPOCH };
+        self.wrong.entry(matter).or_insert(wrong);
+    }
+
     /// When one of these is to be tried again (monotonic).
     pub fn due(&self) -> Option<Time> {
-        self.wrong.iter().filter(|(matter, _)| **matter != Matter::Table).map(|(_, wrong)| wrong.due).min()
+        self.wrong.iter().filter(|(matter, _)| !matches!(matter, Matter::Table | Matter::Responder)).map(|(_, wrong)| wrong.due).min()
     }
 
     fn is_due(&self, matter: Matter, at: Time) -> bool {
@@ -148,6 +157,9 @@ mod tests {
         assert!(troubles.tried(Matter::Table, Err("gone".into()), clock, wall));
         assert!(troubles.tried(Matter::Exempt, Ok(()), clock, wall));
         assert_eq!((troubles.due(), troubles.list().len()), (None, 1));
+        // What has ended for good is shown and never tried.
+        troubles.lose(Matter::Responder, wall);
+        assert_eq!((troubles.due(), troubles.list().len()), (None, 2));
         assert!(troubles.tried(Matter::Exempt, Err("again".into()), clock, wall));
         assert_eq!(troubles.due().unwrap().since(clock), FIRST, "a new trouble begins anew");
     }
