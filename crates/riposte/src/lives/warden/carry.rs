@@ -94,7 +94,7 @@ impl Warden {
                 Change::Remove { .. } => true,
             };
             // What the kernel has now, with an end of its own, nobody else is to keep.
-            let leaves = is_taken && self.carry.elsewhere.remove(&change.scope()) && !is_handed;
+            let leaves = is_taken && responder.is_some() && self.carry.elsewhere.remove(&change.scope()) && !is_handed;
             let change = if leaves { Change::Remove { id: change.id(), scope: change.scope() } } else { *change };
             let is_handed = is_handed || leaves;
             match responder {
