@@ -364,9 +364,11 @@ impl Court {
 
     /// Takes one event in; whether it led to a charge.
     fn take(&mut self, event: &Event, now: Time) -> bool {
-        self.tallies.events += 1;
+        // What a packet fits comes beside the packet itself, which counts.
+        let counts = u64::from(!matches!(event.act, Act::Matched(_)));
+        self.tallies.events += counts;
         if self.judge.ignores(event) {
-            self.tallies.ignored += 1;
+            self.tallies.ignored += counts;
             return false;
         }
         let before = self.tallies.offences;

@@ -91,6 +91,7 @@ impl Detectors {
     /// Makes a batch of events cheaper that is about to be observed; some dozens are best. Changes nothing else.
     pub fn warm(&self, events: &[Event]) {
         self.scans.warm(events);
+        self.signatures.warm(events);
     }
 
     /// The sequential test's bounds, to set `Suspect::log_odds` against.

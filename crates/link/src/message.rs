@@ -11,6 +11,9 @@ use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 use std::net::SocketAddr;
 
+mod tag;
+pub use tag::Tag;
+
 /// A life: what one of riposte's processes is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -156,11 +159,13 @@ pub enum Known {
     Own,
     /// It is handed on to somebody else.
     Forwarded,
+    /// Nobody could be asked.
+    Unsaid,
 }
 
 impl Known {
     /// Every answer, in the order of their bytes.
-    pub const ALL: [Known; 3] = [Known::No, Known::Own, Known::Forwarded];
+    pub const ALL: [Known; 4] = [Known::No, Known::Own, Known::Forwarded, Known::Unsaid];
 }
 
 /// A message. Comments say who sends it to whom.
@@ -352,178 +357,6 @@ pub struct Position {
     pub offset: u64,
     /// The last bytes before the offset, at most [`MARK_BYTES`]: a file that was rewritten has others there.
     pub mark: Vec<u8>,
-}
-
-/// A message without its contents: the first byte of a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Tag {
-    /// See [`Message::Ready`].
-    Ready,
-    /// See [`Message::Events`].
-    Events,
-    /// See [`Message::Counters`].
-    Counters,
-    /// See [`Message::AskCounters`].
-    AskCounters,
-    /// See [`Message::Apply`].
-    Apply,
-    /// See [`Message::Outcomes`].
-    Outcomes,
-    /// See [`Message::AskInstalled`].
-    AskInstalled,
-    /// See [`Message::Installed`].
-    Installed,
-    /// See [`Message::Derived`].
-    Derived,
-    /// See [`Message::Allowed`].
-    Allowed,
-    /// See [`Message::Repaired`].
-    Repaired,
-    /// See [`Message::OpenPorts`].
-    OpenPorts,
-    /// See [`Message::Reopen`].
-    Reopen,
-    /// See [`Message::Reopened`].
-    Reopened,
-    /// See [`Message::SensorLink`].
-    SensorLink,
-    /// See [`Message::Processes`].
-    Processes,
-    /// See [`Message::ReopenedFile`].
-    ReopenedFile,
-    /// See [`Message::Rebuilt`].
-    Rebuilt,
-    /// See [`Message::Reload`].
-    Reload,
-    /// See [`Message::Reloaded`].
-    Reloaded,
-    /// See [`Message::Config`].
-    Config,
-    /// See [`Message::Alive`].
-    Alive,
-    /// See [`Message::Position`].
-    Position,
-    /// See [`Message::Troubles`].
-    Troubles,
-    /// See [`Message::RotatedFile`].
-    RotatedFile,
-    /// See [`Message::Rules`].
-    Rules,
-    /// See [`Message::Reports`].
-    Reports,
-    /// See [`Message::FilePosition`].
-    FilePosition,
-    /// See [`Message::Followed`].
-    Followed,
-    /// See [`Message::Looked`].
-    Looked,
-    /// See [`Message::Respond`].
-    Respond,
-    /// See [`Message::Ran`].
-    Ran,
-    /// See [`Message::Carry`].
-    Carry,
-    /// See [`Message::Carried`].
-    Carried,
-    /// See [`Message::AskHeld`].
-    AskHeld,
-    /// See [`Message::Held`].
-    Held,
-    /// See [`Message::AskKnown`].
-    AskKnown,
-    /// See [`Message::Known`].
-    Known,
-}
-
-impl Tag {
-    /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 38] = [
-        Tag::Ready,
-        Tag::Events,
-        Tag::Counters,
-        Tag::AskCounters,
-        Tag::Apply,
-        Tag::Outcomes,
-        Tag::AskInstalled,
-        Tag::Installed,
-        Tag::Derived,
-        Tag::Allowed,
-        Tag::Repaired,
-        Tag::OpenPorts,
-        Tag::Reopen,
-        Tag::Reopened,
-        Tag::SensorLink,
-        Tag::Processes,
-        Tag::ReopenedFile,
-        Tag::Rebuilt,
-        Tag::Reload,
-        Tag::Reloaded,
-        Tag::Config,
-        Tag::Alive,
-        Tag::Position,
-        Tag::Troubles,
-        Tag::RotatedFile,
-        Tag::Rules,
-        Tag::Reports,
-        Tag::FilePosition,
-        Tag::Followed,
-        Tag::Looked,
-        Tag::Respond,
-        Tag::Ran,
-        Tag::Carry,
-        Tag::Carried,
-        Tag::AskHeld,
-        Tag::Held,
-        Tag::AskKnown,
-        Tag::Known,
-    ];
-
-    /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
-    pub const fn is_state(self) -> bool {
-        match self {
-            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles => true,
-            Tag::Ready
-            | Tag::Events
-            | Tag::Counters
-            | Tag::AskCounters
-            | Tag::Apply
-            | Tag::Outcomes
-            | Tag::AskInstalled
-            | Tag::Installed
-            | Tag::Repaired
-            | Tag::OpenPorts
-            | Tag::Reopen
-            | Tag::Reopened
-            | Tag::SensorLink
-            | Tag::ReopenedFile
-            | Tag::RotatedFile
-            | Tag::Rebuilt
-            | Tag::Reload
-            | Tag::Reloaded
-            | Tag::Alive
-            | Tag::Position
-            | Tag::Rules
-            | Tag::Reports
-            | Tag::FilePosition
-            | Tag::Followed
-            | Tag::Looked
-            | Tag::Respond
-            | Tag::Ran
-            | Tag::Carry
-            | Tag::Carried
-            | Tag::AskHeld
-            | Tag::Held
-            | Tag::AskKnown
-            | Tag::Known => false,
-        }
-    }
-
-    /// The tag of a frame.
-    pub fn of(frame: &[u8]) -> Result<Tag, Malformed> {
-        let byte = frame.first().ok_or(Malformed::Short)?;
-        Tag::ALL.get(usize::from(*byte)).copied().ok_or(Malformed::Value("message"))
-    }
 }
 
 /// Counters in one message.

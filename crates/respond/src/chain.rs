@@ -3,7 +3,7 @@
 
 use crate::standing::settle;
 use crate::tool::{Tool, ToolError};
-use model::block::{Change, Expiry, Installed, Outcome, Scope};
+use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -45,6 +45,9 @@ impl Backend {
         format!("{base}{backend}-{what}")
     }
 }
+
+/// So many refused batches are halved. One wrong line in a thousand is found by ten; more means that all is refused, and each run may wait for a lock.
+const REFUSALS: usize = 16;
 
 /// Whether this kernel knows IPv6 at all.
 pub(crate) fn has_ipv6() -> bool {
@@ -188,8 +191,15 @@ impl Rules {
 
     /// Carries out the changes: one run that reads and one that writes; if the batch is refused, each half of it by itself.
     pub fn apply(&self, tool: &mut dyn Tool, batch: &[Change]) -> Vec<Outcome> {
+        self.apply_within(tool, batch, &mut { REFUSALS })
+    }
+
+    fn apply_within(&self, tool: &mut dyn Tool, batch: &[Change], refusals: &mut usize) -> Vec<Outcome> {
         if batch.is_empty() {
             return Vec::new();
+        }
+        if *refusals == 0 {
+            return vec![Outcome::Failed(Fault::Refused); batch.len()];
         }
         let standing = match self.chain.read(tool) {
             Ok(standing) => standing,
@@ -205,9 +215,12 @@ impl Rules {
         after.iter().filter(|prefix| !before.contains_key(prefix)).for_each(|prefix| self.edit(&mut edits, "-A", prefix));
         match self.chain.write(tool, &standing, &edits) {
             Ok(()) => outcomes,
+            // Somebody has it for longer than was waited.
+            Err(ToolError::Refused { said, .. }) if said.contains("xtables lock") => vec![Outcome::Failed(Fault::Unreachable); batch.len()],
             Err(ToolError::Refused { .. }) if batch.len() > 1 => {
+                *refusals -= 1;
                 let (first, second) = batch.split_at(batch.len() / 2);
-                [self.apply(tool, first), self.apply(tool, second)].concat()
+                [self.apply_within(tool, first, refusals), self.apply_within(tool, second, refusals)].concat()
             }
             Err(error) => vec![Outcome::Failed(error.fault()); batch.len()],
         }
@@ -223,7 +236,9 @@ impl Rules {
     /// The blocks, each with the number of its rules.
     fn blocks(&self, standing: &Standing) -> BTreeMap<Prefix, usize> {
         let mut blocks = BTreeMap::new();
-        standing.rules.iter().filter_map(|rule| (self.blocked)(rule)).for_each(|prefix| *blocks.entry(prefix).or_default() += 1);
+        // One of everybody is none of ours: it could not be lifted.
+        let ours = standing.rules.iter().filter_map(|rule| (self.blocked)(rule)).filter(|prefix| prefix.bits() > 0);
+        ours.for_each(|prefix| *blocks.entry(prefix).or_default() += 1);
         blocks
     }
 
@@ -259,6 +274,36 @@ mod tests {
         assert_eq!(standing, Standing { policy: None, calls: [(0, false), (2, true)], rules: Vec::new() });
         for odd in ["", "*filter", "*filter\n-A\n-A INPUT\n:\n-A riposte", "-A INPUT -j riposte"] {
             assert_eq!(read(odd), Standing::default(), "{odd}");
+        }
+    }
+
+    /// Every writing is refused in these words; how often somebody tried.
+    struct Refuses(&'static str, usize);
+
+    impl Tool for Refuses {
+        fn run(&mut self, program: &str, _: &[&str], _: &str) -> Result<String, ToolError> {
+            if program.ends_with("save") {
+                return Ok("*filter\n:riposte - [0:0]\n-A INPUT -j riposte\n-A FORWARD -j riposte\n".to_owned());
+            }
+            self.1 += 1;
+            Err(ToolError::Refused { program: program.to_owned(), code: 4, said: self.0.to_owned() })
+        }
+    }
+
+    #[test]
+    fn who_refuses_everything_is_not_asked_for_each() {
+        let rule = |prefix: &Prefix| format!("-s {prefix} -j DROP");
+        let rules = Rules { chain: Chain::iptables("riposte", Backend::System, false), size: 5_000, rule, blocked: |_| None };
+        let add = |n: u32| {
+            let scope = Scope::Source(Prefix::host(std::net::Ipv4Addr::from(n).into()));
+            Change::Add { id: model::block::BlockId(0), scope, expiry: Expiry::Never }
+        };
+        let batch: Vec<Change> = (0..1_000).map(add).collect();
+        let lock = "Another app is currently holding the xtables lock. Stopped waiting after 5s.";
+        for (words, fault, most) in [("No chain/target/match by that name.", Fault::Refused, 2 * REFUSALS), (lock, Fault::Unreachable, 1)] {
+            let mut tool = Refuses(words, 0);
+            assert_eq!(rules.apply(&mut tool, &batch), vec![Outcome::Failed(fault); batch.len()]);
+            assert!(tool.1 <= most, "{}", tool.1);
         }
     }
 

@@ -127,7 +127,10 @@ impl HostsDeny {
 
     /// Reads the file. Refuses one that somebody else could change or lead elsewhere.
     fn load(&self) -> Result<Loaded, String> {
-        let is_safe = |metadata: &Metadata| metadata.mode() & 0o002 == 0 && [0, own_uid()].contains(&metadata.uid());
+        let is_safe = |metadata: &Metadata| {
+            let others = if metadata.gid() == 0 { 0o002 } else { 0o022 };
+            metadata.mode() & others == 0 && [0, own_uid()].contains(&metadata.uid())
+        };
         let folder = fs::symlink_metadata(self.folder()).map_err(|error| format!("{}: {error}", self.folder().display()))?;
         if !folder.is_dir() || !is_safe(&folder) {
             return Err(format!("{} is no folder that only root can write to", self.folder().display()));
@@ -335,8 +338,12 @@ fn line(prefix: &Prefix, format: Format) -> String {
     format!("ALL: {clients}{option}\n")
 }
 
-/// Whom a line of ours denies, in either format; `None` if it is none of ours.
+/// Whom a line of ours denies, in either format; `None` if it is none of ours. One that denies everybody never is.
 fn blocked(line: &[u8]) -> Option<Prefix> {
+    denied(line).filter(|prefix| prefix.bits() > 0)
+}
+
+fn denied(line: &[u8]) -> Option<Prefix> {
     let clients = str::from_utf8(line).ok()?.trim_ascii_end().strip_prefix("ALL: ")?;
     let clients = clients.strip_suffix(" : DENY").unwrap_or(clients);
     if let Some(v6) = clients.strip_prefix('[') {
@@ -402,6 +409,8 @@ mod tests {
             "ALL: [::1",
             "ALL: [x]/3",
             "ALL: [::]/129",
+            "ALL: [::]/0",
+            "ALL: 0.0.0.0/0.0.0.0",
             "ALL: ALL",
             "ALL: 192.0.2.1 : ALLOW",
         ] {

@@ -151,11 +151,18 @@ impl<D: Dialect + 'static> Responder for Table<D> {
                 continue;
             }
             let prefixes: Vec<Prefix> = row.iter().map(|change| change.scope().prefix()).collect();
+            let mut hangs = false;
             for part in prefixes.chunks(D::BATCH) {
+                if hangs {
+                    outcomes.extend(part.iter().map(|_| Outcome::Failed(Fault::Unreachable)));
+                    continue;
+                }
                 let settled = self.change(part, adds);
                 for (prefix, _) in part.iter().zip(&settled).filter(|(_, outcome)| **outcome == Outcome::Added) {
                     self.dialect.seal(&mut *self.tool, prefix);
                 }
+                // Each run more would take its whole time.
+                hangs = settled.contains(&Outcome::Failed(Fault::Unreachable));
                 outcomes.extend(settled);
             }
         }

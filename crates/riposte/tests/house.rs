@@ -129,7 +129,8 @@ fn pure_crates_open_nothing() {
 fn no_shell_is_ever_started() {
     for path in sources().iter().filter(|p| p.components().any(|c| c.as_os_str() == "src") && !p.starts_with(root().join("crates/range"))) {
         let text = fs::read_to_string(path).expect("readable");
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        // To know a shell by its name starts none.
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().replace("ends_with(\"sh\")", "");
         for word in ["\"sh\"", "\"bash\"", "/bin/sh", "libc::system", "libc::popen"] {
             assert!(!code.contains(word), "{} starts a shell: {word}", path.display());
         }

@@ -28,7 +28,8 @@ pub enum Share {
 pub struct Ration {
     counts: [Box<[u16]>; ROWS],
     rate: u32,
-    per_source: u32,
+    /// What a source may stand at: what came before has gone by half with each second, so a steady sender stands at twice what it sends in one.
+    most: u16,
     /// Packets that may be told now.
     left: f64,
     filled: Time,
@@ -46,7 +47,8 @@ impl Ration {
     pub fn new(rate: u32, per_source: u32) -> Self {
         let counts = std::array::from_fn(|_| vec![0; ROW].into_boxed_slice());
         let (left, start) = (f64::from(rate), Time::EPOCH);
-        Ration { counts, rate, per_source, left, filled: start, halved: start, threshold: 0, looked: start, turned: 0, told: 0 }
+        let most = u16::try_from(per_source.saturating_mul(2)).unwrap_or(u16::MAX - 1);
+        Ration { counts, rate, most, left, filled: start, halved: start, threshold: 0, looked: start, turned: 0, told: 0 }
     }
 
     /// Weighs one packet. `source` is its source as a hash with a secret key: nobody can aim at another's counters.
@@ -55,8 +57,7 @@ impl Ration {
             self.halve(at);
         }
         let count = self.count(source);
-        // What came before has gone by half with each second: a steady sender stands at twice what it sends in one.
-        if u32::from(count) > self.per_source.saturating_mul(2) {
+        if count > self.most {
             return Share::OverSource;
         }
         self.left = (self.left + at.since(self.filled).as_secs_f64() * f64::from(self.rate)).min(f64::from(self.rate));
@@ -82,7 +83,8 @@ impl Ration {
         let (low, high) = (source as usize % ROW, (source >> 32) as usize % ROW);
         let (Some(first), Some(second)) = (first.get_mut(low), second.get_mut(high)) else { return u16::MAX };
         // Only the lesser grows: what others have left in the other one stays what it is (Estan and Varghese 2002).
-        let count = (*first).min(*second).saturating_add(1);
+        // Whoever is above his ration is not counted any further: in a second he has half of it again.
+        let count = (*first).min(*second).saturating_add(1).min(self.most + 1);
         (*first, *second) = ((*first).max(count), (*second).max(count));
         count
     }
@@ -100,7 +102,7 @@ impl Ration {
     fn look(&mut self, at: Time) {
         let most = f64::from(self.rate) * LOOK_EVERY.as_secs_f64();
         if self.turned > 0 {
-            self.threshold = self.threshold.saturating_add(self.threshold / 4 + 1);
+            self.threshold = self.threshold.saturating_add(self.threshold / 4 + 1).min(self.most);
         } else if f64::from(self.told) < most / 2.0 {
             self.threshold -= self.threshold.div_ceil(8);
         }
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn one_source_is_held_to_its_ration() {
-        let [flooder, others] = send(&mut Ration::new(2_000, 100), 50_000, 10, |n| if n % 500 == 0 { n } else { 0 });
+        let [flooder, others] = send(&mut Ration::new(2_000, 100), 50_000, 10, |n| if n % 500 == 0 { n + 1 } else { 0 });
         assert!((900..1_500).contains(&flooder[0]) && flooder[2] == 0, "{flooder:?}");
         assert_eq!(others, [1_000, 0, 0]);
     }

@@ -187,7 +187,8 @@ fn the_largest_lists_fit_into_a_frame() {
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
     Message::Reloaded { ok: false, lines: vec!["x".repeat(ANSWER_BYTES); ANSWER_LINES] }.encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES && Message::decode(out.as_bytes()).is_ok());
-    let Message::AskKnown { flows, .. } = &samples()[32] else { unreachable!() };
+    let samples = samples();
+    let flows = samples.iter().find_map(|message| if let Message::AskKnown { flows, .. } = message { Some(flows) } else { None }).unwrap();
     let end = flows[0].from;
     Message::AskKnown { number: 1, flows: vec![Flow { to: end, ..flows[0] }; limits::BATCH_FLOWS] }.encode(&mut out);
     let rule = crate::gate::WARDEN_ACCEPTS.iter().find(|rule| rule.message == Tag::AskKnown).unwrap();

@@ -36,7 +36,7 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
     }
     let arena = Arena::new("capture")?;
     for rule in
-        ["table inet wall", "chain inet wall raw { type filter hook prerouting priority -305; }", "rule inet wall raw iifname eth0 drop"]
+        ["table inet wall", "chain inet wall raw { type filter hook prerouting priority -320; }", "rule inet wall raw iifname eth0 drop"]
     {
         arena.victim.run("nft", [format!("add {rule}")])?;
     }
@@ -126,6 +126,9 @@ fn flood(socket: &FrameSocket, link: [u8; 6], seed: u64, start: u64, sent: &Atom
         ..Tcp::default()
     });
     let frame = [&link[..], &[2, 0, 0, 0, 0, 1, 8, 0], &packet].concat();
+    // The header's checksum without the source address.
+    let mut rest = Sum::default();
+    [&packet[..10], &packet[16..20]].into_iter().for_each(|part| rest.add(part));
     let (mut frames, mut random, mut own) = (vec![frame; BATCH], Random::new(seed + 1), 0_u64);
     while seconds_since(start) < SPAN.as_secs_f64() {
         if own as f64 > seconds_since(start) * OFFERED / SENDERS as f64 {
@@ -135,11 +138,10 @@ fn flood(socket: &FrameSocket, link: [u8; 6], seed: u64, start: u64, sent: &Atom
         for frame in &mut frames {
             // Unicast addresses that nobody here has: 16.0.0.0 to 79.255.255.255.
             let source = 0x1000_0000 + (random.draw() as u32 & 0x3fff_ffff);
-            frame[26..30].copy_from_slice(&source.to_be_bytes());
-            frame[24..26].fill(0);
-            let mut sum = Sum::default();
-            sum.add(&frame[14..34]);
+            let mut sum = rest;
+            sum.add(&source.to_be_bytes());
             frame[24..26].copy_from_slice(&sum.finish().to_be_bytes());
+            frame[26..30].copy_from_slice(&source.to_be_bytes());
         }
         own += socket.send(&frames)? as u64;
     }

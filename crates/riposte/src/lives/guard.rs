@@ -2,7 +2,7 @@
 //! of both families are two sockets; none of those ports is bound, so that a service can have its own at any time. What is read is thrown
 //! away, and nobody gets more than he has sent. Holds no privilege.
 
-use super::{Start, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use link::message::{Counter, Message};
 use model::event::{Act, Event, Origin, Touch, Trust};
 use model::limits;
@@ -94,9 +94,9 @@ impl Guard {
         for (token, listener) in (LISTENERS..).zip(&self.listeners) {
             self.poller.add(listener.as_fd(), token, Interest::Read)?;
         }
-        let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
+        let (mut ready, mut frame, mut calm) = (Vec::new(), channel::frame_buffer(), Calm::default());
         loop {
-            self.poller.wait(self.patience(), &mut ready)?;
+            calm.wait(&self.poller, self.patience(), &mut ready)?;
             for event in &ready {
                 match event.token {
                     // The warden asks nothing of the guard: readable means that it has gone.

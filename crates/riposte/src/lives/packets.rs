@@ -208,7 +208,7 @@ impl Packets {
     fn read_rings(&mut self, at: Time) -> io::Result<()> {
         for _ in 0..TURN_READS {
             let Some(capture) = &mut self.capture else { return Ok(()) };
-            let (blocks, mut seen) = capture.read(at, &mut self.sensor, &self.open);
+            let (blocks, mut seen) = capture.read(at, &mut self.sensor, &self.open, &mut self.questions);
             if blocks == 0 {
                 return Ok(());
             }

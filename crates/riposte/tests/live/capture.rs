@@ -200,7 +200,7 @@ fn extension_headers_fragments_and_ports_in_time_wait_hide_nothing() {
         }
     }
     daemon.wait_until_blocked("203.0.113.120");
-    daemon.wait_until_figure_of_at_least(SENSOR, "captured: harmless", 10);
+    daemon.wait_until_figure_of_at_least(SENSOR, "harmless: fragment tail", 10);
     // Ports whose only socket waits for late packets of a connection that is over.
     let serve = ["-l", "-k", "-e", "/bin/cat", "7000"];
     network.attackers[0].start("ncat", serve).expect("ncat is installed");
@@ -297,4 +297,68 @@ fn the_hosts_own_connections_are_nobodys_scan() {
     assert!(daemon.sensor_figure(SENSOR, "captured: of connections of this host").unwrap() > 0, "late answers were there");
     assert_eq!(daemon.sensor_figure(SENSOR, "captured: dropped, nobody could say whose they are"), Some(0));
     assert_eq!((daemon.blocked(), daemon.json(&["history"]).len()), (Vec::new(), 0));
+}
+
+/// Behind a port that is guarded stands somebody else's service, or one that took a single connection: their clients have not touched it.
+#[test]
+fn clients_of_what_stands_behind_a_guarded_port_are_charged_with_nothing() {
+    let network = network("ringpub", 2);
+    let (container, client) = (&network.attackers[1], &network.attackers[0]);
+    network.victim.sysctl("net.ipv4.ip_forward=1").unwrap();
+    for rule in [
+        "table ip published".to_owned(),
+        "chain ip published to { type nat hook prerouting priority -100; }".to_owned(),
+        "chain ip published from { type nat hook postrouting priority 100; }".to_owned(),
+        format!("rule ip published to tcp dport 2000-2019 dnat to {}:8080", attacker_address(1)),
+        "rule ip published from ct status dnat masquerade".to_owned(),
+    ] {
+        network.victim.run("nft", [format!("add {rule}")]).unwrap();
+    }
+    let service = inside(container, || TcpListener::bind("0.0.0.0:8080")).unwrap();
+    std::thread::spawn(move || {
+        for stream in service.incoming().map_while(Result::ok) {
+            let _ = (&stream).write_all(b"hello");
+        }
+    });
+    let daemon = Daemon::start(&network.victim, &format!("{CAPTURE}[guard]\ntcp = [\"1-21\", \"23-9999\"]\n"));
+    for port in 2_000_u16..2_020 {
+        let mut stream = inside(client, || TcpStream::connect((VICTIM, port))).unwrap();
+        assert_eq!(stream.read(&mut [0; 8]).unwrap(), 5, "{port}");
+    }
+    for port in 9_000_u16..9_020 {
+        let one = inside(&network.victim, || TcpListener::bind(format!("{VICTIM}:{port}"))).unwrap();
+        let mut stream = inside(client, || TcpStream::connect((VICTIM, port))).unwrap();
+        let (mut served, _) = one.accept().unwrap();
+        drop(one);
+        stream.write_all(b"a file").unwrap();
+        assert_eq!(served.read(&mut [0; 16]).unwrap(), 6);
+    }
+    // Half a connection to a guarded port is a probe, and behind all of it in the ring.
+    let wire = Wire::new(&network);
+    let ip = Ip::new(addr("203.0.113.130"), addr(VICTIM));
+    wire.send(&[], &tcp(&ip, 4_000, TcpFlags::SYN));
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: told", 1);
+    assert_eq!(daemon.sensor_figure(SENSOR, "captured: told"), Some(1));
+    assert!(daemon.sensor_figure(SENSOR, "captured: of connections that are handed on").unwrap() > 0);
+    assert_eq!((daemon.blocked(), daemon.sensor_figure("guard", "touches")), (Vec::new(), Some(0)));
+}
+
+/// What a gateway masquerades for others comes back to itself, as do the answers to a client that has gone: no probe waits behind them.
+#[test]
+fn streams_of_the_hosts_own_use_up_no_ration() {
+    const STREAM: u64 = 3_000;
+    let network = network("ringown2", 1);
+    let daemon = Daemon::start(&network.victim, CAPTURE);
+    let server = inside(&network.attackers[0], || UdpSocket::bind("0.0.0.0:7001")).unwrap();
+    let client = inside(&network.victim, || UdpSocket::bind("0.0.0.0:0")).unwrap();
+    client.send_to(b"question", (addr(&attacker_address(0)), 7_001)).unwrap();
+    let (_, whom) = server.recv_from(&mut [0; 16]).unwrap();
+    drop(client);
+    server.send_to(b"answer", whom).unwrap();
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: of connections of this host", 1);
+    (0..STREAM).for_each(|_| assert_eq!(server.send_to(b"answer", whom).unwrap(), 6));
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: of connections of this host", STREAM + 1);
+    for of in ["told", "over the source's ration", "over the common ration"] {
+        assert_eq!(daemon.sensor_figure(SENSOR, &format!("captured: {of}")), Some(0), "{of}");
+    }
 }

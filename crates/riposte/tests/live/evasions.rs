@@ -79,7 +79,8 @@ fn probe(network: &Network, daemon: &Daemon) {
     for (n, line) in lines.into_iter().enumerate() {
         let address = if n < 5 { attacker_address(n) } else { attacker_address6(n) };
         daemon.wait_until_blocked(&address);
-        assert_eq!(text(&daemon.json_one(&["explain", &address])["quote"]["line"]), line, "{address}");
+        let explained = daemon.json_one(&["explain", &address]);
+        assert_eq!(text(&explained["quote"]["line"]).split(", ").next(), Some(line), "{address}");
     }
 }
 

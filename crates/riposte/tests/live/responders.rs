@@ -198,6 +198,20 @@ fn what_nobody_would_end_is_lifted_at_the_end_and_comes_back() {
 }
 
 #[test]
+fn a_chain_that_somebody_has_pushed_back_is_emptied_at_the_end() {
+    let network = network("pushed", 0);
+    let host = &network.victim;
+    let mut daemon = start(host, "[respond]\nkind = [\"iptables\"]\n[respond.iptables]\nbackend = \"nft\"\n");
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    let rules = || host.run("iptables-nft-save", ["-t", "filter"]).unwrap();
+    until("it is blocked", || rules().contains("-s 192.0.2.1/32 -j DROP").then_some(()));
+    host.run("iptables-nft", ["-I", "INPUT", "1", "-s", "198.51.100.99", "-j", "ACCEPT"]).unwrap();
+    assert!(daemon.end().success());
+    assert!(!rules().contains("192.0.2.1"), "nobody would ever lift it: {}", rules());
+    assert!(rules().contains("-s 198.51.100.99/32 -j ACCEPT"));
+}
+
+#[test]
 fn a_killed_responder_goes_on_where_it_was() {
     let network = network("killed", 0);
     let host = &network.victim;
@@ -305,8 +319,11 @@ fn whoever_becomes_exempt_is_let_go_everywhere() {
     for n in 1..=3 {
         daemon.text(&["block", &format!("192.0.2.{n}"), "--for", "1h"]);
     }
-    wait_until_held(&daemon, "192.0.2.3", &["nftables", "hosts-deny", "routes"]);
+    daemon.text(&["block", "100.64.5.0/24", "--for", "1h"]);
+    wait_until_held(&daemon, "100.64.5.0/24", &["nftables", "hosts-deny", "routes"]);
     daemon.text(&["allow", "192.0.2.1"]);
+    // Within a blocked range: no responder has exceptions, so the range goes.
+    daemon.text(&["allow", "100.64.5.5"]);
     daemon.configure(&format!("[policy]\nexempt = [\"192.0.2.2\"]\n{ALL}{KERN_LOG}"));
     daemon.text(&["reload"]);
     until("only one is left", || (denied(&daemon) == ["192.0.2.3"] && cut(host) == ["192.0.2.3"]).then_some(()));

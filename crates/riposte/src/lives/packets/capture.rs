@@ -1,6 +1,7 @@
 //! The packet sensor's other source: TCP and UDP packets out of the kernel's rings, before any packet filter. Follows the host's interfaces
 //! and addresses. Never takes a packet that isn't for one of them, and never says more than its rations.
 
+use super::known::Questions;
 use crate::config::CaptureConfig;
 use crate::lives::monotonic;
 use link::message::Counter;
@@ -57,7 +58,8 @@ impl Capture {
             ration: Ration::new(config.rate, config.per_source_rate),
             keys: RandomState::new(),
             own: HashSet::new(),
-            interfaces: None,
+            // Until they are known, none of those that were named.
+            interfaces: config.interfaces.as_ref().map(|_| Vec::new()),
             config: config.clone(),
             clients,
             foreign: 0,
@@ -116,7 +118,7 @@ impl Capture {
     }
 
     /// Reads a block of each ring: how many there were, and what may be evidence, each packet's matches of signatures behind its event.
-    pub fn read(&mut self, at: Time, sensor: &mut PacketSensor, open: &OpenPorts) -> (usize, Vec<Vec<Event>>) {
+    pub fn read(&mut self, at: Time, sensor: &mut PacketSensor, open: &OpenPorts, known: &mut Questions) -> (usize, Vec<Vec<Event>>) {
         // Rations go by a clock that nobody sets.
         let (mut blocks, mut seen, steady) = (0, Vec::new(), monotonic());
         let meta = PacketMeta { at, hook: LOCAL_IN, loopback: false, established: false };
@@ -135,6 +137,10 @@ impl Capture {
                 let Act::Probe(probe) = event.act else { return };
                 if !is_ours || !matches!(probe.protocol, Protocol::TCP | Protocol::UDP) {
                     *foreign += 1;
+                    return;
+                }
+                // A gateway's masqueraded streams would use up what there is for probes.
+                if known.is_known(&event) {
                     return;
                 }
                 match ration.weigh(keys.hash_one(event.actor), steady) {

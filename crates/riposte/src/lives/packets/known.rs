@@ -20,10 +20,13 @@ const REMEMBERED: usize = 8_192;
 /// And for so long at least, if there is room.
 const REMEMBER_FOR: Duration = Duration::from_secs(30);
 
+/// A packet's flow, and what was made of it.
+type Seen = (Flow, Vec<Event>);
+
 /// What waits, and what is known already.
 #[derive(Debug, Default)]
 pub struct Questions {
-    waiting: VecDeque<(u32, Vec<(Flow, Vec<Event>)>)>,
+    waiting: VecDeque<(u32, Vec<Seen>)>,
     asked: u32,
     /// Flows of this host's own, and packets that a trap has told of.
     known: [HashSet<Flow>; 2],
@@ -34,10 +37,11 @@ pub struct Questions {
     dropped: u64,
 }
 
-/// A probe's two ends; `None` if its ports are not known.
+/// A probe's two ends; `None` if its ports are not known, or if they are of two families (IPv4 within IPv6, which no host takes in).
 pub fn flow(event: &Event) -> Option<Flow> {
     let Act::Probe(Probe { protocol, port: Some(port), source_port: Some(source_port), .. }) = event.act else { return None };
-    Some(Flow { protocol, from: SocketAddr::new(event.actor, source_port), to: SocketAddr::new(event.target?, port) })
+    let (from, to) = (SocketAddr::new(event.actor, source_port), SocketAddr::new(event.target?, port));
+    (from.is_ipv4() == to.is_ipv4()).then_some(Flow { protocol, from, to })
 }
 
 impl Questions {
@@ -51,18 +55,11 @@ impl Questions {
         self.known[0].insert(flow);
     }
 
-    /// What of these has to be asked: all that is not known.
-    fn unknown(&mut self, seen: Vec<Vec<Event>>) -> Vec<(Flow, Vec<Event>)> {
-        let mut unknown = Vec::new();
-        for events in seen {
-            match events.first().and_then(flow) {
-                Some(flow) if self.known.iter().any(|known| known.contains(&flow)) => self.own += 1,
-                Some(flow) => unknown.push((flow, events)),
-                // Nobody can say whose it is.
-                None => self.dropped += 1,
-            }
-        }
-        unknown
+    /// Whether this is of a flow that is not to be told; counted.
+    pub fn is_known(&mut self, event: &Event) -> bool {
+        let is_known = flow(event).is_some_and(|flow| self.known.iter().any(|known| known.contains(&flow)));
+        self.own += u64::from(is_known);
+        is_known
     }
 
     /// For `status`.
@@ -80,13 +77,13 @@ impl Questions {
 impl Packets {
     /// Asks whose these are, each packet's events, and tells them once that is known.
     pub(super) fn ask(&mut self, seen: Vec<Vec<Event>>, at: Time) -> io::Result<()> {
-        // At a port that riposte itself answers there is always a connection: the guard's own.
-        let (guarded, seen): (Vec<_>, Vec<_>) =
-            seen.into_iter().partition(|events| events.first().is_some_and(|event| self.is_answered_by_guard(event)));
-        self.questions.told += guarded.len() as u64;
-        self.tell_seen(guarded.into_iter().flatten())?;
-        let mut unknown = self.questions.unknown(seen);
-        unknown.retain(|(flow, _)| !self.has_socket(flow, at));
+        let all = seen.len();
+        let with_flow = |events: Vec<Event>| Some((events.first().and_then(flow)?, events));
+        let mut unknown: Vec<Seen> = seen.into_iter().filter_map(with_flow).collect();
+        // Nobody can say whose the others are.
+        self.questions.dropped += (all - unknown.len()) as u64;
+        // At a port that riposte itself answers even half a connection has a socket: the guard's. Of a whole one the guard tells.
+        unknown.retain(|(flow, _)| self.is_answered_by_guard(flow) || !self.has_socket(flow, at));
         while !unknown.is_empty() {
             let rest = unknown.split_off(unknown.len().min(limits::BATCH_FLOWS));
             if self.questions.waiting.len() >= OPEN {
@@ -113,8 +110,8 @@ impl Packets {
         false
     }
 
-    fn is_answered_by_guard(&self, event: &Event) -> bool {
-        flow(event).is_some_and(|flow| flow.protocol == Protocol::TCP && self.guard.answered().contains(flow.to.port()))
+    fn is_answered_by_guard(&self, flow: &Flow) -> bool {
+        !self.guard.stealth && flow.protocol == Protocol::TCP && self.guard.tcp.contains(flow.to.port())
     }
 
     /// The warden's answer. A question before it has got none: it was turned away at the gate, or the warden could not ask.
@@ -137,6 +134,7 @@ impl Packets {
                         self.questions.forwarded += 1;
                         self.opened(flow.protocol, flow.to.port());
                     }
+                    Known::Unsaid => self.questions.dropped += 1,
                 }
             }
             self.questions.told += probes.len() as u64;

@@ -175,8 +175,9 @@ impl Worker {
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
+        // Also when the warden has gone: what it let go is let go.
+        self.carry(&mut wanted);
         if is_there {
-            self.carry(&mut wanted);
             self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())?;
         }
         Ok(is_there)

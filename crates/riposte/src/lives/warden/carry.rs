@@ -93,17 +93,18 @@ impl Warden {
                 Change::Add { .. } => outcome != Outcome::Failed(Fault::Exempt) && (!is_taken || self.config.respond.mode == Mode::All),
                 Change::Remove { .. } => true,
             };
-            if is_taken {
-                self.carry.elsewhere.remove(&change.scope());
-            }
+            // What the kernel has now, with an end of its own, nobody else is to keep.
+            let leaves = is_taken && responder.is_some() && self.carry.elsewhere.remove(&change.scope()) && !is_handed;
+            let change = if leaves { Change::Remove { id: change.id(), scope: change.scope() } } else { *change };
+            let is_handed = is_handed || leaves;
             match responder {
                 Some(_) if is_handed => {
                     if waits {
-                        awaited.push(Awaited { place: changes.len(), change: *change, kernel: outcome });
+                        awaited.push(Awaited { place: changes.len(), change, kernel: outcome });
                     } else {
                         answers.push((change.id(), outcome));
                     }
-                    changes.push(*change);
+                    changes.push(change);
                 }
                 Some(_) => answers.push((change.id(), outcome)),
                 None => {

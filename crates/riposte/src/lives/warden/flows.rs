@@ -18,16 +18,19 @@ impl Flows {
         Flows { conntrack: if captured { Conntrack::open().ok() } else { None }, failed: 0 }
     }
 
-    /// What is known of this flow. Nothing, if the kernel does not say: the sensor has asked for sockets before.
+    /// What is known of this flow. If the kernel does not say, nobody is charged: it may be anybody's answer, or a container's client.
     pub fn known(&mut self, flow: &Flow) -> Known {
         let found = self.conntrack.as_mut().map(|conntrack| conntrack.find(flow.protocol.0, flow.from, flow.to));
-        match found {
-            Some(Ok(found)) => found.map_or(Known::No, |entry| judge(flow.protocol, &entry)),
-            Some(Err(_)) | None => {
-                self.failed += 1;
-                Known::No
-            }
+        let error = match found {
+            Some(Ok(found)) => return found.map_or(Known::No, |entry| judge(flow.protocol, &entry)),
+            Some(Err(error)) => error.to_string(),
+            None => "it can't be asked at all".to_owned(),
+        };
+        if self.failed == 0 {
+            tracing::warn!(error, "connection tracking gives no answer: of captured packets of which it says nothing nobody is charged");
         }
+        self.failed += 1;
+        Known::Unsaid
     }
 }
 
@@ -57,5 +60,12 @@ mod tests {
         assert_eq!(of(Protocol::UDP, Entry { begun_there: false, ..probe }), Known::Own, "an answer");
         assert_eq!(of(Protocol::TCP, Entry { redirected: true, ..probe }), Known::Forwarded);
         assert_eq!(of(Protocol::TCP, Entry { begun_there: false, masked: true, ..probe }), Known::Own);
+    }
+
+    #[test]
+    fn who_can_not_be_asked_has_not_said_no() {
+        let [from, to] = ["192.0.2.7:40000", "192.0.2.1:23"].map(|end| end.parse().unwrap());
+        let mut flows = Flows::open(false);
+        assert_eq!((flows.known(&Flow { protocol: Protocol::TCP, from, to }), flows.failed), (Known::Unsaid, 1));
     }
 }

@@ -410,6 +410,17 @@ rusty_fork_test! {
         assert_eq!(batches.last().unwrap().1, [Change::Remove { id: BlockId(4), scope: Scope::Source(prefix("198.51.100.10")) }]);
         say(&mut siege, responder, &Message::Carried { batch: batches[0].0, outcomes: vec![Outcome::Added, Outcome::Removed] });
         assert!(outcomes(&mut siege).is_empty(), "too late");
+        // One after the other: what the kernel takes later, to end when it now should, is not kept for longer by who took it first.
+        siege.warden.config.respond.mode = crate::config::respond::Mode::First;
+        let whom = "198.51.100.20";
+        assert_eq!(siege.warden.carry(&[add(9, whom)], vec![Outcome::Failed(Fault::Full)]), []);
+        let batch = carried(&mut siege)[0].0;
+        say(&mut siege, responder, &Message::Carried { batch, outcomes: vec![Outcome::Added] });
+        assert_eq!(outcomes(&mut siege), [(BlockId(9), Outcome::Added)]);
+        for handed in [vec![vec![Change::Remove { id: BlockId(9), scope: Scope::Source(prefix(whom)) }]], Vec::new()] {
+            assert_eq!(siege.warden.carry(&[add(9, whom)], vec![Outcome::Added]), [(BlockId(9), Outcome::Added)]);
+            assert_eq!(carried(&mut siege).into_iter().map(|(_, changes)| changes).collect::<Vec<_>>(), handed);
+        }
     }
 
     #[test]
