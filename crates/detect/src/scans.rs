@@ -139,7 +139,8 @@ impl Scans {
     pub fn suspect(&self, addr: IpAddr) -> Option<Suspect> {
         let key = self.key(addr);
         let at = self.find(self.seed.address(key), key)?;
-        self.known().nth(at).map(|known| known.suspect(self.latest, &self.rules))
+        let (flat, head) = (self.places.get(at)?, self.heads.get(at)?);
+        Some(Known { key, flat, detail: head.detail.as_deref() }.suspect(self.latest, &self.rules))
     }
 
     /// Takes one event in. True if the source is charged now, so that nobody needs to look for its share in something larger.

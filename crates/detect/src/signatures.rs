@@ -2,7 +2,7 @@
 //! never convicts anybody. It makes graver what its source is charged with on evidence that is no better, and tells what that was.
 
 use crate::config::ScanConfig;
-use crate::hash::{Key, Seed};
+use crate::hash::{Key, Seed, short};
 use crate::{Detector, Kind};
 use model::event::{Act, Event, Match, RuleId, Trust};
 use model::level::DangerLevel;
@@ -58,7 +58,7 @@ pub struct Matches {
     /// Matches in all.
     pub count: u64,
     /// By signature, as they came; further ones than [`limits::SIGNATURES_OF_SOURCE`] are counted in all only.
-    pub signatures: SmallVec<[Matched; 2]>,
+    pub signatures: SmallVec<[Matched; 4]>,
 }
 
 /// How often a signature was fitted, in all.
@@ -82,20 +82,15 @@ pub struct Signatures {
     count_by: (u8, u8),
     decay: Duration,
     charges: u32,
-    places: Vec<Place>,
+    /// Of each place, 32 bits of its source's hash, or 0: apart and small, so that a group is searched at once.
+    tags: Vec<u32>,
+    places: Vec<Option<Box<Source>>>,
     /// By the signatures' numbers.
     tops: Vec<Top>,
     /// When the minute began, and what has been charged in it on forgeable matches alone.
     minute: (Time, u32),
     crowded_out: u64,
     unheard: u64,
-}
-
-/// A source's place: who it is beside what is known of it, so that a group is searched in one go.
-#[derive(Debug, Default)]
-struct Place {
-    who: Option<Prefix>,
-    source: Option<Box<Source>>,
 }
 
 #[derive(Debug)]
@@ -113,6 +108,7 @@ impl Signatures {
             count_by: (config.count_by_ipv4, config.count_by_ipv6),
             decay: config.decay,
             charges: config.match_charges,
+            tags: Vec::new(),
             places: Vec::new(),
             tops: Vec::new(),
             minute: (Time::EPOCH, 0),
@@ -145,9 +141,16 @@ impl Signatures {
 
     /// What an address' packets have fitted.
     pub fn of(&self, addr: IpAddr) -> Option<&Matches> {
-        let (whom, group) = self.group(canonical(addr));
-        let place = self.places.get(group)?.iter().find(|place| place.who == Some(whom))?;
-        place.source.as_ref().map(|source| &source.matches)
+        let (whom, tag, first) = self.group(canonical(addr));
+        self.places.get(self.find(whom, tag, first)?)?.as_ref().map(|source| &source.matches)
+    }
+
+    /// The place of a source, if it has one in its group.
+    fn find(&self, whom: Prefix, tag: u32, first: usize) -> Option<usize> {
+        let tags = self.tags.get(first..first + GROUP)?.iter().enumerate().filter(|(_, known)| **known == tag);
+        let is_of =
+            |place: &usize| self.places.get(*place).is_some_and(|source| source.as_ref().is_some_and(|s| s.matches.offender == whom));
+        tags.map(|(place, _)| first + place).find(is_of)
     }
 
     /// The signatures that were fitted, the most frequent first.
@@ -167,42 +170,36 @@ impl Signatures {
         now.since(matches.last) > self.decay
     }
 
-    /// Who an address is counted as, and its group of places.
-    fn group(&self, actor: IpAddr) -> (Prefix, std::ops::Range<usize>) {
+    /// Who an address is counted as, the tag of that, and its group's first place.
+    fn group(&self, actor: IpAddr) -> (Prefix, u32, usize) {
         let whom = Prefix::new(actor, if actor.is_ipv4() { self.count_by.0 } else { self.count_by.1 });
-        let group = self.seed.address(Key::from(whom.addr())) as usize % (limits::MATCHERS / GROUP);
-        (whom, group * GROUP..(group + 1) * GROUP)
+        let hash = self.seed.address(Key::from(whom.addr()));
+        (whom, short(hash), hash as usize % (limits::MATCHERS / GROUP) * GROUP)
     }
 
     fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.places.iter().filter_map(|place| place.source.as_deref())
+        self.places.iter().filter_map(Option::as_deref)
     }
 
     /// A source's place. If its group is full, the one that was quiet for longest gives way, those whose addresses are proven last.
     fn source(&mut self, actor: IpAddr, at: Time) -> Option<&mut Source> {
         if self.places.is_empty() {
-            self.places.resize_with(limits::MATCHERS, Place::default);
+            self.places.resize_with(limits::MATCHERS, || None);
+            self.tags.resize(limits::MATCHERS, 0);
         }
-        let (offender, group) = self.group(actor);
-        let places = self.places.get_mut(group)?;
-        let of = |who: Option<Prefix>| places.iter().position(|place| place.who == who);
-        let place = match of(Some(offender)).or_else(|| of(None)) {
-            Some(place) => place,
-            None => {
-                self.crowded_out += 1;
-                let rank = |place: &Place| place.source.as_ref().map(|source| (source.matches.trust, source.matches.last));
-                let weakest = (0..places.len()).min_by_key(|place| places.get(*place).and_then(rank))?;
-                *places.get_mut(weakest)? = Place::default();
-                weakest
-            }
-        };
-        let place = places.get_mut(place)?;
-        place.who = Some(offender);
-        Some(place.source.get_or_insert_with(|| {
-            let trust = Trust::Spoofable;
-            let matches = Matches { offender, level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
-            Box::new(Source { matches, charged: None })
-        }))
+        let (offender, tag, first) = self.group(actor);
+        if let Some(known) = self.find(offender, tag, first) {
+            return self.places.get_mut(known)?.as_deref_mut();
+        }
+        // Nobody ranks below everybody.
+        let rank = |place: &usize| self.places.get(*place)?.as_ref().map(|source| (source.matches.trust, source.matches.last));
+        let place = (first..first + GROUP).min_by_key(rank)?;
+        *self.tags.get_mut(place)? = tag;
+        let place = self.places.get_mut(place)?;
+        self.crowded_out += u64::from(place.is_some());
+        let trust = Trust::Spoofable;
+        let matches = Matches { offender, level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
+        Some(place.insert(Box::new(Source { matches, charged: None })))
     }
 
     /// Takes a match in; `is_convicted` says whether the scan detector has convicted its source.
@@ -252,14 +249,15 @@ impl Signatures {
     pub fn memory_bound(&self) -> usize {
         let source = size_of::<Source>() + limits::SIGNATURES_OF_SOURCE * size_of::<Matched>();
         // Vectors double.
-        limits::MATCHERS * (size_of::<Place>() + source) + limits::RULES * 2 * size_of::<Top>()
+        limits::MATCHERS * (size_of::<(u32, Option<Box<Source>>)>() + source) + limits::RULES * 2 * size_of::<Top>()
     }
 
     /// Bytes that it takes now.
     pub fn memory_used(&self) -> usize {
         let heap = |source: &Source| if source.matches.signatures.spilled() { source.matches.signatures.capacity() } else { 0 };
         let sources: usize = self.sources().map(|source| size_of::<Source>() + heap(source) * size_of::<Matched>()).sum();
-        self.places.capacity() * size_of::<Place>() + sources + self.tops.capacity() * size_of::<Top>()
+        let places = self.places.capacity() * size_of::<Option<Box<Source>>>() + self.tags.capacity() * size_of::<u32>();
+        places + sources + self.tops.capacity() * size_of::<Top>()
     }
 }
 

@@ -77,6 +77,12 @@ impl Addresses {
         Ok(found)
     }
 
+    /// Whether they are all addresses.
+    #[inline]
+    pub fn are_all(&self) -> bool {
+        self.within.is_empty() && self.without.is_empty()
+    }
+
     /// Whether it has this one.
     pub fn has(&self, address: IpAddr) -> bool {
         let among = |list: &[Prefix]| list.iter().any(|prefix| prefix.contains(address));

@@ -112,6 +112,11 @@ impl Signature {
             && self.source.has(header.source)
             && self.target.has(header.target)
     }
+
+    /// Whether any address and any port will do, in either direction.
+    pub fn is_open(&self) -> bool {
+        self.ports.are_all() && self.source_ports.are_all() && self.source.are_all() && self.target.are_all()
+    }
 }
 
 /// Reads a rule, without what continues lines.

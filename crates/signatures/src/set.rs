@@ -71,6 +71,8 @@ struct Face {
     reversed: bool,
     /// See [`rare`].
     needs: u8,
+    /// Only the tests are left to look at: the index has settled all the rest.
+    is_open: bool,
     /// The rule's first test, here so that most rules need not be looked up.
     first: Option<Test>,
 }
@@ -82,7 +84,12 @@ impl Face {
     }
 }
 
-type Faces = Box<[Face]>;
+/// Rules of a list: those that any packet may fit, and those that need what few have.
+#[derive(Debug, Default)]
+struct Faces {
+    common: Vec<Face>,
+    rare: Vec<Face>,
+}
 
 /// Rules by a port: one bit says whether there are any.
 #[derive(Debug, Default)]
@@ -180,13 +187,12 @@ impl Set {
 
     fn of(signatures: Vec<Signature>) -> Set {
         let by_sid = signatures.iter().enumerate().map(|(place, signature)| (signature.sid, place as u16)).collect();
-        let index = |protocols: &dyn Fn(Over) -> bool, sort| Index::of(&signatures, protocols, sort);
-        let one = |wanted: Protocol| move |over: Over| matches!(over, Over::Ip) || over == Over::One(wanted);
+        let index = |protocol, sort| Index::of(&signatures, protocol, sort);
         Set {
-            tcp: index(&one(Protocol::TCP), Sort::Flags),
-            udp: index(&one(Protocol::UDP), Sort::Nothing),
-            icmp: index(&one(Protocol::ICMP), Sort::IcmpType),
-            other: index(&|over| !matches!(over, Over::One(Protocol::TCP | Protocol::UDP | Protocol::ICMP)), Sort::Nothing),
+            tcp: index(Some(Protocol::TCP), Sort::Flags),
+            udp: index(Some(Protocol::UDP), Sort::Nothing),
+            icmp: index(Some(Protocol::ICMP), Sort::IcmpType),
+            other: index(None, Sort::Nothing),
             by_sid,
             signatures,
             ..Set::default()
@@ -229,12 +235,10 @@ impl Set {
         }
         let mut found = Found::default();
         self.candidates(header, &mut found);
-        if found.pass {
+        if found.passes {
             return true;
         }
-        let places = found.places.get(..found.count).unwrap_or_default();
-        let known = |place: &u16| self.signatures.get(usize::from(*place));
-        if places.iter().filter_map(known).any(|signature| signature.level == Level::IGNORE) {
+        if found.ignores {
             return false;
         }
         if let Some(fwsnort) = fwsnort {
@@ -250,8 +254,8 @@ impl Set {
         if let Some((kind, code)) = header.icmp {
             self.unassigned(header.protocol, kind, code).into_iter().for_each(&mut hit);
         }
-        for place in places {
-            let Some(Signature { sid, message, level, .. }) = known(place) else { continue };
+        for place in found.places.get(..found.count).unwrap_or_default() {
+            let Some(Signature { sid, message, level, .. }) = self.signatures.get(usize::from(*place)) else { continue };
             hit(Hit { place: Some(*place), sid: *sid, message, level: *level });
         }
         true
@@ -265,14 +269,21 @@ impl Set {
             _ => (&self.other, None),
         };
         let list = index.by_byte.get(byte.map_or(256, usize::from)).or(index.by_byte.last());
-        let general = list.and_then(|list| index.lists.get(usize::from(*list))).map_or(&[][..], |faces| faces);
         let has = rare::of(header);
+        let (common, rare) = match list.and_then(|list| index.lists.get(usize::from(*list))) {
+            Some(Faces { common, rare }) => (&common[..], if has == 0 { &[][..] } else { &rare[..] }),
+            None => Default::default(),
+        };
         let by_port = index.by_port.at(header.port).iter().chain(index.by_source_port.at(header.source_port));
-        for face in general.iter().chain(by_port).filter(|face| face.could_fit(header, has)) {
+        for face in common.iter().chain(rare).chain(by_port).filter(|face| face.could_fit(header, has)) {
             let Some(signature) = self.signatures.get(usize::from(face.place)) else { continue };
-            let fits = if face.reversed { signature.fits(&header.reversed()) } else { signature.fits(header) };
+            let fits = match face {
+                Face { is_open: true, .. } => signature.tests.iter().skip(1).all(|test| test.holds(header)),
+                Face { reversed: true, .. } => signature.fits(&header.reversed()),
+                Face { .. } => signature.fits(header),
+            };
             if fits {
-                found.add(face.place, signature.action);
+                found.add(face.place, signature);
             }
         }
     }
@@ -311,29 +322,34 @@ const FITS: usize = 16;
 struct Found {
     places: [u16; FITS],
     count: usize,
-    pass: bool,
+    /// One of them is a pass rule, or of level 0.
+    passes: bool,
+    ignores: bool,
 }
 
 impl Found {
-    fn add(&mut self, place: u16, action: Action) {
-        self.pass |= action == Action::Pass;
+    fn add(&mut self, place: u16, signature: &Signature) {
+        self.passes |= signature.action == Action::Pass;
         let known = self.places.get(..self.count).unwrap_or_default().contains(&place);
         if !known && let Some(free) = self.places.get_mut(self.count) {
             *free = place;
             self.count += 1;
+            self.ignores |= signature.level == Level::IGNORE;
         }
     }
 }
 
 impl Index {
-    fn of(signatures: &[Signature], protocols: &dyn Fn(Over) -> bool, sort: Sort) -> Index {
+    /// The rules about a protocol, or (`None`) about all those that have no index of their own.
+    fn of(signatures: &[Signature], protocol: Option<Protocol>, sort: Sort) -> Index {
         let mut index = Index::default();
         let mut general = Vec::new();
-        for (place, signature) in signatures.iter().enumerate().filter(|(_, signature)| protocols(signature.over)) {
+        for (place, signature) in signatures.iter().enumerate().filter(|(_, signature)| is_about(signature, protocol)) {
             let faces = if signature.both { &[false, true][..] } else { &[false] };
             for reversed in faces.iter().copied() {
                 let needs = signature.tests.iter().fold(0, |needs, test| needs | test.needs());
-                let face = Face { place: place as u16, reversed, needs, first: signature.tests.first().copied() };
+                let is_open = signature.is_open() && (signature.over == Over::Ip || protocol.is_some());
+                let face = Face { place: place as u16, reversed, needs, is_open, first: signature.tests.first().copied() };
                 let (to, from) = match reversed {
                     false => (&signature.ports, &signature.source_ports),
                     true => (&signature.source_ports, &signature.ports),
@@ -350,16 +366,31 @@ impl Index {
         let bytes = if sort == Sort::Nothing { 1 } else { 257 };
         let mut known: BTreeMap<Vec<(u16, bool)>, u16> = BTreeMap::new();
         for byte in 0..bytes {
-            let fitting = general.iter().filter(|face| could_fit(signatures, **face, sort, u8::try_from(byte).ok()));
-            let faces: Faces = fitting.copied().collect();
-            let list = *known.entry(faces.iter().map(|face| (face.place, face.reversed)).collect()).or_insert_with(|| {
-                index.lists.push(faces);
+            let fits = |face: &&Face| could_fit(signatures, **face, sort, u8::try_from(byte).ok());
+            let fitting: Vec<Face> = general.iter().filter(fits).copied().collect();
+            let list = *known.entry(fitting.iter().map(|face| (face.place, face.reversed)).collect()).or_insert_with(|| {
+                let (common, rare) = fitting.into_iter().partition(|face| face.needs == 0);
+                index.lists.push(Faces { common, rare });
                 (index.lists.len() - 1) as u16
             });
             index.by_byte.push(list);
         }
         index
     }
+}
+
+/// Whether a rule is about packets of a protocol, or (`None`) of any that has no index of its own.
+fn is_about(signature: &Signature, protocol: Option<Protocol>) -> bool {
+    let over = match (signature.over, protocol) {
+        (Over::Ip, _) => true,
+        (Over::One(one), Some(protocol)) => one == protocol,
+        (Over::One(one), None) => !matches!(one, Protocol::TCP | Protocol::UDP | Protocol::ICMP),
+    };
+    let holds = |test: &Test| match (test, protocol) {
+        (Test::Protocol(numbers), Some(protocol)) => numbers.has(protocol.0.into()),
+        _ => true,
+    };
+    over && signature.tests.iter().all(holds)
 }
 
 /// Whether a rule could fit a packet with this byte; `None`: a packet that has none.

@@ -28,7 +28,8 @@ fn ip_proto(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {
         Some(protocol) => format!("{sign}{}", protocol.0),
         None => value.to_owned(),
     };
-    draft.number(&numbered, |header| exact(Some(header.protocol.0)))
+    draft.tests.push(Test::Protocol(numbered.parse()?));
+    Ok(())
 }
 
 fn ip_options(value: &str, draft: &mut Draft<'_>) -> Result<(), String> {

@@ -95,6 +95,8 @@ fn exact(number: Option<impl Into<u32>>) -> Option<(u32, u32)> {
 /// One thing that a packet must be like.
 #[derive(Debug, Clone, Copy)]
 pub enum Test {
+    /// Its IP protocol: what rules are parted by.
+    Protocol(Numbers),
     /// A number of it.
     Number(Field, Numbers),
     /// Its TTL or hop limit.
@@ -150,7 +152,8 @@ impl Test {
             Test::SameAddress => rare::SAME_ADDRESS,
             Test::Ttl(numbers) if numbers.are_below(2) => rare::LAST_HOP,
             Test::ExtensionHeaders(numbers) if !numbers.has(0) => rare::EXTENSION_HEADERS,
-            Test::FragmentBits(_) | Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) | Test::IcmpType(_) | Test::Flags(_) => 0,
+            Test::FragmentBits(_) | Test::Protocol(_) | Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) => 0,
+            Test::IcmpType(_) | Test::Flags(_) => 0,
         }
     }
 
@@ -160,7 +163,7 @@ impl Test {
             Test::Number(_, numbers) if numbers.is_one() => 0,
             Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) => 1,
             Test::FragmentBits(_) | Test::IpOption(_) | Test::AnyIpOption | Test::SameAddress => 2,
-            Test::IcmpType(_) | Test::Flags(_) => 3,
+            Test::IcmpType(_) | Test::Flags(_) | Test::Protocol(_) => 3,
         }
     }
 
@@ -168,6 +171,7 @@ impl Test {
     #[inline]
     pub fn holds(&self, header: &Header) -> bool {
         match self {
+            Test::Protocol(numbers) => numbers.has(header.protocol.0.into()),
             Test::Number(field, numbers) => field(header).is_some_and(|(least, most)| numbers.have(least, most)),
             Test::Ttl(numbers) => header.ttl.is_some_and(|ttl| numbers.has(ttl.into())),
             Test::ExtensionHeaders(numbers) => numbers.has(header.extension_headers.into()),
