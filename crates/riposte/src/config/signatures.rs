@@ -36,7 +36,7 @@ pub struct SignaturesConfig {
 impl Default for SignaturesConfig {
     fn default() -> Self {
         SignaturesConfig {
-            enabled: true,
+            enabled: false,
             shipped: true,
             rules: Vec::new(),
             levels: None,
@@ -84,9 +84,11 @@ impl Meaning<'_> {
                 _ => self.wrong(&given, "a name and a value are wanted: \"HOME_NET = [192.0.2.0/24, 2001:db8::/32]\""),
             }
         }
+        // They take as much time as all the rest: who names some wants them.
+        let names_some = !rules.is_empty() || raw.levels.is_some() || raw.auto_dl.is_some();
         let mut table = |given: Option<_>| given.map(|given| self.path(Some(given), PathBuf::new()));
         SignaturesConfig {
-            enabled: raw.enabled.map_or(default.enabled, |given| given.value),
+            enabled: raw.enabled.map_or(names_some, |given| given.value),
             shipped: raw.shipped.map_or(default.shipped, |given| given.value),
             rules,
             levels: table(raw.levels),

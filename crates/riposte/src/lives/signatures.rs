@@ -119,7 +119,7 @@ mod tests {
         write("auto_dl", b"192.0.2.7 0;\n198.51.100.0/24 0 tcp/22;\nhost.example.org 3;\n");
         let rules = vec![folder.path().to_owned()];
         let auto_dl = Some(folder.path().join("auto_dl"));
-        let config = SignaturesConfig { shipped: false, rules, auto_dl, ..SignaturesConfig::default() };
+        let config = SignaturesConfig { enabled: true, shipped: false, rules, auto_dl, ..SignaturesConfig::default() };
         let (set, remarks) = load(&config).unwrap();
         assert_eq!(
             (set.len(), set.signature(1).map(|s| s.level)),
@@ -143,12 +143,14 @@ mod tests {
         };
         let rules = vec![place("a", "alert tcp any any -> any 80 (flgas:S; sid:1;)\n")];
         let levels = Some(place("levels", "\n1 9\n"));
-        let wrong = load(&SignaturesConfig { rules, levels, ..SignaturesConfig::default() }).unwrap_err();
+        let wrong = load(&SignaturesConfig { enabled: true, rules, levels, ..SignaturesConfig::default() }).unwrap_err();
         assert!(matches!(&wrong[..], [a, b] if a.contains("levels:2: ") && b.contains("/a:1: unknown keyword 'flgas'")), "{wrong:?}");
-        let missing = load(&SignaturesConfig { rules: vec![folder.path().join("none")], ..SignaturesConfig::default() }).unwrap_err();
+        let missing =
+            load(&SignaturesConfig { enabled: true, rules: vec![folder.path().join("none")], ..SignaturesConfig::default() }).unwrap_err();
         assert!(missing[0].contains("none: "), "{missing:?}");
         fs::remove_file(folder.path().join("a")).unwrap();
-        let empty = load(&SignaturesConfig { rules: vec![folder.path().to_owned()], ..SignaturesConfig::default() }).unwrap_err();
+        let empty =
+            load(&SignaturesConfig { enabled: true, rules: vec![folder.path().to_owned()], ..SignaturesConfig::default() }).unwrap_err();
         assert!(empty[0].contains("no rules in it"), "{empty:?}");
     }
 }

@@ -14,7 +14,7 @@ fn count(answer: &Value, sid: u64) -> Option<(u64, u64)> {
 #[test]
 fn a_null_scan_of_real_packets_is_named_where_it_is_asked_for() {
     let network = network("null", 1);
-    let daemon = Daemon::start(&network.victim, "");
+    let daemon = Daemon::start(&network.victim, "[signatures]\nenabled = true\n");
     let scanner = attacker_address(0);
     let scan = ["-n", "-Pn", "--max-retries", "0", "-sN", "-p", "1000-1009", VICTIM];
     network.attackers[0].run("nmap", scan).expect("nmap is installed");
