@@ -12,10 +12,10 @@ const LINKS: u32 = 0x1;
 const ADDRESSES: u32 = 0x10 | 0x100;
 const ROUTES: u32 = 0x40 | 0x400;
 /// Bytes of `ifinfomsg`, `ifaddrmsg` and `rtmsg`.
-const LINK_HEADER: usize = 16;
+pub(crate) const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 pub(crate) const ROUTE_HEADER: usize = 12;
-const IFLA_IFNAME: u16 = 3;
+pub(crate) const IFLA_IFNAME: u16 = 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const RTA_GATEWAY: u16 = 5;

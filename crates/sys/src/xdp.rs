@@ -3,13 +3,11 @@
 use crate::bpf::Program;
 use crate::netlink::message::{Message, attributes};
 use crate::netlink::{NetlinkError, NetlinkSocket};
+use crate::route::{IFLA_IFNAME, LINK_HEADER};
 use std::io;
 use std::time::Duration;
 
-/// Bytes of `ifinfomsg`; the interface's type stands at byte 2, its number at byte 4.
-const LINK_HEADER: usize = 16;
 // linux/if_link.h
-const IFLA_IFNAME: u16 = 3;
 const IFLA_XDP: u16 = 43;
 const IFLA_XDP_FD: u16 = 1;
 const IFLA_XDP_FLAGS: u16 = 3;
