@@ -9,6 +9,7 @@ pub mod history;
 mod json;
 pub mod list;
 pub mod metrics;
+pub mod offender;
 pub mod replay;
 pub mod replay_csv;
 mod replay_text;
