@@ -3,6 +3,7 @@
 
 use crate::decision::Verdict;
 use crate::json::{address, number, text};
+use crate::system::SystemLine;
 use crate::time::write_rfc3339;
 use model::event::{TcpFlags, Trust};
 use model::level::DangerLevel;
@@ -12,7 +13,7 @@ use model::time::Time;
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
-pub use crate::replay_text::{offender_table, signature_table};
+pub use crate::replay_text::{offender_table, signature_table, system_table};
 
 /// One packet that was seen (`--events`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub struct OffenderLine {
     pub protocols: u32,
     /// Signatures that matched.
     pub signatures: Vec<SignatureLine>,
+    /// What its packets look like, the latest last; not printed if nobody knows.
+    pub systems: Vec<SystemLine>,
     /// Its first packet.
     pub first: Time,
     /// Its last packet.
@@ -116,7 +119,7 @@ pub struct SummaryLine {
 }
 
 /// Writes `,"name":` and then what the closure writes.
-fn field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn field(name: &str, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\":");
@@ -247,6 +250,9 @@ impl OffenderLine {
                 out.push(b'}');
             });
         });
+        if !self.systems.is_empty() {
+            field("systems", out, |out| list(&self.systems, out, SystemLine::to_json));
+        }
         field("first", out, |out| quoted(out, |out| write_rfc3339(self.first, out)));
         field("last", out, |out| quoted(out, |out| write_rfc3339(self.last, out)));
         field_word("trust", self.trust.word(), out);

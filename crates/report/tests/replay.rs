@@ -7,7 +7,8 @@ use model::style::{Style, StyleSet};
 use model::time::Time;
 use proptest::prelude::*;
 use report::decision::{Action, Verdict};
-use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, OffenderLine, SignatureLine, SummaryLine, offender_table};
+use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, OffenderLine, SignatureLine, SummaryLine, offender_table, system_table};
+use report::system::SystemLine;
 use report::time::Rfc3339;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -66,6 +67,8 @@ struct Offender<'a> {
     ports: Ports<'a>,
     protocols: u32,
     signatures: Vec<Signature<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    systems: &'a [SystemLine],
     first: String,
     last: String,
     trust: &'static str,
@@ -121,6 +124,7 @@ fn an_offender() -> OffenderLine {
         udp_ports: Vec::new(),
         protocols: 1,
         signatures: Vec::new(),
+        systems: Vec::new(),
         first: Time::from_secs(1_772_366_400),
         last: Time::from_nanos(1_772_366_401_250_000_000),
         trust: Trust::Spoofable,
@@ -259,6 +263,7 @@ proptest! {
         tcp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         udp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         signatures in prop::collection::vec((any::<u32>(), "\\PC{0,20}", any::<u64>()), 0..3),
+        systems in prop::collection::vec(("\\PC{0,20}", any::<Option<u8>>()), 0..3),
         why in "\\PC{0,40}|[\\x00-\\x7f]{0,40}",
         seconds in any::<Option<u64>>(),
     ) {
@@ -272,6 +277,7 @@ proptest! {
             udp_ports: udp,
             protocols: numbers.4,
             signatures: signatures.into_iter().map(|(sid, message, count)| SignatureLine { sid, message, count }).collect(),
+            systems: systems.into_iter().map(|(name, hops)| SystemLine { name, kind: "perhaps".into(), hops }).collect(),
             first: Time::from_nanos(numbers.5),
             last: Time::from_nanos(numbers.6),
             trust: Trust::Handshake,
@@ -287,6 +293,7 @@ proptest! {
             ports: Ports { tcp: &offender.tcp_ports, udp: &offender.udp_ports },
             protocols: offender.protocols,
             signatures: offender.signatures.iter().map(|s| Signature { sid: s.sid, message: &s.message, count: s.count }).collect(),
+            systems: &offender.systems,
             first: Rfc3339(offender.first).to_string(),
             last: Rfc3339(offender.last).to_string(),
             trust: offender.trust.word(),
@@ -297,5 +304,8 @@ proptest! {
         let table = offender_table(std::slice::from_ref(&offender));
         prop_assert!(!table.chars().any(|c| c.is_control() && c != '\n'));
         prop_assert_eq!(table.lines().count(), 2);
+        let systems = system_table(std::slice::from_ref(&offender));
+        prop_assert!(!systems.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert_eq!(systems.is_empty(), offender.systems.is_empty());
     }
 }
