@@ -10,7 +10,7 @@ use model::time::Time;
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
-pub use crate::replay_text::{offender_table, signature_table};
+pub use crate::replay_text::{offender_table, signature_table, system_table};
 
 /// One packet that was seen (`--events`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ fn offender(ports: Ports, samples: Vec<Sample>) -> OffenderLine {
         ports,
         protocols: 1,
         signatures: Vec::new(),
+        systems: Vec::new(),
         first: Stamp(Time::EPOCH),
         last: Stamp(Time::EPOCH),
         trust: Trust::Spoofable,

@@ -4,7 +4,7 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::{now, signatures};
+use crate::lives::{fingerprints, now, signatures};
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
@@ -12,7 +12,7 @@ use detect::signatures::{Matched, Top};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
-use model::event::{Act, Event, RuleId, Trust};
+use model::event::{Act, Event, Guessed, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -20,12 +20,14 @@ use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
 use report::offender::{OffenderLine, Ports, SignatureLine};
-use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table};
+use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
 use report::replay_csv;
 use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use sense::guessing::Guesser;
 use sense::matching::{Matcher, Named};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -72,13 +74,14 @@ struct Bench {
 impl Bench {
     fn new(config: &Config) -> Result<Self, Failure> {
         let (set, remarks) = signatures::load(&config.signatures)?;
+        let guesser = fingerprints::load(&config.fingerprint)?.map(|fingerprints| Guesser::new(fingerprints, SEED));
         remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
         // What happened is all to be told: nobody fills a history here.
         let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
         let mut policy = config.policy.clone();
         policy.exempt.extend(signatures::spared(&config.signatures)?);
         Ok(Bench {
-            matcher: Matcher::new(set),
+            matcher: Matcher::new(set).with_guesser(guesser),
             named: Vec::new(),
             detectors: Detectors::new(&scan, SEED),
             judge: Judge::new(policy),
@@ -110,7 +113,7 @@ impl Bench {
     fn observe(&mut self, event: &Event) {
         if self.judge.ignores(event) {
             // A packet counts once, whatever it fits besides.
-            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_)));
+            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
             return;
         }
         self.detectors.observe(event, &mut self.offences);
@@ -167,6 +170,7 @@ impl Bench {
             ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
             protocols: suspect.protocols,
             signatures,
+            systems: self.systems(whom),
             first: Stamp(suspect.first),
             last: Stamp(suspect.last),
             trust: suspect.trust,
@@ -180,6 +184,13 @@ impl Bench {
     fn signature(&self, rule: RuleId, sid: u32, count: u64) -> SignatureLine {
         let message = self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
         SignatureLine { sid, message, count }
+    }
+
+    /// What an offender's packets look like.
+    fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
+        let name =
+            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
+        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
     }
 
     /// By number.
@@ -394,6 +405,7 @@ impl<W: Write> Reader<'_, W> {
         }
         if self.format == Format::Text {
             bytes.extend_from_slice(offender_table(&offenders).as_bytes());
+            bytes.extend_from_slice(system_table(&offenders).as_bytes());
             bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
         }
         if let Some(other) = self.benches.get(1) {
@@ -429,7 +441,9 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_), _) => {
+            Some("let through")
+        }
         Reading::Harmless(why) => Some(why.word()),
     }
 }
