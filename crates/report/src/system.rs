@@ -50,9 +50,9 @@ mod tests {
     #[test]
     fn each_kind_has_its_words() {
         let line = |kind, hops| SystemLine { name: "X\n1".into(), kind, hops }.text();
-        assert_eq!(line("scanner".into(), None), "X\\n1 (a scanner's own packets)");
-        assert_eq!(line("system".into(), Some(1)), "X\\n1, 1 hop away");
-        assert_eq!(line("perhaps".into(), Some(7)), "perhaps X\\n1, 7 hops away");
+        assert_eq!(line("scanner".into(), None), "X\\u{a}1 (a scanner's own packets)");
+        assert_eq!(line("system".into(), Some(1)), "X\\u{a}1, 1 hop away");
+        assert_eq!(line("perhaps".into(), Some(7)), "perhaps X\\u{a}1, 7 hops away");
         assert_eq!(Maker::ALL.map(Maker::word), ["scanner", "system", "perhaps"]);
     }
 }
