@@ -38,6 +38,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "report",
             "link",
             "court",
+            "exchange",
             "ruleset",
             "logrules",
             "sys",

@@ -82,11 +82,23 @@ pub enum Tag {
     AskKnown,
     /// See [`super::Message::Known`].
     Known,
+    /// See [`super::Message::Listed`].
+    Listed,
+    /// See [`super::Message::Fetch`].
+    Fetch,
+    /// See [`super::Message::FeedItems`].
+    FeedItems,
+    /// See [`super::Message::Fetched`].
+    Fetched,
+    /// See [`super::Message::Submit`].
+    Submit,
+    /// See [`super::Message::Submitted`].
+    Submitted,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 38] = [
+    pub const ALL: [Tag; 44] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -125,6 +137,12 @@ impl Tag {
         Tag::Held,
         Tag::AskKnown,
         Tag::Known,
+        Tag::Listed,
+        Tag::Fetch,
+        Tag::FeedItems,
+        Tag::Fetched,
+        Tag::Submit,
+        Tag::Submitted,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -163,7 +181,13 @@ impl Tag {
             | Tag::AskHeld
             | Tag::Held
             | Tag::AskKnown
-            | Tag::Known => false,
+            | Tag::Known
+            | Tag::Listed
+            | Tag::Fetch
+            | Tag::FeedItems
+            | Tag::Fetched
+            | Tag::Submit
+            | Tag::Submitted => false,
         }
     }
 

@@ -1,10 +1,12 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
 use super::capture::AUTO;
+use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
 use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
+use policy::lists::Effect;
 use respond::{RESPONDERS, Value};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
@@ -22,6 +24,8 @@ pub fn text(config: &Config) -> String {
     page.policy(config);
     page.respond(config);
     page.responses(config);
+    page.feeds(config);
+    page.dshield(&config.dshield);
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
     page.key("format", quote(config.log.format.word()));
@@ -240,6 +244,55 @@ impl Page {
             }
             self.key("per_minute", response.per_minute);
         }
+    }
+
+    /// A key whose value may be missing, and what that means.
+    fn maybe(&mut self, key: &str, value: Option<String>, meaning: &str) {
+        match value {
+            Some(value) => self.key(key, value),
+            None => self.absent(key, meaning),
+        }
+    }
+
+    fn feeds(&mut self, config: &Config) {
+        for feed in &config.feeds {
+            self.section("[[feed]]");
+            self.key("name", quote(&feed.name));
+            self.key("enabled", feed.enabled);
+            match &feed.place {
+                Place::Url(url) => self.key("url", quote(url)),
+                Place::File(file) => self.key("file", path(file)),
+            }
+            self.key("format", quote(feed.format.word()));
+            self.key("every", period(feed.every));
+            self.key("expires", period(feed.expires));
+            self.key("max_entries", feed.max_entries);
+            self.key("max_churn", feed.max_churn);
+            self.key("effect", quote(effect_word(feed.effect)));
+            match feed.effect {
+                Effect::Level(level) => self.key("level", level),
+                Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
+            }
+            self.maybe("key", feed.key.as_deref().map(path), "none");
+            self.maybe("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.maybe("contact", feed.contact.as_deref().map(quote), "none");
+        }
+    }
+
+    fn dshield(&mut self, dshield: &DshieldConfig) {
+        self.section("[dshield]");
+        self.key("enabled", dshield.enabled);
+        self.key("by", quote(dshield.by.word()));
+        self.key("user", dshield.user);
+        self.maybe("key", dshield.key.as_deref().map(path), "none");
+        self.maybe("from", dshield.from.as_deref().map(quote), "none");
+        self.key("to", quote(&dshield.to));
+        self.key("url", quote(&dshield.url));
+        self.maybe("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.key("interval", period(dshield.interval));
+        self.maybe("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
+        self.maybe("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
+        self.maybe("copy", dshield.copy.as_deref().map(path), "none");
     }
 
     fn zone(&mut self, zone: &Zone) {

@@ -241,6 +241,8 @@ sections! {
         policy: RawPolicy,
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
+        feed: Vec<(usize, RawFeed)>,
+        dshield: RawDshield,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -415,6 +417,38 @@ sections! {
         limit: Given<String>,
         timeout: Given<String>,
         per_minute: Given<i64>,
+    }
+    /// Others' list of attackers.
+    RawFeed "[[feed]]" {
+        name: Given<String>,
+        enabled: Given<bool>,
+        url: Given<String>,
+        file: Given<String>,
+        format: Given<String>,
+        every: Given<String>,
+        expires: Given<String>,
+        max_entries: Given<i64>,
+        max_churn: Given<i64>,
+        effect: Given<String>,
+        level: Given<i64>,
+        key: Given<String>,
+        ca: Given<String>,
+        contact: Given<String>,
+    }
+    /// What DShield is told.
+    RawDshield "[dshield]" {
+        enabled: Given<bool>,
+        by: Given<String>,
+        user: Given<i64>,
+        key: Given<String>,
+        from: Given<String>,
+        to: Given<String>,
+        url: Given<String>,
+        ca: Given<String>,
+        interval: Given<String>,
+        min_level: Given<i64>,
+        public: Given<String>,
+        copy: Given<String>,
     }
     /// riposte's own log.
     RawLog "[log]" {

@@ -699,6 +699,7 @@ fn a_policy() -> impl Strategy<Value = PolicyConfig> {
             exempt: lists.0.into_iter().collect(),
             ignore: lists.1,
             touch_blocks: [numbers.0, !numbers.0],
+            ..PolicyConfig::default()
         }
     })
 }
@@ -757,6 +758,8 @@ proptest! {
                 settings: Settings::default(),
             },
             responses,
+            feeds: Vec::new(),
+            dshield: Default::default(),
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],

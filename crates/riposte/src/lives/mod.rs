@@ -41,6 +41,8 @@ pub const PACKETS_SLOT: u16 = 0;
 pub const APPLICATIONS_SLOT: u16 = u16::MAX;
 /// The guard's slot.
 pub const GUARD_SLOT: u16 = u16::MAX - 1;
+/// The envoy's slot.
+pub const ENVOY_SLOT: u16 = u16::MAX - 2;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 

@@ -92,6 +92,8 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         derive: _,
         respond,
         responses,
+        feeds,
+        dshield,
         log,
     } = &mut new;
     if !can_guard && !guard.answered().is_empty() {
@@ -122,6 +124,9 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     keep("respond", &old.respond, respond, &mut later);
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);
+    // The process that fetches them has opened what it needs.
+    keep("feed", &old.feeds, feeds, &mut later);
+    keep("dshield", &old.dshield, dshield, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
