@@ -30,6 +30,13 @@ pub const DERIVED: usize = 2_048;
 pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
+/// Others' lists that the configuration can name.
+pub const LISTS: usize = 16;
+/// Prefixes that others' lists block at one time, all together. At the bound further ones are left out and counted. Two such sets are replaced in a
+/// transaction of 0.6 s at most.
+pub const LISTED: usize = 100_000;
+/// Prefixes of lists in one message.
+pub const BATCH_LISTED: usize = 1_000;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
 pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.

@@ -39,6 +39,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "report",
             "link",
             "court",
+            "exchange",
             "ruleset",
             "logrules",
             "sys",

@@ -5,6 +5,7 @@
 pub mod alert;
 mod canonical;
 mod capture;
+pub mod feed;
 pub mod guard;
 pub mod placeholder;
 pub mod problems;
@@ -80,6 +81,10 @@ pub struct Config {
     pub responses: Vec<response::ResponseConfig>,
     /// What people elsewhere are told.
     pub alert: AlertConfig,
+    /// Others' lists of attackers, in the file's order.
+    pub feeds: Vec<feed::FeedConfig>,
+    /// What DShield is told.
+    pub dshield: feed::DshieldConfig,
     /// riposte's own log.
     pub log: LoggingConfig,
 }
@@ -461,7 +466,10 @@ impl Config {
         let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
         court::settings::Settings {
             scan: self.scan.clone(),
-            policy: self.policy.clone(),
+            policy: PolicyConfig {
+                lists: self.feeds.iter().filter(|feed| feed.enabled).map(feed::FeedConfig::policy).collect(),
+                ..self.policy.clone()
+            },
             responses: self.responses.iter().map(response::ResponseConfig::court).collect(),
             retention,
             ledger: Some(self.store.path.join("riposte.db")),

@@ -243,6 +243,8 @@ sections! {
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
         alert: RawAlert,
+        feed: Vec<(usize, RawFeed)>,
+        dshield: RawDshield,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -475,6 +477,38 @@ sections! {
         enabled: Given<bool>,
         argv: GivenList<String>,
         limit: Given<String>,
+    }
+    /// Others' list of attackers.
+    RawFeed "[[feed]]" {
+        name: Given<String>,
+        enabled: Given<bool>,
+        url: Given<String>,
+        file: Given<String>,
+        format: Given<String>,
+        every: Given<String>,
+        expires: Given<String>,
+        max_entries: Given<i64>,
+        max_churn: Given<i64>,
+        effect: Given<String>,
+        level: Given<i64>,
+        key: Given<String>,
+        ca: Given<String>,
+        contact: Given<String>,
+    }
+    /// What DShield is told.
+    RawDshield "[dshield]" {
+        enabled: Given<bool>,
+        by: Given<String>,
+        user: Given<i64>,
+        key: Given<String>,
+        from: Given<String>,
+        to: Given<String>,
+        url: Given<String>,
+        ca: Given<String>,
+        interval: Given<String>,
+        min_level: Given<i64>,
+        public: Given<String>,
+        copy: Given<String>,
     }
     /// riposte's own log.
     RawLog "[log]" {

@@ -704,6 +704,7 @@ fn a_policy() -> impl Strategy<Value = PolicyConfig> {
             exempt: lists.0.into_iter().collect(),
             ignore: lists.1,
             touch_blocks: [numbers.0, !numbers.0],
+            ..PolicyConfig::default()
         }
     })
 }
@@ -764,6 +765,8 @@ proptest! {
             },
             responses,
             alert: alert::tests::of(words.1),
+            feeds: Vec::new(),
+            dshield: Default::default(),
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],

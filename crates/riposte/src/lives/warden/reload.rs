@@ -94,6 +94,8 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         respond,
         responses,
         alert,
+        feeds,
+        dshield,
         log,
     } = &mut new;
     if !can_guard && !guard.answered().is_empty() {
@@ -128,6 +130,9 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     if !envoy::fits(&old.alert, alert) {
         keep("alert", &old.alert, alert, &mut later);
     }
+    // The process that fetches them has opened what it needs.
+    keep("feed", &old.feeds, feeds, &mut later);
+    keep("dshield", &old.dshield, dshield, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
