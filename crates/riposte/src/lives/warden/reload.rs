@@ -82,6 +82,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         process,
         nflog,
         capture,
+        lines: _,
         logs: _,
         applications,
         signatures: _,
@@ -198,11 +199,11 @@ impl Warden {
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         // What is in files may have changed without the configuration.
-        let other_signatures = old.signatures != self.config.signatures || self.config.signatures.has_files();
+        let others = old.signatures != self.config.signatures || self.config.signatures.has_files() || old.lines != self.config.lines;
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
             let is_log = ward.life == Life::Log && ward.after != After::Nothing;
-            if other_signatures && (is_log && !gone.contains(&ward.slot) || ward.life == Life::Packets && ward.after != After::Nothing) {
+            if others && (is_log && !gone.contains(&ward.slot) || ward.life == Life::Packets && ward.after != After::Nothing) {
                 self.dismiss(index, After::Renewal);
                 continue;
             }
