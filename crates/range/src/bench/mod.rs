@@ -10,7 +10,7 @@ pub mod figure;
 mod idle;
 mod latency;
 mod logins;
-mod peers;
+pub(crate) mod peers;
 mod portsentry;
 mod restore;
 mod spoofed;

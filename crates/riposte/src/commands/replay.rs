@@ -301,7 +301,7 @@ impl<W: Write> Reader<'_, W> {
         };
         let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
         let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
-        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL);
+        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL).wanting(&self.config.lines);
         let base = self.summary.lines;
         let mut input = BufReader::with_capacity(CHUNK, input);
         let mut carry: Vec<u8> = Vec::new();

@@ -118,6 +118,11 @@ impl Page {
         self.key("ring_mib", capture.ring_mib);
         self.key("rate", capture.rate);
         self.key("per_source_rate", capture.per_source_rate);
+        self.section("[sense.lines]");
+        let lines = &config.lines;
+        for (key, texts) in [("only", &lines.only), ("ignore", &lines.ignore), ("ignore_interfaces", &lines.ignore_interfaces)] {
+            self.list(key, texts.iter().map(|text| quote(text)));
+        }
         for source in &config.logs {
             self.section("[[sense.log]]");
             self.log(source);

@@ -7,6 +7,7 @@ mod canonical;
 mod capture;
 pub mod feed;
 pub mod guard;
+mod lines;
 pub mod placeholder;
 pub mod problems;
 mod raw;
@@ -32,6 +33,7 @@ use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
 pub use respond::RespondConfig;
+use sense::firewall::Wanted;
 pub use signatures::SignaturesConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
@@ -57,6 +59,8 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// Packets before any filter.
     pub capture: CaptureConfig,
+    /// Which packets of firewall logs count.
+    pub lines: Wanted,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.

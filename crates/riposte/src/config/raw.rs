@@ -266,6 +266,7 @@ sections! {
     RawSense "[sense]" {
         nflog: RawNflog,
         capture: RawCapture,
+        lines: RawLines,
         log: Vec<(usize, RawSource)>,
     }
     /// Packets from the kernel.
@@ -285,6 +286,12 @@ sections! {
         ring_mib: Given<i64>,
         rate: Given<i64>,
         per_source_rate: Given<i64>,
+    }
+    /// Which packets of firewall logs count.
+    RawLines "[sense.lines]" {
+        only: GivenList<String>,
+        ignore: GivenList<String>,
+        ignore_interfaces: GivenList<String>,
     }
     /// One firewall log.
     RawSource "[[sense.log]]" {

@@ -60,6 +60,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
         nflog,
         capture,
+        lines: meaning.lines(sense.lines.unwrap_or_default()),
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
         signatures: meaning.signatures(raw.signatures.unwrap_or_default()),

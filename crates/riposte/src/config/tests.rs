@@ -739,6 +739,7 @@ proptest! {
                 enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
                 rate: numbers.3 / 50, per_source_rate: 1,
             },
+            lines: Wanted { only: vec!["DROP \"".into()], ignore: Vec::new(), ignore_interfaces: vec!["eth1".into()] },
             logs,
             applications,
             signatures: SignaturesConfig {

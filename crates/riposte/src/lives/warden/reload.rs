@@ -82,6 +82,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         process,
         nflog,
         capture,
+        lines: _,
         logs: _,
         applications,
         signatures: _,
@@ -211,8 +212,8 @@ impl Warden {
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         // What is in files may have changed without the configuration.
-        let Config { signatures, fingerprint, .. } = &self.config;
-        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint;
+        let Config { signatures, fingerprint, lines, .. } = &self.config;
+        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint || old.lines != *lines;
         let other_marks = other_marks || signatures.has_files() || fingerprint.has_files();
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
