@@ -58,7 +58,7 @@ pub const FOLLOWED_FILES: usize = 3_072;
 /// Sources whose touches of guarded ports are counted. At the bound two share a place, and the one whose address is proven keeps it.
 pub const TOUCHERS: usize = 16_384;
 /// Sources whose matches of signatures are kept. At the bound the one of a group that was quiet for longest gives way.
-pub const MATCHERS: usize = 12_288;
+pub const MATCHERS: usize = 16_384;
 /// Different signatures kept for one source. Further ones are counted for it, but not by name.
 pub const SIGNATURES_OF_SOURCE: usize = 64;
 /// Sources whose systems a sensor has guessed at. At the bound one of a group gives way, and is guessed at again when it comes back.

@@ -7,6 +7,7 @@ mod burst;
 mod capture;
 mod crowdsec;
 pub mod figure;
+mod flood;
 mod idle;
 mod latency;
 mod logins;

@@ -39,7 +39,7 @@ use std::time::Duration;
 /// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
 const CHUNK: usize = 64 << 10;
 /// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// The progress bar moves after this many bytes.
 const STEP: u64 = 4 << 20;
 /// The tables' hash seed: any, but the same, so that a replay can be repeated.
@@ -195,7 +195,8 @@ impl Bench {
 
     /// By number.
     fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
-        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, m.sid, m.count.into())).collect();
+        let known = self.detectors.signatures();
+        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, known.sid(m.rule), m.count.into())).collect();
         lines.sort_unstable_by_key(|line| line.sid);
         lines
     }

@@ -269,11 +269,12 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
         outlook,
     );
     let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
-    let matches = court.detectors.signatures().of(addr);
-    let mut signatures: Vec<_> = matches
+    let known = court.detectors.signatures();
+    let mut signatures: Vec<_> = known
+        .of(addr)
         .into_iter()
         .flat_map(|matches| &matches.signatures)
-        .map(|m| signature_count(judge, m.rule, m.sid, (m.count.into(), 1)))
+        .map(|m| signature_count(judge, m.rule, known.sid(m.rule), (m.count.into(), 1)))
         .collect();
     signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
     let listings = court.judge.listings(addr, now).into_iter().map(|listing| ListingLine {
