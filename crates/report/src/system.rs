@@ -1,7 +1,6 @@
 //! A source's system or scanner, as its packets' headers give it away. A guess: whoever writes his own packets writes any system's.
 
-use crate::json::{number, text};
-use crate::{escape, replay};
+use crate::escape;
 use model::event::{Guessed, Maker};
 use model::net::Hops;
 use serde::{Deserialize, Serialize};
@@ -37,17 +36,6 @@ impl SystemLine {
         let hops = self.hops.map_or_else(String::new, |hops| format!(", {}", Hops(hops)));
         format!("{perhaps}{name}{hops}")
     }
-
-    /// Appends the object.
-    pub(crate) fn to_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"name\":");
-        text(self.name.as_bytes(), out);
-        replay::field("kind", out, |out| text(self.kind.as_bytes(), out));
-        if let Some(hops) = self.hops {
-            replay::field("hops", out, |out| number(hops.into(), out));
-        }
-        out.push(b'}');
-    }
 }
 
 /// Several in one line.
@@ -62,9 +50,9 @@ mod tests {
     #[test]
     fn each_kind_has_its_words() {
         let line = |kind, hops| SystemLine { name: "X\n1".into(), kind, hops }.text();
-        assert_eq!(line("scanner".into(), None), "X\\n1 (a scanner's own packets)");
-        assert_eq!(line("system".into(), Some(1)), "X\\n1, 1 hop away");
-        assert_eq!(line("perhaps".into(), Some(7)), "perhaps X\\n1, 7 hops away");
+        assert_eq!(line("scanner".into(), None), "X\\u{a}1 (a scanner's own packets)");
+        assert_eq!(line("system".into(), Some(1)), "X\\u{a}1, 1 hop away");
+        assert_eq!(line("perhaps".into(), Some(7)), "perhaps X\\u{a}1, 7 hops away");
         assert_eq!(Maker::ALL.map(Maker::word), ["scanner", "system", "perhaps"]);
     }
 }

@@ -19,9 +19,10 @@ use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
-use report::replay::{EventLine, OffenderLine, SignatureLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
 use report::replay_csv;
-use report::serial::Whom;
+use report::serial::{Stamp, Whom};
 use report::system::SystemLine;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
@@ -161,20 +162,20 @@ impl Bench {
         let matched = matches.and_then(|matches| matches.level);
         let suspect = self.detectors.suspect(whom.addr())?;
         Some(OffenderLine {
-            address: suspect.offender,
+            address: Whom(suspect.offender),
             level: suspect.level.max(matched)?,
             styles: suspect.styles,
             targets: suspect.targets,
             packets: suspect.packets,
-            tcp_ports: suspect.tcp_ports,
-            udp_ports: suspect.udp_ports,
+            ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
             protocols: suspect.protocols,
             signatures,
             systems: self.systems(whom),
-            first: suspect.first,
-            last: suspect.last,
+            first: Stamp(suspect.first),
+            last: Stamp(suspect.last),
             trust: suspect.trust,
             decision,
+            detail: None,
         })
     }
 }
@@ -187,9 +188,8 @@ impl Bench {
 
     /// What an offender's packets look like.
     fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
-        let name =
-            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
-        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
+        let named = |guessed: &Guessed| self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message);
+        self.detectors.systems().of(whom.addr()).iter().map(|guessed| SystemLine::new(guessed, named(guessed))).collect()
     }
 
     /// By number.
@@ -386,7 +386,7 @@ impl<W: Write> Reader<'_, W> {
             let Some(line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
             self.summary.offenders += 1;
             match self.format {
-                Format::Json => line.to_json_line(&mut bytes),
+                Format::Json => bytes.extend_from_slice(line.to_json_line().as_bytes()),
                 Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
                 Format::Csv | Format::Text => {}
             }
@@ -495,7 +495,7 @@ struct WhatIfLine<'a> {
 /// Whom the other configuration would have treated differently.
 fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, format: Format, out: &mut Vec<u8>) {
     let name = args.what_if.as_deref().map_or_else(String::new, |path| path.display().to_string());
-    let mut sides: std::collections::BTreeMap<Prefix, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
+    let mut sides: std::collections::BTreeMap<Whom, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
     now.iter().for_each(|line| sides.entry(line.address).or_default().0 = Some(line));
     other.iter().for_each(|line| sides.entry(line.address).or_default().1 = Some(line));
     let verdict = |line: Option<&OffenderLine>| line.map_or_else(|| Verdict::none("not charged"), |line| line.decision.clone());
@@ -510,7 +510,7 @@ fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, for
         };
         match format {
             Format::Json => {
-                let line = WhatIfLine { kind: "what-if", address: Whom(address), config: &name, now, decision: other };
+                let line = WhatIfLine { kind: "what-if", address, config: &name, now, decision: other };
                 out.extend(report::serial::to_json_line(&line).unwrap_or_default().into_bytes());
             }
             Format::Text | Format::Csv => {
