@@ -6,8 +6,9 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// A scan: the last part of its sender's address, what was called, and what it must be told as.
 struct Scan {
@@ -156,4 +157,30 @@ fn real_scans_by_ipv4_are_told_by_what_they_are() {
 fn real_scans_by_ipv6_are_told_by_what_they_are() {
     check("iptables", 6);
     check("nft", 6);
+}
+
+/// psad reads a whole log into its memory before it looks at the first line.
+#[test]
+fn a_log_of_any_size_takes_the_same_memory() {
+    const MEMORY: usize = 64 << 20;
+    let config = tempfile::NamedTempFile::new().unwrap();
+    let mut replay = Command::new("prlimit")
+        .args([&format!("--data={MEMORY}"), env!("CARGO_BIN_EXE_riposte"), "replay", "--json", "--config"])
+        .arg(config.path())
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("prlimit is there (util-linux)");
+    let mut log = replay.stdin.take().unwrap();
+    let padding = "x".repeat(4_000);
+    let other = format!("2026-03-01T12:00:00Z fw app[1]: {padding}\n").repeat(256);
+    for _ in 0..(2 * MEMORY).div_ceil(other.len()) {
+        log.write_all(other.as_bytes()).unwrap();
+    }
+    log.write_all(&std::fs::read(fixture("iptables", 4)).unwrap()).unwrap();
+    drop(log);
+    let output = replay.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("\"address\":\"198.51.100.11\""));
 }
