@@ -188,9 +188,8 @@ impl Bench {
 
     /// What an offender's packets look like.
     fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
-        let name =
-            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
-        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
+        let named = |guessed: &Guessed| self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message);
+        self.detectors.systems().of(whom.addr()).iter().map(|guessed| SystemLine::new(guessed, named(guessed))).collect()
     }
 
     /// By number.
