@@ -84,7 +84,7 @@ pub struct Process {
     pub life: Life,
     /// The sensor's slot; 0 for others.
     pub slot: u16,
-    /// Its process id.
+    /// Its process id; 0 while it waits to be begun again.
     pub pid: u32,
     /// How often it was restarted.
     pub restarts: u32,

@@ -5,6 +5,7 @@ pub mod decision;
 pub mod duration;
 pub mod escape;
 pub mod explain;
+pub mod health;
 pub mod history;
 mod json;
 pub mod list;

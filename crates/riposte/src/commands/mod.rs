@@ -4,6 +4,7 @@ pub mod active_response;
 pub mod ask;
 pub mod check;
 pub mod doctor;
+pub mod health;
 pub mod hostcheck;
 pub mod import;
 pub mod logtest;

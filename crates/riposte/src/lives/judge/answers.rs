@@ -364,6 +364,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
         uptime_secs: now.since(judge.began).as_secs(),
         mode: if court.config().policy.dry_run { Mode::DryRun } else { Mode::Blocking },
         processes: processes(judge),
+        absent: judge.processes.iter().filter(|process| process.pid == 0).map(life_name).collect(),
         sensors: judge.sensors.values().map(sensor_line).collect(),
         counters: counters(judge),
         blocks: BlockCounts {
@@ -395,31 +396,33 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
 }
 
 fn troubles(judge: &Judge) -> Vec<TroubleLine> {
-    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let line = |what: &str, failing: &Failing, grave| TroubleLine {
+        what: what.into(),
+        since: Stamp(failing.since),
+        why: failing.why.clone(),
+        grave,
+    };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
     let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
-    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
-    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
-    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
-    ledger.chain(kernel).chain(wardens).collect()
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing, false));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing, true));
+    let tight = court.tight.iter().map(|tight| TroubleLine {
+        what: "there is little room on the ledger's disk; the history waits in memory, and blocks are set and written down as ever"
+            .to_owned(),
+        since: Stamp(tight.since),
+        why: tight.why.clone(),
+        grave: false,
+    });
+    let wardens =
+        judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone(), grave: true });
+    ledger.chain(kernel).chain(tight).chain(wardens).collect()
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
 fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
-        life: match process.life {
-            Life::Log => format!("log {}", process.slot),
-            Life::Warden
-            | Life::Judge
-            | Life::Packets
-            | Life::Host
-            | Life::Lookup
-            | Life::Applications
-            | Life::Runner
-            | Life::Guard
-            | Life::Responder => process.life.word().into(),
-        },
+        life: life_name(process),
         pid: process.pid,
         uid: u32::MAX,
         capabilities: Vec::new(),
@@ -430,7 +433,22 @@ fn processes(judge: &Judge) -> Vec<ProcessLine> {
         restarts: process.restarts,
         open_fds: None,
     };
-    judge.processes.iter().map(line).collect()
+    judge.processes.iter().filter(|process| process.pid != 0).map(line).collect()
+}
+
+fn life_name(process: &link::message::Process) -> String {
+    match process.life {
+        Life::Log => format!("log {}", process.slot),
+        Life::Warden
+        | Life::Judge
+        | Life::Packets
+        | Life::Host
+        | Life::Lookup
+        | Life::Applications
+        | Life::Runner
+        | Life::Guard
+        | Life::Responder => process.life.word().into(),
+    }
 }
 
 fn sensor_line(sensor: &Sensor) -> SensorLine {
@@ -486,6 +504,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),
+        ("history entries thinned out, store too large", t.entries_thinned),
+        ("history entries that wait for room on the disk", court.waiting() as u64),
         ("history entries", stored.entries),
         ("changes sent", t.changes),
         ("changes that failed", t.failed),
