@@ -8,6 +8,7 @@ pub mod duration;
 pub mod escape;
 pub mod explain;
 pub mod feed;
+pub mod health;
 pub mod history;
 mod json;
 pub mod list;

@@ -28,6 +28,11 @@ fn main() -> ExitCode {
     {
         return commands::hostcheck::run(args, &mut out);
     }
+    if let Command::Status(args) = &cli.command
+        && args.check
+    {
+        return commands::health::run(args, &mut out);
+    }
     let result = run(cli.command, &mut out);
     let flushed = out.flush();
     match (result, flushed) {

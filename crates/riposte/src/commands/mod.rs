@@ -5,6 +5,7 @@ pub mod ask;
 pub mod check;
 pub mod doctor;
 pub mod feeds;
+pub mod health;
 pub mod hostcheck;
 pub mod import;
 pub mod logtest;

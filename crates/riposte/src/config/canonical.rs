@@ -90,6 +90,8 @@ impl Page {
         self.key("path", path(&config.store.path));
         self.key("history_days", config.store.history_days);
         self.key("history_max", config.store.history_max);
+        self.key("max_mib", config.store.max_mib);
+        self.key("min_free_percent", config.store.min_free_percent);
         self.section("[control]");
         self.key("socket", path(&config.control.socket));
         match &config.control.group {

@@ -252,6 +252,8 @@ sections! {
         path: Given<String>,
         history_days: Given<i64>,
         history_max: Given<i64>,
+        max_mib: Given<i64>,
+        min_free_percent: Given<i64>,
     }
     /// The control socket.
     RawControl "[control]" {

@@ -14,6 +14,7 @@ mod evasions;
 mod exempt;
 mod forged;
 mod guard;
+mod health;
 mod hold;
 mod logging;
 mod logs;

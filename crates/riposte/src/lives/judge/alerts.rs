@@ -109,7 +109,7 @@ impl Alerts {
             // What happened before the judge's own start is told by the judge that follows.
             let is_own = process.life == Life::Judge && before.is_none() && process.restarts > 0;
             if is_own || before.is_some_and(|before| process.restarts > before) {
-                let life = answers::life(process);
+                let life = answers::life_name(process);
                 self.say(Kind::Trouble, format!("the process '{life}' had ended and was started again (time {})", process.restarts), now);
             }
         }
@@ -159,11 +159,12 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() });
-    let matches = court.detectors.signatures().of(whom.addr());
+    let known = court.detectors.signatures();
+    let matches = known.of(whom.addr());
     let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| {
         let name = court.rule_name(matched.rule).unwrap_or_default();
         let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-        SignatureLine { sid: matched.sid, message, count: matched.count.into() }
+        SignatureLine { sid: known.sid(matched.rule), message, count: matched.count.into() }
     });
     let line = OffenderLine {
         address: Whom(whom),

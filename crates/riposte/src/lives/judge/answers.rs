@@ -386,6 +386,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
         uptime_secs: now.since(judge.began).as_secs(),
         mode: if court.config().policy.dry_run { Mode::DryRun } else { Mode::Blocking },
         processes: processes(judge),
+        absent: judge.processes.iter().filter(|process| process.pid == 0).map(life_name).collect(),
         sensors: judge.sensors.values().map(sensor_line).collect(),
         counters: counters(judge),
         blocks: BlockCounts {
@@ -417,22 +418,53 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
 }
 
 pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
-    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let line = |what: &str, failing: &Failing, grave| TroubleLine {
+        what: what.into(),
+        since: Stamp(failing.since),
+        why: failing.why.clone(),
+        grave,
+    };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
     let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
-    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
-    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
-    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing, false));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing, true));
+    let tight = court.tight.iter().map(|tight| TroubleLine {
+        what: "there is little room on the ledger's disk; the history waits in memory, and blocks are set and written down as ever"
+            .to_owned(),
+        since: Stamp(tight.since),
+        why: tight.why.clone(),
+        grave: false,
+    });
+    let wardens =
+        judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone(), grave: true });
     let feeds = judge.feeds.lines(super::clock()).into_iter().filter_map(|feed| {
         let trouble = feed.trouble?;
-        Some(TroubleLine { what: format!("the feed {} can't be renewed", feed.name), since: trouble.since, why: trouble.why })
+        let what = format!("the feed {} can't be renewed", feed.name);
+        Some(TroubleLine { what, since: trouble.since, why: trouble.why, grave: false })
     });
-    ledger.chain(kernel).chain(wardens).chain(feeds).collect()
+    ledger.chain(kernel).chain(tight).chain(wardens).chain(feeds).collect()
+}
+
+/// What only the asking side can read from /proc is left out: the judge sees no other process there.
+fn processes(judge: &Judge) -> Vec<ProcessLine> {
+    let line = |process: &link::message::Process| ProcessLine {
+        life: life_name(process),
+        pid: process.pid,
+        uid: u32::MAX,
+        capabilities: Vec::new(),
+        no_new_privs: false,
+        seccomp: String::new(),
+        landlock: process.sandbox.clone(),
+        rss_kb: 0,
+        restarts: process.restarts,
+        open_fds: None,
+    };
+    judge.processes.iter().filter(|process| process.pid != 0).map(line).collect()
 }
 
 /// A process, for people.
-pub(super) fn life(process: &link::message::Process) -> String {
+pub(super) fn life_name(process: &link::message::Process) -> String {
     match process.life {
         Life::Log => format!("log {}", process.slot),
         Life::Warden
@@ -446,23 +478,6 @@ pub(super) fn life(process: &link::message::Process) -> String {
         | Life::Responder
         | Life::Envoy => process.life.word().into(),
     }
-}
-
-/// What only the asking side can read from /proc is left out: the judge sees no other process there.
-fn processes(judge: &Judge) -> Vec<ProcessLine> {
-    let line = |process: &link::message::Process| ProcessLine {
-        life: life(process),
-        pid: process.pid,
-        uid: u32::MAX,
-        capabilities: Vec::new(),
-        no_new_privs: false,
-        seccomp: String::new(),
-        landlock: process.sandbox.clone(),
-        rss_kb: 0,
-        restarts: process.restarts,
-        open_fds: None,
-    };
-    judge.processes.iter().map(line).collect()
 }
 
 fn sensor_line(sensor: &Sensor) -> SensorLine {
@@ -519,6 +534,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),
+        ("history entries thinned out, store too large", t.entries_thinned),
+        ("history entries that wait for room on the disk", court.waiting() as u64),
         ("history entries", stored.entries),
         ("changes sent", t.changes),
         ("changes that failed", t.failed),

@@ -109,7 +109,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
-    let StoreConfig { path, history_days: _, history_max: _ } = store;
+    let StoreConfig { path, history_days: _, history_max: _, max_mib: _, min_free_percent: _ } = store;
     keep("store.path", &old.store.path, path, &mut later);
     let ControlConfig { socket, group } = control;
     keep("control.socket", &old.control.socket, socket, &mut later);
