@@ -76,6 +76,10 @@ pub const TRAPPED: usize = 1_024;
 pub const HELD: usize = 16_384;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
+/// Bytes of an alert, as it travels from the judge to the envoy.
+pub const ALERT_BYTES: usize = 32_768;
+/// Alerts that wait for the envoy. At the bound further ones are dropped and counted.
+pub const ALERTS_WAITING: usize = 256;
 /// Changes in one transaction with the kernel.
 pub const BATCH_CHANGES: usize = 1_000;
 /// Events in one frame from a sensor to the judge.
