@@ -9,6 +9,7 @@ pub mod escape;
 pub mod explain;
 pub mod history;
 mod json;
+pub mod letter;
 pub mod list;
 pub mod metrics;
 pub mod offender;
