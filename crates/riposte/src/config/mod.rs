@@ -6,6 +6,7 @@ pub mod alert;
 mod canonical;
 mod capture;
 pub mod guard;
+pub mod lookups;
 pub mod placeholder;
 pub mod problems;
 mod raw;
@@ -80,6 +81,10 @@ pub struct Config {
     pub responses: Vec<response::ResponseConfig>,
     /// What people elsewhere are told.
     pub alert: AlertConfig,
+    /// What registries are asked.
+    pub whois: lookups::WhoisConfig,
+    /// Names of addresses.
+    pub reverse_dns: lookups::ReverseDnsConfig,
     /// riposte's own log.
     pub log: LoggingConfig,
 }

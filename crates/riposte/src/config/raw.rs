@@ -243,6 +243,8 @@ sections! {
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
         alert: RawAlert,
+        whois: RawWhois,
+        reverse_dns: RawReverseDns,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -475,6 +477,19 @@ sections! {
         enabled: Given<bool>,
         argv: GivenList<String>,
         limit: Given<String>,
+    }
+    /// What registries say.
+    RawWhois "[whois]" {
+        enabled: Given<bool>,
+        server: Given<String>,
+        timeout: Given<String>,
+        keep: Given<String>,
+        per_hour: Given<i64>,
+    }
+    /// Names of addresses.
+    RawReverseDns "[reverse_dns]" {
+        enabled: Given<bool>,
+        timeout: Given<String>,
     }
     /// riposte's own log.
     RawLog "[log]" {

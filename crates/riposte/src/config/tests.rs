@@ -764,6 +764,8 @@ proptest! {
             },
             responses,
             alert: alert::tests::of(words.1),
+            whois: lookups::WhoisConfig { enabled: flags[1], ..Default::default() },
+            reverse_dns: lookups::ReverseDnsConfig { enabled: flags[2], ..Default::default() },
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],
