@@ -408,8 +408,9 @@ impl Court {
         if self.offences.is_empty() {
             return;
         }
-        for offence in std::mem::take(&mut self.offences) {
+        for mut offence in std::mem::take(&mut self.offences) {
             self.tallies.offences += 1;
+            self.judge.raise(&mut offence, now);
             if now.since(offence.at) > self.config.policy.first_block(&offence) {
                 self.tallies.stale += 1;
                 continue;

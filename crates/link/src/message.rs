@@ -310,6 +310,52 @@ pub enum Message {
     AskHeld(Vec<Scope>),
     /// Responder → warden → judge: the answer, in the same order; bit n stands for the nth kind of `[respond]`.
     Held(Vec<(Scope, u16)>),
+    /// Judge → warden: whom others' lists block, all of them, in pieces; the last of them takes the place of what was told before.
+    Listed {
+        /// Whether it is the first piece.
+        first: bool,
+        /// Whether it is the last one.
+        last: bool,
+        /// Each with its end; at most [`limits::BATCH_LISTED`].
+        items: Vec<(Prefix, Expiry)>,
+    },
+    /// Judge → envoy: fetch this feed now.
+    Fetch {
+        /// Its place in the configuration.
+        feed: u8,
+        /// All of it, of a stream of changes.
+        whole: bool,
+        /// What the server said of the copy that there is, to be told only if there is another one: `ETag` and `Last-Modified`, or nothing.
+        known: [String; 2],
+    },
+    /// Envoy → judge: a part of what a feed has, hostile.
+    FeedItems {
+        /// Its place in the configuration.
+        feed: u8,
+        /// Who is on it, with the seconds that the feed gives; at most [`limits::BATCH_LISTED`].
+        items: Vec<(Prefix, Option<u32>)>,
+        /// Who is so no longer; likewise.
+        gone: Vec<Prefix>,
+    },
+    /// Envoy → judge: that was all of it, or why there is nothing.
+    Fetched {
+        /// Its place in the configuration.
+        feed: u8,
+        /// How it went.
+        got: Got,
+    },
+    /// Judge → envoy: what was told by `Events` since the last of these is for DShield.
+    Submit {
+        /// Probes that are in none of them: there were too many.
+        skipped: u64,
+    },
+    /// Envoy → judge: what became of it.
+    Submitted {
+        /// Why it was not taken, in words; at most [`ANSWER_BYTES`], hostile. `None`: it was.
+        wrong: Option<String>,
+        /// For how many seconds nobody is to try again, if the other side said so.
+        wait: Option<u32>,
+    },
     /// Packet sensor → warden: what does connection tracking, which takes a privilege to ask, know of these?
     AskKnown {
         /// The question's number.
@@ -325,6 +371,27 @@ pub enum Message {
         number: u32,
         /// What is known.
         flows: Vec<Known>,
+    },
+}
+
+/// What came of fetching a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Got {
+    /// What the items before say.
+    List {
+        /// `ETag` and `Last-Modified`, at most [`KNOWN_BYTES`] each.
+        known: [String; 2],
+        /// Entries that could not be read, and those beyond the bound.
+        left_out: [u32; 2],
+    },
+    /// The copy that there is.
+    Same,
+    /// Nothing.
+    Nothing {
+        /// Why not, in words; at most [`ANSWER_BYTES`], hostile.
+        why: String,
+        /// For how many seconds nobody is to ask, if the server said so.
+        wait: Option<u32>,
     },
 }
 
@@ -381,6 +448,8 @@ pub const RULES: usize = 256;
 pub const ANSWER_LINES: usize = 48;
 /// See [`ANSWER_LINES`].
 pub const ANSWER_BYTES: usize = 1_024;
+/// Bytes of an `ETag` or a date that a server gave.
+pub const KNOWN_BYTES: usize = 128;
 /// Bytes of a position's mark.
 pub const MARK_BYTES: usize = 64;
 
@@ -424,6 +493,12 @@ impl Message {
             Message::Carried { .. } => Tag::Carried,
             Message::AskHeld(_) => Tag::AskHeld,
             Message::Held(_) => Tag::Held,
+            Message::Listed { .. } => Tag::Listed,
+            Message::Fetch { .. } => Tag::Fetch,
+            Message::FeedItems { .. } => Tag::FeedItems,
+            Message::Fetched { .. } => Tag::Fetched,
+            Message::Submit { .. } => Tag::Submit,
+            Message::Submitted { .. } => Tag::Submitted,
             Message::AskKnown { .. } => Tag::AskKnown,
             Message::Known { .. } => Tag::Known,
             Message::Alert(_) => Tag::Alert,
@@ -543,6 +618,48 @@ impl Message {
                 w.scope(*scope);
                 w.u16(*by);
             }),
+            Message::Listed { first, last, items } => {
+                out.u8(u8::from(*first));
+                out.u8(u8::from(*last));
+                out.list(items, |w, (prefix, expiry)| {
+                    w.prefix(*prefix);
+                    w.expiry(*expiry);
+                });
+            }
+            Message::Fetch { feed, whole, known } => {
+                out.u8(*feed);
+                out.u8(u8::from(*whole));
+                known.iter().for_each(|known| out.text(known));
+            }
+            Message::FeedItems { feed, items, gone } => {
+                out.u8(*feed);
+                out.list(items, |w, (prefix, lasts)| {
+                    w.prefix(*prefix);
+                    w.option(lasts.as_ref(), |w, lasts| w.u32(*lasts));
+                });
+                out.list(gone, |w, prefix| w.prefix(*prefix));
+            }
+            Message::Fetched { feed, got } => {
+                out.u8(*feed);
+                match got {
+                    Got::List { known, left_out } => {
+                        out.u8(0);
+                        known.iter().for_each(|known| out.text(known));
+                        left_out.iter().for_each(|count| out.u32(*count));
+                    }
+                    Got::Same => out.u8(1),
+                    Got::Nothing { why, wait } => {
+                        out.u8(2);
+                        out.text(why);
+                        out.option(wait.as_ref(), |w, wait| w.u32(*wait));
+                    }
+                }
+            }
+            Message::Submit { skipped } => out.u64(*skipped),
+            Message::Submitted { wrong, wait } => {
+                out.option(wrong.as_ref(), |w, wrong| w.text(wrong));
+                out.option(wait.as_ref(), |w, wait| w.u32(*wait));
+            }
             Message::AskKnown { number, flows } => {
                 out.u32(*number);
                 out.list(flows, |w, flow| {
@@ -642,6 +759,28 @@ impl Message {
             Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
             Tag::Alert => Message::Alert(r.text(limits::ALERT_BYTES)?),
+            Tag::Listed => Message::Listed {
+                first: r.flag("first")?,
+                last: r.flag("last")?,
+                items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.expiry()?)))?,
+            },
+            Tag::Fetch => Message::Fetch { feed: r.u8()?, whole: r.flag("whole")?, known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?] },
+            Tag::FeedItems => Message::FeedItems {
+                feed: r.u8()?,
+                items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.option(Reader::u32)?)))?,
+                gone: r.list(limits::BATCH_LISTED, Reader::prefix)?,
+            },
+            Tag::Fetched => Message::Fetched {
+                feed: r.u8()?,
+                got: match r.u8()? {
+                    0 => Got::List { known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?], left_out: [r.u32()?, r.u32()?] },
+                    1 => Got::Same,
+                    2 => Got::Nothing { why: r.text(ANSWER_BYTES)?, wait: r.option(Reader::u32)? },
+                    _ => return Err(Malformed::Value("got")),
+                },
+            },
+            Tag::Submit => Message::Submit { skipped: r.u64()? },
+            Tag::Submitted => Message::Submitted { wrong: r.option(|r| r.text(ANSWER_BYTES))?, wait: r.option(Reader::u32)? },
             Tag::AskKnown => Message::AskKnown {
                 number: r.u32()?,
                 flows: r.list(limits::BATCH_FLOWS, |r| {

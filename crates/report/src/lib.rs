@@ -7,6 +7,7 @@ pub mod decision;
 pub mod duration;
 pub mod escape;
 pub mod explain;
+pub mod feed;
 pub mod history;
 mod json;
 pub mod letter;

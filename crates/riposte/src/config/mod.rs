@@ -5,7 +5,9 @@
 pub mod alert;
 mod canonical;
 mod capture;
+pub mod feed;
 pub mod guard;
+mod lines;
 pub mod lookups;
 pub mod placeholder;
 pub mod problems;
@@ -32,6 +34,7 @@ use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
 pub use respond::RespondConfig;
+use sense::firewall::Wanted;
 pub use signatures::SignaturesConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
@@ -57,6 +60,8 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// Packets before any filter.
     pub capture: CaptureConfig,
+    /// Which packets of firewall logs count.
+    pub lines: Wanted,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.
@@ -85,6 +90,10 @@ pub struct Config {
     pub whois: lookups::WhoisConfig,
     /// Names of addresses.
     pub reverse_dns: lookups::ReverseDnsConfig,
+    /// Others' lists of attackers, in the file's order.
+    pub feeds: Vec<feed::FeedConfig>,
+    /// What DShield is told.
+    pub dshield: feed::DshieldConfig,
     /// riposte's own log.
     pub log: LoggingConfig,
 }
@@ -466,7 +475,10 @@ impl Config {
         let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
         court::settings::Settings {
             scan: self.scan.clone(),
-            policy: self.policy.clone(),
+            policy: PolicyConfig {
+                lists: self.feeds.iter().filter(|feed| feed.enabled).map(feed::FeedConfig::policy).collect(),
+                ..self.policy.clone()
+            },
             responses: self.responses.iter().map(response::ResponseConfig::court).collect(),
             retention,
             ledger: Some(self.store.path.join("riposte.db")),

@@ -60,6 +60,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
         nflog,
         capture,
+        lines: meaning.lines(sense.lines.unwrap_or_default()),
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
         signatures: meaning.signatures(raw.signatures.unwrap_or_default()),
@@ -74,6 +75,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         alert: meaning.alert(raw.alert.unwrap_or_default()),
         whois: meaning.whois(raw.whois),
         reverse_dns: meaning.reverse_dns(raw.reverse_dns),
+        feeds: meaning.feeds(raw.feed.unwrap_or_default()),
+        dshield: meaning.dshield(raw.dshield.unwrap_or_default()),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),

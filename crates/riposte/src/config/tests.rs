@@ -704,6 +704,7 @@ fn a_policy() -> impl Strategy<Value = PolicyConfig> {
             exempt: lists.0.into_iter().collect(),
             ignore: lists.1,
             touch_blocks: [numbers.0, !numbers.0],
+            ..PolicyConfig::default()
         }
     })
 }
@@ -738,6 +739,7 @@ proptest! {
                 enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
                 rate: numbers.3 / 50, per_source_rate: 1,
             },
+            lines: Wanted { only: vec!["DROP \"".into()], ignore: Vec::new(), ignore_interfaces: vec!["eth1".into()] },
             logs,
             applications,
             signatures: SignaturesConfig {
@@ -766,6 +768,8 @@ proptest! {
             alert: alert::tests::of(words.1),
             whois: lookups::WhoisConfig { enabled: flags[1], ..Default::default() },
             reverse_dns: lookups::ReverseDnsConfig { enabled: flags[2], ..Default::default() },
+            feeds: Vec::new(),
+            dshield: Default::default(),
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],

@@ -89,6 +89,14 @@ pub enum Request {
         /// At most so many, the newest.
         limit: usize,
     },
+    /// Others' lists of attackers: how fresh each is, and what was left out.
+    Feeds,
+    /// Fetch others' lists now.
+    UpdateFeeds {
+        /// Only this one.
+        #[serde(default)]
+        name: Option<String>,
+    },
     /// Read the configuration again.
     Reload,
 }
@@ -103,8 +111,14 @@ impl Request {
             | Request::Release { .. }
             | Request::Allow { .. }
             | Request::Disallow { .. }
+            | Request::UpdateFeeds { .. }
             | Request::Reload => true,
-            Request::Status | Request::List { .. } | Request::Allowed | Request::Explain { .. } | Request::History { .. } => false,
+            Request::Status
+            | Request::List { .. }
+            | Request::Allowed
+            | Request::Explain { .. }
+            | Request::History { .. }
+            | Request::Feeds => false,
         }
     }
 }

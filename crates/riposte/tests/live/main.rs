@@ -22,6 +22,7 @@ mod metrics;
 mod older_tools;
 mod orders;
 mod processes;
+mod psad;
 mod reload;
 mod repair;
 mod resources;

@@ -159,9 +159,10 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
-    let matches = court.detectors.signatures().of(whom.addr());
+    let known = court.detectors.signatures();
+    let matches = known.of(whom.addr());
     let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| SignatureLine {
-        sid: matched.sid,
+        sid: known.sid(matched.rule),
         message: answers::message(court, matched.rule),
         count: matched.count.into(),
     });

@@ -83,6 +83,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         process,
         nflog,
         capture,
+        lines: _,
         logs: _,
         applications,
         signatures: _,
@@ -97,6 +98,8 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         alert,
         whois,
         reverse_dns,
+        feeds,
+        dshield,
         log,
     } = &mut new;
     if !can_guard && !guard.answered().is_empty() {
@@ -133,6 +136,9 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         keep("whois", &old.whois, whois, &mut later);
         keep("reverse_dns", &old.reverse_dns, reverse_dns, &mut later);
     }
+    // The process that fetches them has opened what it needs.
+    keep("feed", &old.feeds, feeds, &mut later);
+    keep("dshield", &old.dshield, dshield, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
@@ -211,8 +217,8 @@ impl Warden {
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         // What is in files may have changed without the configuration.
-        let Config { signatures, fingerprint, .. } = &self.config;
-        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint;
+        let Config { signatures, fingerprint, lines, .. } = &self.config;
+        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint || old.lines != *lines;
         let other_marks = other_marks || signatures.has_files() || fingerprint.has_files();
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
