@@ -11,6 +11,7 @@ pub mod feed;
 pub mod health;
 pub mod history;
 mod json;
+pub mod letter;
 pub mod list;
 pub mod metrics;
 pub mod offender;

@@ -324,6 +324,15 @@ impl Page {
             self.list("argv", command.argv.iter().map(|arg| quote(arg)));
             self.key("limit", period(command.limit));
         }
+        self.section("[whois]");
+        self.key("enabled", config.whois.enabled);
+        self.key("server", quote(&config.whois.server));
+        self.key("timeout", period(config.whois.timeout));
+        self.key("keep", period(config.whois.keep));
+        self.key("per_hour", config.whois.per_hour);
+        self.section("[reverse_dns]");
+        self.key("enabled", config.reverse_dns.enabled);
+        self.key("timeout", period(config.reverse_dns.timeout));
     }
 
     fn feeds(&mut self, config: &Config) {

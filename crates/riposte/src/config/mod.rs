@@ -8,6 +8,7 @@ mod capture;
 pub mod feed;
 pub mod guard;
 mod lines;
+pub mod lookups;
 pub mod placeholder;
 pub mod problems;
 mod raw;
@@ -85,6 +86,10 @@ pub struct Config {
     pub responses: Vec<response::ResponseConfig>,
     /// What people elsewhere are told.
     pub alert: AlertConfig,
+    /// What registries are asked.
+    pub whois: lookups::WhoisConfig,
+    /// Names of addresses.
+    pub reverse_dns: lookups::ReverseDnsConfig,
     /// Others' lists of attackers, in the file's order.
     pub feeds: Vec<feed::FeedConfig>,
     /// What DShield is told.

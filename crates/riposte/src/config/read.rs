@@ -75,6 +75,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
         alert: meaning.alert(raw.alert.unwrap_or_default()),
+        whois: meaning.whois(raw.whois),
+        reverse_dns: meaning.reverse_dns(raw.reverse_dns),
         feeds: meaning.feeds(raw.feed.unwrap_or_default()),
         dshield: meaning.dshield(raw.dshield.unwrap_or_default()),
         log: LoggingConfig {

@@ -766,6 +766,8 @@ proptest! {
             },
             responses,
             alert: alert::tests::of(words.1),
+            whois: lookups::WhoisConfig { enabled: flags[1], ..Default::default() },
+            reverse_dns: lookups::ReverseDnsConfig { enabled: flags[2], ..Default::default() },
             feeds: Vec::new(),
             dshield: Default::default(),
             log: LoggingConfig {

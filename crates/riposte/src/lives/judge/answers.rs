@@ -5,7 +5,7 @@ use crate::config::feed::effect_word;
 use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
-use court::court::Failing;
+use court::court::{Court, Failing};
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
@@ -287,17 +287,21 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
     Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)).listed(listings.collect()))
 }
 
-/// What a source's packets look like.
-pub(super) fn systems(court: &court::court::Court, addr: IpAddr) -> Vec<SystemLine> {
+/// What an address's packets look like.
+pub(super) fn systems(court: &Court, addr: IpAddr) -> Vec<SystemLine> {
     let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
     court.detectors.systems().of(addr).iter().map(name).collect()
 }
 
-/// A signature by its name in the dictionary, which has its number in front.
+/// A signature's message by its name in the dictionary, which has its number in front.
+pub(super) fn message(court: &Court, rule: RuleId) -> String {
+    let name = court.rule_name(rule).unwrap_or_default();
+    name.split_once(": ").map_or(name, |(_, message)| message).to_owned()
+}
+
+/// A signature, counted.
 fn signature_count(judge: &Judge, rule: RuleId, sid: u32, (count, sources): (u64, u64)) -> SignatureCount {
-    let name = judge.court.rule_name(rule).unwrap_or_default();
-    let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-    SignatureCount { sid, message, count, sources }
+    SignatureCount { sid, message: message(&judge.court, rule), count, sources }
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
