@@ -57,7 +57,7 @@ pub enum Command {
     History(History),
     /// Analyse old logs with the same sensors and detectors; never blocks.
     #[command(
-        after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log"
+        after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log\n          sudo riposte replay --detail --only 'src:198.51.100.0/24 dp:<1024' /var/log/kern.log\n          sudo riposte replay --csv --fields 'timestamp,src,dst,dp:>1024,log_prefix:/DROP/' --unique /var/log/kern.log\n          sudo riposte replay --html week.html --plot ports --png ports.png /var/log/kern.log"
     )]
     Replay(Replay),
     /// Look at the rules for application logs: list them, show one, run the samples that they carry.
@@ -308,12 +308,65 @@ pub struct Replay {
     /// Print every packet, too.
     #[arg(long)]
     pub events: bool,
+    /// Count everything: top ports, log prefixes, protocols, and each source's flags, targets and ways through the firewall.
+    #[arg(long)]
+    pub detail: bool,
+    /// So many of everything in text and pages.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub top: usize,
+    /// Look at no other packets than these: fields with conditions, as `src:198.51.100.0/24 dp:>1024`. May be repeated.
+    #[arg(long, value_name = "FIELD:VALUE")]
+    pub only: Vec<String>,
+    /// Print these fields of every packet as CSV, of those that fulfil all conditions: `timestamp,src,dst,dp:<1024,log_prefix:/DROP/`.
+    #[arg(long, value_name = "FIELDS", requires = "csv", conflicts_with_all = ["detail", "html", "plot"])]
+    pub fields: Option<String>,
+    /// Print a line of --fields only once.
+    #[arg(long, requires = "fields")]
+    pub unique: bool,
+    /// Print at most so many lines of --fields, beside the titles.
+    #[arg(long, value_name = "N", requires = "fields")]
+    pub max_lines: Option<u64>,
+    /// What stands between the fields.
+    #[arg(long, value_name = "CHARACTER", requires = "fields", default_value_t = ',')]
+    pub separator: char,
+    /// No line with titles before --fields.
+    #[arg(long, requires = "fields")]
+    pub no_header: bool,
+    /// Begin with this line of the logs, from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub start_line: u64,
+    /// End with this line of the logs.
+    #[arg(long, value_name = "N")]
+    pub end_line: Option<u64>,
+    /// Write the whole picture with plots to this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Draw one plot, into the files of --svg and --png.
+    #[arg(long, value_name = "KIND", requires = "plot_file")]
+    pub plot: Option<Plot>,
+    /// Where --plot goes as SVG.
+    #[arg(long, value_name = "FILE", requires = "plot", group = "plot_file")]
+    pub svg: Option<PathBuf>,
+    /// Where --plot goes as PNG.
+    #[arg(long, value_name = "FILE", requires = "plot", group = "plot_file")]
+    pub png: Option<PathBuf>,
     /// Every line is the kernel's own (output of dmesg): a line needs no syslog head to be believed.
     #[arg(long)]
     pub kernel: bool,
     /// The time zone of stamps that have none, such as UTC or Europe/Berlin. Default: this machine's.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+}
+
+/// What can be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Plot {
+    /// Which ports were tried when.
+    Ports,
+    /// Which ports the worst sources tried.
+    Sources,
+    /// How many packets came when.
+    Counts,
 }
 
 /// Arguments of `rules`.

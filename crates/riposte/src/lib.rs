@@ -7,4 +7,5 @@ pub mod config;
 pub mod control;
 pub mod host;
 pub mod lives;
+pub mod notes;
 pub mod sources;

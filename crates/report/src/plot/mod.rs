@@ -151,15 +151,15 @@ pub fn ports_over_time(line: &Timeline) -> Drawing {
     canvas.done()
 }
 
-/// How many packets came when.
-pub fn counts_over_time(line: &Timeline) -> Drawing {
+/// How many of something (`packet`, `charge`) came when.
+pub fn counts_over_time(line: &Timeline, of: &str) -> Drawing {
     let line = line.at_most(BARS);
     let (from, to) = line.ends().unwrap_or((0, 1));
     let most = line.counts().map(|(_, packets)| packets).max().unwrap_or(1);
     let unit = step_name(line.step());
-    let alt = format!("Packets per {unit} from {} to {}; {most} at most.", utc(from), utc(to));
+    let alt = format!("{of}s per {unit} from {} to {}; {most} at most.", utc(from), utc(to));
     let mut canvas = Canvas::new(960, 240, alt);
-    canvas.note(&format!("packets per {unit}"));
+    canvas.note(&format!("{of}s per {unit}"));
     canvas.count_axis(most);
     canvas.time_axis(from, to);
     let span = (to - from) as f64;

@@ -54,7 +54,7 @@ fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure
 }
 
 /// Standard output's width, which is where all of this goes.
-fn room() -> Room {
+pub fn room() -> Room {
     if std::io::stdout().is_terminal() { Room::Terminal } else { Room::Endless }
 }
 
