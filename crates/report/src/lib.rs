@@ -18,6 +18,7 @@ pub mod replay_csv;
 mod replay_text;
 pub mod serial;
 pub mod status;
+pub mod system;
 pub mod table;
 pub mod time;
 pub mod timeline;

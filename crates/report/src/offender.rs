@@ -3,6 +3,7 @@
 
 use crate::decision::Verdict;
 use crate::serial::{self, Stamp, Whom, to_json_line};
+use crate::system::SystemLine;
 use model::event::Trust;
 use model::level::DangerLevel;
 use model::style::StyleSet;
@@ -57,6 +58,9 @@ pub struct OffenderLine {
     pub protocols: u32,
     /// Signatures that matched.
     pub signatures: Vec<SignatureLine>,
+    /// What its packets look like, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<SystemLine>,
     /// Its first packet.
     pub first: Stamp,
     /// Its last packet.

@@ -8,6 +8,7 @@ use crate::list::BlockLine;
 use crate::offender::{AimLine, Counted, Detail, OffenderLine, Ports, WayLine};
 use crate::replay::TopSignature;
 use crate::replay_csv::ports;
+use crate::system;
 use crate::table::{Room, Side, Table, count, thousands, wrap};
 use crate::time::Readable;
 use crate::timeline::Timeline;
@@ -239,6 +240,7 @@ pub(crate) fn facts(line: &OffenderLine) -> Vec<(&'static str, String)> {
     }
     let signatures =
         line.signatures.iter().map(|s| format!("{} ({}, {} times)", escape::text(&s.message, WORD_CHARS), s.sid, thousands(s.count)));
+    add("systems", system::joined(&line.systems));
     add("signatures", signatures.collect::<Vec<_>>().join(", "));
     add("evidence", line.trust.word().to_owned());
     add("decision", decision(&line.decision));

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
-pub use crate::replay_text::{offender_table, signature_table};
+pub use crate::replay_text::{offender_table, signature_table, system_table};
 
 /// One packet that was seen (`--events`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use crate::offender::OffenderLine;
 use crate::picture::decision;
 use crate::replay::{SummaryLine, TopSignature};
 use crate::replay_csv::ports;
+use crate::system;
 use crate::table::{Room, Side, Table, count, cut, thousands};
 
 /// Characters of the ports' column with one protocol, and of each part with two.
@@ -39,6 +40,14 @@ pub fn offender_table(offenders: &[OffenderLine]) -> String {
         ]);
     }
     table.text(Room::Terminal)
+}
+
+/// What the offenders' packets look like, a line each; nothing if nobody knows.
+pub fn system_table(offenders: &[OffenderLine]) -> String {
+    let mut table = Table::new([("ADDRESS", Side::Left), ("LOOKS LIKE", Side::Left)]);
+    let known: Vec<_> = offenders.iter().filter(|line| !line.systems.is_empty()).collect();
+    known.iter().for_each(|line| table.row([line.address.to_string(), system::joined(&line.systems)]));
+    if known.is_empty() { String::new() } else { format!("\n{}\n", table.text(Room::Terminal)) }
 }
 
 /// Signatures that the text shows; JSON has all of them.

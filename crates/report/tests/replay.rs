@@ -8,8 +8,9 @@ use model::time::Time;
 use proptest::prelude::*;
 use report::decision::{Action, Verdict};
 use report::offender::{OffenderLine, Ports, SignatureLine};
-use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, SummaryLine, offender_table};
+use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, SummaryLine, offender_table, system_table};
 use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use report::time::Rfc3339;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -95,6 +96,7 @@ fn an_offender() -> OffenderLine {
         ports: Ports { tcp: vec![(1000, 1500), (8080, 8080)], udp: Vec::new() },
         protocols: 1,
         signatures: Vec::new(),
+        systems: Vec::new(),
         first: Stamp(Time::from_secs(1_772_366_400)),
         last: Stamp(Time::from_nanos(1_772_366_401_250_000_000)),
         trust: Trust::Spoofable,
@@ -230,6 +232,7 @@ proptest! {
         tcp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         udp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         signatures in prop::collection::vec((any::<u32>(), "\\PC{0,20}", any::<u64>()), 0..3),
+        systems in prop::collection::vec(("\\PC{0,20}", any::<Option<u8>>()), 0..3),
         why in "\\PC{0,40}|[\\x00-\\x7f]{0,40}",
         seconds in any::<Option<u64>>(),
     ) {
@@ -242,6 +245,7 @@ proptest! {
             ports: Ports { tcp, udp },
             protocols: numbers.4,
             signatures: signatures.into_iter().map(|(sid, message, count)| SignatureLine { sid, message, count }).collect(),
+            systems: systems.into_iter().map(|(name, hops)| SystemLine { name, kind: "perhaps".into(), hops }).collect(),
             first: Stamp(Time::from_nanos(numbers.5)),
             last: Stamp(Time::from_nanos(numbers.6)),
             trust: Trust::Handshake,
@@ -255,5 +259,8 @@ proptest! {
         let table = offender_table(std::slice::from_ref(&offender));
         prop_assert!(!table.chars().any(|c| c.is_control() && c != '\n'));
         prop_assert_eq!(table.lines().count(), 2);
+        let systems = system_table(std::slice::from_ref(&offender));
+        prop_assert!(!systems.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert_eq!(systems.is_empty(), offender.systems.is_empty());
     }
 }

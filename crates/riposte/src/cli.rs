@@ -342,13 +342,13 @@ pub struct Replay {
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
     /// Draw one plot, into the files of --svg and --png.
-    #[arg(long, value_name = "KIND", requires = "plot_file")]
+    #[arg(long, value_name = "KIND")]
     pub plot: Option<Plot>,
     /// Where --plot goes as SVG.
-    #[arg(long, value_name = "FILE", requires = "plot", group = "plot_file")]
+    #[arg(long, value_name = "FILE", requires = "plot")]
     pub svg: Option<PathBuf>,
     /// Where --plot goes as PNG.
-    #[arg(long, value_name = "FILE", requires = "plot", group = "plot_file")]
+    #[arg(long, value_name = "FILE", requires = "plot")]
     pub png: Option<PathBuf>,
     /// Every line is the kernel's own (output of dmesg): a line needs no syslog head to be believed.
     #[arg(long)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::offender::{Sample, SignatureLine};
 use crate::replay::TopSignature;
 use crate::serial::{Stamp, Whom};
+use crate::system::SystemLine;
 use model::event::Trust;
 use model::level::DangerLevel;
 use model::style::Style;
@@ -25,6 +26,7 @@ pub(crate) fn source(address: &str, level: u8, packets: u64, word: &str) -> Offe
         ports: ports.clone(),
         protocols: 2,
         signatures: vec![SignatureLine { sid: 7, message: word.into(), count: 9 }],
+        systems: vec![SystemLine { name: word.into(), kind: "system".into(), hops: Some(3) }],
         first: Stamp(Time::from_secs(NOON)),
         last: Stamp(Time::from_secs(NOON + 60)),
         trust: Trust::Spoofable,
@@ -105,6 +107,7 @@ tcp         1,000
   UDP ports   53
   TCP flags   SYN 500 (nmap -sS or -sT), none 2 (nmap -sN)
   ICMP        icmp 8/0 1
+  systems     DROP, 3 hops away
   signatures  DROP (7, 9 times)
   evidence    spoofable
   decision    none: DROP

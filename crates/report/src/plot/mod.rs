@@ -11,6 +11,7 @@ use crate::time::Readable;
 use crate::timeline::{PORT_BINS, Timeline, place};
 use axis::{Area, count_ticks, port_ticks, time_ticks};
 use model::time::Time;
+use std::collections::HashSet;
 
 pub use svg::style;
 
@@ -141,12 +142,14 @@ pub fn ports_over_time(line: &Timeline) -> Drawing {
     let span = (to - from) as f64;
     let width = (canvas.area.width * line.step() as f64 / span).max(2.0);
     let height = canvas.area.height / PORT_BINS as f64;
+    let there: HashSet<(u64, u64, bool)> = line.cells().map(|cell| (cell.at, cell.place.to_bits(), cell.udp)).collect();
     for cell in line.cells() {
         let (x, top) = (canvas.area.x((cell.at - from) as f64 / span), canvas.area.y(cell.place) - height);
         // Where both protocols are, UDP has the right half.
-        let half = (width / 2.0).max(1.0);
-        let x = if cell.udp { x + width - half } else { x };
-        canvas.rectangle((x, top, half, height), ink_of(cell.udp), strength(cell.packets, most));
+        let shared = there.contains(&(cell.at, cell.place.to_bits(), !cell.udp));
+        let part = if shared { width / 2.0 } else { width };
+        let x = if shared && cell.udp { x + part } else { x };
+        canvas.rectangle((x, top, part, height), ink_of(cell.udp), strength(cell.packets, most));
     }
     canvas.done()
 }
@@ -228,7 +231,7 @@ struct Canvas {
 
 impl Canvas {
     fn new(width: u32, height: u32, alt: String) -> Canvas {
-        let area = Area { left: 56.0, top: 24.0, width: f64::from(width) - 72.0, height: f64::from(height) - 74.0 };
+        let area = Area { left: 56.0, top: 24.0, width: f64::from(width) - 86.0, height: f64::from(height) - 74.0 };
         Canvas { drawing: Drawing { width, height, alt, shapes: Vec::new() }, area }
     }
 

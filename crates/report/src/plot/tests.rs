@@ -19,6 +19,7 @@ fn offender(ports: Ports, samples: Vec<Sample>) -> OffenderLine {
         ports,
         protocols: 1,
         signatures: Vec::new(),
+        systems: Vec::new(),
         first: Stamp(Time::EPOCH),
         last: Stamp(Time::EPOCH),
         trust: Trust::Spoofable,
@@ -70,7 +71,7 @@ fn both_paints_show_the_same_place() {
         drawing.to_svg_element()
     );
     assert_eq!(colour(56, 150), [0x00, 0x72, 0xb2]);
-    assert_eq!(colour(539, 24), [0xd5, 0x5e, 0x00]);
+    assert_eq!(colour(525, 24), [0xd5, 0x5e, 0x00]);
 }
 
 #[test]

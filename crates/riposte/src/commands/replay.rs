@@ -9,7 +9,7 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::{now, signatures};
+use crate::lives::{fingerprints, now, signatures};
 use criteria::Item;
 use detect::Detector;
 use detect::config::ScanConfig;
@@ -19,7 +19,7 @@ use fields::Packet;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
-use model::event::{Act, Event, RuleId, Trust};
+use model::event::{Act, Event, Guessed, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -28,14 +28,16 @@ use policy::judge::Judge;
 use report::decision::Verdict;
 use report::offender::{OffenderLine, Ports, SignatureLine};
 use report::picture::{self, Picture, PortSources};
-use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table};
+use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
 use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use report::table::thousands;
 use report::timeline::Timeline;
 use report::{plot, replay_csv};
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use sense::guessing::Guesser;
 use sense::matching::{Matcher, Named};
 use serde::Serialize;
 use std::collections::hash_map::RandomState;
@@ -85,13 +87,14 @@ struct Bench {
 impl Bench {
     fn new(config: &Config) -> Result<Self, Failure> {
         let (set, remarks) = signatures::load(&config.signatures)?;
+        let guesser = fingerprints::load(&config.fingerprint)?.map(|fingerprints| Guesser::new(fingerprints, SEED));
         remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
         // What happened is all to be told: nobody fills a history here.
         let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
         let mut policy = config.policy.clone();
         policy.exempt.extend(signatures::spared(&config.signatures)?);
         Ok(Bench {
-            matcher: Matcher::new(set),
+            matcher: Matcher::new(set).with_guesser(guesser),
             named: Vec::new(),
             detectors: Detectors::new(&scan, SEED),
             judge: Judge::new(policy),
@@ -123,7 +126,7 @@ impl Bench {
     fn observe(&mut self, event: &Event) {
         if self.judge.ignores(event) {
             // A packet counts once, whatever it fits besides.
-            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_)));
+            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
             return;
         }
         self.detectors.observe(event, &mut self.offences);
@@ -180,6 +183,7 @@ impl Bench {
             ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
             protocols: suspect.protocols,
             signatures,
+            systems: self.systems(whom),
             first: Stamp(suspect.first),
             last: Stamp(suspect.last),
             trust: suspect.trust,
@@ -193,6 +197,13 @@ impl Bench {
     fn signature(&self, rule: RuleId, sid: u32, count: u64) -> SignatureLine {
         let message = self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
         SignatureLine { sid, message, count }
+    }
+
+    /// What an offender's packets look like.
+    fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
+        let name =
+            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
+        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
     }
 
     /// By number.
@@ -298,6 +309,9 @@ struct Reader<'a, W: Write> {
 pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
     if args.csv && args.what_if.is_some() {
         return Err(fail("--csv prints one table and has no place for --what-if: take --json"));
+    }
+    if args.plot.is_some() && args.svg.is_none() && args.png.is_none() {
+        return Err(fail("--plot draws into a file: name it with --svg or --png"));
     }
     let config_now = config(args.config.as_deref())?;
     let mut benches = vec![Bench::new(&config_now)?];
@@ -491,7 +505,7 @@ impl<W: Write> Reader<'_, W> {
                 port_sources.count(&line.ports);
             }
             match self.format {
-                Format::Json => bytes.extend_from_slice(line.to_json_line().as_bytes()),
+                Format::Json => bytes.extend_from_slice(without_samples(&mut line).as_bytes()),
                 Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
                 Format::Csv | Format::Text => {}
             }
@@ -518,10 +532,11 @@ impl<W: Write> Reader<'_, W> {
         if self.format == Format::Text {
             match picture.filter(|_| self.args.detail) {
                 Some(picture) => bytes.extend_from_slice((picture.tops_text(room()) + &picture.sources_text()).as_bytes()),
-                None => bytes.extend_from_slice(offender_table(&offenders).as_bytes()),
+                None => bytes.extend_from_slice((offender_table(&offenders) + &system_table(&offenders)).as_bytes()),
             }
             bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
-            bytes.extend_from_slice(tops.levels_text().as_bytes());
+            let apart = if self.args.detail && !offenders.is_empty() { "\n" } else { "" };
+            bytes.extend_from_slice((apart.to_owned() + &tops.levels_text()).as_bytes());
         }
         self.summary.tops = self.args.detail.then_some(tops);
         if let Some(other) = self.benches.get(1) {
@@ -582,6 +597,16 @@ impl<W: Write> Reader<'_, W> {
     }
 }
 
+/// The line as JSON, without what only pictures need.
+fn without_samples(line: &mut OffenderLine) -> String {
+    let samples = line.detail.as_mut().map(|detail| std::mem::take(&mut detail.samples));
+    let json = line.to_json_line();
+    if let (Some(detail), Some(samples)) = (&mut line.detail, samples) {
+        detail.samples = samples;
+    }
+    json
+}
+
 /// Writes a file that was asked for by name.
 ///
 /// # Errors
@@ -605,7 +630,9 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_), _) => {
+            Some("let through")
+        }
         Reading::Harmless(why) => Some(why.word()),
     }
 }
