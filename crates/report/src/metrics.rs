@@ -173,6 +173,7 @@ mod tests {
             repaired: None,
             signatures: Vec::new(),
             troubles: Vec::new(),
+            offenders: None,
         }
     }
 

@@ -50,6 +50,18 @@ pub struct Tops {
     pub protocols: Vec<Counted>,
 }
 
+/// Who was charged and is still followed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Offenders {
+    /// Levels and ports.
+    #[serde(flatten)]
+    pub tops: Tops,
+    /// How many there are.
+    pub in_all: u64,
+    /// The worst, the worst first.
+    pub worst: Vec<OffenderLine>,
+}
+
 /// Everything that there is to show.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Picture {
@@ -86,7 +98,7 @@ pub fn sort(sources: &mut [OffenderLine]) {
 
 /// How many of the sources tried each port: TCP's, then UDP's. Goes through the ranges and not through the ports, of which one source may have tried all.
 #[derive(Debug, Clone)]
-pub struct PortSources([Vec<i64>; 2]);
+pub struct PortSources([Vec<i32>; 2]);
 
 impl Default for PortSources {
     fn default() -> Self {

@@ -304,6 +304,7 @@ fn the_status_is_shown() {
             since: Stamp(Time::from_secs(NOON)),
             why: "the disk is full".into(),
         }],
+        offenders: None,
         storm: Some(StormLine {
             since: Stamp(Time::from_secs(NOON)),
             until: Stamp(Time::from_secs(NOON + 600)),

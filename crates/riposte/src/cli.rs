@@ -25,7 +25,7 @@ pub enum Command {
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
-        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox"
+        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --summary --level 3\n          sudo riposte status --address 203.0.113.9\n          sudo riposte status --html status.html --top 50"
     )]
     Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
@@ -157,6 +157,24 @@ pub struct Status {
     /// Print what each process may still do, read back from the kernel (root): user, capabilities, every system call.
     #[arg(long)]
     pub sandbox: bool,
+    /// Print only what comes first: troubles, blocks, levels, and the worst of everything.
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox", "json"])]
+    pub summary: bool,
+    /// Print all that is known of each of the worst sources, too.
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox"])]
+    pub detail: bool,
+    /// Only the sources in this address or prefix, with all that is known of them.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prometheus", "sandbox"])]
+    pub address: Option<String>,
+    /// Only the sources that have reached this danger level.
+    #[arg(long, value_name = "1-5", conflicts_with_all = ["prometheus", "sandbox"], value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub level: Option<u8>,
+    /// So many of everything.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    pub top: usize,
+    /// Write all of it with plots to this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prometheus", "sandbox"])]
+    pub html: Option<PathBuf>,
 }
 
 /// Arguments of `doctor`.

@@ -280,7 +280,7 @@ impl Canvas {
             let y = self.area.y(place(port));
             self.line((self.area.left, y), (self.area.left + self.area.width, y), Ink::Grid);
             // In a low plot not every tick has room for its word.
-            if self.area.height > 200.0 || !matches!(port, 1 | 10 | 3_389) {
+            if self.area.height > 200.0 || !matches!(port, 1 | 10 | 443 | 3_389) {
                 self.text(self.area.left - 6.0, y + 4.0, Anchor::End, Ink::Faint, port.to_string());
             }
         }

@@ -23,6 +23,7 @@ mod orders;
 mod processes;
 mod reload;
 mod repair;
+mod reports;
 mod resources;
 mod responders;
 mod responses;

@@ -4,7 +4,7 @@ use super::{Judge, Sensor};
 use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
-use court::court::Failing;
+use court::court::{Court, Failing};
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
@@ -49,6 +49,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
     let now = now();
     match request {
         Request::Status => status(judge, now),
+        Request::Offenders { top, prefix, level } => super::pictures::offenders(judge, top, prefix.as_deref(), level, now),
         Request::List { after } => list(judge, after.as_deref(), now),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
@@ -269,16 +270,24 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
         .map(|m| signature_count(judge, m.rule, m.sid, (m.count.into(), 1)))
         .collect();
     signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
-    let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
-    let systems = court.detectors.systems().of(addr).iter().map(name).collect();
-    Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems))
+    Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)))
 }
 
-/// A signature by its name in the dictionary, which has its number in front.
+/// Which systems its packets look like.
+pub(super) fn systems(court: &Court, addr: IpAddr) -> Vec<SystemLine> {
+    let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
+    court.detectors.systems().of(addr).iter().map(name).collect()
+}
+
+/// A signature's message by its name in the dictionary, which has its number in front.
+pub(super) fn message(court: &Court, rule: RuleId) -> String {
+    let name = court.rule_name(rule).unwrap_or_default();
+    name.split_once(": ").map_or(name, |(_, message)| message).to_owned()
+}
+
+/// A signature, counted.
 fn signature_count(judge: &Judge, rule: RuleId, sid: u32, (count, sources): (u64, u64)) -> SignatureCount {
-    let name = judge.court.rule_name(rule).unwrap_or_default();
-    let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-    SignatureCount { sid, message, count, sources }
+    SignatureCount { sid, message: message(&judge.court, rule), count, sources }
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
@@ -393,6 +402,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             .map(|top| signature_count(judge, top.rule, top.sid, (top.count, top.sources)))
             .collect(),
         troubles: troubles(judge),
+        offenders: None,
     };
     Reply::of(&report)
 }

@@ -3,6 +3,7 @@
 
 mod answers;
 mod clocks;
+mod pictures;
 mod portsentry;
 mod positions;
 
