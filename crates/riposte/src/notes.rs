@@ -8,15 +8,53 @@ use report::offender::{AimLine, Detail, Ports, Sample, WayLine};
 use report::picture::most_frequent;
 use report::serial::{Stamp, Whom};
 use sense::facts::Chain;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// A way through the firewall: chain, interface and log prefix by number, protocol.
 pub type Way = (Chain, u16, u16, Protocol);
 
+/// The notes of many sources. At the bound half of them give way: those without a charge first, then those with the fewest packets, where
+/// what was seen before the last time counts half.
+#[derive(Debug)]
+pub struct Notebook {
+    most: usize,
+    sources: HashMap<Prefix, Box<Notes>>,
+}
+
+impl Notebook {
+    /// An empty one for so many sources.
+    pub fn new(most: usize) -> Notebook {
+        Notebook { most, sources: HashMap::new() }
+    }
+
+    /// The page of one source, to write on. `is_charged` says who keeps a page when there are too many.
+    pub fn page(&mut self, whom: Prefix, is_charged: impl Fn(&Prefix) -> bool) -> &mut Notes {
+        if self.sources.len() >= self.most && !self.sources.contains_key(&whom) {
+            self.make_room(is_charged);
+        }
+        self.sources.entry(whom).or_default()
+    }
+
+    fn make_room(&mut self, is_charged: impl Fn(&Prefix) -> bool) {
+        let mut all: Vec<(bool, u64, Prefix)> = self.sources.iter().map(|(whom, notes)| (is_charged(whom), notes.weight, *whom)).collect();
+        all.sort_unstable();
+        all.truncate(all.len().div_ceil(2));
+        all.iter().for_each(|(_, _, whom)| drop(self.sources.remove(whom)));
+        self.sources.values_mut().for_each(|notes| notes.weight /= 2);
+    }
+
+    /// What was noted of one source.
+    pub fn of(&self, whom: &Prefix) -> Option<&Notes> {
+        self.sources.get(whom).map(Box::as_ref)
+    }
+}
+
 /// One source's notes.
 #[derive(Debug, Default)]
 pub struct Notes {
-    packets: u64,
+    /// Packets, fading.
+    weight: u64,
     flags: Vec<(TcpFlags, u64)>,
     icmp: Vec<((Protocol, u8, u8), u64)>,
     ways: Vec<(Way, u64)>,
@@ -46,14 +84,9 @@ fn bump<K: PartialEq>(counts: &mut Vec<(K, u64)>, kind: K, times: u32) {
 }
 
 impl Notes {
-    /// Packets noted.
-    pub fn packets(&self) -> u64 {
-        self.packets
-    }
-
     /// Notes a packet to where nothing answers.
     pub fn probe(&mut self, at: Time, target: IpAddr, protocol: Protocol, port: Option<u16>, flags: Option<TcpFlags>, times: u32) {
-        self.packets += u64::from(times);
+        self.weight += u64::from(times);
         if let Some(flags) = flags {
             bump(&mut self.flags, flags, times);
         }
@@ -152,6 +185,33 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_crowd_pushes_no_scanner_out() {
+        let mut book = Notebook::new(64);
+        let whom = |n: u32| Prefix::host(IpAddr::from(n.to_be_bytes()));
+        let note = |book: &mut Notebook, n: u32| {
+            book.page(whom(n), |whom| *whom == Prefix::host(IpAddr::from([0, 0, 0, 2]))).probe(
+                Time::EPOCH,
+                IpAddr::from([203, 0, 113, 1]),
+                Protocol::TCP,
+                Some(n as u16),
+                None,
+                1,
+            );
+        };
+        // One that was busy once, one that was charged for a single packet, one that goes on, and ten thousand that come and go.
+        (0..1_000).for_each(|_| note(&mut book, 1));
+        note(&mut book, 2);
+        for n in 0..10_000 {
+            note(&mut book, 100 + n);
+            if n % 10 == 0 {
+                note(&mut book, 3);
+            }
+        }
+        assert!(book.sources.len() <= 64);
+        assert_eq!([1, 2, 3].map(|n| book.of(&whom(n)).is_some()), [false, true, true]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
@@ -164,7 +224,7 @@ mod tests {
                 notes.way((Chain::Input, n as u16, 0, Protocol::TCP), 1);
             }
             let detail = notes.detail(|n| n.to_string(), |_| String::new());
-            prop_assert_eq!(notes.packets(), u64::from(packets));
+            prop_assert_eq!(notes.weight, u64::from(packets));
             prop_assert!(detail.flags.len() <= NOTED_KINDS && detail.icmp.len() <= NOTED_KINDS && detail.ways.len() <= NOTED_KINDS);
             prop_assert_eq!(detail.aims.len(), usize::from(targets).min(packets as usize).min(NOTED_AIMS));
             let times: Vec<u64> = detail.samples.iter().map(|sample| sample.at.0.as_secs()).collect();

@@ -1,6 +1,6 @@
 //! What `replay --detail` counts beside the detectors. Every table is bounded; nothing of it decides anything.
 
-use crate::notes::Notes;
+use crate::notes::Notebook;
 use detect::config::ScanConfig;
 use model::event::Act;
 use model::limits;
@@ -11,7 +11,6 @@ use report::timeline::Timeline;
 use sense::facts::{Chain, Reading};
 use sense::firewall::Sighting;
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 /// Words that are known by number: interfaces, log prefixes. At the bound further ones share the last.
 #[derive(Debug, Default)]
@@ -62,9 +61,7 @@ pub struct Tally {
     prefix_packets: Vec<u64>,
     /// What came when.
     pub timeline: Timeline,
-    sources: HashMap<Prefix, Box<Notes>>,
-    /// Sources that had to give way.
-    pub crowded_out: u64,
+    sources: Notebook,
 }
 
 impl Tally {
@@ -78,13 +75,8 @@ impl Tally {
             prefixes: Words::default(),
             prefix_packets: Vec::new(),
             timeline: Timeline::default(),
-            sources: HashMap::new(),
-            crowded_out: 0,
+            sources: Notebook::new(limits::DETAILED_SOURCES),
         }
-    }
-
-    fn key(&self, addr: IpAddr) -> Prefix {
-        Prefix::new(addr, if addr.is_ipv4() { self.by.0 } else { self.by.1 })
     }
 
     /// Counts a packet. `is_charged` says who keeps a place when there are too many.
@@ -118,13 +110,10 @@ impl Tally {
         if probe.is_none() && (facts.icmp.is_none() || facts.chain == Chain::Output) {
             return;
         }
-        let key = self.key(facts.source);
-        if self.sources.len() >= limits::DETAILED_SOURCES && !self.sources.contains_key(&key) {
-            self.make_room(is_charged);
-        }
+        let whom = Prefix::new(facts.source, if facts.source.is_ipv4() { self.by.0 } else { self.by.1 });
         let interface =
             self.interfaces.number(if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in });
-        let notes = self.sources.entry(key).or_default();
+        let notes = self.sources.page(whom, is_charged);
         notes.icmp(facts.protocol, facts.icmp, times);
         if probe.is_some() {
             notes.probe(sighting.at, facts.target, facts.protocol, facts.port, facts.flags, times);
@@ -132,19 +121,9 @@ impl Tally {
         }
     }
 
-    /// Lets half of the sources go: those without a charge first, then those with the fewest packets.
-    fn make_room(&mut self, is_charged: impl Fn(&Prefix) -> bool) {
-        let mut all: Vec<(bool, u64, Prefix)> =
-            self.sources.iter().map(|(whom, notes)| (is_charged(whom), notes.packets(), *whom)).collect();
-        all.sort_unstable();
-        all.truncate(all.len() / 2);
-        self.crowded_out += all.len() as u64;
-        all.iter().for_each(|(_, _, whom)| drop(self.sources.remove(whom)));
-    }
-
     /// What was counted of one source.
     pub fn detail(&self, source: &Prefix) -> Option<Detail> {
-        Some(self.sources.get(source)?.detail(|number| self.interfaces.word(number), |number| self.prefixes.word(number)))
+        Some(self.sources.of(source)?.detail(|number| self.interfaces.word(number), |number| self.prefixes.word(number)))
     }
 
     /// The busiest of everything.
