@@ -1,5 +1,6 @@
 //! `riposte replay`: the same sensors, detectors and judge over old logs. Never touches a firewall; time is the log's own.
 
+mod columns;
 mod criteria;
 mod fields;
 mod tally;
@@ -10,6 +11,7 @@ use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
 use crate::lives::{fingerprints, now, signatures};
+use columns::Columns;
 use criteria::Item;
 use detect::Detector;
 use detect::config::ScanConfig;
@@ -40,10 +42,8 @@ use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
 use sense::guessing::Guesser;
 use sense::matching::{Matcher, Named};
 use serde::Serialize;
-use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
-use std::hash::BuildHasher;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -233,59 +233,6 @@ fn ends(decision: &Decision, at: Time) -> Option<Duration> {
     }
 }
 
-/// What `--fields` prints.
-struct Columns {
-    items: Vec<Item>,
-    /// Hashes of the lines that were printed, if none is to be printed twice.
-    seen: Option<(RandomState, HashSet<u64>)>,
-    /// How many lines may still be printed.
-    left: u64,
-    separator: char,
-}
-
-impl Columns {
-    fn new(args: &cli::Replay) -> Result<Option<Columns>, Failure> {
-        let Some(list) = &args.fields else { return Ok(None) };
-        let items = criteria::parse(list).map_err(|wrong| fail(format!("--fields: {wrong}")))?;
-        let seen = args.unique.then(|| (RandomState::new(), HashSet::new()));
-        Ok(Some(Columns { items, seen, left: args.max_lines.unwrap_or(u64::MAX), separator: args.separator }))
-    }
-
-    fn header(&self, out: &mut Vec<u8>) {
-        self.cells(self.items.iter().filter_map(|item| item.field.names.first()).map(|name| name.as_bytes().into()), out);
-    }
-
-    fn cells<'c>(&self, cells: impl Iterator<Item = std::borrow::Cow<'c, [u8]>>, out: &mut Vec<u8>) {
-        for (n, value) in cells.enumerate() {
-            if n > 0 {
-                out.extend_from_slice(self.separator.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-            replay_csv::cell(&value, self.separator, out);
-        }
-        out.extend_from_slice(b"\r\n");
-    }
-
-    /// Prints the packet, if it is wanted and not too much.
-    fn print(&mut self, packet: &Packet<'_>, out: &mut Vec<u8>) {
-        if self.left == 0 || !self.items.iter().all(|item| item.holds(packet)) {
-            return;
-        }
-        let start = out.len();
-        let values: Vec<fields::Value<'_>> = self.items.iter().map(|item| (item.field.read)(packet)).collect();
-        self.cells(values.iter().map(fields::Value::bytes), out);
-        if let Some((hasher, seen)) = &mut self.seen {
-            let hash = hasher.hash_one(out.get(start..).unwrap_or_default());
-            if seen.contains(&hash) {
-                return out.truncate(start);
-            }
-            if seen.len() < limits::UNIQUE_LINES {
-                seen.insert(hash);
-            }
-        }
-        self.left -= 1;
-    }
-}
-
 /// Everything that goes on while files are read.
 struct Reader<'a, W: Write> {
     args: &'a cli::Replay,
@@ -439,7 +386,7 @@ impl<W: Write> Reader<'_, W> {
 
     /// Whether no further line needs to be read.
     fn is_over(&self) -> bool {
-        self.args.end_line.is_some_and(|end| self.summary.lines >= end) || self.columns.as_ref().is_some_and(|columns| columns.left == 0)
+        self.args.end_line.is_some_and(|end| self.summary.lines >= end) || self.columns.as_ref().is_some_and(|columns| columns.is_over())
     }
 
     fn line(&mut self, log: &mut FirewallLog, line: &[u8], at: Time, base: u64) -> Result<(), Failure> {
