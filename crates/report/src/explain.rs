@@ -8,6 +8,7 @@ use crate::history::{self, HistoryLine};
 use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
 use crate::status::SignatureCount;
+use crate::system::{self, SystemLine};
 use crate::table::{Room, WIDTH, count, wrap};
 use crate::time::Readable;
 use model::decision::WatchReason;
@@ -86,6 +87,9 @@ pub struct Explanation {
     /// The signatures that its packets have fitted, the most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureCount>,
+    /// What its packets look like, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<SystemLine>,
     /// Offences that are remembered against it.
     pub strikes: u32,
     /// What comes next, in words.
@@ -112,6 +116,7 @@ impl Explanation {
             entries,
             quote: None,
             signatures: Vec::new(),
+            systems: Vec::new(),
             strikes,
             what_next: String::new(),
         };
@@ -126,6 +131,11 @@ impl Explanation {
     /// With the signatures that its packets have fitted.
     pub fn matching(self, signatures: Vec<SignatureCount>) -> Explanation {
         Explanation { signatures, ..self }
+    }
+
+    /// With what its packets look like.
+    pub fn looking_like(self, systems: Vec<SystemLine>) -> Explanation {
+        Explanation { systems, ..self }
     }
 
     fn say_verdict(&self) -> String {
@@ -238,6 +248,11 @@ impl Explanation {
         (!shown.is_empty()).then(|| format!("Signatures that its packets fit: {}{more}.", shown.join("; ")))
     }
 
+    /// Whose its packets seem to be.
+    fn say_systems(&self) -> Option<String> {
+        (!self.systems.is_empty()).then(|| format!("Its packets look like: {}.", system::joined(&self.systems)))
+    }
+
     /// Why that is believed, and how far.
     fn say_belief(&self) -> Option<String> {
         let suspect = self.suspect.as_ref()?;
@@ -301,6 +316,7 @@ impl Explanation {
             self.say_deeds(),
             self.say_quote(),
             self.say_signatures(),
+            self.say_systems(),
             self.say_belief(),
             self.say_decision(),
             self.say_turn(),

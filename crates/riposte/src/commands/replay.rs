@@ -4,7 +4,7 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::{now, signatures};
+use crate::lives::{fingerprints, now, signatures};
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
@@ -12,19 +12,22 @@ use detect::signatures::{Matched, Top};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
-use model::event::{Act, Event, RuleId, Trust};
+use model::event::{Act, Event, Guessed, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
-use report::replay::{EventLine, OffenderLine, SignatureLine, SummaryLine, TopSignature, offender_table, signature_table};
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
 use report::replay_csv;
-use report::serial::Whom;
+use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use sense::guessing::Guesser;
 use sense::matching::{Matcher, Named};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -71,13 +74,14 @@ struct Bench {
 impl Bench {
     fn new(config: &Config) -> Result<Self, Failure> {
         let (set, remarks) = signatures::load(&config.signatures)?;
+        let guesser = fingerprints::load(&config.fingerprint)?.map(|fingerprints| Guesser::new(fingerprints, SEED));
         remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
         // What happened is all to be told: nobody fills a history here.
         let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
         let mut policy = config.policy.clone();
         policy.exempt.extend(signatures::spared(&config.signatures)?);
         Ok(Bench {
-            matcher: Matcher::new(set),
+            matcher: Matcher::new(set).with_guesser(guesser),
             named: Vec::new(),
             detectors: Detectors::new(&scan, SEED),
             judge: Judge::new(policy),
@@ -109,7 +113,7 @@ impl Bench {
     fn observe(&mut self, event: &Event) {
         if self.judge.ignores(event) {
             // A packet counts once, whatever it fits besides.
-            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_)));
+            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
             return;
         }
         self.detectors.observe(event, &mut self.offences);
@@ -158,19 +162,20 @@ impl Bench {
         let matched = matches.and_then(|matches| matches.level);
         let suspect = self.detectors.suspect(whom.addr())?;
         Some(OffenderLine {
-            address: suspect.offender,
+            address: Whom(suspect.offender),
             level: suspect.level.max(matched)?,
             styles: suspect.styles,
             targets: suspect.targets,
             packets: suspect.packets,
-            tcp_ports: suspect.tcp_ports,
-            udp_ports: suspect.udp_ports,
+            ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
             protocols: suspect.protocols,
             signatures,
-            first: suspect.first,
-            last: suspect.last,
+            systems: self.systems(whom),
+            first: Stamp(suspect.first),
+            last: Stamp(suspect.last),
             trust: suspect.trust,
             decision,
+            detail: None,
         })
     }
 }
@@ -179,6 +184,13 @@ impl Bench {
     fn signature(&self, rule: RuleId, sid: u32, count: u64) -> SignatureLine {
         let message = self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
         SignatureLine { sid, message, count }
+    }
+
+    /// What an offender's packets look like.
+    fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
+        let name =
+            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
+        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
     }
 
     /// By number.
@@ -376,7 +388,7 @@ impl<W: Write> Reader<'_, W> {
             let Some(line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
             self.summary.offenders += 1;
             match self.format {
-                Format::Json => line.to_json_line(&mut bytes),
+                Format::Json => bytes.extend_from_slice(line.to_json_line().as_bytes()),
                 Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
                 Format::Csv | Format::Text => {}
             }
@@ -394,6 +406,7 @@ impl<W: Write> Reader<'_, W> {
         }
         if self.format == Format::Text {
             bytes.extend_from_slice(offender_table(&offenders).as_bytes());
+            bytes.extend_from_slice(system_table(&offenders).as_bytes());
             bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
         }
         if let Some(other) = self.benches.get(1) {
@@ -429,7 +442,9 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_), _) => {
+            Some("let through")
+        }
         Reading::Harmless(why) => Some(why.word()),
     }
 }
@@ -482,7 +497,7 @@ struct WhatIfLine<'a> {
 /// Whom the other configuration would have treated differently.
 fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, format: Format, out: &mut Vec<u8>) {
     let name = args.what_if.as_deref().map_or_else(String::new, |path| path.display().to_string());
-    let mut sides: std::collections::BTreeMap<Prefix, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
+    let mut sides: std::collections::BTreeMap<Whom, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
     now.iter().for_each(|line| sides.entry(line.address).or_default().0 = Some(line));
     other.iter().for_each(|line| sides.entry(line.address).or_default().1 = Some(line));
     let verdict = |line: Option<&OffenderLine>| line.map_or_else(|| Verdict::none("not charged"), |line| line.decision.clone());
@@ -497,7 +512,7 @@ fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, for
         };
         match format {
             Format::Json => {
-                let line = WhatIfLine { kind: "what-if", address: Whom(address), config: &name, now, decision: other };
+                let line = WhatIfLine { kind: "what-if", address, config: &name, now, decision: other };
                 out.extend(report::serial::to_json_line(&line).unwrap_or_default().into_bytes());
             }
             Format::Text | Format::Csv => {

@@ -3,7 +3,7 @@
 use super::capture::AUTO;
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
-use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
+use super::{Config, FingerprintConfig, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
 use respond::{RESPONDERS, Value};
 use std::fmt::{Display, Write as _};
@@ -17,6 +17,7 @@ pub fn text(config: &Config) -> String {
     page.sensors(config);
     page.applications(config);
     page.signatures(config);
+    page.fingerprint(config);
     page.guard(config);
     page.scan(config);
     page.policy(config);
@@ -172,6 +173,16 @@ impl Page {
             }
         }
         self.list("variables", signatures.variables.iter().map(|(name, value)| quote(&format!("{name} = {value}"))));
+    }
+
+    fn fingerprint(&mut self, config: &Config) {
+        let FingerprintConfig { enabled, shipped, p0f, posf } = &config.fingerprint;
+        self.section("[fingerprint]");
+        self.key("enabled", enabled);
+        self.key("shipped", shipped);
+        for (key, files) in [("p0f", p0f), ("posf", posf)] {
+            self.list(key, files.iter().map(|place| path(place)));
+        }
     }
 
     fn guard(&mut self, config: &Config) {

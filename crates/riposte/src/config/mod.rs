@@ -11,6 +11,7 @@ mod raw;
 mod read;
 mod read_policy;
 pub use read::{PATTERNS_MAX, pattern};
+mod fingerprint;
 pub mod respond;
 pub mod response;
 mod signatures;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
+pub use fingerprint::FingerprintConfig;
 pub use guard::GuardConfig;
 use jiff::tz::TimeZone;
 use policy::config::PolicyConfig;
@@ -58,6 +60,8 @@ pub struct Config {
     pub applications: ApplicationsConfig,
     /// Signatures on packets.
     pub signatures: SignaturesConfig,
+    /// Guesses at senders' systems.
+    pub fingerprint: FingerprintConfig,
     /// Guarded ports.
     pub guard: GuardConfig,
     /// The scan detectors.

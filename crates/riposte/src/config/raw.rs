@@ -236,6 +236,7 @@ sections! {
         sense: RawSense,
         applications: RawApplications,
         signatures: RawSignatures,
+        fingerprint: RawFingerprint,
         guard: RawGuard,
         scan: RawScan,
         policy: RawPolicy,
@@ -313,6 +314,13 @@ sections! {
         icmp6_types: Given<String>,
         protocols: Given<String>,
         variables: GivenList<String>,
+    }
+    /// Guesses at senders' systems.
+    RawFingerprint "[fingerprint]" {
+        enabled: Given<bool>,
+        shipped: Given<bool>,
+        p0f: GivenList<String>,
+        posf: GivenList<String>,
     }
     /// Guarded ports.
     RawGuard "[guard]" {

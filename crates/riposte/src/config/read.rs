@@ -63,6 +63,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
         signatures: meaning.signatures(raw.signatures.unwrap_or_default()),
+        fingerprint: meaning.fingerprint(raw.fingerprint.unwrap_or_default()),
         guard,
         scan: ScanConfig { touch, ..meaning.scan(raw.scan.unwrap_or_default()) },
         policy: PolicyConfig { touch_blocks, ..policy },

@@ -743,6 +743,7 @@ proptest! {
                 variables: vec![("HOME_NET".into(), "[192.0.2.0/24, !192.0.2.7]".into())],
                 ..SignaturesConfig::default()
             },
+            fingerprint: FingerprintConfig { enabled: flags[5], shipped: flags[4], p0f: vec!["/p0f.fp".into()], posf: vec![] },
             // Only where packets are looked at, and never at the ports of administrators.
             guard: if flags[0] { guard } else { GuardConfig::default() },
             scan,

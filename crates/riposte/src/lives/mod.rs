@@ -4,6 +4,7 @@
 pub mod applications;
 pub mod calm;
 pub mod channel;
+pub mod fingerprints;
 pub mod guard;
 pub mod host;
 pub mod judge;

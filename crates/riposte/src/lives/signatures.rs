@@ -95,7 +95,7 @@ fn gather(place: &Path, files: &mut Vec<(String, String)>) -> Result<(), Failure
 }
 
 /// A file's text. Old rules are often no UTF-8.
-fn text(place: &Path) -> Result<String, Failure> {
+pub(super) fn text(place: &Path) -> Result<String, Failure> {
     let wrong = |error: std::io::Error| fail(format!("{}: {error}", place.display()));
     if fs::metadata(place).map_err(wrong)?.len() > FILE_BYTES {
         return Err(fail(format!("{}: larger than {} MiB", place.display(), FILE_BYTES >> 20)));

@@ -31,5 +31,6 @@ mod rules;
 mod scan;
 mod services;
 mod signatures;
+mod systems;
 mod traps;
 mod xdp;

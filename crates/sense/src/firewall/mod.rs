@@ -7,6 +7,7 @@
 //! What is left to an attacker: in a plain log file nothing tells the kernel's lines from those of a *local* user who calls `logger -t kernel`.
 //! `/dev/kmsg`, the journal's kernel transport and NFLOG do not have that gap.
 
+pub(crate) mod details;
 mod filterlog;
 mod framing;
 mod ipchains;
@@ -21,6 +22,7 @@ pub mod timestamp;
 pub use timestamp::LogClock;
 
 use crate::facts::{Facts, Reading};
+use crate::guessing::Details;
 use crate::matching::Seen;
 use framing::{Head, Writer};
 use memchr::memmem;
@@ -105,13 +107,15 @@ pub struct Sighting<'l> {
     pub host: &'l [u8],
     /// What the packet comes to.
     pub reading: Reading,
+    /// What a guess at its sender's system needs besides.
+    pub details: Details<'l>,
 }
 
 impl Sighting<'_> {
     /// The packet as signatures are asked about it.
     pub fn seen(&self, sensor: u16) -> Seen<'_> {
-        let Sighting { facts, reading, at, serial, times, prefix, .. } = self;
-        Seen { facts, reading, at: *at, origin: Origin { sensor, serial: *serial }, times: *times, prefix }
+        let Sighting { facts, reading, at, serial, times, prefix, details, .. } = self;
+        Seen { facts, reading, at: *at, origin: Origin { sensor, serial: *serial }, times: *times, prefix, details: *details }
     }
 
     /// The event, if this is evidence of anything.
@@ -138,6 +142,7 @@ struct Record<'l> {
     interface_in: &'l [u8],
     interface_out: &'l [u8],
     prefix: &'l [u8],
+    details: Details<'l>,
 }
 
 /// One line's place: what its packets have in common.
@@ -337,6 +342,7 @@ impl FirewallLog {
             prefix: record.prefix,
             host: place.host,
             reading: record.facts.read(self.ephemeral.clone()),
+            details: record.details,
         };
         self.remembered.keep(&sighting);
         sink(&sighting);
