@@ -5,6 +5,7 @@ mod alerts;
 mod answers;
 mod clocks;
 mod feeds;
+mod pictures;
 mod portsentry;
 mod positions;
 
