@@ -323,3 +323,25 @@ fn a_thousand_forged_attackers_are_few_mails() {
     let mails = inbox(&place).matches("\nSubject: ").count();
     assert!((1..=20).contains(&mails), "{mails} mails for a thousand attackers");
 }
+
+#[test]
+fn a_full_disk_is_told_and_that_it_is_over() {
+    let mut network = network("alert-disk", 1);
+    let folder = folder();
+    syslog(&mut network.victim, folder.path());
+    let place = folder.path().display().to_string();
+    let small = format!("mkdir -p {place}/var && mount -t tmpfs -o size=1m tmpfs {place}/var && exec \"$@\"");
+    let config = "[alert.syslog]\nsocket = \"{}/devlog\"\n";
+    let mut daemon = Daemon::start_in(folder, &network.victim, config, &["unshare", "-m", "sh", "-c", &small, "sh"]);
+    daemon.expect_error("ledger");
+    let warden = daemon.life("warden").expect("it runs");
+    let filler = format!("/proc/{warden}/root{place}/var/filler");
+    fs::write(&filler, vec![0; 2 << 20]).expect_err("no more than the disk has");
+    scan(&network, 0);
+    // Blocked all the same.
+    daemon.wait_until_blocked(&attacker_address(0));
+    let log = daemon.path("syslog");
+    until("it is told", || lines(&log).concat().contains("trouble: the ledger can't be written").then_some(()));
+    fs::remove_file(&filler).expect("it is there");
+    until("that it is over is told", || lines(&log).concat().contains("recovery: no longer: the ledger can't be written").then_some(()));
+}
