@@ -11,7 +11,9 @@ use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
 use std::net::SocketAddr;
 
+mod feed;
 mod tag;
+pub use feed::Got;
 pub use tag::Tag;
 
 /// A life: what one of riposte's processes is for.
@@ -38,11 +40,13 @@ pub enum Life {
     Guard,
     /// Sets blocks by other means than the kernel's nftables.
     Responder,
+    /// Tells people and programs elsewhere, and asks there.
+    Envoy,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 10] = [
+    pub const ALL: [Life; 11] = [
         Life::Warden,
         Life::Judge,
         Life::Packets,
@@ -53,6 +57,7 @@ impl Life {
         Life::Runner,
         Life::Guard,
         Life::Responder,
+        Life::Envoy,
     ];
 
     /// The word for it, as in `--life` and the process table.
@@ -68,6 +73,7 @@ impl Life {
             Life::Runner => "runner",
             Life::Guard => "guard",
             Life::Responder => "responder",
+            Life::Envoy => "envoy",
         }
     }
 
@@ -359,33 +365,14 @@ pub enum Message {
         /// At most [`limits::BATCH_FLOWS`].
         flows: Vec<Flow>,
     },
+    /// Judge → envoy: what people are to be told, as JSON in one line of at most [`limits::ALERT_BYTES`].
+    Alert(String),
     /// Warden → packet sensor: the answer, one for each in their order.
     Known {
         /// The question's number.
         number: u32,
         /// What is known.
         flows: Vec<Known>,
-    },
-}
-
-/// What came of fetching a feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Got {
-    /// What the items before say.
-    List {
-        /// `ETag` and `Last-Modified`, at most [`KNOWN_BYTES`] each.
-        known: [String; 2],
-        /// Entries that could not be read, and those beyond the bound.
-        left_out: [u32; 2],
-    },
-    /// The copy that there is.
-    Same,
-    /// Nothing.
-    Nothing {
-        /// Why not, in words; at most [`ANSWER_BYTES`], hostile.
-        why: String,
-        /// For how many seconds nobody is to ask, if the server said so.
-        wait: Option<u32>,
     },
 }
 
@@ -495,6 +482,7 @@ impl Message {
             Message::Submitted { .. } => Tag::Submitted,
             Message::AskKnown { .. } => Tag::AskKnown,
             Message::Known { .. } => Tag::Known,
+            Message::Alert(_) => Tag::Alert,
         }
     }
 
@@ -524,6 +512,7 @@ impl Message {
                 w.expiry(*expiry);
             }),
             Message::Repaired { why } => out.text(why),
+            Message::Alert(json) => out.text(json),
             Message::OpenPorts { tcp, udp } => {
                 out.bytes(&*tcp.0);
                 out.bytes(&*udp.0);
@@ -633,19 +622,7 @@ impl Message {
             }
             Message::Fetched { feed, got } => {
                 out.u8(*feed);
-                match got {
-                    Got::List { known, left_out } => {
-                        out.u8(0);
-                        known.iter().for_each(|known| out.text(known));
-                        left_out.iter().for_each(|count| out.u32(*count));
-                    }
-                    Got::Same => out.u8(1),
-                    Got::Nothing { why, wait } => {
-                        out.u8(2);
-                        out.text(why);
-                        out.option(wait.as_ref(), |w, wait| w.u32(*wait));
-                    }
-                }
+                got.write(out);
             }
             Message::Submit { skipped } => out.u64(*skipped),
             Message::Submitted { wrong, wait } => {
@@ -750,6 +727,7 @@ impl Message {
             Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },
             Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
+            Tag::Alert => Message::Alert(r.text(limits::ALERT_BYTES)?),
             Tag::Listed => Message::Listed {
                 first: r.flag("first")?,
                 last: r.flag("last")?,
@@ -761,15 +739,7 @@ impl Message {
                 items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.option(Reader::u32)?)))?,
                 gone: r.list(limits::BATCH_LISTED, Reader::prefix)?,
             },
-            Tag::Fetched => Message::Fetched {
-                feed: r.u8()?,
-                got: match r.u8()? {
-                    0 => Got::List { known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?], left_out: [r.u32()?, r.u32()?] },
-                    1 => Got::Same,
-                    2 => Got::Nothing { why: r.text(ANSWER_BYTES)?, wait: r.option(Reader::u32)? },
-                    _ => return Err(Malformed::Value("got")),
-                },
-            },
+            Tag::Fetched => Message::Fetched { feed: r.u8()?, got: Got::read(&mut r)? },
             Tag::Submit => Message::Submit { skipped: r.u64()? },
             Tag::Submitted => Message::Submitted { wrong: r.option(|r| r.text(ANSWER_BYTES))?, wait: r.option(Reader::u32)? },
             Tag::AskKnown => Message::AskKnown {

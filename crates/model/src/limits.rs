@@ -37,6 +37,8 @@ pub const LISTS: usize = 16;
 pub const LISTED: usize = 100_000;
 /// Prefixes of lists in one message.
 pub const BATCH_LISTED: usize = 1_000;
+/// Probes that wait for DShield to be told. At the bound further ones are skipped, and counted.
+pub const DSHIELD: usize = 20_000;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
 pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
@@ -75,6 +77,10 @@ pub const TRAPPED: usize = 1_024;
 pub const HELD: usize = 16_384;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
+/// Bytes of an alert, as it travels from the judge to the envoy.
+pub const ALERT_BYTES: usize = 32_768;
+/// Alerts that wait for the envoy. At the bound further ones are dropped and counted.
+pub const ALERTS_WAITING: usize = 256;
 /// Changes in one transaction with the kernel.
 pub const BATCH_CHANGES: usize = 1_000;
 /// Events in one frame from a sensor to the judge.

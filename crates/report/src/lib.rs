@@ -1,6 +1,8 @@
 //! What people and programs read: text, JSON and CSV. Decides nothing, opens nothing and reads no clock, and lets no
 //! byte that came from the network reach a terminal as it is.
 
+pub mod alert;
+pub mod alert_line;
 pub mod decision;
 pub mod duration;
 pub mod escape;

@@ -82,6 +82,8 @@ pub enum Tag {
     AskKnown,
     /// See [`super::Message::Known`].
     Known,
+    /// See [`super::Message::Alert`].
+    Alert,
     /// See [`super::Message::Listed`].
     Listed,
     /// See [`super::Message::Fetch`].
@@ -98,7 +100,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 44] = [
+    pub const ALL: [Tag; 45] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -137,6 +139,7 @@ impl Tag {
         Tag::Held,
         Tag::AskKnown,
         Tag::Known,
+        Tag::Alert,
         Tag::Listed,
         Tag::Fetch,
         Tag::FeedItems,
@@ -182,6 +185,7 @@ impl Tag {
             | Tag::Held
             | Tag::AskKnown
             | Tag::Known
+            | Tag::Alert
             | Tag::Listed
             | Tag::Fetch
             | Tag::FeedItems

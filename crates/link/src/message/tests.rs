@@ -132,6 +132,7 @@ fn samples() -> Vec<Message> {
             }],
         },
         Message::Known { number: 7, flows: Known::ALL.to_vec() },
+        Message::Alert("{\"kind\":\"test\"}".into()),
         Message::Listed { first: true, last: false, items: vec![("2001:db8::/64".parse().unwrap(), Expiry::At(Time::from_secs(5)))] },
         Message::Fetch { feed: 1, whole: true, known: ["\"tag\"".into(), String::new()] },
         Message::FeedItems {

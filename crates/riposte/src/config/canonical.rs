@@ -1,5 +1,6 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
+use super::alert::Outgoing;
 use super::capture::AUTO;
 use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
@@ -24,6 +25,7 @@ pub fn text(config: &Config) -> String {
     page.policy(config);
     page.respond(config);
     page.responses(config);
+    page.alert(config);
     page.feeds(config);
     page.dshield(&config.dshield);
     page.section("[log]");
@@ -59,6 +61,13 @@ impl Page {
     /// A key without a value in TOML: what its absence means.
     fn absent(&mut self, key: &str, meaning: &str) {
         let _ = writeln!(self.text, "# {key}: {meaning}");
+    }
+
+    fn optional(&mut self, key: &str, value: Option<String>, meaning: &str) {
+        match value {
+            Some(value) => self.key(key, value),
+            None => self.absent(key, meaning),
+        }
     }
 
     /// A list: in one line if it fits, else an entry a line.
@@ -246,11 +255,56 @@ impl Page {
         }
     }
 
-    /// A key whose value may be missing, and what that means.
-    fn maybe(&mut self, key: &str, value: Option<String>, meaning: &str) {
-        match value {
-            Some(value) => self.key(key, value),
-            None => self.absent(key, meaning),
+    fn alert(&mut self, config: &Config) {
+        let alert = &config.alert;
+        self.section("[alert]");
+        self.list("tell", alert.tell.iter().map(|what| quote(what.word())));
+        self.key("min_level", alert.min_level);
+        self.key("every", alert.every);
+        self.key("per_source", alert.per_source);
+        self.key("per_day", alert.per_day);
+        self.key("throttle", period(alert.throttle));
+        self.key("digest", period(alert.digest));
+        self.key("wait", period(alert.wait));
+        self.key("user", quote(&alert.user));
+        self.section("[alert.mail]");
+        self.key("enabled", alert.mail.is_some());
+        if let Some(mail) = &alert.mail {
+            self.list("to", mail.to.iter().map(|to| quote(to)));
+            self.optional("from", mail.from.as_ref().map(|from| quote(from)), "riposte at this host");
+            match &mail.by {
+                Outgoing::Program(argv) => self.list("program", argv.iter().map(|arg| quote(arg))),
+                Outgoing::Server(server) => {
+                    self.key("server", quote(&server.host));
+                    self.key("port", server.port);
+                    self.key("tls", quote(server.tls.word()));
+                    self.optional("user", server.user.as_ref().map(|user| quote(user)), "none");
+                    self.optional("password_file", server.password_file.as_deref().map(path), "none");
+                    self.optional("ca", server.ca.as_deref().map(path), "the system's alone");
+                }
+            }
+            self.key("timeout", period(mail.timeout));
+        }
+        self.section("[alert.syslog]");
+        self.key("enabled", alert.syslog.is_some());
+        if let Some(syslog) = &alert.syslog {
+            self.key("socket", path(&syslog.socket));
+            self.key("form", quote(syslog.form.word()));
+        }
+        self.section("[alert.webhook]");
+        self.key("enabled", alert.webhook.is_some());
+        if let Some(webhook) = &alert.webhook {
+            self.key("url", quote(&webhook.url));
+            self.list("headers", webhook.headers.iter().map(|(name, value)| quote(&format!("{name}: {value}"))));
+            self.optional("headers_file", webhook.headers_file.as_deref().map(path), "none");
+            self.optional("ca", webhook.ca.as_deref().map(path), "the system's alone");
+            self.key("timeout", period(webhook.timeout));
+        }
+        self.section("[alert.command]");
+        self.key("enabled", alert.command.is_some());
+        if let Some(command) = &alert.command {
+            self.list("argv", command.argv.iter().map(|arg| quote(arg)));
+            self.key("limit", period(command.limit));
         }
     }
 
@@ -261,7 +315,7 @@ impl Page {
             self.key("enabled", feed.enabled);
             match &feed.place {
                 Place::Url(url) => self.key("url", quote(url)),
-                Place::File(file) => self.key("file", path(file)),
+                Place::File(file) => self.key("path", path(file)),
             }
             self.key("format", quote(feed.format.word()));
             self.key("every", period(feed.every));
@@ -273,9 +327,9 @@ impl Page {
                 Effect::Level(level) => self.key("level", level),
                 Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
             }
-            self.maybe("key", feed.key.as_deref().map(path), "none");
-            self.maybe("ca", feed.ca.as_deref().map(path), "the system's certificates");
-            self.maybe("contact", feed.contact.as_deref().map(quote), "none");
+            self.optional("key", feed.key.as_deref().map(path), "none");
+            self.optional("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.optional("contact", feed.contact.as_deref().map(quote), "none");
         }
     }
 
@@ -284,15 +338,15 @@ impl Page {
         self.key("enabled", dshield.enabled);
         self.key("by", quote(dshield.by.word()));
         self.key("user", dshield.user);
-        self.maybe("key", dshield.key.as_deref().map(path), "none");
-        self.maybe("from", dshield.from.as_deref().map(quote), "none");
+        self.optional("key", dshield.key.as_deref().map(path), "none");
+        self.optional("from", dshield.from.as_deref().map(quote), "none");
         self.key("to", quote(&dshield.to));
         self.key("url", quote(&dshield.url));
-        self.maybe("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.optional("ca", dshield.ca.as_deref().map(path), "the system's certificates");
         self.key("interval", period(dshield.interval));
-        self.maybe("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
-        self.maybe("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
-        self.maybe("copy", dshield.copy.as_deref().map(path), "none");
+        self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
+        self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
+        self.key("copy", dshield.copy);
     }
 
     fn zone(&mut self, zone: &Zone) {

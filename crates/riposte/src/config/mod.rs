@@ -2,6 +2,7 @@
 //! that is wrong. Never half: a configuration with an error changes nothing. Opens its own file and the system's time
 //! zones, and nothing else.
 
+pub mod alert;
 mod canonical;
 mod capture;
 pub mod feed;
@@ -20,6 +21,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use alert::AlertConfig;
 pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
 pub use guard::GuardConfig;
@@ -73,6 +75,8 @@ pub struct Config {
     pub respond: RespondConfig,
     /// What may be run beside them, in the file's order.
     pub responses: Vec<response::ResponseConfig>,
+    /// What people elsewhere are told.
+    pub alert: AlertConfig,
     /// Others' lists of attackers, in the file's order.
     pub feeds: Vec<feed::FeedConfig>,
     /// What DShield is told.

@@ -241,6 +241,7 @@ sections! {
         policy: RawPolicy,
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
+        alert: RawAlert,
         feed: Vec<(usize, RawFeed)>,
         dshield: RawDshield,
         log: RawLog,
@@ -418,12 +419,63 @@ sections! {
         timeout: Given<String>,
         per_minute: Given<i64>,
     }
+    /// What people elsewhere are told.
+    RawAlert "[alert]" {
+        tell: GivenList<String>,
+        min_level: Given<i64>,
+        every: Given<bool>,
+        per_source: Given<i64>,
+        per_day: Given<i64>,
+        throttle: Given<String>,
+        digest: Given<String>,
+        wait: Given<String>,
+        user: Given<String>,
+        mail: RawAlertMail,
+        syslog: RawAlertSyslog,
+        webhook: RawAlertWebhook,
+        command: RawAlertCommand,
+    }
+    /// Mail.
+    RawAlertMail "[alert.mail]" {
+        enabled: Given<bool>,
+        to: GivenList<String>,
+        from: Given<String>,
+        program: GivenList<String>,
+        server: Given<String>,
+        port: Given<i64>,
+        tls: Given<String>,
+        user: Given<String>,
+        password_file: Given<String>,
+        ca: Given<String>,
+        timeout: Given<String>,
+    }
+    /// Lines in the system's log.
+    RawAlertSyslog "[alert.syslog]" {
+        enabled: Given<bool>,
+        socket: Given<String>,
+        form: Given<String>,
+    }
+    /// Posts to a web server.
+    RawAlertWebhook "[alert.webhook]" {
+        enabled: Given<bool>,
+        url: Given<String>,
+        headers: GivenList<String>,
+        headers_file: Given<String>,
+        ca: Given<String>,
+        timeout: Given<String>,
+    }
+    /// A program.
+    RawAlertCommand "[alert.command]" {
+        enabled: Given<bool>,
+        argv: GivenList<String>,
+        limit: Given<String>,
+    }
     /// Others' list of attackers.
     RawFeed "[[feed]]" {
         name: Given<String>,
         enabled: Given<bool>,
         url: Given<String>,
-        file: Given<String>,
+        path: Given<String>,
         format: Given<String>,
         every: Given<String>,
         expires: Given<String>,
@@ -448,7 +500,7 @@ sections! {
         interval: Given<String>,
         min_level: Given<i64>,
         public: Given<String>,
-        copy: Given<String>,
+        copy: Given<bool>,
     }
     /// riposte's own log.
     RawLog "[log]" {

@@ -47,6 +47,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     let nflog = meaning.nflog(sense.nflog.unwrap_or_default());
     let capture = meaning.capture(sense.capture.unwrap_or_default(), &nflog);
     let (guard, touch, touch_blocks) = meaning.guard(raw.guard.unwrap_or_default(), &nflog);
+    let alert = meaning.alert(raw.alert.unwrap_or_default());
     Config {
         store: StoreConfig {
             path: meaning.path(store.path, default.store.path),
@@ -71,7 +72,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
         feeds: meaning.feeds(raw.feed.unwrap_or_default()),
-        dshield: meaning.dshield(raw.dshield.unwrap_or_default()),
+        dshield: meaning.dshield(raw.dshield.unwrap_or_default(), &alert),
+        alert,
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),
@@ -180,7 +182,7 @@ impl Meaning<'_> {
         given.value.into()
     }
 
-    fn socket_path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
+    pub(super) fn socket_path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
         if let Some(given) = given.as_ref().filter(|given| given.value.len() > SOCKET_PATH_BYTES) {
             self.wrong(given, format!("a socket's path has at most {SOCKET_PATH_BYTES} bytes, this one has {}", given.value.len()));
             return default;

@@ -4,6 +4,7 @@
 pub mod applications;
 pub mod calm;
 pub mod channel;
+pub mod envoy;
 pub mod guard;
 pub mod host;
 pub mod judge;
@@ -94,6 +95,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Guard => guard::run(start),
         Life::Runner => runner::run(start),
         Life::Responder => responder::run(start),
+        Life::Envoy => envoy::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });
     match result {

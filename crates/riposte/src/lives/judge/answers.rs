@@ -408,7 +408,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
     Reply::of(&report)
 }
 
-fn troubles(judge: &Judge) -> Vec<TroubleLine> {
+pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
     let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
@@ -420,24 +420,32 @@ fn troubles(judge: &Judge) -> Vec<TroubleLine> {
         let trouble = feed.trouble?;
         Some(TroubleLine { what: format!("the feed {} can't be renewed", feed.name), since: trouble.since, why: trouble.why })
     });
-    ledger.chain(kernel).chain(wardens).chain(feeds).collect()
+    let dshield = judge.dshield.as_ref().and_then(|dshield| dshield.wrong.as_ref());
+    let dshield = dshield.map(|(since, why)| TroubleLine { what: "DShield is not told".into(), since: Stamp(*since), why: why.clone() });
+    ledger.chain(kernel).chain(wardens).chain(feeds).chain(dshield).collect()
+}
+
+/// A process, for people.
+pub(super) fn life(process: &link::message::Process) -> String {
+    match process.life {
+        Life::Log => format!("log {}", process.slot),
+        Life::Warden
+        | Life::Judge
+        | Life::Packets
+        | Life::Host
+        | Life::Lookup
+        | Life::Applications
+        | Life::Runner
+        | Life::Guard
+        | Life::Responder
+        | Life::Envoy => process.life.word().into(),
+    }
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
 fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
-        life: match process.life {
-            Life::Log => format!("log {}", process.slot),
-            Life::Warden
-            | Life::Judge
-            | Life::Packets
-            | Life::Host
-            | Life::Lookup
-            | Life::Applications
-            | Life::Runner
-            | Life::Guard
-            | Life::Responder => process.life.word().into(),
-        },
+        life: life(process),
         pid: process.pid,
         uid: u32::MAX,
         capabilities: Vec::new(),
@@ -510,7 +518,12 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("messages not understood", judge.malformed),
         ("captured packets of the blocked", judge.of_blocked),
         ("control connections turned away", judge.turned_away),
+        ("alerts", judge.alerts.made),
+        ("alerts dropped, the envoy did not take them", judge.alerts.dropped),
         ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
+        ("probes told to DShield", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[0])),
+        ("probes not told to DShield, too many", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[1])),
+        ("submissions to DShield that failed", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[2])),
         ("feeds refused", judge.feeds.refused),
         ("entries of feeds not blocked, exempt", judge.feeds.kept_back[0] as u64),
         ("entries of feeds not blocked, too many", judge.feeds.kept_back[1] as u64),

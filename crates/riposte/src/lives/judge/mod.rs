@@ -1,8 +1,10 @@
 //! The judge: takes events in, decides, writes the ledger, tells the warden. Holds the store's folder and the control socket, and
 //! nothing that could change the firewall.
 
+mod alerts;
 mod answers;
 mod clocks;
+mod dshield;
 mod feeds;
 mod portsentry;
 mod positions;
@@ -12,9 +14,11 @@ use super::channel::{self, Channel};
 use super::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
+use alerts::Alerts;
 use clocks::{Clocks, Turn};
 use court::court::Court;
 use court::court::responses::Wanted;
+use dshield::Dshield;
 use feeds::{Clock, Feeds};
 use link::gate::Gate;
 use link::message::{Asked, Counter, Life, Message, Process, Trouble};
@@ -113,6 +117,8 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    /// What is told elsewhere.
+    alerts: Alerts,
     /// Whoever reads PortSentry's lines gets them.
     lines: Option<Lines>,
     /// The warden's gate as it stands: what it would turn away is not asked for.
@@ -121,6 +127,8 @@ struct Judge {
     reloaded: Option<(bool, Vec<String>)>,
     clocks: Clocks,
     feeds: Feeds,
+    /// What DShield is told, if it is.
+    dshield: Option<Dshield>,
     /// Who sets the blocks, in order: bit n of what the warden tells stands for the nth.
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
@@ -173,10 +181,12 @@ pub fn run(start: Start) -> Result<(), String> {
         turned_away: 0,
         positions,
         lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
+        alerts: Alerts::new(config.alert.clone()),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
         feeds,
+        dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
     };
@@ -254,8 +264,11 @@ impl Judge {
             }
             // First what protects, then what is written about it, then what is answered.
             self.send_all()?;
-            self.court.speak();
+            let spoken = self.court.speak();
+            self.alerts.hear(&self.court, &spoken, now);
             self.settle(now);
+            self.tell_troubles();
+            self.pass_alerts()?;
             if std::mem::take(&mut self.court.allowed_again) {
                 self.tell_allowed();
             }
@@ -305,7 +318,7 @@ impl Judge {
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
         let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
         let positions = self.positions.due().map(|at| at.since(monotonic()));
-        let feeds = self.feeds.due().map(|at| at.since(monotonic()));
+        let feeds = self.exchange_due().map(|at| at.since(monotonic()));
         settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).chain(feeds).min()
     }
 
@@ -317,18 +330,33 @@ impl Judge {
         let _ = self.warden.send(&Message::Allowed(allowed.take(limits::ALLOWED_TOLD).collect()));
     }
 
+    /// When there is something to exchange with others.
+    fn exchange_due(&self) -> Option<Time> {
+        self.feeds.due().into_iter().chain(self.dshield.as_ref().and_then(Dshield::due)).min()
+    }
+
+    /// The envoy has begun or ended.
+    fn envoy(&mut self, is_there: bool) {
+        self.feeds.envoy(is_there);
+        if let Some(dshield) = &mut self.dshield {
+            dshield.envoy(is_there);
+        }
+    }
+
     /// Has fetched what is due, lets go of what is over, and tells the warden of both.
     fn look_after_feeds(&mut self) -> io::Result<()> {
-        if self.feeds.due().is_none_or(|due| due > monotonic()) {
+        if self.exchange_due().is_none_or(|due| due > monotonic()) {
             return Ok(());
         }
         self.feeds.expire(&mut self.court, clock());
         for message in self.feeds.tell(&self.court, clock()) {
             self.warden.send(&message)?;
         }
-        if let Some(envoy) = self.sensors.values_mut().find(|sensor| sensor.slot == ENVOY_SLOT) {
+        if let Some((token, envoy)) = self.sensors.iter_mut().find(|(_, sensor)| sensor.slot == ENVOY_SLOT) {
+            let reports = self.dshield.as_mut().map(|dshield| dshield.orders(clock())).unwrap_or_default();
             // One that is gone is noticed where it is heard.
-            self.feeds.orders(clock()).iter().for_each(|order| _ = envoy.link.send(order));
+            self.feeds.orders(clock()).iter().chain(&reports).for_each(|order| _ = envoy.link.send(order));
+            self.poller.modify(envoy.link.as_fd(), *token, envoy.link.interest())?;
         }
         self.poll_warden()
     }
@@ -429,7 +457,10 @@ impl Judge {
                 self.court.derived(list, now);
                 self.feeds.exemptions_changed();
             }
-            Message::Processes(list) => self.processes = list,
+            Message::Processes(list) => {
+                self.alerts.processes(&list, now);
+                self.processes = list;
+            }
             Message::Counters(list) => self.warden_counters = list,
             Message::Troubles(list) => self.warden_troubles = list,
             Message::Repaired { why } => self.repaired = Some((now, why)),
@@ -438,6 +469,7 @@ impl Judge {
                 let config = configuration(fd)?;
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
                 self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
+                self.alerts.reconfigure(config.alert.clone());
                 self.court.reconfigure(config.court(), now);
                 self.feeds.exemptions_changed();
                 self.calm.begin_again();
@@ -461,7 +493,7 @@ impl Judge {
                     }
                     link.send(&Message::Position(None))?;
                 } else if slot == ENVOY_SLOT {
-                    self.feeds.envoy(true);
+                    self.envoy(true);
                 } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
@@ -476,6 +508,7 @@ impl Judge {
             | Message::AskHeld(_)
             | Message::AskKnown { .. }
             | Message::Known { .. }
+            | Message::Alert(_)
             | Message::Listed { .. }
             | Message::Fetch { .. }
             | Message::FeedItems { .. }
@@ -505,6 +538,13 @@ impl Judge {
     }
 
     fn hear_sensor(&mut self, event: &Ready, frame: &mut [u8]) -> io::Result<()> {
+        if event.writable
+            && let Some(sensor) = self.sensors.get_mut(&event.token)
+            && sensor.link.flush().is_ok()
+        {
+            self.poller.modify(sensor.link.as_fd(), event.token, sensor.link.interest())?;
+            self.pass_alerts()?;
+        }
         for _ in 0..TURN_FRAMES {
             let Some(sensor) = self.sensors.get_mut(&event.token) else { return Ok(()) };
             let received = match sensor.link.receive(frame) {
@@ -513,18 +553,23 @@ impl Judge {
                 // The warden starts it again and sends a new link.
                 Err(_) => {
                     if self.sensors.remove(&event.token).is_some_and(|sensor| sensor.slot == ENVOY_SLOT) {
-                        self.feeds.envoy(false);
+                        self.envoy(false);
                     }
                     return Ok(());
                 }
             };
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
+                Some(Message::Counters(counters)) => sensor.counters = counters,
                 Some(Message::FeedItems { feed, items, gone }) if sensor.slot == ENVOY_SLOT => {
                     self.malformed += u64::from(!self.feeds.items(feed, items, gone));
                 }
                 Some(Message::Fetched { feed, got }) if sensor.slot == ENVOY_SLOT => {
                     self.malformed += u64::from(!self.feeds.fetched(feed, got, &mut self.court, clock()));
+                }
+                Some(Message::Submitted { wrong, wait }) if sensor.slot == ENVOY_SLOT => {
+                    let is_answer = self.dshield.as_mut().is_some_and(|dshield| dshield.submitted(wrong, wait, clock()));
+                    self.malformed += u64::from(!is_answer);
                 }
                 // It speaks with the whole world, and witnesses nothing.
                 Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,
@@ -549,6 +594,9 @@ impl Judge {
                         self.of_blocked += (seen - events.len()) as u64;
                     }
                     self.court.observe(&events, now());
+                    if let Some(dshield) = &mut self.dshield {
+                        dshield.take(&events, &self.court);
+                    }
                     self.send_changes()?;
                     if let Some(lines) = &mut self.lines {
                         lines.tell(&self.court.take_touched());
@@ -586,7 +634,6 @@ impl Judge {
                 Some(Message::FilePosition { log, position }) if sensor.slot == APPLICATIONS_SLOT => {
                     self.positions.note(&format!("{APPLICATION_LOG}{log}"), position);
                 }
-                Some(Message::Counters(counters)) => sensor.counters = counters,
                 Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT | GUARD_SLOT) => {
                     self.positions.note(&sensor.name, position)
                 }

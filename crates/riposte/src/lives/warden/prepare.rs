@@ -8,9 +8,10 @@ use crate::config::response::users;
 use crate::config::{ApplicationsConfig, Config, JournalUse, LogSource, PATTERNS_MAX, SyslogSocket, pattern};
 use crate::lives::applications::engine;
 use crate::lives::channel::Channel;
+use crate::lives::envoy;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::lock::{self, Lock};
-use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
+use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, ENVOY_SLOT, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
@@ -205,6 +206,10 @@ impl Prepared {
         if config.respond.carried().next().is_some() {
             wards.push(Ward::new(Life::Responder, 0, "responder".into(), now));
         }
+        if envoy::is_needed(config) {
+            // Whatever keeps it from its work keeps nobody from blocking.
+            wards.push(Ward::late(Life::Envoy, ENVOY_SLOT, "envoy".into(), now));
+        }
         let logs = (1..).zip(&config.logs);
         wards.extend(logs.map(|(slot, source)| Ward::new(Life::Log, slot, slots::name(source), now)));
         wards
@@ -215,7 +220,7 @@ impl Prepared {
         let mut write = vec![config.store.path.clone()];
         write.extend(config.control.socket.parent().map(Path::to_owned));
         write.extend(slots::folders(config));
-        Profile::warden(&write, &slots::programs(config), self.may_read_any)
+        Profile::warden(&write, &slots::programs(config), self.may_read_any, &envoy::ports(config))
     }
 
     /// Starts a child. Returns it, its link, and for a sensor the judge's end of the link between the two.
@@ -260,6 +265,11 @@ impl Prepared {
                     own.push(listener.as_fd().try_clone_to_owned().map_err(fail)?);
                 }
             }
+            Life::Envoy => {
+                is_sensor = true;
+                own.push(sensor_end);
+                own.extend(envoy::open_files(config)?);
+            }
             Life::Lookup | Life::Runner | Life::Responder => {}
             Life::Warden => return Err("the warden does not start itself".into()),
         }
@@ -287,9 +297,15 @@ impl Prepared {
                 let own = Config { applications: ApplicationsConfig { journal, ..config.applications.clone() }, ..config.clone() };
                 sealed_text(own.canonical().as_bytes())
             }
-            Life::Warden | Life::Judge | Life::Packets | Life::Host | Life::Lookup | Life::Runner | Life::Responder | Life::Guard => {
-                sealed_text(config.canonical().as_bytes())
-            }
+            Life::Warden
+            | Life::Judge
+            | Life::Packets
+            | Life::Host
+            | Life::Lookup
+            | Life::Runner
+            | Life::Responder
+            | Life::Guard
+            | Life::Envoy => sealed_text(config.canonical().as_bytes()),
         }
     }
 

@@ -8,8 +8,9 @@ use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
 use crate::lives::applications::engine;
+use crate::lives::envoy;
 use crate::lives::signatures;
-use crate::lives::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
+use crate::lives::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -92,6 +93,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         derive: _,
         respond,
         responses,
+        alert,
         feeds,
         dshield,
         log,
@@ -124,6 +126,10 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     keep("respond", &old.respond, respond, &mut later);
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);
+    // What it takes beside was given up at the start.
+    if !envoy::fits(&old.alert, alert) {
+        keep("alert", &old.alert, alert, &mut later);
+    }
     // The process that fetches them has opened what it needs.
     keep("feed", &old.feeds, feeds, &mut later);
     keep("dshield", &old.dshield, dshield, &mut later);
@@ -221,6 +227,9 @@ impl Warden {
         self.renew_applications(&old);
         self.renew_guard(&old);
         self.renew_exemptions(&old);
+        if old.alert != self.config.alert {
+            self.renew(Life::Envoy, ENVOY_SLOT, "envoy", envoy::is_needed(&self.config));
+        }
         self.tell_rebuilt();
         Ok(said)
     }
