@@ -314,8 +314,8 @@ impl Meaning<'_> {
         };
         let every = self.period(&raw.every, least..=7 * DAY, Duration::from_secs(usual));
         let expires = self.period(&raw.expires, 60..=30 * DAY, Duration::from_secs(2 * DAY).max(every * 2));
-        if expires <= every {
-            let message = "[[feed]] expires: that is before it is fetched again ('every'): nobody would be on it meanwhile".to_owned();
+        if expires < every * 2 {
+            let message = "[[feed]] expires: that may be before it is fetched again: at least twice 'every' it must be".to_owned();
             self.problems.say(place(&[at(&raw.expires), at(&raw.every), contact_at]), message);
         }
         let level_at = at(&raw.level);
@@ -441,7 +441,7 @@ pub(super) mod tests {
             ("url = \"https://feeds.dshield.org/block.txt\"\ncontact = \"me@\"", "is no mail address"),
             ("url = \"https://a.example/\"\npath = \"/x\"", "either 'url' or 'path'"),
             ("url = \"https://a.example/\"\nevery = \"10m\"", "is not within 1h to 7d"),
-            ("url = \"https://a.example/\"\nevery = \"2d\"\nexpires = \"1d\"", "before it is fetched again"),
+            ("url = \"https://a.example/\"\nevery = \"2d\"\nexpires = \"1d\"", "may be before it is fetched again"),
             ("url = \"https://a.example/\"\nformat = \"crowdsex\"", "did you mean 'crowdsec'?"),
             ("url = \"https://a.example/\"\nformat = \"crowdsec\"", "wants a 'key'"),
             ("url = \"https://a.example/\"\nkey = \"/k\"", "only format = \"crowdsec\" has a key"),

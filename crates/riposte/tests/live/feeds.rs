@@ -3,7 +3,7 @@
 
 use crate::daemon::{Daemon, KERN_LOG, command, folder, is_in_set, network, said, scan_lines, text, until};
 use range::namespace::{Namespace, run};
-use range::network::{VICTIM, attacker_address};
+use range::network::VICTIM;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,6 +14,9 @@ const STRANGER: &str = "45.9.9.9";
 fn start(host: &mut Namespace, program: &str, args: &[&str]) {
     host.start(program, args).unwrap_or_else(|error| panic!("{program}: {error}"));
 }
+
+/// What CrowdSec's local API says.
+const DECISIONS: &str = r#"{"new":[{"duration":"3h59m1s","scope":"Ip","type":"ban","value":"50.9.9.9"},{"duration":"1h","scope":"Ip","type":"captcha","value":"50.9.9.8"}],"deleted":null}"#;
 
 /// An authority, and a certificate of its for 127.0.0.1.
 fn certificates(folder: &Path) {
@@ -33,10 +36,10 @@ fn lists(host: &mut Namespace, folder: &Path) {
     let place = folder.display();
     let config = format!(
         "daemon off; user root; pid {place}/nginx.pid; error_log {place}/nginx.err; events {{}}\nhttp {{ client_body_temp_path {place}/n1; proxy_temp_path {place}/n2; \
-         fastcgi_temp_path {place}/n3; uwsgi_temp_path {place}/n4; scgi_temp_path {place}/n5;\nlog_format asked '$uri $status [$http_if_none_match] $http_user_agent';\n\
+         fastcgi_temp_path {place}/n3; uwsgi_temp_path {place}/n4; scgi_temp_path {place}/n5;\nlog_format asked escape=none '$uri $status [$http_if_none_match] $http_user_agent';\n\
          access_log {place}/asked asked;\nserver {{ listen 127.0.0.1:8443 ssl; ssl_certificate {place}/site.pem; ssl_certificate_key {place}/site.key;\n\
          location / {{ root {place}/lists; }}\nlocation /busy {{ add_header Retry-After 7200 always; return 429; }}\nlocation /moved {{ return 301 https://127.0.0.1:8443/good; }}\n\
-         }}\n}}\n"
+         location /v1/decisions/stream {{ if ($http_x_api_key != k3y) {{ return 403; }}\nreturn 200 '{DECISIONS}'; }}\n}}\n}}\n"
     );
     fs::write(folder.join("nginx.conf"), config).expect("writable");
     let conf = folder.join("nginx.conf").display().to_string();
@@ -72,8 +75,11 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     let bad = ["html", "short", "huge", "busy", "moved"].map(|name| feed(name, "")).concat();
     let stranger = "[[feed]]\nname = \"stranger\"\nurl = \"https://127.0.0.1:8443/good\"\n";
     let own = "[[feed]]\nname = \"own\"\npath = \"{}/own.list\"\nevery = \"10s\"\neffect = \"mark\"\n";
+    fs::write(place.join("key"), "k3y\n").expect("writable");
+    let crowd =
+        "[[feed]]\nname = \"crowd\"\nurl = \"https://127.0.0.1:8443\"\nformat = \"crowdsec\"\nca = \"{}/ca.pem\"\nkey = \"{}/key\"\n";
     let config = format!(
-        "[policy]\nexempt = [\"44.4.4.0/24\"]\n{}{bad}{}{stranger}{own}",
+        "[policy]\nexempt = [\"44.4.4.0/24\"]\n{}{bad}{}{stranger}{own}{crowd}",
         feed("good", "every = \"1h\"\n"),
         feed("long", "max_entries = 39")
     );
@@ -110,12 +116,14 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     assert!(daemon.refusal(&["feeds", "update", "good"]).contains("wants an hour in between"));
 
     // What stands in a list is dropped, and `explain` says by which; it is no block of `list`, nor of the history.
-    network.attackers[0].run("ip", ["addr", "add", STRANGER, "dev", "lo"]).expect("an address");
-    let _ = network.attackers[0].run("ping", ["-c", "1", "-W", "1", "-I", STRANGER, VICTIM]);
+    // hping3 says with its exit code that nobody has answered.
+    let _ = network.attackers[0].run("hping3", ["-q", "-c", "3", "-i", "u1000", "-S", "-p", "80", "-a", STRANGER, VICTIM]);
     assert!(daemon.figure("packets dropped from the listed") > 0);
     let why = daemon.text(&["explain", STRANGER]);
     assert!(why.contains("is blocked by the feed good until") && why.contains("on the lists of others: good"), "{why}");
     assert!(daemon.text(&["explain", "46.1.2.3"]).contains("with 46.1.0.0/16 by the feed good"));
+    until("decisions are in force", || is_in_set(&network.victim, "listed4", "50.9.9.9").then_some(()));
+    assert!(daemon.text(&["explain", "50.9.9.9"]).contains("by the feed crowd") && !is_in_set(&network.victim, "listed4", "50.9.9.8"));
     until("the file is read", || (line(&daemon, "own")["entries"] == 1).then_some(()));
     assert!(daemon.text(&["explain", "49.9.9.9"]).contains("own (49.9.9.9"));
     assert!(daemon.blocked().is_empty() && daemon.json(&["history"]).is_empty());
@@ -124,11 +132,13 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     until("the list is back", || {
         network.victim.run("nft", ["list", "set", "inet", "riposte", "listed4"]).ok().filter(|set| set.contains(STRANGER))
     });
-    // So does whoever is allowed no longer; who is, passes at once.
+    // Whoever is allowed passes at once.
     daemon.text(&["allow", STRANGER]);
     assert!(is_in_set(&network.victim, "exempt4", STRANGER));
     let why = daemon.text(&["explain", STRANGER]);
     assert!(why.contains("never blocked") && why.contains("not blocked for that"), "{why}");
+
+    daemon.text(&["allow", "--remove", STRANGER]);
 
     // A restart goes on with the copy; when its hour is over the server is asked whether there is another one, and says no.
     assert!(daemon.end().success());
