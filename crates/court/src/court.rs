@@ -373,8 +373,8 @@ impl Court {
 
     /// Takes one event in; whether it led to a charge.
     fn take(&mut self, event: &Event, now: Time) -> bool {
-        // What a packet fits comes beside the packet itself, which counts.
-        let counts = u64::from(!matches!(event.act, Act::Matched(_)));
+        // What a packet fits or looks like comes beside the packet itself, which counts.
+        let counts = u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
         self.tallies.events += counts;
         if self.judge.ignores(event) {
             self.tallies.ignored += counts;

@@ -7,6 +7,7 @@ use crate::reports::Reports;
 use crate::scans::Scans;
 use crate::signatures::Signatures;
 use crate::suspect::{Counters, Suspect};
+use crate::systems::Systems;
 use crate::touches::Touches;
 use crate::walk::Walk;
 use model::event::{Act, Event};
@@ -22,6 +23,7 @@ pub struct Detectors {
     reports: Reports,
     touches: Touches,
     signatures: Signatures,
+    systems: Systems,
     named: Vec<Share>,
     config: ScanConfig,
     seed: u64,
@@ -32,8 +34,8 @@ impl Detectors {
     pub fn new(config: &ScanConfig, seed: u64) -> Detectors {
         let (scans, distributed) = (Scans::new(config, seed), Distributed::new(config, seed));
         let (reports, touches) = (Reports::new(config, seed), Touches::new(config, seed));
-        let signatures = Signatures::new(config, seed);
-        Detectors { scans, distributed, reports, touches, signatures, named: Vec::new(), config: config.clone(), seed }
+        let (signatures, systems) = (Signatures::new(config, seed), Systems::new(config));
+        Detectors { scans, distributed, reports, touches, signatures, systems, named: Vec::new(), config: config.clone(), seed }
     }
 
     /// Goes by another configuration from now on. What is known of each source is kept, unless sources are counted by other prefixes or
@@ -71,6 +73,11 @@ impl Detectors {
         &self.signatures
     }
 
+    /// What sources' packets look like.
+    pub fn systems(&self) -> &Systems {
+        &self.systems
+    }
+
     /// What was counted.
     pub fn counters(&self) -> Counters {
         let (targets_tracked, targets_evicted, shares_refused) = self.distributed.counts();
@@ -84,6 +91,7 @@ impl Detectors {
             touches_crowded_out,
             matches_crowded_out,
             matches_unheard,
+            systems_crowded_out: self.systems.crowded_out(),
             ..self.scans.counters()
         }
     }
@@ -101,14 +109,16 @@ impl Detectors {
 
     /// Bytes that all tables together may take, from the configuration alone (without the allocator's own overhead).
     pub fn memory_bound(&self) -> usize {
-        let Detectors { scans, distributed, reports, touches, signatures, .. } = self;
-        scans.memory_bound() + distributed.memory_bound() + reports.memory_bound() + touches.memory_bound() + signatures.memory_bound()
+        let Detectors { scans, distributed, reports, touches, signatures, systems, .. } = self;
+        let charging = scans.memory_bound() + distributed.memory_bound() + reports.memory_bound() + touches.memory_bound();
+        charging + signatures.memory_bound() + systems.memory_bound()
     }
 
     /// Bytes that all tables together take now.
     pub fn memory_used(&self) -> usize {
-        let Detectors { scans, distributed, reports, touches, signatures, .. } = self;
-        scans.memory_used() + distributed.memory_used() + reports.memory_used() + touches.memory_used() + signatures.memory_used()
+        let Detectors { scans, distributed, reports, touches, signatures, systems, .. } = self;
+        let charging = scans.memory_used() + distributed.memory_used() + reports.memory_used() + touches.memory_used();
+        charging + signatures.memory_used() + systems.memory_used()
     }
 
     /// Panics if any table contradicts itself or its bound. For tests: it looks at everything.
@@ -127,6 +137,7 @@ impl Detector for Detectors {
                 let scans = &self.scans;
                 return self.signatures.take(event, || scans.is_convicted(scans.key(event.actor)), out);
             }
+            Act::Guessed(_) => return self.systems.take(event),
             Act::Probe(_) | Act::Reached { .. } => {}
         }
         let before = out.len();

@@ -3,6 +3,7 @@
 //! Every table here has a stated bound (`Detectors::memory_bound`), whatever is sent from however many forged addresses.
 
 use model::event::Event;
+use model::hash;
 use model::offence::Offence;
 use model::time::Time;
 
@@ -10,7 +11,6 @@ pub mod config;
 mod detail;
 pub mod detectors;
 pub mod distributed;
-mod hash;
 mod known;
 mod ports;
 mod reached;
@@ -21,6 +21,7 @@ pub mod signatures;
 mod sketch;
 mod source;
 pub mod suspect;
+pub mod systems;
 mod targets;
 pub mod touches;
 pub mod walk;

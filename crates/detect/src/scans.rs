@@ -154,18 +154,18 @@ impl Scans {
                 self.reach(event, *protocol, *port, key, hash);
                 true
             }
-            // Somebody else's: see `reports`, `touches` and `signatures`.
-            Act::Reported(_) | Act::Touched(_) | Act::Matched(_) => true,
+            // Somebody else's: see `reports`, `touches`, `signatures` and `systems`.
+            Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_) => true,
         }
     }
 
     /// Looks at what these events will need. Changes nothing: the loads of a batch overlap, where one event after the other waits for each.
     pub(crate) fn warm(&self, events: &[Event]) {
-        for event in events.iter().filter(|event| !matches!(event.act, Act::Matched(_))) {
+        for event in events.iter().filter(|event| !matches!(event.act, Act::Matched(_) | Act::Guessed(_))) {
             let key = self.key(event.actor);
             if let Some(place) = self.find(self.seed.address(key), key) {
-                let hosts = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::hosts);
-                black_box((hosts, self.places.get(place).is_some_and(Source::is_charged)));
+                let detail = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::touch);
+                black_box((detail, self.places.get(place).is_some_and(Source::is_charged)));
             }
         }
     }

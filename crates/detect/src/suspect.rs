@@ -72,6 +72,8 @@ pub struct Counters {
     pub matches_crowded_out: u64,
     /// Charges for forgeable matches that were not made, because there had been so many in that minute.
     pub matches_unheard: u64,
+    /// Sources whose systems had to give way to others'.
+    pub systems_crowded_out: u64,
     /// Forged touches of guarded ports for which there was no room beside those of proven addresses.
     pub touches_crowded_out: u64,
 }

@@ -21,8 +21,10 @@ enum Wish {
     Timestamp,
 }
 
-/// Quirks by p0f 2's letters; `None` in `pf.os`, which doesn't look at them.
-type Quirks = Option<Vec<char>>;
+/// Quirks' letters in p0f 2: a bit each, by their place here.
+const LETTERS: &str = "!ADFIPTUXZ";
+/// Quirks as bits; `None` in `pf.os`, which doesn't look at them.
+type Quirks = Option<u16>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fingerprint {
@@ -134,33 +136,32 @@ fn read_options(text: &str) -> Result<(Vec<Piece>, Vec<Wish>), String> {
     Ok(read.into_iter().take(end).unzip())
 }
 
-fn read_quirks(text: &str) -> Result<Vec<char>, String> {
-    const LETTERS: &str = "PZIUXATFD!";
-    if let Some(odd) = text.chars().find(|c| *c != '.' && !LETTERS.contains(*c)) {
-        return Err(format!("'{odd}' is no quirk: one or more of {LETTERS}, or '.' for none"));
-    }
-    let mut quirks: Vec<char> = text.chars().filter(|c| *c != '.').collect();
-    quirks.sort_unstable();
-    Ok(quirks)
+fn read_quirks(text: &str) -> Result<u16, String> {
+    let mut letters = text.chars().filter(|c| *c != '.');
+    letters.try_fold(0, |quirks, letter| match LETTERS.find(letter) {
+        Some(place) => Ok(quirks | 1 << place),
+        None => Err(format!("'{}' is no quirk: one or more of {LETTERS}, or '.' for none", shown(&letter.to_string()))),
+    })
 }
 
-/// The quirks of a packet, by their letters, in order.
-fn quirks_of(syn: &Syn<'_>, values: &Values) -> Vec<char> {
+/// The quirks of a packet.
+fn quirks_of(syn: &Syn<'_>, values: &Values) -> u16 {
     let set = |number: Option<u32>| number.is_some_and(|number| number != 0);
+    // In the order of their letters.
     let has = [
-        ('!', values.is_bad),
-        ('A', set(syn.acknowledgment)),
-        ('D', syn.data),
+        values.is_bad,
+        set(syn.acknowledgment),
+        syn.data,
         // PSH and URG.
-        ('F', syn.flags.0 & 0b10_1000 != 0),
-        ('I', syn.ip_options > 0),
-        ('P', values.trails),
-        ('T', values.timestamps.is_some_and(|(_, peer)| peer != 0)),
-        ('U', set(syn.urgent.map(u32::from))),
-        ('X', syn.reserved),
-        ('Z', syn.ip_id == Some(0)),
+        syn.flags.0 & 0b10_1000 != 0,
+        syn.ip_options > 0,
+        values.trails,
+        values.timestamps.is_some_and(|(_, peer)| peer != 0),
+        set(syn.urgent.map(u32::from)),
+        syn.reserved,
+        syn.ip_id == Some(0),
     ];
-    has.into_iter().filter(|(_, has)| *has).map(|(letter, _)| letter).collect()
+    has.into_iter().enumerate().fold(0, |quirks, (place, has)| quirks | u16::from(has) << place)
 }
 
 impl Database {
@@ -177,7 +178,7 @@ impl Database {
     /// Who sent this SYN: the first fingerprint that fits, exact ones before rough ones. These fingerprints are of IPv4 alone.
     pub fn guess(&self, syn: &Syn<'_>) -> Option<Guess<'_>> {
         let dont_fragment = syn.dont_fragment.filter(|_| !syn.is_v6)?;
-        let (mut layout, values) = syn.pieces();
+        let (mut layout, values) = syn.pieces()?;
         if let Some(Piece::End(behind)) = layout.last_mut() {
             *behind = 0;
         }
@@ -190,7 +191,7 @@ impl Database {
                 && fingerprint.wishes.iter().all(|wish| wish.is_met(&values))
                 && fingerprint.quirks.as_ref().is_none_or(|wanted| *wanted == quirks)
         };
-        let fitting = || self.by_layout.get(&layout).into_iter().flatten().filter(fits);
+        let fitting = || self.by_layout.get(layout.as_slice()).into_iter().flatten().filter(fits);
         let found = fitting().find(|fingerprint| !fingerprint.is_rough).or_else(|| fitting().next())?;
         let sureness = if found.is_rough { Sureness::Roughly } else { Sureness::Exactly };
         let system = Guess::System { name: &found.name, sureness, hops: found.ttl - syn.ttl };

@@ -2,13 +2,14 @@
 
 use crate::number::{Number, Window, shown};
 use crate::syn::{Piece, Syn, Values};
-use crate::{FINGERPRINTS, Guess, HOPS, Problem, Sureness};
-use std::collections::{BTreeSet, HashMap};
+use crate::{FINGERPRINTS, Guess, HOPS, Problem, Sureness, did_you_mean};
+use std::collections::HashMap;
 
 /// Ethernet's packet, which senders take for granted whatever the way is like.
 const PACKET: u32 = 1_500;
 /// Bytes that timestamps take from each segment.
 const TIMESTAMP_BYTES: u32 = 12;
+const KEYS: [&str; 5] = ["classes", "label", "sys", "sig", "ua_os"];
 /// A window scale above this is none (RFC 7323).
 const SCALE_MAX: u8 = 14;
 
@@ -54,8 +55,31 @@ const QUIRKS: [(&str, Quirk); 17] = [
     ("exws", Quirk::Scale),
     ("bad", Quirk::Bad),
 ];
-/// Those that only one version of IP has.
-const OF_V4: [Quirk; 4] = [Quirk::DontFragment, Quirk::IdWithIt, Quirk::NoIdWithoutIt, Quirk::Reserved];
+/// Those that only IPv4 has, and that only IPv6 has.
+const OF_V4: Quirks = Quirks::of(&[Quirk::DontFragment, Quirk::IdWithIt, Quirk::NoIdWithoutIt, Quirk::Reserved]);
+const OF_V6: Quirks = Quirks::of(&[Quirk::Flow]);
+/// Those that routers take away, and that they add.
+const MAY_GO: Quirks = Quirks::of(&[Quirk::DontFragment, Quirk::IdWithIt]);
+const MAY_COME: Quirks = Quirks::of(&[Quirk::NoIdWithoutIt, Quirk::Ecn]);
+
+/// A set of quirks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Quirks(u32);
+
+impl Quirks {
+    const fn of(quirks: &[Quirk]) -> Quirks {
+        let (mut bits, mut at) = (0, 0);
+        while at < quirks.len() {
+            bits |= 1 << quirks[at] as u32;
+            at += 1;
+        }
+        Quirks(bits)
+    }
+
+    const fn without(self, others: Quirks) -> Quirks {
+        Quirks(self.0 & !others.0)
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fingerprint {
@@ -67,7 +91,7 @@ struct Fingerprint {
     mss: Option<u16>,
     window: Window,
     scale: Option<u8>,
-    quirks: BTreeSet<Quirk>,
+    quirks: Quirks,
     data: Option<bool>,
     label: usize,
 }
@@ -132,7 +156,7 @@ pub fn read(text: &str) -> (Database, Vec<Problem>) {
                 }
                 Err(text) => wrong(text),
             },
-            other => wrong(format!("'{}' is no key: classes, label, sys, sig, ua_os", shown(other))),
+            other => wrong(format!("'{}' is no key: {}{}", shown(other), KEYS.join(", "), did_you_mean(other, &KEYS))),
         }
     }
     (database, problems)
@@ -205,21 +229,26 @@ fn read_layout(text: &str) -> Result<Vec<Piece>, String> {
         part => match (part.strip_prefix("eol+"), part.strip_prefix('?')) {
             (Some(digits), _) => byte(digits).map(Piece::End),
             (_, Some(digits)) => byte(digits).map(Piece::Other),
-            _ => Err(format!("'{}' is no option: eol+N, nop, mss, ws, sok, sack, ts, ?N", shown(part))),
+            _ => {
+                let near = did_you_mean(part, &["eol+N", "nop", "mss", "ws", "sok", "sack", "ts"]);
+                Err(format!("'{}' is no option: eol+N, nop, mss, ws, sok, sack, ts, ?N{near}", shown(part)))
+            }
         },
     };
     text.split(',').filter(|part| !part.is_empty()).map(piece).collect()
 }
 
-fn read_quirks(text: &str) -> Result<BTreeSet<Quirk>, String> {
-    let quirk = |word: &str| {
-        let found = QUIRKS.iter().find(|(name, _)| *name == word).map(|(_, quirk)| *quirk);
-        found.ok_or_else(|| format!("'{}' is no quirk: {}", shown(word), QUIRKS.map(|(name, _)| name).join(", ")))
+fn read_quirks(text: &str) -> Result<Quirks, String> {
+    let words = QUIRKS.map(|(word, _)| word);
+    let quirk = |word: &str| match QUIRKS.iter().find(|(name, _)| *name == word) {
+        Some((_, quirk)) => Ok(*quirk),
+        None => Err(format!("'{}' is no quirk: {}{}", shown(word), words.join(", "), did_you_mean(word, &words))),
     };
-    text.split(',').filter(|word| !word.is_empty()).map(quirk).collect()
+    let read = text.split(',').filter(|word| !word.is_empty()).map(quirk).collect::<Result<Vec<Quirk>, String>>()?;
+    Ok(Quirks::of(&read))
 }
 
-fn quirks_of(syn: &Syn<'_>, values: &Values) -> BTreeSet<Quirk> {
+fn quirks_of(syn: &Syn<'_>, values: &Values) -> Quirks {
     let has_df = syn.dont_fragment == Some(true) && !syn.is_v6;
     let lacks_df = syn.dont_fragment == Some(false) && !syn.is_v6;
     let has = |flags: u8| syn.flags.0 & flags != 0;
@@ -245,7 +274,7 @@ fn quirks_of(syn: &Syn<'_>, values: &Values) -> BTreeSet<Quirk> {
         (Quirk::Scale, values.scale.is_some_and(|scale| scale > SCALE_MAX)),
         (Quirk::Bad, values.is_bad),
     ];
-    found.into_iter().filter(|(_, has)| *has).map(|(quirk, _)| quirk).collect()
+    Quirks(found.into_iter().fold(0, |bits, (quirk, has)| bits | u32::from(has) << quirk as u32))
 }
 
 /// How well a fingerprint fits, the best first.
@@ -271,11 +300,11 @@ impl Database {
 
     /// Who sent this SYN: a specific fingerprint that fits, then a generic one, then a fuzzy one, each the first in the file.
     pub fn guess(&self, syn: &Syn<'_>) -> Option<Guess<'_>> {
-        let (layout, values) = syn.pieces();
+        let (layout, values) = syn.pieces()?;
         let quirks = quirks_of(syn, &values);
-        let candidates = self.by_layout.get(&layout)?.iter().filter_map(|fingerprint| {
+        let candidates = self.by_layout.get(layout.as_slice())?.iter().filter_map(|fingerprint| {
             let label = self.labels.get(fingerprint.label)?;
-            let fit = match fingerprint.fit(syn, &values, &quirks)? {
+            let fit = match fingerprint.fit(syn, &values, quirks)? {
                 Fit::Exact if label.is_generic => Fit::Generic,
                 fit => fit,
             };
@@ -298,7 +327,7 @@ fn initial_ttl(ttl: u8) -> u8 {
 }
 
 impl Fingerprint {
-    fn fit(&self, syn: &Syn<'_>, values: &Values, quirks: &BTreeSet<Quirk>) -> Option<Fit> {
+    fn fit(&self, syn: &Syn<'_>, values: &Values, quirks: Quirks) -> Option<Fit> {
         let fits = self.is_v6.is_none_or(|is_v6| is_v6 == syn.is_v6)
             && self.ip_options.fits(u32::from(syn.ip_options))
             && self.mss.is_none_or(|mss| mss == values.mss.unwrap_or(0))
@@ -309,15 +338,13 @@ impl Fingerprint {
             return None;
         }
         // Those of the other version of IP are not asked for.
-        let foreign = |quirk: &Quirk| if syn.is_v6 { OF_V4.contains(quirk) } else { *quirk == Quirk::Flow };
-        let wanted: BTreeSet<Quirk> = self.quirks.iter().copied().filter(|quirk| !foreign(quirk)).collect();
-        let may_go = wanted.difference(quirks).all(|quirk| matches!(quirk, Quirk::DontFragment | Quirk::IdWithIt));
-        let may_come = quirks.difference(&wanted).all(|quirk| matches!(quirk, Quirk::NoIdWithoutIt | Quirk::Ecn));
-        if !may_go || !may_come {
+        let wanted = self.quirks.without(if syn.is_v6 { OF_V4 } else { OF_V6 });
+        let (gone, come) = (wanted.without(quirks), quirks.without(wanted));
+        if gone.without(MAY_GO).0 | come.without(MAY_COME).0 != 0 {
             return None;
         }
         let is_near = syn.ttl <= self.ttl && (self.is_random || self.ttl - syn.ttl <= HOPS);
-        Some(if is_near && wanted == *quirks { Fit::Exact } else { Fit::Fuzzy })
+        Some(if is_near && wanted == quirks { Fit::Exact } else { Fit::Fuzzy })
     }
 }
 

@@ -2,20 +2,20 @@
 //! over some SYNs. Its format: blocks of `OS name;`, `NUMPKTS n;`, `TOS n;`, `LEN n;`, `TTL n;`, `ID SMALLINCR|RANDOM;`, `WINDOW n;`.
 
 use crate::number::{Number, shown};
-use crate::{FINGERPRINTS, Problem};
+use crate::{FINGERPRINTS, Guess, Problem, Sureness, did_you_mean};
 
 /// The furthest that a sender is taken to be away (psad's `MAX_HOPS`).
 const HOPS: u8 = 20;
 /// Identifications that rise by less than this from one packet to the next are counted up.
 const SMALL: u16 = 1_000;
-/// SYNs of one source that are looked at.
-pub const LOOKED_AT: usize = 100;
+/// SYNs of one source that are looked at, at most.
+pub const LOOKED_AT: u8 = 100;
+/// What a block can hold. `TOS` is read and, as by psad, not compared: logs have it without its last bits.
+const KEYS: [&str; 7] = ["OS", "NUMPKTS", "TOS", "LEN", "TTL", "ID", "WINDOW"];
 
 /// One SYN, as a log line without options tells of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Line {
-    /// IPv4's type of service.
-    pub tos: Option<u8>,
     /// The packet's length in bytes.
     pub length: u32,
     /// Time to live.
@@ -26,11 +26,45 @@ pub struct Line {
     pub window: u16,
 }
 
+/// The SYNs of one source, in their order, as far as a fingerprint looks at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Course {
+    packets: u8,
+    /// Whether length and window have stayed the same.
+    is_even: bool,
+    counts_up: bool,
+    ttls: (u8, u8),
+    last: Line,
+}
+
+impl Course {
+    /// Begins with one.
+    pub fn new(line: Line) -> Course {
+        Course { packets: 1, is_even: true, counts_up: true, ttls: (line.ttl, line.ttl), last: line }
+    }
+
+    /// With the next one.
+    #[must_use]
+    pub fn and(self, line: Line) -> Course {
+        Course {
+            packets: self.packets.saturating_add(1),
+            is_even: self.is_even && (line.length, line.window) == (self.last.length, self.last.window),
+            counts_up: self.counts_up && line.ip_id.wrapping_sub(self.last.ip_id) < SMALL,
+            ttls: (self.ttls.0.min(line.ttl), self.ttls.1.max(line.ttl)),
+            last: line,
+        }
+    }
+
+    /// How many there were.
+    pub fn packets(&self) -> u8 {
+        self.packets
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Fingerprint {
     name: String,
-    packets: Option<u32>,
-    tos: Option<u8>,
+    packets: u8,
     length: Option<u32>,
     ttl: Option<u8>,
     counts_up: Option<bool>,
@@ -81,8 +115,8 @@ impl Fingerprint {
             },
         };
         match key {
-            "NUMPKTS" => self.packets = Some(number(LOOKED_AT as u32)?.max(1)),
-            "TOS" => self.tos = Some(number(255)? as u8),
+            "NUMPKTS" => self.packets = number(LOOKED_AT.into())? as u8,
+            "TOS" => drop(number(255)?),
             "LEN" => self.length = Some(number(65_535)?),
             "TTL" => self.ttl = Some(number(255)? as u8),
             "WINDOW" => self.window = Some(number(65_535)? as u16),
@@ -93,22 +127,23 @@ impl Fingerprint {
                     other => return Err(format!("'{}' is neither SMALLINCR nor RANDOM", shown(other))),
                 });
             }
-            other => return Err(format!("'{}' is no key: OS, NUMPKTS, TOS, LEN, TTL, ID, WINDOW", shown(other))),
+            other => return Err(format!("'{}' is no key: {}{}", shown(other), KEYS.join(", "), did_you_mean(other, &KEYS))),
         }
         Ok(())
     }
 
-    /// Whether so many SYNs of one source, in their order, are its.
-    fn fits(&self, lines: &[Line]) -> bool {
-        let seen = lines.len() >= self.packets.unwrap_or(1) as usize;
-        let each = |line: &Line| {
-            self.length.is_none_or(|length| length == line.length)
-                && self.window.is_none_or(|window| window == line.window)
-                && self.tos.is_none_or(|tos| line.tos.is_none_or(|seen| seen == tos))
-                && self.ttl.is_none_or(|ttl| line.ttl <= ttl && ttl - line.ttl < HOPS)
-        };
-        let counts_up = lines.len() > 1 && lines.array_windows().all(|[a, b]| b.ip_id.wrapping_sub(a.ip_id) < SMALL);
-        seen && lines.iter().all(each) && self.counts_up.is_none_or(|wanted| wanted == counts_up)
+    /// Whether these SYNs of one source are its: how far away it is then.
+    fn fits(&self, course: &Course) -> Option<u8> {
+        let (lowest, highest) = course.ttls;
+        let ttl = self.ttl.unwrap_or(highest);
+        let fits = course.packets >= self.packets
+            && course.is_even
+            && self.length.is_none_or(|length| length == course.last.length)
+            && self.window.is_none_or(|window| window == course.last.window)
+            && (self.ttl.is_none() || highest <= ttl && ttl - lowest < HOPS)
+            // One packet doesn't count.
+            && self.counts_up.is_none_or(|wanted| course.packets > 1 && wanted == course.counts_up);
+        fits.then(|| ttl - highest)
     }
 }
 
@@ -123,10 +158,17 @@ impl Database {
         self.0.is_empty()
     }
 
-    /// The first system that the SYNs of one source, in their order, fit.
-    pub fn guess(&self, lines: &[Line]) -> Option<&str> {
-        let lines = lines.get(..LOOKED_AT).unwrap_or(lines);
-        self.0.iter().find(|fingerprint| !lines.is_empty() && fingerprint.fits(lines)).map(|fingerprint| fingerprint.name.as_str())
+    /// The most SYNs that one of them asks for.
+    pub(crate) fn most_packets(&self) -> u8 {
+        self.0.iter().map(|fingerprint| fingerprint.packets.max(2)).max().unwrap_or(0)
+    }
+
+    /// The first system that the SYNs of one source fit. That is never sure: it says little.
+    pub fn guess(&self, course: &Course) -> Option<Guess<'_>> {
+        self.0.iter().find_map(|fingerprint| {
+            let hops = fingerprint.fits(course)?;
+            Some(Guess::System { name: &fingerprint.name, sureness: Sureness::Roughly, hops })
+        })
     }
 }
 
@@ -137,35 +179,37 @@ mod tests {
     const FILE: &str = "# systems\nOS   Counting System;\nNUMPKTS 3;\nTOS 0x10;\nLEN 60;\nTTL 64;\nID SMALLINCR;\nWINDOW 5840;\n\nOS Random System;\nNUMPKTS 2;\nLEN 60;\nTTL 64;\nID RANDOM;\nWINDOW 5840;\n";
 
     fn lines(ids: &[u16]) -> Vec<Line> {
-        ids.iter().map(|id| Line { tos: Some(16), length: 60, ttl: 57, ip_id: *id, window: 5_840 }).collect()
+        ids.iter().map(|id| Line { length: 60, ttl: 57, ip_id: *id, window: 5_840 }).collect()
+    }
+
+    fn guess(lines: &[Line]) -> Option<String> {
+        let (database, problems) = read(FILE);
+        assert_eq!((database.len(), problems, database.most_packets()), (2, vec![], 3));
+        let course = lines[1..].iter().fold(Course::new(lines[0]), |course, line| course.and(*line));
+        database.guess(&course).map(|guess| guess.to_string())
     }
 
     #[test]
     fn how_the_identification_goes_on_tells_systems_apart() {
-        let (database, problems) = read(FILE);
-        assert_eq!((database.len(), problems), (2, vec![]));
-        assert_eq!(database.guess(&lines(&[65_500, 100, 101])), Some("Counting System"));
-        assert_eq!(database.guess(&lines(&[65_500, 100])), None);
-        assert_eq!(database.guess(&lines(&[40_000, 7, 9_000])), Some("Random System"));
-        assert_eq!(database.guess(&[]), None);
+        assert_eq!(guess(&lines(&[65_500, 100, 101])).as_deref(), Some("perhaps Counting System, 7 hops away"));
+        assert_eq!(guess(&lines(&[65_500, 100])), None);
+        assert_eq!(guess(&lines(&[40_000, 7, 9_000])).as_deref(), Some("perhaps Random System, 7 hops away"));
+        assert_eq!(guess(&lines(&[1])), None);
     }
 
     #[test]
     fn each_field_counts() {
-        let (database, _) = read(FILE);
         let good = lines(&[1, 2, 3]);
         let with = |change: fn(&mut Line)| {
             let mut lines = good.clone();
             change(&mut lines[1]);
-            database.guess(&lines)
+            guess(&lines).is_some()
         };
-        assert_eq!(with(|_| ()), Some("Counting System"));
-        let changes: [fn(&mut Line); 5] =
-            [|line| line.length = 44, |line| line.ttl = 44, |line| line.ttl = 65, |line| line.window = 1, |line| line.tos = Some(0)];
+        assert!(with(|_| ()));
+        let changes: [fn(&mut Line); 4] = [|line| line.length = 44, |line| line.ttl = 44, |line| line.ttl = 65, |line| line.window = 1];
         for change in changes {
-            assert_eq!(with(change), None);
+            assert!(!with(change));
         }
-        assert_eq!(with(|line| line.tos = None), Some("Counting System"));
     }
 
     #[test]

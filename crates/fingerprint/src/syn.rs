@@ -1,6 +1,7 @@
 //! What a fingerprint is taken of.
 
 use model::event::TcpFlags;
+use smallvec::SmallVec;
 use wire::tcp::{END, MSS, NOP, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE};
 
 /// One TCP segment's headers, as far as the source tells; `None` is what it doesn't, and fits nothing that asks for it.
@@ -29,7 +30,7 @@ pub struct Syn<'p> {
     /// TCP's window.
     pub window: u16,
     /// TCP's options, as they stand in the packet.
-    pub options: &'p [u8],
+    pub options: Option<&'p [u8]>,
     /// TCP's sequence number.
     pub sequence: Option<u32>,
     /// TCP's acknowledgment number.
@@ -61,6 +62,9 @@ pub enum Piece {
     Other(u8),
 }
 
+/// The options in their order; more than real packets have takes memory of its own.
+pub(crate) type Layout = SmallVec<[Piece; 32]>;
+
 /// What the options say beside their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Values {
@@ -80,12 +84,12 @@ const SACK: u8 = 5;
 impl Syn<'_> {
     /// Whether a connection begins with it: SYN, and neither ACK nor RST nor FIN.
     pub fn is_first(&self) -> bool {
-        self.flags.0 & 0b1_0111 == 0b10
+        self.flags.is_first()
     }
 
-    /// The options in their order, and what they say.
-    pub(crate) fn pieces(&self) -> (Vec<Piece>, Values) {
-        let (mut pieces, mut values, mut rest) = (Vec::new(), Values::default(), self.options);
+    /// The options in their order, and what they say; `None` if they are not known.
+    pub(crate) fn pieces(&self) -> Option<(Layout, Values)> {
+        let (mut pieces, mut values, mut rest) = (Layout::new(), Values::default(), self.options?);
         while let Some((&kind, after)) = rest.split_first() {
             if kind == END {
                 pieces.push(Piece::End(after.len().min(40) as u8));
@@ -123,7 +127,13 @@ impl Syn<'_> {
             pieces.push(piece);
             rest = next;
         }
-        (pieces, values)
+        Some((pieces, values))
+    }
+
+    /// How many bytes of options and data stand behind TCP's fixed header.
+    pub(crate) fn behind_header(&self) -> Option<u32> {
+        let headers = if self.is_v6 { 60 } else { 40 };
+        self.length.checked_sub(headers + u32::from(self.ip_options))
     }
 }
 
@@ -148,7 +158,7 @@ pub(crate) mod tests {
             ecn: false,
             flags: TcpFlags(TcpFlags::SYN),
             window,
-            options,
+            options: Some(options),
             sequence: Some(7),
             acknowledgment: Some(0),
             urgent: Some(0),
@@ -158,13 +168,13 @@ pub(crate) mod tests {
 
     #[test]
     fn options_come_in_their_order_with_their_values() {
-        let (pieces, values) = syn(1, &LINUX).pieces();
-        assert_eq!(pieces, [Piece::Mss, Piece::SackPermitted, Piece::Timestamps, Piece::Nop, Piece::Scale]);
+        let (pieces, values) = syn(1, &LINUX).pieces().unwrap();
+        assert_eq!(pieces.as_slice(), [Piece::Mss, Piece::SackPermitted, Piece::Timestamps, Piece::Nop, Piece::Scale]);
         assert_eq!(values, Values { mss: Some(1_460), scale: Some(7), timestamps: Some((0x0009_0909, 0)), is_bad: false, trails: false });
-        let (pieces, values) = syn(1, &[1, 0, 0, 9]).pieces();
-        assert_eq!((pieces, values.trails), (vec![Piece::Nop, Piece::End(2)], true));
+        let (pieces, values) = syn(1, &[1, 0, 0, 9]).pieces().unwrap();
+        assert_eq!((pieces.as_slice(), values.trails), (&[Piece::Nop, Piece::End(2)][..], true));
         for bad in [&[2, 0][..], &[2], &[2, 9, 1], &[2, 3, 1], &[4, 3, 0]] {
-            assert!(syn(1, bad).pieces().1.is_bad, "{bad:?}");
+            assert!(syn(1, bad).pieces().unwrap().1.is_bad, "{bad:?}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::decision::{ExemptReason, Exemption};
-use model::event::{Act, Event, Match, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
+use model::event::{Act, Event, Guessed, Maker, Match, Origin, Probe, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Hops, Prefix, Protocol};
 use model::style::Style;
@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
             2 => Act::Reported(self.report()?),
             3 => Act::Touched(self.touch()?),
             4 => Act::Matched(self.matched()?),
+            5 => Act::Guessed(self.guessed()?),
             _ => return Err(Malformed::Value("act")),
         };
         let trust = self.one_of(&[Trust::Spoofable, Trust::Handshake, Trust::Vouched], "trust")?;
@@ -233,6 +234,10 @@ impl<'a> Reader<'a> {
             protocol: Protocol(self.u8()?),
             port: self.option(Reader::u16)?,
         })
+    }
+
+    fn guessed(&mut self) -> Result<Guessed, Malformed> {
+        Ok(Guessed { name: RuleId(self.u16()?), kind: self.one_of(&Maker::ALL, "maker")?, hops: self.hops()? })
     }
 
     fn probe(&mut self) -> Result<Probe, Malformed> {
@@ -455,6 +460,12 @@ impl Writer {
                 self.option(level, |w, level| w.u8(level.number()));
                 self.u8(protocol.0);
                 self.option(port, Writer::u16);
+            }
+            Act::Guessed(Guessed { name, kind, hops }) => {
+                self.u8(5);
+                self.u16(name.0);
+                self.u8(kind as u8);
+                self.option(hops, |w, hops| w.u8(hops.0));
             }
         }
         self.u8(event.trust as u8);

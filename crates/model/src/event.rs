@@ -85,6 +85,11 @@ impl TcpFlags {
         self.0 & bits == bits
     }
 
+    /// Whether a connection begins with it: SYN, and neither ACK nor RST nor FIN.
+    pub const fn is_first(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK | Self::RST | Self::FIN) == Self::SYN
+    }
+
     /// The names of the set flags, in Linux's order.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, name)| name)
@@ -151,6 +156,45 @@ pub enum Act {
     Touched(Touch),
     /// Sent a packet that fits a signature.
     Matched(Match),
+    /// Sent a packet whose headers are filled in as a known system or scanner does it.
+    Guessed(Guessed),
+}
+
+/// Whose packet it is, by how its headers are filled in. Anybody can write any headers: this is never evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Guessed {
+    /// Its name: its place in a dictionary.
+    pub name: RuleId,
+    /// What it is.
+    pub kind: Maker,
+    /// How far away its sender seems to be; not told of a scanner, who writes what he likes.
+    pub hops: Option<Hops>,
+}
+
+/// What made a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Maker {
+    /// A scanner wrote it itself, which says nothing of the system below.
+    Scanner,
+    /// A system.
+    System,
+    /// A system, perhaps: all but a detail fits, or only a whole group of systems does.
+    PerhapsSystem,
+}
+
+impl Maker {
+    /// All of them.
+    pub const ALL: [Maker; 3] = [Maker::Scanner, Maker::System, Maker::PerhapsSystem];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Maker::Scanner => "scanner",
+            Maker::System => "system",
+            Maker::PerhapsSystem => "perhaps",
+        }
+    }
 }
 
 /// A packet that fits a signature.
@@ -189,7 +233,7 @@ impl fmt::Display for Touch {
     }
 }
 
-/// A rule's or signature's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.
+/// A rule's, signature's or system's number: its place in a dictionary of names. A sensor's dictionary is its own; the judge has one for all of them, and for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u16);
 

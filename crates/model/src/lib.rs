@@ -4,6 +4,7 @@
 pub mod block;
 pub mod decision;
 pub mod event;
+pub mod hash;
 pub mod level;
 pub mod limits;
 pub mod net;

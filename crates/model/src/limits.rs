@@ -60,9 +60,17 @@ pub const FOLLOWED_FILES: usize = 3_072;
 /// Sources whose touches of guarded ports are counted. At the bound two share a place, and the one whose address is proven keeps it.
 pub const TOUCHERS: usize = 16_384;
 /// Sources whose matches of signatures are kept. At the bound the one of a group that was quiet for longest gives way.
-pub const MATCHERS: usize = 12_288;
+pub const MATCHERS: usize = 16_384;
 /// Different signatures kept for one source. Further ones are counted for it, but not by name.
 pub const SIGNATURES_OF_SOURCE: usize = 64;
+/// Sources whose systems a sensor has guessed at. At the bound one of a group gives way, and is guessed at again when it comes back.
+pub const GUESSED_AT: usize = 32_768;
+/// Different packets of one source that a sensor guesses at. Further ones are not looked at.
+pub const GUESSES: u8 = 16;
+/// Sources whose systems the judge knows. At the bound the one that was first told of gives way.
+pub const SYSTEMS: usize = 16_384;
+/// Different systems and scanners that are kept for one source. At the bound the oldest gives way.
+pub const SYSTEMS_OF_SOURCE: usize = 4;
 /// Charges a minute that rest on forgeable matches of signatures alone. Above, they are counted and not charged.
 pub const MATCH_CHARGES: u32 = 600;
 /// Connections to guarded ports that are held at one time, in all and from one source. Above, a connection is let go at once and counted.

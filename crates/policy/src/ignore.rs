@@ -10,8 +10,8 @@ impl Ignore {
     /// Whether this event is no evidence. An event without a port (a later fragment) is never taken for one to a listed port.
     pub fn ignores(&self, event: &Event) -> bool {
         let (protocol, port) = match event.act {
-            // A service's own word is not about packets.
-            Act::Reported(_) => return false,
+            // A service's own word is not about packets, and a guess is no evidence.
+            Act::Reported(_) | Act::Guessed(_) => return false,
             Act::Probe(probe) => (probe.protocol, probe.port),
             Act::Reached { protocol, port } => (protocol, port),
             Act::Touched(touch) => (touch.protocol, Some(touch.port)),

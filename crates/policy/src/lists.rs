@@ -160,10 +160,10 @@ mod tests {
         assert_eq!(names(&judge, "192.0.2.7"), [(list0.clone(), "192.0.2.0/24".into(), true), (list1, "192.0.2.7".into(), true)]);
         assert_eq!(names(&judge, "198.51.100.7"), [(list0, "198.51.100.7".into(), false)]);
         assert_eq!(names(&judge, "203.0.113.9"), [("list2".to_owned(), "203.0.113.0/24".into(), false)]);
-        judge.allow(prefix("192.0.2.9"), None, Time::from_secs(50)).unwrap();
+        let _ = judge.allow(prefix("192.0.2.9"), None, Time::from_secs(50)).unwrap();
         assert_eq!(listed(&judge, 50).0, whole[1..]);
         let fewer = PolicyConfig { lists: judge.config.lists[..1].to_vec(), ..PolicyConfig::default() };
-        judge.reconfigure(fewer, Time::from_secs(50));
+        let _ = judge.reconfigure(fewer, Time::from_secs(50));
         assert_eq!(listed(&judge, 50).0.len(), 2, "list0 without the exemption, and without the allowed");
         assert!(judge.listings("203.0.113.9".parse().unwrap(), Time::from_secs(50)).is_empty());
     }

@@ -3,7 +3,7 @@
 
 use crate::decision::Verdict;
 use crate::explain::QuotedLine;
-use crate::replay::OffenderLine;
+use crate::offender::{OffenderLine, SignatureLine};
 use crate::serial::{Stamp, Whom};
 use crate::status::SignatureCount;
 use serde::{Deserialize, Serialize};
@@ -103,20 +103,19 @@ pub struct Source {
 impl Source {
     /// A source by its line; `charge` is what it is charged with.
     pub fn of(line: OffenderLine, charge: String) -> Source {
-        let signature =
-            |line: crate::replay::SignatureLine| SignatureCount { sid: line.sid, message: line.message, count: line.count, sources: 1 };
+        let signature = |line: SignatureLine| SignatureCount { sid: line.sid, message: line.message, count: line.count, sources: 1 };
         Source {
-            address: Whom(line.address),
+            address: line.address,
             level: line.level.number(),
             styles: line.styles.iter().map(|style| style.word().to_owned()).collect(),
             targets: line.targets,
             packets: line.packets,
-            tcp_ports: line.tcp_ports,
-            udp_ports: line.udp_ports,
+            tcp_ports: line.ports.tcp,
+            udp_ports: line.ports.udp,
             protocols: line.protocols,
             signatures: line.signatures.into_iter().map(signature).collect(),
-            first: Stamp(line.first),
-            last: Stamp(line.last),
+            first: line.first,
+            last: line.last,
             trust: line.trust.word().to_owned(),
             charge,
             decision: line.decision,

@@ -23,6 +23,24 @@ pub fn text(remote: &str, max: usize) -> String {
     safe
 }
 
+/// Likewise, and fit for HTML and XML, in an element or in a quoted attribute.
+pub fn html(remote: &str, max: usize) -> String {
+    let mut safe = String::with_capacity(remote.len());
+    for c in text(remote, max).chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            // XML has no place for these two.
+            '\u{fffe}' | '\u{ffff}' => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// Whether a terminal or a reader could be deceived by it.
 fn is_dangerous(c: char) -> bool {
     c.is_control()
@@ -46,6 +64,13 @@ mod tests {
     }
 
     #[test]
+    fn no_markup_reaches_a_page() {
+        assert_eq!(html("<script>alert('x\u{7}')</script>", 99), "&lt;script&gt;alert(&#39;x\\u{7}&#39;)&lt;/script&gt;");
+        assert_eq!(html("\" onload=\"x&amp;", 99), "&quot; onload=&quot;x&amp;amp;");
+        assert_eq!(html("a\u{ffff}<<", 3), "a\u{fffd}&lt;…");
+    }
+
+    #[test]
     fn long_text_is_cut() {
         assert_eq!(text("abcdef", 3), "abc…");
         assert_eq!(text("abc", 3), "abc");
@@ -53,6 +78,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn pages_get_no_markup_at_all(remote in "\\PC{0,60}|[<>&\"'a;#x0]{0,60}") {
+            let safe = html(&remote, 100);
+            prop_assert!(!safe.contains(['<', '>', '"', '\'']));
+            let back = safe.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&#39;", "'").replace("&amp;", "&");
+            prop_assert_eq!(back, text(&remote, 100).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"));
+        }
+
         #[test]
         fn what_comes_out_is_harmless_and_short(remote in prop::collection::vec(any::<u8>(), 0..200), max in 0_usize..50) {
             let safe = bytes(&remote, max);

@@ -8,6 +8,7 @@ use crate::history::{self, HistoryLine};
 use crate::list::BlockLine;
 use crate::serial::{Stamp, Whom};
 use crate::status::SignatureCount;
+use crate::system::{self, SystemLine};
 use crate::table::{Room, WIDTH, count, wrap};
 use crate::time::Readable;
 use model::decision::WatchReason;
@@ -101,6 +102,9 @@ pub struct Explanation {
     /// The signatures that its packets have fitted, the most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<SignatureCount>,
+    /// What its packets look like, the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<SystemLine>,
     /// Others' lists of attackers that it is on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listings: Vec<ListingLine>,
@@ -130,6 +134,7 @@ impl Explanation {
             entries,
             quote: None,
             signatures: Vec::new(),
+            systems: Vec::new(),
             listings: Vec::new(),
             strikes,
             what_next: String::new(),
@@ -145,6 +150,11 @@ impl Explanation {
     /// With the signatures that its packets have fitted.
     pub fn matching(self, signatures: Vec<SignatureCount>) -> Explanation {
         Explanation { signatures, ..self }
+    }
+
+    /// With what its packets look like.
+    pub fn looking_like(self, systems: Vec<SystemLine>) -> Explanation {
+        Explanation { systems, ..self }
     }
 
     /// With the lists that it is on: one of them may be all that blocks it.
@@ -270,6 +280,11 @@ impl Explanation {
         (!shown.is_empty()).then(|| format!("Signatures that its packets fit: {}{more}.", shown.join("; ")))
     }
 
+    /// Whose its packets seem to be.
+    fn say_systems(&self) -> Option<String> {
+        (!self.systems.is_empty()).then(|| format!("Its packets look like: {}.", system::joined(&self.systems)))
+    }
+
     /// On whose lists it is.
     fn say_listings(&self) -> Option<String> {
         let one = |line: &ListingLine| {
@@ -348,6 +363,7 @@ impl Explanation {
             self.say_deeds(),
             self.say_quote(),
             self.say_signatures(),
+            self.say_systems(),
             self.say_listings(),
             self.say_belief(),
             self.say_decision(),

@@ -1,18 +1,16 @@
 //! The lines of `riposte replay`: the stable machine interface, one JSON object a line. Field names, their order and
 //! what is left out are promised in the manual; only optional fields may ever be added.
 
-use crate::decision::Verdict;
 use crate::json::{address, number, text};
+use crate::offender::SignatureLine;
 use crate::time::write_rfc3339;
 use model::event::{TcpFlags, Trust};
-use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
-use model::style::StyleSet;
 use model::time::Time;
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
-pub use crate::replay_text::{offender_table, signature_table};
+pub use crate::replay_text::{offender_table, signature_table, system_table};
 
 /// One packet that was seen (`--events`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +45,6 @@ pub struct EventLine<'a> {
     pub ignored: Option<&'static str>,
 }
 
-/// What matched how often, for one offender.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignatureLine {
-    /// The signature's number.
-    pub sid: u32,
-    /// Its message.
-    pub message: String,
-    /// How often.
-    pub count: u64,
-}
-
 /// What matched how often, in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopSignature {
@@ -65,37 +52,6 @@ pub struct TopSignature {
     pub signature: SignatureLine,
     /// By how many sources.
     pub sources: u64,
-}
-
-/// One offender, as it stands at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OffenderLine {
-    /// The address, or the prefix that it is counted by.
-    pub address: Prefix,
-    /// The highest danger level reached.
-    pub level: DangerLevel,
-    /// How it scanned.
-    pub styles: StyleSet,
-    /// Different targets.
-    pub targets: u32,
-    /// Packets.
-    pub packets: u64,
-    /// Ranges of TCP ports, both ends included, rising.
-    pub tcp_ports: Vec<(u16, u16)>,
-    /// Ranges of UDP ports, likewise.
-    pub udp_ports: Vec<(u16, u16)>,
-    /// Different IP protocols.
-    pub protocols: u32,
-    /// Signatures that matched.
-    pub signatures: Vec<SignatureLine>,
-    /// Its first packet.
-    pub first: Time,
-    /// Its last packet.
-    pub last: Time,
-    /// The best trust among its evidence.
-    pub trust: Trust,
-    /// What was decided, or would have been.
-    pub decision: Verdict,
 }
 
 /// The last line: what was read and what came of it.
@@ -153,10 +109,6 @@ fn list<T>(entries: impl IntoIterator<Item = T>, out: &mut Vec<u8>, mut write: i
 
 fn words<'w>(entries: impl IntoIterator<Item = &'w str>, out: &mut Vec<u8>) {
     list(entries, out, |word, out| quoted(out, |out| out.extend_from_slice(word.as_bytes())));
-}
-
-fn ranges(ranges: &[(u16, u16)], out: &mut Vec<u8>) {
-    list(ranges, out, |(first, last), out| list([*first, *last], out, |port, out| number(u64::from(port), out)));
 }
 
 /// Writes a protocol's name, or its number as a word.
@@ -223,45 +175,6 @@ fn signature_fields(signature: &SignatureLine, out: &mut Vec<u8>) {
     number(u64::from(signature.sid), out);
     field("message", out, |out| text(signature.message.as_bytes(), out));
     field_number("count", signature.count, out);
-}
-
-impl OffenderLine {
-    /// Appends the line, with its newline.
-    pub fn to_json_line(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"type\":\"offender\"");
-        field("address", out, |out| quoted(out, |out| prefix(self.address, out)));
-        field_number("level", u64::from(self.level.number()), out);
-        field("styles", out, |out| words(self.styles.iter().map(|style| style.word()), out));
-        field_number("targets", u64::from(self.targets), out);
-        field_number("packets", self.packets, out);
-        field("ports", out, |out| {
-            out.extend_from_slice(b"{\"tcp\":");
-            ranges(&self.tcp_ports, out);
-            field("udp", out, |out| ranges(&self.udp_ports, out));
-            out.push(b'}');
-        });
-        field_number("protocols", u64::from(self.protocols), out);
-        field("signatures", out, |out| {
-            list(&self.signatures, out, |signature, out| {
-                signature_fields(signature, out);
-                out.push(b'}');
-            });
-        });
-        field("first", out, |out| quoted(out, |out| write_rfc3339(self.first, out)));
-        field("last", out, |out| quoted(out, |out| write_rfc3339(self.last, out)));
-        field_word("trust", self.trust.word(), out);
-        field("decision", out, |out| {
-            out.extend_from_slice(b"{\"action\":\"");
-            out.extend_from_slice(self.decision.action.word().as_bytes());
-            out.push(b'"');
-            if let Some(seconds) = self.decision.seconds {
-                field_number("seconds", seconds, out);
-            }
-            field("why", out, |out| text(self.decision.why.as_bytes(), out));
-            out.push(b'}');
-        });
-        out.extend_from_slice(b"}\n");
-    }
 }
 
 impl SummaryLine {

@@ -3,7 +3,8 @@
 
 use crate::escape;
 use crate::json::{address, number};
-use crate::replay::{EventLine, OffenderLine, prefix, protocol};
+use crate::offender::OffenderLine;
+use crate::replay::{EventLine, prefix, protocol};
 use crate::time::write_rfc3339;
 
 /// Titles of [`EventLine::to_csv_line`].
@@ -88,7 +89,7 @@ impl EventLine<'_> {
 impl OffenderLine {
     /// Appends the line, with its line end.
     pub fn to_csv_line(&self, out: &mut Vec<u8>) {
-        prefix(self.address, out);
+        prefix(self.address.0, out);
         out.push(b',');
         number(u64::from(self.level.number()), out);
         out.push(b',');
@@ -97,7 +98,7 @@ impl OffenderLine {
             out.push(b',');
             number(value, out);
         }
-        for ranges in [&self.tcp_ports, &self.udp_ports] {
+        for ranges in [&self.ports.tcp, &self.ports.udp] {
             out.push(b',');
             out.extend_from_slice(ports(ranges).join(" ").as_bytes());
         }
@@ -109,7 +110,7 @@ impl OffenderLine {
         cell(signatures.join("; ").as_bytes(), out);
         for time in [self.first, self.last] {
             out.push(b',');
-            write_rfc3339(time, out);
+            write_rfc3339(time.0, out);
         }
         out.push(b',');
         out.extend_from_slice(self.trust.word().as_bytes());

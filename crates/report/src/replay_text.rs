@@ -3,8 +3,10 @@
 use crate::decision::Verdict;
 use crate::duration::Human;
 use crate::escape;
-use crate::replay::{OffenderLine, SummaryLine, TopSignature};
+use crate::offender::OffenderLine;
+use crate::replay::{SummaryLine, TopSignature};
 use crate::replay_csv::ports;
+use crate::system;
 use crate::table::{Room, Side, Table, count, cut, thousands};
 
 /// Characters of the ports' column with one protocol, and of each part with two.
@@ -41,6 +43,14 @@ pub fn offender_table(offenders: &[OffenderLine]) -> String {
     table.text(Room::Terminal)
 }
 
+/// What the offenders' packets look like, a line each; nothing if nobody knows.
+pub fn system_table(offenders: &[OffenderLine]) -> String {
+    let mut table = Table::new([("ADDRESS", Side::Left), ("LOOKS LIKE", Side::Left)]);
+    let known: Vec<_> = offenders.iter().filter(|line| !line.systems.is_empty()).collect();
+    known.iter().for_each(|line| table.row([line.address.to_string(), system::joined(&line.systems)]));
+    if known.is_empty() { String::new() } else { format!("\n{}\n", table.text(Room::Terminal)) }
+}
+
 /// Signatures that the text shows; JSON has all of them.
 const SIGNATURES_SHOWN: usize = 20;
 /// Characters of a signature's name.
@@ -64,9 +74,9 @@ pub fn signature_table(tops: &[TopSignature]) -> String {
 
 /// `tcp 22,80-443 +7 udp 53`: as many ranges as there is place for, and how many more there are.
 fn some_ports(line: &OffenderLine) -> String {
-    let both = !line.tcp_ports.is_empty() && !line.udp_ports.is_empty();
+    let both = !line.ports.tcp.is_empty() && !line.ports.udp.is_empty();
     let place = if both { PORTS_CHARS_EACH } else { PORTS_CHARS };
-    let parts = [("tcp", &line.tcp_ports), ("udp", &line.udp_ports)];
+    let parts = [("tcp", &line.ports.tcp), ("udp", &line.ports.udp)];
     let shown: Vec<String> =
         parts.into_iter().filter(|(_, ranges)| !ranges.is_empty()).map(|(name, ranges)| first_ports(name, &ports(ranges), place)).collect();
     if shown.is_empty() { "-".to_owned() } else { shown.join(" ") }

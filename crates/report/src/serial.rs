@@ -1,7 +1,10 @@
 //! The nouns as JSON has them: a time as RFC 3339, a prefix as its text. The model itself knows no format.
 
 use crate::time::{Rfc3339, parse_rfc3339};
+use model::event::Trust;
+use model::level::DangerLevel;
 use model::net::Prefix;
+use model::style::{Style, StyleSet};
 use model::time::Time;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -45,6 +48,55 @@ impl<'de> Deserialize<'de> for Whom {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
         text.parse().map(Whom).map_err(D::Error::custom)
+    }
+}
+
+/// A danger level as its number, for `#[serde(with)]`.
+pub mod level {
+    use super::*;
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(level: &DangerLevel, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(level.number())
+    }
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DangerLevel, D::Error> {
+        DangerLevel::new(u8::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("no danger level from 1 to 5"))
+    }
+}
+
+/// Styles as a list of their words, for `#[serde(with)]`.
+pub mod styles {
+    use super::*;
+
+    /// Writes them.
+    pub fn serialize<S: Serializer>(styles: &StyleSet, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(styles.iter().map(Style::word))
+    }
+
+    /// Reads them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StyleSet, D::Error> {
+        let words = Vec::<Cow<str>>::deserialize(deserializer)?;
+        let style = |word: &Cow<str>| Style::ALL.into_iter().find(|style| style.word() == word);
+        words.iter().map(|word| style(word).ok_or_else(|| D::Error::custom("no word for a style"))).collect()
+    }
+}
+
+/// Trust as its word, for `#[serde(with)]`.
+pub mod trust {
+    use super::*;
+
+    /// Writes it.
+    pub fn serialize<S: Serializer>(trust: &Trust, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(trust.word())
+    }
+
+    /// Reads it.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Trust, D::Error> {
+        let word = Cow::<str>::deserialize(deserializer)?;
+        let all = [Trust::Spoofable, Trust::Handshake, Trust::Vouched];
+        all.into_iter().find(|trust| trust.word() == word).ok_or_else(|| D::Error::custom("no word for trust"))
     }
 }
 

@@ -7,7 +7,10 @@ use model::style::{Style, StyleSet};
 use model::time::Time;
 use proptest::prelude::*;
 use report::decision::{Action, Verdict};
-use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, OffenderLine, SignatureLine, SummaryLine, offender_table};
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, SummaryLine, offender_table, system_table};
+use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use report::time::Rfc3339;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -42,35 +45,8 @@ struct Event {
     ignored: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Ports<'a> {
-    tcp: &'a [(u16, u16)],
-    udp: &'a [(u16, u16)],
-}
-
-#[derive(Serialize)]
-struct Signature<'a> {
-    sid: u32,
-    message: &'a str,
-    count: u64,
-}
-
-#[derive(Serialize)]
-struct Offender<'a> {
-    r#type: &'static str,
-    address: String,
-    level: u8,
-    styles: Vec<&'static str>,
-    targets: u32,
-    packets: u64,
-    ports: Ports<'a>,
-    protocols: u32,
-    signatures: Vec<Signature<'a>>,
-    first: String,
-    last: String,
-    trust: &'static str,
-    decision: &'a Verdict,
-}
+/// The first nanosecond that is not read back any more (the year 2554).
+const READABLE: u64 = 18_429_292_800_000_000_000;
 
 /// serde_json's line, with DEL and the C1 controls escaped as riposte does.
 fn by_serde(value: &impl Serialize) -> String {
@@ -112,19 +88,20 @@ fn cells(line: &str) -> Vec<String> {
 
 fn an_offender() -> OffenderLine {
     OffenderLine {
-        address: "198.51.100.7".parse().unwrap(),
+        address: Whom("198.51.100.7".parse().unwrap()),
         level: DangerLevel::new(3).unwrap(),
         styles: [Style::Syn, Style::Sweep].into_iter().collect(),
         targets: 2,
         packets: 501,
-        tcp_ports: vec![(1000, 1500), (8080, 8080)],
-        udp_ports: Vec::new(),
+        ports: Ports { tcp: vec![(1000, 1500), (8080, 8080)], udp: Vec::new() },
         protocols: 1,
         signatures: Vec::new(),
-        first: Time::from_secs(1_772_366_400),
-        last: Time::from_nanos(1_772_366_401_250_000_000),
+        systems: Vec::new(),
+        first: Stamp(Time::from_secs(1_772_366_400)),
+        last: Stamp(Time::from_nanos(1_772_366_401_250_000_000)),
         trust: Trust::Spoofable,
         decision: Verdict { action: Action::Block, seconds: Some(600), why: "port scan".into() },
+        detail: None,
     }
 }
 
@@ -153,7 +130,7 @@ fn the_lines_are_those_of_the_manual() {
          \"prefix\":\"DROP\",\"trust\":\"spoofable\"}\n"
     );
     assert_eq!(
-        line(|out| an_offender().to_json_line(out)),
+        an_offender().to_json_line(),
         "{\"type\":\"offender\",\"address\":\"198.51.100.7\",\"level\":3,\"styles\":[\"syn\",\"sweep\"],\"targets\":2,\
          \"packets\":501,\"ports\":{\"tcp\":[[1000,1500],[8080,8080]],\"udp\":[]},\"protocols\":1,\"signatures\":[],\
          \"first\":\"2026-03-01T12:00:00Z\",\"last\":\"2026-03-01T12:00:01.25Z\",\"trust\":\"spoofable\",\
@@ -179,14 +156,13 @@ fn offenders_as_csv() {
 #[test]
 fn offenders_as_a_table() {
     let many = OffenderLine {
-        address: "2001:db8:1::/64".parse().unwrap(),
+        address: Whom("2001:db8:1::/64".parse().unwrap()),
         styles: StyleSet::EMPTY,
-        tcp_ports: (0..40).map(|n| (n * 100, n * 100)).collect(),
-        udp_ports: vec![(53, 53), (500, 4_500), (5_353, 5_353)],
+        ports: Ports { tcp: (0..40).map(|n| (n * 100, n * 100)).collect(), udp: vec![(53, 53), (500, 4_500), (5_353, 5_353)] },
         decision: Verdict::none("replayed\u{1b}[2J without a configuration"),
         ..an_offender()
     };
-    let none = OffenderLine { tcp_ports: Vec::new(), ..an_offender() };
+    let none = OffenderLine { ports: Ports::default(), ..an_offender() };
     assert_eq!(
         offender_table(&[an_offender(), many, none]),
         "\
@@ -253,49 +229,41 @@ proptest! {
     }
 
     #[test]
-    fn offenders_are_what_serde_would_write(
+    fn offenders_travel_as_they_are_and_harm_no_terminal(
         address in (an_address(), 0_u8..=128),
-        numbers in (1_u8..=5, any::<u16>(), any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u64>()),
+        numbers in (1_u8..=5, any::<u16>(), any::<u32>(), any::<u64>(), any::<u32>(), 0..READABLE, 0..READABLE),
         tcp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         udp in prop::collection::vec(any::<(u16, u16)>(), 0..5),
         signatures in prop::collection::vec((any::<u32>(), "\\PC{0,20}", any::<u64>()), 0..3),
+        systems in prop::collection::vec(("\\PC{0,20}", any::<Option<u8>>()), 0..3),
         why in "\\PC{0,40}|[\\x00-\\x7f]{0,40}",
         seconds in any::<Option<u64>>(),
     ) {
         let offender = OffenderLine {
-            address: Prefix::new(address.0, address.1),
+            address: Whom(Prefix::new(address.0, address.1)),
             level: DangerLevel::new(numbers.0).unwrap(),
             styles: StyleSet::from_bits(numbers.1),
             targets: numbers.2,
             packets: numbers.3,
-            tcp_ports: tcp,
-            udp_ports: udp,
+            ports: Ports { tcp, udp },
             protocols: numbers.4,
             signatures: signatures.into_iter().map(|(sid, message, count)| SignatureLine { sid, message, count }).collect(),
-            first: Time::from_nanos(numbers.5),
-            last: Time::from_nanos(numbers.6),
+            systems: systems.into_iter().map(|(name, hops)| SystemLine { name, kind: "perhaps".into(), hops }).collect(),
+            first: Stamp(Time::from_nanos(numbers.5)),
+            last: Stamp(Time::from_nanos(numbers.6)),
             trust: Trust::Handshake,
             decision: Verdict { action: Action::Refuse, seconds, why },
+            detail: None,
         };
-        let meant = Offender {
-            r#type: "offender",
-            address: offender.address.to_string(),
-            level: offender.level.number(),
-            styles: offender.styles.iter().map(Style::word).collect(),
-            targets: offender.targets,
-            packets: offender.packets,
-            ports: Ports { tcp: &offender.tcp_ports, udp: &offender.udp_ports },
-            protocols: offender.protocols,
-            signatures: offender.signatures.iter().map(|s| Signature { sid: s.sid, message: &s.message, count: s.count }).collect(),
-            first: Rfc3339(offender.first).to_string(),
-            last: Rfc3339(offender.last).to_string(),
-            trust: offender.trust.word(),
-            decision: &offender.decision,
-        };
-        prop_assert_eq!(line(|out| offender.to_json_line(out)), by_serde(&meant));
+        let json = offender.to_json_line();
+        prop_assert!(!json.trim_end().chars().any(char::is_control));
+        prop_assert_eq!(&serde_json::from_str::<OffenderLine>(&json).unwrap(), &offender);
         prop_assert_eq!(cells(&line(|out| offender.to_csv_line(out))).len(), cells(OFFENDER_HEADER).len());
         let table = offender_table(std::slice::from_ref(&offender));
         prop_assert!(!table.chars().any(|c| c.is_control() && c != '\n'));
         prop_assert_eq!(table.lines().count(), 2);
+        let systems = system_table(std::slice::from_ref(&offender));
+        prop_assert!(!systems.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert_eq!(systems.is_empty(), offender.systems.is_empty());
     }
 }

@@ -444,6 +444,19 @@ pub enum Import {
     /// PortSentry's configuration and ignore files, 1.x and 2.x: prints a configuration that does the same.
     #[command(after_help = "Example: riposte import portsentry /etc/portsentry > riposte.toml; riposte check --config riposte.toml")]
     Portsentry(ImportPortsentry),
+    /// psad's configuration, 2.4 and 3.0: prints a configuration that does the same, and what becomes of each setting.
+    #[command(after_help = "Example: riposte import psad /etc/psad > riposte.toml; riposte check --config riposte.toml")]
+    Psad(ImportPsad),
+}
+
+/// Arguments of `import psad`.
+#[derive(Debug, Args)]
+pub struct ImportPsad {
+    /// Its folder or its configuration file. Default: /etc/psad.
+    pub path: Option<PathBuf>,
+    /// Files that psad is started with as `-O`, in that order. Default: what /etc/default/psad says.
+    #[arg(long = "override", short = 'O', value_name = "FILE", value_delimiter = ',')]
+    pub overrides: Vec<PathBuf>,
 }
 
 /// The commands about others' lists.

@@ -74,6 +74,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Regex(args) => commands::regex::run(&args, out),
         Command::Feeds(feeds) => commands::feeds::run(&feeds, out),
         Command::Import(Import::Portsentry(args)) => commands::portsentry::import(&args, out),
+        Command::Import(Import::Psad(args)) => commands::psad::import(&args, out),
         Command::Import(Import::Fail2ban(args)) => commands::import::run(&args, out),
         Command::Demo(args) => {
             let binary = std::env::current_exe().map_err(|e| commands::fail(e.to_string()))?;

@@ -181,7 +181,9 @@ impl Reading {
     pub fn weight(&self) -> Weight {
         match self {
             Reading::Evidence(Act::Probe(_), _) => Weight::Charges,
-            Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Weight::Counts,
+            Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_), _) => {
+                Weight::Counts
+            }
             Reading::Harmless(Harmless::Ping | Harmless::IcmpError | Harmless::Backscatter | Harmless::Stray | Harmless::FragmentTail) => {
                 Weight::Counts
             }
@@ -326,7 +328,7 @@ impl Facts {
 
     /// How many bytes of payload there can be, least and most: TCP options that are not told may be all of the header's 40 or none, and
     /// extension headers may be all of the packet.
-    fn payload(&self) -> Option<(u32, u32)> {
+    pub(crate) fn payload(&self) -> Option<(u32, u32)> {
         if let Some(data) = self.data {
             return Some((data, data));
         }

@@ -2,6 +2,7 @@
 
 pub mod facts;
 pub mod firewall;
+pub mod guessing;
 pub mod matching;
 pub mod packet;
 pub mod ration;

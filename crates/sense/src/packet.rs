@@ -1,11 +1,11 @@
 //! Packets as the kernel hands them over (NFLOG), read into Events. Never decides; a packet to a port where somebody listens is no evidence.
 
 use crate::facts::{Chain, Facts, Fragment, Handling, Harmless, Reading, TcpOptions};
+use crate::guessing::{Details, Rest};
 use crate::matching::{Matcher, Seen};
 use model::event::{Event, Origin};
 use model::net::{Protocol, canonical};
 use model::time::Time;
-use signatures::Set;
 use signatures::header::IpOptions;
 use std::ops::RangeInclusive;
 use wire::packet::{Packet, Transport};
@@ -109,12 +109,12 @@ impl PacketSensor {
         PacketSensor { sensor, ephemeral, counts: PacketCounts::default(), matcher: Matcher::default(), events: Vec::new() }
     }
 
-    /// With these signatures.
-    pub fn with_signatures(self, set: Set) -> Self {
-        PacketSensor { matcher: Matcher::new(set), ..self }
+    /// With these signatures and fingerprints.
+    pub fn with_matcher(self, matcher: Matcher) -> Self {
+        PacketSensor { matcher, ..self }
     }
 
-    /// The signatures at work.
+    /// The signatures and fingerprints at work.
     pub fn matcher(&mut self) -> &mut Matcher {
         &mut self.matcher
     }
@@ -124,7 +124,12 @@ impl PacketSensor {
         self.matcher.counts().0
     }
 
-    /// Takes what signatures have made of the packets since the last call.
+    /// How often fingerprints were asked so far.
+    pub fn guesses(&self) -> u64 {
+        self.matcher.guesses()
+    }
+
+    /// Takes what signatures and fingerprints have made of the packets since the last call.
     pub fn take_matches(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
@@ -147,7 +152,8 @@ impl PacketSensor {
             return None;
         }
         let origin = Origin { sensor: self.sensor, serial: self.counts.packets };
-        let seen = Seen { facts: &facts, reading: &reading, at: meta.at, origin, times: 1, prefix: b"" };
+        let details = details(&packet);
+        let seen = Seen { facts: &facts, reading: &reading, at: meta.at, origin, times: 1, prefix: b"", details };
         let looked_at = self.matcher.events(&seen, None, &mut self.events);
         let Reading::Evidence(act, trust) = reading else { return None };
         if !looked_at {
@@ -224,6 +230,16 @@ pub fn facts(packet: &Packet<'_>, meta: &PacketMeta) -> Facts {
     facts
 }
 
+/// What a guess at its sender's system needs besides.
+fn details<'b>(packet: &Packet<'b>) -> Details<'b> {
+    match packet.transport {
+        Transport::Tcp(Segment { rest: Some(rest), .. }) => {
+            Details::Seen(Rest { options: rest.options, urgent: Some(rest.urgent), flow: packet.flow_label != 0, reserved: rest.reserved })
+        }
+        _ => Details::Unknown,
+    }
+}
+
 const TCP_BYTES: u32 = wire::tcp::FIXED_BYTES as u32;
 const UDP_BYTES: u32 = wire::ports::UDP_BYTES as u32;
 const ICMP_BYTES: u32 = wire::icmp::HEADER_BYTES as u32;
@@ -282,7 +298,7 @@ mod tests {
         let event = sensor().packet(packet, &META, &OpenPorts::default()).expect("an event");
         match event.act {
             Act::Probe(probe) => probe.style,
-            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) => panic!("{event:?}"),
+            Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_) => panic!("{event:?}"),
         }
     }
 

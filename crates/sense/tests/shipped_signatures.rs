@@ -150,7 +150,7 @@ fn a_packet_and_its_log_line_fit_the_same() {
     let syn = Tcp { source_port: 40_000, port: 31_337, sequence: 7, flags: model::event::TcpFlags(2), window: 1_024, ..Tcp::default() };
     let ip = Ip { ttl: 240, ..Ip::new("198.51.100.7".parse().unwrap(), "192.0.2.1".parse().unwrap()) };
     let meta = PacketMeta { at: Time::from_secs(9), hook: 1, loopback: false, established: false };
-    let mut sensor = PacketSensor::new(0, 32_768..=60_999).with_signatures(own());
+    let mut sensor = PacketSensor::new(0, 32_768..=60_999).with_matcher(Matcher::new(own()));
     let mut sids = |packet: &[u8]| {
         sensor.packet(packet, &meta, &OpenPorts::default());
         matched(&sensor.take_matches()).iter().map(|matched| matched.sid).collect::<BTreeSet<_>>()

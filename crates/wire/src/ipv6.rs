@@ -73,6 +73,11 @@ impl<'b> Header<'b> {
         self.fixed[7]
     }
 
+    /// The flow label.
+    pub fn flow_label(&self) -> u32 {
+        u32::from_be_bytes([0, self.fixed[1] & 0x0f, self.fixed[2], self.fixed[3]])
+    }
+
     /// Traffic class: DSCP and ECN.
     pub fn service(&self) -> u8 {
         self.fixed[0] << 4 | self.fixed[1] >> 4

@@ -30,6 +30,8 @@ pub struct Packet<'b> {
     pub ip_options: &'b [u8],
     /// Bytes of IP header and extension headers before the transport header.
     pub header_bytes: u32,
+    /// IPv6's flow label; 0 for IPv4.
+    pub flow_label: u32,
     /// How many IPv6 extension headers (hop-by-hop, routing, destination options) stand before the transport header.
     pub extension_headers: u8,
     /// Its place in a fragmented datagram.
@@ -83,6 +85,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         fragment_bits: Some(header.fragment_bits()),
         ip_options: header.options(),
         header_bytes: (ipv4::FIXED_BYTES + header.options().len()) as u32,
+        flow_label: 0,
         extension_headers: 0,
         fragment,
         transport: transport(header.protocol(), payload),
@@ -108,6 +111,7 @@ fn parse_v6(bytes: &[u8]) -> Result<Packet<'_>, Malformed> {
         ip_options: &[],
         // Both ends were cut alike, if they were.
         header_bytes: (ipv6::FIXED_BYTES + header.payload().len() - upper.payload.map_or(0, <[u8]>::len)) as u32,
+        flow_label: header.flow_label(),
         extension_headers: upper.extension_headers,
         fragment: upper.fragment,
         transport: transport(upper.protocol, upper.payload),

@@ -40,6 +40,10 @@ pub struct Rest<'b> {
     pub flags: TcpFlags,
     /// Window, as sent.
     pub window: u16,
+    /// Whether one of the bits is set that mean nothing (yet).
+    pub reserved: bool,
+    /// Urgent pointer.
+    pub urgent: u16,
     /// Bytes of options that the header claims; `None` if it claims fewer than its own fixed part.
     pub options_bytes: Option<u8>,
     /// The options; `None` if not all of them were captured.
@@ -60,6 +64,8 @@ impl<'b> Segment<'b> {
             acknowledgment: u32::from_be_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]),
             flags: TcpFlags(fixed[13]),
             window: u16::from_be_bytes([fixed[14], fixed[15]]),
+            reserved: fixed[12] & 0x0f != 0,
+            urgent: u16::from_be_bytes([fixed[18], fixed[19]]),
             options_bytes: header_bytes.checked_sub(FIXED_BYTES).map(|bytes| bytes as u8),
             options: bytes.get(FIXED_BYTES..header_bytes),
             data: bytes.get(header_bytes.max(FIXED_BYTES)..).unwrap_or_default(),

@@ -3,7 +3,7 @@
 use super::*;
 use model::block::Fault;
 use model::decision::ExemptReason;
-use model::event::{Act, Match, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
+use model::event::{Act, Guessed, Maker, Match, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Hops, Protocol};
 use model::style::Style;
@@ -44,6 +44,7 @@ fn samples() -> Vec<Message> {
         let matched = Match { rule: RuleId(7), sid: u32::MAX, level, protocol: Protocol::UDP, port: Some(53) };
         Event { act: Act::Matched(matched), ..event }
     };
+    let guessed = |hops| Event { act: Act::Guessed(Guessed { name: RuleId(7), kind: Maker::PerhapsSystem, hops }), ..event };
     let ground = Ground {
         rule: Some(7),
         level: Some(DangerLevel::MAX),
@@ -52,7 +53,15 @@ fn samples() -> Vec<Message> {
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![
         Message::Ready { sandbox: "Landlock 7, seccomp".into() },
-        Message::Events(vec![event, reached, touched, matched(None), matched(Some(DangerLevel::MAX))]),
+        Message::Events(vec![
+            event,
+            reached,
+            touched,
+            matched(None),
+            matched(Some(DangerLevel::MAX)),
+            guessed(None),
+            guessed(Some(Hops(7))),
+        ]),
         Message::Counters(vec![Counter { name: "lines".into(), value: 7 }]),
         Message::AskCounters,
         Message::Apply(vec![

@@ -6,7 +6,7 @@ use crate::config::problems::Diagnostic;
 use crate::config::words::{did_you_mean, quoted};
 use crate::config::{Config, DEFAULT_PATH, respond};
 use crate::lives::applications::engine;
-use crate::lives::signatures;
+use crate::lives::{fingerprints, signatures};
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -61,6 +61,8 @@ fn there(file: Option<&Path>, config: &Config) -> Result<(), Vec<Diagnostic>> {
     let (_, remarks) = signatures::load(&config.signatures)
         .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[signatures]: {error}"))).collect::<Vec<_>>())?;
     remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
+    fingerprints::load(&config.fingerprint)
+        .map_err(|all| all.into_iter().flat_map(|error| wrong(format!("[fingerprint]: {error}"))).collect::<Vec<_>>())?;
     crate::config::response::check(&config.responses).map_err(|all| all.into_iter().flat_map(&wrong).collect::<Vec<_>>())?;
     let notices = respond::check(config).map_err(&wrong)?;
     notices.iter().for_each(|notice| eprintln!("riposte: [respond]: {notice}"));

@@ -11,6 +11,7 @@ pub mod logtest;
 pub mod metrics;
 pub mod pages;
 pub mod portsentry;
+pub mod psad;
 pub mod regex;
 pub mod replay;
 pub mod rules;

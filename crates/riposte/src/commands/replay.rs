@@ -4,7 +4,7 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::{now, signatures};
+use crate::lives::{fingerprints, now, signatures};
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
@@ -12,19 +12,22 @@ use detect::signatures::{Matched, Top};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
-use model::event::{Act, Event, RuleId, Trust};
+use model::event::{Act, Event, Guessed, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
-use report::replay::{EventLine, OffenderLine, SignatureLine, SummaryLine, TopSignature, offender_table, signature_table};
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
 use report::replay_csv;
-use report::serial::Whom;
+use report::serial::{Stamp, Whom};
+use report::system::SystemLine;
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
+use sense::guessing::Guesser;
 use sense::matching::{Matcher, Named};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -36,7 +39,7 @@ use std::time::Duration;
 /// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
 const CHUNK: usize = 64 << 10;
 /// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// The progress bar moves after this many bytes.
 const STEP: u64 = 4 << 20;
 /// The tables' hash seed: any, but the same, so that a replay can be repeated.
@@ -71,13 +74,14 @@ struct Bench {
 impl Bench {
     fn new(config: &Config) -> Result<Self, Failure> {
         let (set, remarks) = signatures::load(&config.signatures)?;
+        let guesser = fingerprints::load(&config.fingerprint)?.map(|fingerprints| Guesser::new(fingerprints, SEED));
         remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
         // What happened is all to be told: nobody fills a history here.
         let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
         let mut policy = config.policy.clone();
         policy.exempt.extend(signatures::spared(&config.signatures)?);
         Ok(Bench {
-            matcher: Matcher::new(set),
+            matcher: Matcher::new(set).with_guesser(guesser),
             named: Vec::new(),
             detectors: Detectors::new(&scan, SEED),
             judge: Judge::new(policy),
@@ -109,7 +113,7 @@ impl Bench {
     fn observe(&mut self, event: &Event) {
         if self.judge.ignores(event) {
             // A packet counts once, whatever it fits besides.
-            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_)));
+            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
             return;
         }
         self.detectors.observe(event, &mut self.offences);
@@ -158,19 +162,20 @@ impl Bench {
         let matched = matches.and_then(|matches| matches.level);
         let suspect = self.detectors.suspect(whom.addr())?;
         Some(OffenderLine {
-            address: suspect.offender,
+            address: Whom(suspect.offender),
             level: suspect.level.max(matched)?,
             styles: suspect.styles,
             targets: suspect.targets,
             packets: suspect.packets,
-            tcp_ports: suspect.tcp_ports,
-            udp_ports: suspect.udp_ports,
+            ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
             protocols: suspect.protocols,
             signatures,
-            first: suspect.first,
-            last: suspect.last,
+            systems: self.systems(whom),
+            first: Stamp(suspect.first),
+            last: Stamp(suspect.last),
             trust: suspect.trust,
             decision,
+            detail: None,
         })
     }
 }
@@ -181,9 +186,16 @@ impl Bench {
         SignatureLine { sid, message, count }
     }
 
+    /// What an offender's packets look like.
+    fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
+        let named = |guessed: &Guessed| self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message);
+        self.detectors.systems().of(whom.addr()).iter().map(|guessed| SystemLine::new(guessed, named(guessed))).collect()
+    }
+
     /// By number.
     fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
-        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, m.sid, m.count.into())).collect();
+        let known = self.detectors.signatures();
+        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, known.sid(m.rule), m.count.into())).collect();
         lines.sort_unstable_by_key(|line| line.sid);
         lines
     }
@@ -289,7 +301,7 @@ impl<W: Write> Reader<'_, W> {
         };
         let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
         let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
-        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL);
+        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL).wanting(&self.config.lines);
         let base = self.summary.lines;
         let mut input = BufReader::with_capacity(CHUNK, input);
         let mut carry: Vec<u8> = Vec::new();
@@ -375,7 +387,7 @@ impl<W: Write> Reader<'_, W> {
             let Some(line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
             self.summary.offenders += 1;
             match self.format {
-                Format::Json => line.to_json_line(&mut bytes),
+                Format::Json => bytes.extend_from_slice(line.to_json_line().as_bytes()),
                 Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
                 Format::Csv | Format::Text => {}
             }
@@ -393,6 +405,7 @@ impl<W: Write> Reader<'_, W> {
         }
         if self.format == Format::Text {
             bytes.extend_from_slice(offender_table(&offenders).as_bytes());
+            bytes.extend_from_slice(system_table(&offenders).as_bytes());
             bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
         }
         if let Some(other) = self.benches.get(1) {
@@ -428,7 +441,9 @@ fn changed(meta: &std::fs::Metadata) -> Time {
 fn ignored(sighting: &Sighting<'_>) -> Option<&'static str> {
     match sighting.reading {
         Reading::Evidence(Act::Probe(_), _) => None,
-        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_), _) => Some("let through"),
+        Reading::Evidence(Act::Reached { .. } | Act::Reported(_) | Act::Touched(_) | Act::Matched(_) | Act::Guessed(_), _) => {
+            Some("let through")
+        }
         Reading::Harmless(why) => Some(why.word()),
     }
 }
@@ -481,7 +496,7 @@ struct WhatIfLine<'a> {
 /// Whom the other configuration would have treated differently.
 fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, format: Format, out: &mut Vec<u8>) {
     let name = args.what_if.as_deref().map_or_else(String::new, |path| path.display().to_string());
-    let mut sides: std::collections::BTreeMap<Prefix, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
+    let mut sides: std::collections::BTreeMap<Whom, (Option<&OffenderLine>, Option<&OffenderLine>)> = std::collections::BTreeMap::new();
     now.iter().for_each(|line| sides.entry(line.address).or_default().0 = Some(line));
     other.iter().for_each(|line| sides.entry(line.address).or_default().1 = Some(line));
     let verdict = |line: Option<&OffenderLine>| line.map_or_else(|| Verdict::none("not charged"), |line| line.decision.clone());
@@ -496,7 +511,7 @@ fn what_if(now: &[OffenderLine], other: &[OffenderLine], args: &cli::Replay, for
         };
         match format {
             Format::Json => {
-                let line = WhatIfLine { kind: "what-if", address: Whom(address), config: &name, now, decision: other };
+                let line = WhatIfLine { kind: "what-if", address, config: &name, now, decision: other };
                 out.extend(report::serial::to_json_line(&line).unwrap_or_default().into_bytes());
             }
             Format::Text | Format::Csv => {

@@ -342,7 +342,7 @@ impl Meaning<'_> {
     /// `admin@example.org`, or a local name.
     pub(super) fn mail_address(&mut self, given: Given<String>) -> String {
         let (local, domain) = given.value.rsplit_once('@').unwrap_or((&given.value, "localhost"));
-        let odd = |c: char| c.is_control() || c.is_whitespace() || "<>()[],;:\\\"@".contains(c);
+        let odd = |c: char| !c.is_ascii_graphic() || "<>()[],;:\\\"@".contains(c);
         let is_literal =
             domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|inner| inner.parse::<std::net::IpAddr>().is_ok());
         if local.is_empty() || local.len() > 64 || local.contains(odd) || !(is_host_name(domain) || is_literal) {
@@ -439,7 +439,7 @@ pub fn port_of(url: &str) -> Option<u16> {
         _ => return None,
     };
     let authority = rest.split(['/', '?', '#']).next()?;
-    let is_plain = url.len() <= ENTRY_BYTES && !url.contains(|c: char| c.is_control() || c.is_whitespace() || "\"<>\\^`{|}".contains(c));
+    let is_plain = url.len() <= ENTRY_BYTES && !url.contains(|c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(c));
     if !is_plain || authority.contains('@') {
         return None;
     }

@@ -5,7 +5,7 @@ use super::capture::AUTO;
 use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
-use super::{Config, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
+use super::{Config, FingerprintConfig, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
 use policy::lists::Effect;
 use respond::{RESPONDERS, Value};
@@ -20,6 +20,7 @@ pub fn text(config: &Config) -> String {
     page.sensors(config);
     page.applications(config);
     page.signatures(config);
+    page.fingerprint(config);
     page.guard(config);
     page.scan(config);
     page.policy(config);
@@ -117,6 +118,11 @@ impl Page {
         self.key("ring_mib", capture.ring_mib);
         self.key("rate", capture.rate);
         self.key("per_source_rate", capture.per_source_rate);
+        self.section("[sense.lines]");
+        let lines = &config.lines;
+        for (key, texts) in [("only", &lines.only), ("ignore", &lines.ignore), ("ignore_interfaces", &lines.ignore_interfaces)] {
+            self.list(key, texts.iter().map(|text| quote(text)));
+        }
         for source in &config.logs {
             self.section("[[sense.log]]");
             self.log(source);
@@ -185,6 +191,16 @@ impl Page {
             }
         }
         self.list("variables", signatures.variables.iter().map(|(name, value)| quote(&format!("{name} = {value}"))));
+    }
+
+    fn fingerprint(&mut self, config: &Config) {
+        let FingerprintConfig { enabled, shipped, p0f, posf } = &config.fingerprint;
+        self.section("[fingerprint]");
+        self.key("enabled", enabled);
+        self.key("shipped", shipped);
+        for (key, files) in [("p0f", p0f), ("posf", posf)] {
+            self.list(key, files.iter().map(|place| path(place)));
+        }
     }
 
     fn guard(&mut self, config: &Config) {

@@ -7,12 +7,14 @@ mod canonical;
 mod capture;
 pub mod feed;
 pub mod guard;
+mod lines;
 pub mod placeholder;
 pub mod problems;
 mod raw;
 mod read;
 mod read_policy;
 pub use read::{PATTERNS_MAX, pattern};
+mod fingerprint;
 pub mod respond;
 pub mod response;
 mod signatures;
@@ -24,12 +26,14 @@ mod tests;
 pub use alert::AlertConfig;
 pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
+pub use fingerprint::FingerprintConfig;
 pub use guard::GuardConfig;
 use jiff::tz::TimeZone;
 use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
 pub use respond::RespondConfig;
+use sense::firewall::Wanted;
 pub use signatures::SignaturesConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
@@ -55,12 +59,16 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// Packets before any filter.
     pub capture: CaptureConfig,
+    /// Which packets of firewall logs count.
+    pub lines: Wanted,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.
     pub applications: ApplicationsConfig,
     /// Signatures on packets.
     pub signatures: SignaturesConfig,
+    /// Guesses at senders' systems.
+    pub fingerprint: FingerprintConfig,
     /// Guarded ports.
     pub guard: GuardConfig,
     /// The scan detectors.

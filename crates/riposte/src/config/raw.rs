@@ -236,6 +236,7 @@ sections! {
         sense: RawSense,
         applications: RawApplications,
         signatures: RawSignatures,
+        fingerprint: RawFingerprint,
         guard: RawGuard,
         scan: RawScan,
         policy: RawPolicy,
@@ -265,6 +266,7 @@ sections! {
     RawSense "[sense]" {
         nflog: RawNflog,
         capture: RawCapture,
+        lines: RawLines,
         log: Vec<(usize, RawSource)>,
     }
     /// Packets from the kernel.
@@ -284,6 +286,12 @@ sections! {
         ring_mib: Given<i64>,
         rate: Given<i64>,
         per_source_rate: Given<i64>,
+    }
+    /// Which packets of firewall logs count.
+    RawLines "[sense.lines]" {
+        only: GivenList<String>,
+        ignore: GivenList<String>,
+        ignore_interfaces: GivenList<String>,
     }
     /// One firewall log.
     RawSource "[[sense.log]]" {
@@ -316,6 +324,13 @@ sections! {
         icmp6_types: Given<String>,
         protocols: Given<String>,
         variables: GivenList<String>,
+    }
+    /// Guesses at senders' systems.
+    RawFingerprint "[fingerprint]" {
+        enabled: Given<bool>,
+        shipped: Given<bool>,
+        p0f: GivenList<String>,
+        posf: GivenList<String>,
     }
     /// Guarded ports.
     RawGuard "[guard]" {

@@ -739,6 +739,7 @@ proptest! {
                 enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
                 rate: numbers.3 / 50, per_source_rate: 1,
             },
+            lines: Wanted { only: vec!["DROP \"".into()], ignore: Vec::new(), ignore_interfaces: vec!["eth1".into()] },
             logs,
             applications,
             signatures: SignaturesConfig {
@@ -749,6 +750,7 @@ proptest! {
                 variables: vec![("HOME_NET".into(), "[192.0.2.0/24, !192.0.2.7]".into())],
                 ..SignaturesConfig::default()
             },
+            fingerprint: FingerprintConfig { enabled: flags[5], shipped: flags[4], p0f: vec!["/p0f.fp".into()], posf: vec![] },
             // Only where packets are looked at, and never at the ports of administrators.
             guard: if flags[0] { guard } else { GuardConfig::default() },
             scan,

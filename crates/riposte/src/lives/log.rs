@@ -1,7 +1,7 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, signatures, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message, Position};
@@ -67,16 +67,16 @@ pub fn run(start: Start) -> Result<(), String> {
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     let boot = Some(since_boot());
     let (input, provenance, zone) = open(source)?;
-    // Zone data and signatures are read now: the sandbox has no files.
-    let (set, _) = signatures::load(&config.signatures).map_err(|wrong| wrong.join("; "))?;
+    // Zone data, signatures and fingerprints are read now: the sandbox has no files.
+    let matcher = fingerprints::matcher(&config)?;
     let clock = LogClock { utc_offset: utc_offset(zone), reference: now(), boot };
     enter(&Profile::sensor(unprivileged_user(&config.process.user)?), &mut warden)?;
     let mut log = Log {
         warden,
         judge,
         input,
-        firewall: FirewallLog::new(slot, provenance, clock, ephemeral),
-        matcher: Matcher::new(set),
+        firewall: FirewallLog::new(slot, provenance, clock, ephemeral).wanting(&config.lines),
+        matcher,
         slot,
         half_open: None,
         rotated: None,
@@ -344,6 +344,7 @@ impl Log {
             ("packets", lines.packets),
             ("of other programs", lines.other_programs),
             ("of the kernel about other things", lines.other_messages),
+            ("taken out by [sense.lines]", lines.unwanted),
             ("forged", lines.forged),
             ("unparsed", lines.unparsed),
             ("cut, too long", source.cut + lines.cut),
@@ -355,6 +356,7 @@ impl Log {
             ("rotations", source.rotations),
             ("files replaced before they were opened", source.missed),
             ("matches of signatures", matches),
+            ("packets asked about fingerprints", self.matcher.guesses()),
             ("nothing to look at (level 0)", passed_over),
             ("events dropped, judge too slow", self.events_dropped),
         ];

@@ -5,6 +5,7 @@ pub mod applications;
 pub mod calm;
 pub mod channel;
 pub mod envoy;
+pub mod fingerprints;
 pub mod guard;
 pub mod host;
 pub mod judge;

@@ -4,7 +4,7 @@
 mod capture;
 mod known;
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, signatures, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::GuardConfig;
 use capture::Capture;
 use known::Questions;
@@ -81,8 +81,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, slot } = start;
     let (judge, nflog, diag) = (own(0)?, own(1)?, own(2)?);
     let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
-    // Signatures are files: they are read now.
-    let (set, _) = signatures::load(&config.signatures).map_err(|wrong| wrong.join("; "))?;
+    // Signatures and fingerprints are files: they are read now.
+    let matcher = fingerprints::matcher(&config)?;
     let user = unprivileged_user(&config.process.user)?;
     // Taken over, not read.
     let capture = match config.capture.enabled {
@@ -97,7 +97,7 @@ pub fn run(start: Start) -> Result<(), String> {
         capture,
         questions: Questions::default(),
         diag: Diag::from_fd(diag),
-        sensor: PacketSensor::new(slot, ephemeral).with_signatures(set),
+        sensor: PacketSensor::new(slot, ephemeral).with_matcher(matcher),
         open: OpenPorts::default(),
         looked: monotonic(),
         closed: HashMap::new(),
@@ -367,6 +367,7 @@ impl Packets {
             ("to open ports", counts.open),
             ("to traps", self.trapped),
             ("matches of signatures", self.sensor.matches()),
+            ("packets asked about fingerprints", self.sensor.guesses()),
             ("nothing to look at (level 0)", counts.passed_over),
             ("events dropped, judge too slow", self.events_dropped),
             ("listings of listening sockets", self.looks),

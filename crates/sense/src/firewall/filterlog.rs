@@ -8,6 +8,7 @@ use super::Record;
 use super::pf::{flags, handling, options};
 use super::text::{address, number, whole};
 use crate::facts::{Chain, Facts, Fragment};
+use crate::guessing::Details;
 use model::event::TcpFlags;
 use model::net::Protocol;
 
@@ -37,7 +38,7 @@ pub(super) fn read(text: &[u8]) -> Option<Record<'_>> {
     }
     facts.loopback = interface.strip_prefix(b"lo").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
     let (interface_in, interface_out) = if chain == Chain::Output { (b"".as_slice(), interface) } else { (interface, b"".as_slice()) };
-    Some(Record { facts, interface_in, interface_out, prefix: reason })
+    Some(Record { facts, interface_in, interface_out, prefix: reason, details: Details::Unknown })
 }
 
 fn version_4<'l>(fields: &mut impl Iterator<Item = &'l [u8]>) -> Option<Facts> {

@@ -6,6 +6,7 @@
 use super::Record;
 use super::text::{address, hexadecimal, protocol, whole, word};
 use crate::facts::{Chain, Facts, Fragment, Handling};
+use crate::guessing::Details;
 use model::event::TcpFlags;
 use model::net::Protocol;
 
@@ -69,7 +70,7 @@ pub(super) fn read(text: &[u8]) -> Option<Record<'_>> {
     facts.loopback = interface == b"lo";
     let (interface_in, interface_out) =
         if facts.chain == Chain::Output { (b"".as_slice(), interface) } else { (interface, b"".as_slice()) };
-    Some(Record { facts, interface_in, interface_out, prefix: target })
+    Some(Record { facts, interface_in, interface_out, prefix: target, details: Details::Unknown })
 }
 
 /// `address:number`. The number is a port, or for ICMP the type and the code.

@@ -6,6 +6,7 @@
 use super::Record;
 use super::text::{address, number, protocol, whole, word};
 use crate::facts::{Chain, Facts, Fragment, Handling};
+use crate::guessing::Details;
 use model::net::Protocol;
 use std::net::IpAddr;
 
@@ -70,7 +71,7 @@ fn packet<'l>(action: &'l [u8], rest: &'l [u8]) -> Option<Record<'l>> {
     facts.loopback = interface.strip_prefix(b"lo").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
     let (interface_in, interface_out) =
         if facts.chain == Chain::Output { (b"".as_slice(), interface) } else { (interface, b"".as_slice()) };
-    Some(Record { facts, interface_in, interface_out, prefix: action })
+    Some(Record { facts, interface_in, interface_out, prefix: action, details: Details::Unknown })
 }
 
 struct Kind {

@@ -7,13 +7,14 @@
 use super::Record;
 use super::text::{address_value, hexadecimal, nibble, number, protocol, skip_spaces, until_space, v4, value};
 use crate::facts::{Chain, Facts, Fragment, Handling, TcpOptions};
+use crate::guessing::Details;
 use model::event::TcpFlags;
 use model::net::Protocol;
 use signatures::header::IpOptions;
 use std::net::IpAddr;
 
 /// IP's and TCP's headers have room for so many bytes of options.
-const OPTION_BYTES: usize = 40;
+pub(super) const OPTION_BYTES: usize = 40;
 /// The kernel's names of interfaces are shorter (IFNAMSIZ is 16, with the closing zero).
 const INTERFACE_BYTES: usize = 15;
 
@@ -60,6 +61,7 @@ fn interface(text: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn read<'l>(start: &Start<'l>, prefix: &'l [u8], handling: Handling) -> Result<(Record<'l>, &'l [u8]), &'l [u8]> {
     let mut fields = Fields::default();
     let rest = fields.read(start.fields)?;
+    let details = Details::Logged(start.fields.get(..start.fields.len() - rest.len()).unwrap_or_default());
     let chain = match (start.interface_in.is_empty(), start.interface_out.is_empty()) {
         (true, false) => Chain::Output,
         (false, false) => Chain::Forward,
@@ -67,7 +69,7 @@ pub(super) fn read<'l>(start: &Start<'l>, prefix: &'l [u8], handling: Handling) 
     };
     let loopback = start.interface_in == b"lo";
     let facts = fields.facts(rest.is_empty(), chain, handling, loopback).ok_or(rest)?;
-    Ok((Record { facts, interface_in: start.interface_in, interface_out: start.interface_out, prefix }, rest))
+    Ok((Record { facts, interface_in: start.interface_in, interface_out: start.interface_out, prefix, details }, rest))
 }
 
 /// A key of the record, or the start of one, as a number that can be compared at once.
@@ -365,7 +367,9 @@ impl Fields {
             return None;
         }
         let icmp = self.kind.zip(self.code);
-        if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) && icmp.is_none() && !headless {
+        // The other version's is a number to the kernel like any other.
+        let own_icmp = if source.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
+        if protocol == own_icmp && icmp.is_none() && !headless {
             return None;
         }
         // What is not written there is not there: only IPv4 has these at all.
@@ -501,7 +505,7 @@ fn behind_brackets(text: &[u8]) -> &[u8] {
 }
 
 /// Options as bytes, of IP or TCP, and how many they are: at most 40.
-fn hexadecimal_bytes(digits: &[u8]) -> Option<([u8; OPTION_BYTES], usize)> {
+pub(super) fn hexadecimal_bytes(digits: &[u8]) -> Option<([u8; OPTION_BYTES], usize)> {
     let digits = digits.trim_ascii();
     let mut bytes = [0_u8; OPTION_BYTES];
     if !digits.len().is_multiple_of(2) || digits.len() / 2 > OPTION_BYTES {

@@ -7,6 +7,7 @@
 use super::Record;
 use super::text::{address, number, skip_spaces, v4, whole, word};
 use crate::facts::{Chain, Facts, Fragment, Handling, TcpOptions};
+use crate::guessing::Details;
 use memchr::memmem;
 use model::event::TcpFlags;
 use model::net::Protocol;
@@ -44,7 +45,7 @@ pub(super) fn read(text: &[u8]) -> Option<Record<'_>> {
     transport(&mut facts, rest)?;
     facts.loopback = interface.strip_prefix(b"lo").is_some_and(|rest| rest.iter().all(u8::is_ascii_digit));
     let (interface_in, interface_out) = if chain == Chain::Output { (b"".as_slice(), interface) } else { (interface, b"".as_slice()) };
-    Some(Record { facts, interface_in, interface_out, prefix: reason })
+    Some(Record { facts, interface_in, interface_out, prefix: reason, details: Details::Unknown })
 }
 
 /// What pf did, by its word for it.

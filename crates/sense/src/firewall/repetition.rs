@@ -4,6 +4,7 @@
 use super::Sighting;
 use super::text::{Text, number, skip_spaces};
 use crate::facts::{Facts, Reading};
+use crate::guessing::Details;
 use model::time::Time;
 
 const HOST_BYTES: usize = 64;
@@ -65,6 +66,8 @@ impl Remembered {
             prefix: self.prefix.text(),
             host: self.host.text(),
             reading,
+            // The line that it repeats has told it.
+            details: Details::Unknown,
         })
     }
 }

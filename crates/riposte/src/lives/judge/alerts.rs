@@ -15,8 +15,8 @@ use model::time::Time;
 use report::alert::{Alert, Kind, Source};
 use report::decision::Verdict;
 use report::explain::QuotedLine;
-use report::replay::{OffenderLine, SignatureLine};
-use report::serial::{Stamp, to_json_line};
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::serial::{Stamp, Whom, to_json_line};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
@@ -158,7 +158,7 @@ impl Judge {
 fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) -> Alert {
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
-    let (tcp_ports, udp_ports) = suspect.as_ref().map(|s| (s.tcp_ports.clone(), s.udp_ports.clone())).unwrap_or_default();
+    let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() });
     let matches = court.detectors.signatures().of(whom.addr());
     let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| {
         let name = court.rule_name(matched.rule).unwrap_or_default();
@@ -166,19 +166,20 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         SignatureLine { sid: matched.sid, message, count: matched.count.into() }
     });
     let line = OffenderLine {
-        address: whom,
+        address: Whom(whom),
         level: offence.level,
         styles: offence.styles,
         targets: offence.evidence.targets,
         packets: offence.evidence.packets,
-        tcp_ports,
-        udp_ports,
+        ports: ports.unwrap_or_default(),
         protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
         signatures: signatures.collect(),
-        first: offence.evidence.first,
-        last: offence.evidence.last,
+        systems: answers::systems(court, whom.addr()),
+        first: Stamp(offence.evidence.first),
+        last: Stamp(offence.evidence.last),
         trust: offence.trust,
         decision: Verdict::of(decision, offence.at),
+        detail: None,
     };
     let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {
         Some(rule) => format!("{}: {rule}", offence.charge),

@@ -9,7 +9,7 @@ use court::court::Failing;
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
-use model::event::{RuleId, Trust};
+use model::event::{Guessed, RuleId, Trust};
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
@@ -19,6 +19,7 @@ use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
 use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
+use report::system::SystemLine;
 use report::time::Readable;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -268,11 +269,12 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
         outlook,
     );
     let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
-    let matches = court.detectors.signatures().of(addr);
-    let mut signatures: Vec<_> = matches
+    let known = court.detectors.signatures();
+    let mut signatures: Vec<_> = known
+        .of(addr)
         .into_iter()
         .flat_map(|matches| &matches.signatures)
-        .map(|m| signature_count(judge, m.rule, m.sid, (m.count.into(), 1)))
+        .map(|m| signature_count(judge, m.rule, known.sid(m.rule), (m.count.into(), 1)))
         .collect();
     signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
     let listings = court.judge.listings(addr, now).into_iter().map(|listing| ListingLine {
@@ -282,7 +284,13 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
         until: Stamp(listing.until),
         blocks: listing.blocks,
     });
-    Reply::of(&explanation.quoting(quote).matching(signatures).listed(listings.collect()))
+    Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)).listed(listings.collect()))
+}
+
+/// What a source's packets look like.
+pub(super) fn systems(court: &court::court::Court, addr: IpAddr) -> Vec<SystemLine> {
+    let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
+    court.detectors.systems().of(addr).iter().map(name).collect()
 }
 
 /// A signature by its name in the dictionary, which has its number in front.
@@ -500,6 +508,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("reports of log rules that said nothing new", detect.reports_repeated),
         ("touches of guarded ports that found no room", detect.touches_crowded_out),
         ("sources whose matches of signatures gave way", detect.matches_crowded_out),
+        ("sources whose systems gave way", detect.systems_crowded_out),
         ("forgeable matches not charged, too many", detect.matches_unheard),
         ("reports of log rules without room for their names", t.rules_unnamed),
         ("responses run", responses.begun),

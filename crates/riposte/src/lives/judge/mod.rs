@@ -583,6 +583,7 @@ impl Judge {
                         Act::Touched(_) => sees_ports,
                         // Its number here in place of the sensor's own.
                         Act::Matched(matched) => rules.get(&matched.rule).map(|rule| matched.rule = *rule).is_some(),
+                        Act::Guessed(guessed) => rules.get(&guessed.name).map(|rule| guessed.name = *rule).is_some(),
                         Act::Probe(_) | Act::Reached { .. } => true,
                     });
                     self.malformed += (told - events.len()) as u64;

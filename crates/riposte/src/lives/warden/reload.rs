@@ -8,9 +8,8 @@ use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
 use crate::lives::applications::engine;
-use crate::lives::envoy;
-use crate::lives::signatures;
 use crate::lives::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
+use crate::lives::{envoy, fingerprints, signatures};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,9 +82,11 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         process,
         nflog,
         capture,
+        lines: _,
         logs: _,
         applications,
         signatures: _,
+        fingerprint: _,
         guard,
         scan: _,
         policy: _,
@@ -183,6 +184,8 @@ impl Warden {
         }
         signatures::load(&new.signatures)
             .map_err(|wrong| wrong.iter().map(|error| format!("[signatures]: {error}")).collect::<Vec<_>>())?;
+        fingerprints::load(&new.fingerprint)
+            .map_err(|wrong| wrong.iter().map(|error| format!("[fingerprint]: {error}")).collect::<Vec<_>>())?;
         let changes = self.prepared.compare(&new.logs)?;
         for source in &changes.later {
             let name = slots::name(source);
@@ -209,11 +212,13 @@ impl Warden {
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         // What is in files may have changed without the configuration.
-        let other_signatures = old.signatures != self.config.signatures || self.config.signatures.has_files();
+        let Config { signatures, fingerprint, lines, .. } = &self.config;
+        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint || old.lines != *lines;
+        let other_marks = other_marks || signatures.has_files() || fingerprint.has_files();
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];
             let is_log = ward.life == Life::Log && ward.after != After::Nothing;
-            if other_signatures && (is_log && !gone.contains(&ward.slot) || ward.life == Life::Packets && ward.after != After::Nothing) {
+            if other_marks && (is_log && !gone.contains(&ward.slot) || ward.life == Life::Packets && ward.after != After::Nothing) {
                 self.dismiss(index, After::Renewal);
                 continue;
             }

@@ -8,14 +8,14 @@ const MAPPED: u64 = 0xffff << 32;
 
 /// An address as a number; IPv4 as its IPv4-mapped form, so that each host has one key. Quicker to compare than an `IpAddr`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key {
+pub struct Key {
     high: u64,
     low: u64,
 }
 
 impl Key {
     /// The address, canonical.
-    pub(crate) fn addr(self) -> IpAddr {
+    pub fn addr(self) -> IpAddr {
         Ipv6Addr::from(u128::from(self.high) << 64 | u128::from(self.low)).to_canonical()
     }
 }
@@ -31,14 +31,14 @@ impl From<IpAddr> for Key {
 
 /// The key of all hashes of one detector.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seed {
+pub struct Seed {
     first: u64,
     second: u64,
 }
 
 impl Seed {
     /// Spreads a seed over the key (the step of SplitMix64, Steele et al. 2014).
-    pub(crate) fn new(seed: u64) -> Seed {
+    pub fn new(seed: u64) -> Seed {
         let step = |n: u64| {
             let z = seed.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -49,19 +49,19 @@ impl Seed {
     }
 
     /// An address.
-    pub(crate) fn address(self, key: Key) -> u64 {
+    pub fn address(self, key: Key) -> u64 {
         let first = if key.high == 0 { self.first } else { fold(key.high ^ self.first, self.second) };
         fold(key.low ^ first, self.second)
     }
 
     /// A hash with another word worked into it.
-    pub(crate) fn join(self, hash: u64, word: u64) -> u64 {
+    pub fn join(self, hash: u64, word: u64) -> u64 {
         fold(hash ^ word.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ self.first, self.second)
     }
 }
 
 /// The 32 bits that a table keeps of a hash; never 0, which marks an empty place.
-pub(crate) fn short(hash: u64) -> u32 {
+pub fn short(hash: u64) -> u32 {
     ((hash >> 32) as u32).max(1)
 }
 
