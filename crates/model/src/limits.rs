@@ -37,6 +37,8 @@ pub const LISTS: usize = 16;
 pub const LISTED: usize = 100_000;
 /// Prefixes of lists in one message.
 pub const BATCH_LISTED: usize = 1_000;
+/// Probes that wait for DShield to be told. At the bound further ones are skipped, and counted.
+pub const DSHIELD: usize = 20_000;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
 pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.

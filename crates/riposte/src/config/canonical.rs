@@ -342,7 +342,7 @@ impl Page {
             self.key("enabled", feed.enabled);
             match &feed.place {
                 Place::Url(url) => self.key("url", quote(url)),
-                Place::File(file) => self.key("file", path(file)),
+                Place::File(file) => self.key("path", path(file)),
             }
             self.key("format", quote(feed.format.word()));
             self.key("every", period(feed.every));
@@ -373,7 +373,7 @@ impl Page {
         self.key("interval", period(dshield.interval));
         self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
         self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
-        self.optional("copy", dshield.copy.as_deref().map(path), "none");
+        self.key("copy", dshield.copy);
     }
 
     fn zone(&mut self, zone: &Zone) {

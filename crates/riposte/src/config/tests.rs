@@ -25,7 +25,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn refused(text: &str, line: &str) {
+pub fn refused(text: &str, line: &str) {
     assert_eq!(errors(text), [line], "{text}");
 }
 
@@ -104,7 +104,7 @@ fn the_canonical_form_has_every_key() {
     let text = Config::parse(
         &format!(
             "[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='command'\nprogram='/a'\non='touch'\ntimeout='1m'\n{}",
-            alert::tests::FULL
+            alert::tests::FULL.to_owned() + feed::tests::FULL
         ),
         "x",
     )
@@ -785,23 +785,5 @@ proptest! {
         if let Err(lines) = Config::parse(&text, "x") {
             prop_assert!(!lines.is_empty() && lines.iter().all(|line| !line.to_string().contains('\n')));
         }
-    }
-}
-
-#[test]
-fn signatures_are_files_and_variables() {
-    let text = "[signatures]\nshipped = false\nrules = ['/etc/psad/signatures']\nauto_dl = '/etc/psad/auto_dl'\nvariables = ['$HOME_NET = 192.0.2.0/24']";
-    let signatures = Config::parse(text, "x").unwrap().signatures;
-    assert!(signatures.enabled && !signatures.shipped && signatures.has_files());
-    assert_eq!(signatures.variables, [("HOME_NET".to_owned(), "192.0.2.0/24".to_owned())]);
-    assert!(!Config::default().signatures.has_files());
-    refused("[signatures]\nrulse = []", "r.toml:2:1: unknown key 'rulse' in [signatures]; did you mean 'rules'?");
-    refused(
-        "[signatures]\nauto_dl = 'auto_dl'",
-        "r.toml:2:11: [signatures] auto_dl: 'auto_dl' must start with '/': the daemon's own folder is not where you typed this",
-    );
-    for wrong in ["HOME_NET", "= any", "A B = any", "HOME_NET ="] {
-        let lines = Config::parse(&format!("[signatures]\nvariables = ['{wrong}']"), "x").unwrap_err();
-        assert!(lines[0].message.contains("a name and a value are wanted"), "{wrong}: {lines:?}");
     }
 }
