@@ -468,6 +468,7 @@ pub fn port_of(url: &str) -> Option<u16> {
 pub(super) mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::config::tests::refused;
 
     /// Every key but one, which there is no place for beside the others.
     pub const FULL: &str = "[alert]\nper_source = 3\n[alert.mail]\nto=['a@example.org','root']\nfrom='r@example.org'\nserver='mail.example.org'\n\
@@ -484,12 +485,6 @@ pub(super) mod tests {
             "[alert]\nevery=true\ndigest='0s'\n",
         ];
         Config::parse(texts[which], "x").unwrap().alert
-    }
-
-    #[track_caller]
-    fn refused(text: &str, line: &str) {
-        let lines: Vec<String> = Config::parse(text, "r.toml").unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(lines, [line], "{text}");
     }
 
     #[test]
