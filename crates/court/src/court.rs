@@ -105,6 +105,15 @@ pub enum Answer {
     Spared,
 }
 
+/// What the court has done since it was last asked: for whoever tells others of it.
+#[derive(Debug, Default)]
+pub struct Spoken {
+    /// What was decided about whom.
+    pub judged: Vec<(Offence, Decision)>,
+    /// Blocks that were lifted before their time, and why.
+    pub lifted: Vec<(Prefix, Lift)>,
+}
+
 /// A store that can't be written.
 #[derive(Debug, Clone)]
 pub struct Failing {
@@ -154,7 +163,7 @@ pub struct Court {
     /// Allowances given (or, without one, taken back) that the store has not taken yet.
     allowances: BTreeMap<Prefix, Option<Allowance>>,
     /// Decisions that the log has not been told of: a slow log must not keep a block waiting.
-    spoken: Vec<(Offence, Decision)>,
+    spoken: Spoken,
     touched: Vec<Touched>,
     /// Adds sent and not yet answered whose answer the ledger waits for.
     unanswered: HashSet<BlockId>,
@@ -208,7 +217,7 @@ impl Court {
             rules: Rules::default(),
             quotes: BTreeMap::new(),
             allowances: BTreeMap::new(),
-            spoken: Vec::new(),
+            spoken: Spoken::default(),
             touched: Vec::new(),
             unanswered: HashSet::new(),
             removing: VecDeque::new(),
@@ -318,7 +327,7 @@ impl Court {
             let charged = self.take(event, now);
             if charged && let Act::Touched(touch) = event.act {
                 self.quote(event, GUARDED, &touch.to_string());
-                let answer = match self.spoken.last().map(|(_, decision)| decision) {
+                let answer = match self.spoken.judged.last().map(|(_, decision)| decision) {
                     Some(Decision::Exempt(_)) => Answer::Exempt,
                     Some(Decision::Block(_) | Decision::Extend { .. }) if !self.config.policy.dry_run => Answer::Blocked,
                     Some(Decision::Watch { why: WatchReason::Recorded, .. }) => Answer::Recorded,
@@ -407,7 +416,7 @@ impl Court {
             }
             let (decision, ruling) = self.judge.judge(&offence, now);
             self.note(Entry::judged(&offence, &decision));
-            self.spoken.push((offence, decision.clone()));
+            self.spoken.judged.push((offence, decision.clone()));
             self.absorb(ruling, now);
             self.respond_to(&offence, &decision, now);
         }
@@ -434,6 +443,7 @@ impl Court {
             if lifted.rehearsed {
                 continue;
             }
+            self.spoken.lifted.push((whom, lifted.why));
             let turn = match lifted.why {
                 Lift::Operator => Turn::LiftedByOperator,
                 // Neither ledger nor firewall ever knew of it.
@@ -475,10 +485,16 @@ impl Court {
         }
     }
 
-    /// Tells the log of what was decided. To be called once it is on its way.
-    pub fn speak(&mut self) {
-        let rules = &self.rules;
-        self.spoken.drain(..).for_each(|(offence, decision)| announce(&offence, offence.rule.and_then(|rule| rules.name(rule)), &decision));
+    /// Tells the log of what was done, and returns it. To be called once it is on its way, and often: what is not asked for is kept.
+    pub fn speak(&mut self) -> Spoken {
+        let (rules, spoken) = (&self.rules, std::mem::take(&mut self.spoken));
+        spoken.judged.iter().for_each(|(offence, decision)| announce(offence, offence.rule.and_then(|rule| rules.name(rule)), decision));
+        spoken
+    }
+
+    /// The line that decided about this address, until it is written down.
+    pub fn quote_of(&self, whom: &Prefix) -> Option<&Quote> {
+        self.quotes.get(whom)
     }
 
     /// The wall clock was set: whatever had a minute left has a minute left. Evidence that was weighed by another clock is forgotten after

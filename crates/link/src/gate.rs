@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 28] = [
+pub const WARDEN_ACCEPTS: [Rule; 29] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -42,6 +42,7 @@ pub const WARDEN_ACCEPTS: [Rule; 28] = [
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
     Rule { message: Tag::Ready, from: Life::Guard, max_len: 300, rate: 1, burst: 1 },
     Rule { message: Tag::Ready, from: Life::Applications, max_len: 300, rate: 1, burst: 1 },
+    Rule { message: Tag::Ready, from: Life::Envoy, max_len: 300, rate: 1, burst: 1 },
     // Each answer is up to 64 files: a start with 3,072 of them takes 48 questions.
     Rule { message: Tag::Reopen, from: Life::Applications, max_len: 1, rate: 2, burst: 100 },
     // Each order starts a program: as many a second as a host can bear, and not one more.

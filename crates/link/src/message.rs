@@ -38,11 +38,13 @@ pub enum Life {
     Guard,
     /// Sets blocks by other means than the kernel's nftables.
     Responder,
+    /// Tells people and programs elsewhere, and asks there.
+    Envoy,
 }
 
 impl Life {
     /// Every life.
-    pub const ALL: [Life; 10] = [
+    pub const ALL: [Life; 11] = [
         Life::Warden,
         Life::Judge,
         Life::Packets,
@@ -53,6 +55,7 @@ impl Life {
         Life::Runner,
         Life::Guard,
         Life::Responder,
+        Life::Envoy,
     ];
 
     /// The word for it, as in `--life` and the process table.
@@ -68,6 +71,7 @@ impl Life {
             Life::Runner => "runner",
             Life::Guard => "guard",
             Life::Responder => "responder",
+            Life::Envoy => "envoy",
         }
     }
 
@@ -313,6 +317,8 @@ pub enum Message {
         /// At most [`limits::BATCH_FLOWS`].
         flows: Vec<Flow>,
     },
+    /// Judge → envoy: what people are to be told, as JSON in one line of at most [`limits::ALERT_BYTES`].
+    Alert(String),
     /// Warden → packet sensor: the answer, one for each in their order.
     Known {
         /// The question's number.
@@ -420,6 +426,7 @@ impl Message {
             Message::Held(_) => Tag::Held,
             Message::AskKnown { .. } => Tag::AskKnown,
             Message::Known { .. } => Tag::Known,
+            Message::Alert(_) => Tag::Alert,
         }
     }
 
@@ -449,6 +456,7 @@ impl Message {
                 w.expiry(*expiry);
             }),
             Message::Repaired { why } => out.text(why),
+            Message::Alert(json) => out.text(json),
             Message::OpenPorts { tcp, udp } => {
                 out.bytes(&*tcp.0);
                 out.bytes(&*udp.0);
@@ -633,6 +641,7 @@ impl Message {
             Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },
             Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
+            Tag::Alert => Message::Alert(r.text(limits::ALERT_BYTES)?),
             Tag::AskKnown => Message::AskKnown {
                 number: r.u32()?,
                 flows: r.list(limits::BATCH_FLOWS, |r| {

@@ -76,6 +76,10 @@ pub const TRAPPED: usize = 1_024;
 pub const HELD: usize = 16_384;
 /// Bytes of one frame between two processes.
 pub const FRAME_BYTES: usize = 65_536;
+/// Bytes of an alert, as it travels from the judge to the envoy.
+pub const ALERT_BYTES: usize = 32_768;
+/// Alerts that wait for the envoy. At the bound further ones are dropped and counted.
+pub const ALERTS_WAITING: usize = 256;
 /// Changes in one transaction with the kernel.
 pub const BATCH_CHANGES: usize = 1_000;
 /// Events in one frame from a sensor to the judge.
@@ -91,6 +95,8 @@ pub const STORM_OFFENDERS: usize = 65_536;
 /// Sources of which a report on an old log counts everything. At the bound half of them give way: those without a charge, then those with the
 /// fewest packets.
 pub const DETAILED_SOURCES: usize = 16_384;
+/// Sources of which the judge keeps what a mail's picture shows. At the bound half of them give way: those with the fewest packets.
+pub const NOTED_SOURCES: usize = 512;
 /// Kinds of flags, of ICMP and of ways through the firewall that are noted of one source for reports. Further ones are not.
 pub const NOTED_KINDS: usize = 16;
 /// Targets that are noted of one source for reports. Further ones are not.

@@ -1,6 +1,8 @@
 //! What people and programs read: text, JSON and CSV. Decides nothing, opens nothing and reads no clock, and lets no
 //! byte that came from the network reach a terminal as it is.
 
+pub mod alert;
+pub mod alert_line;
 pub mod decision;
 pub mod duration;
 pub mod escape;
@@ -8,6 +10,7 @@ pub mod explain;
 pub mod history;
 pub mod html;
 mod json;
+pub mod letter;
 pub mod list;
 pub mod metrics;
 pub mod offender;

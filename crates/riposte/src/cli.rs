@@ -40,6 +40,9 @@ pub enum Command {
     /// Lift a block; of a prefix: every block inside it.
     #[command(after_help = "Example: sudo riposte unblock 203.0.113.9")]
     Unblock(Unblock),
+    /// Send a sample of what people are told by mail, syslog, webhook or program.
+    #[command(after_help = "Example: sudo riposte alert --test")]
+    Alert(Alert),
     /// Never block an address or prefix (it is unblocked if it is blocked).
     #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
     Allow(Allow),
@@ -261,6 +264,20 @@ pub struct ActiveResponse {
     /// The control socket, if it is elsewhere.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+}
+
+/// Arguments of `alert`.
+#[derive(Debug, Args)]
+pub struct Alert {
+    /// Send a sample by each configured way, and say what became of it.
+    #[arg(long)]
+    pub test: bool,
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `allow`.

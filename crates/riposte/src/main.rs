@@ -66,6 +66,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Block(args) => commands::ask::block(&args, out),
         Command::Unblock(args) => commands::ask::unblock(&args, out),
         Command::ActiveResponse(args) => commands::active_response::run(&args, out),
+        Command::Alert(args) => commands::alert::run(&args, out),
         Command::Allow(args) => commands::ask::allow(&args, out),
         Command::Explain(args) => commands::ask::explain(&args, out),
         Command::History(args) => commands::ask::history(&args, out),

@@ -206,7 +206,7 @@ impl Run<'_> {
             self.reference.handed(&self.machine, &changes, self.trouble == Trouble::None && self.is_whole)?;
             self.machine.hand_over(&changes);
         }
-        self.machine.court.speak();
+        drop(self.machine.court.speak());
         Ok(false)
     }
 

@@ -21,6 +21,7 @@ pub mod nft;
 pub mod null_route;
 pub mod process;
 pub mod raw;
+pub mod resolve;
 pub mod route;
 pub mod sandbox;
 pub mod usage;

@@ -106,8 +106,9 @@ impl Profile {
 
     /// For the warden, which stays who started it (root, or the unit's user with CAP_NET_ADMIN alone): `write` are the folders that its children or it must write to (store, sockets),
     /// `programs` the foreign programs it may start beside itself. It may read everywhere: a log or configuration file can be
-    /// anywhere. `read_any` keeps the right to read files in spite of their permissions (log files of other owners).
-    pub fn warden(write: &[PathBuf], programs: &[PathBuf], read_any: bool) -> Self {
+    /// anywhere. `read_any` keeps the right to read files in spite of their permissions (log files of other owners). `ports` are those that a child may
+    /// connect to, beside port 53.
+    pub fn warden(write: &[PathBuf], programs: &[PathBuf], read_any: bool, ports: &[u16]) -> Self {
         let mut keep = vec![Capability::CAP_NET_ADMIN];
         // Started as somebody else (by the unit), its children are of the same user and there is nobody to become.
         if crate::identity::own_uid() == 0 {
@@ -125,7 +126,7 @@ impl Profile {
             execute: loaders.into_iter().chain(programs.iter().cloned()).collect(),
             // Its children can have no more: one of them follows thousands of files.
             limits: Limits { open_files: 8_600, processes: None, memory_bytes: None },
-            connect_tcp: vec![53],
+            connect_tcp: std::iter::once(53).chain(ports.iter().copied()).collect(),
             dies_with_parent: false,
             ..Self::sensor(None)
         }
@@ -135,6 +136,22 @@ impl Profile {
     /// Folders, not files: a file that is replaced is a new one to Landlock.
     pub fn host(user: Option<User>) -> Self {
         Profile { life: Life::Judge, read: paths(&["/etc", "/run"]), ..Self::sensor(user) }
+    }
+
+    /// For speaking with other hosts: what resolving names takes, whom else to trust for theirs, and these TCP ports (port 53 beside them).
+    pub fn envoy(user: Option<User>, ports: &[u16]) -> Self {
+        let mut profile = Self::lookup(user);
+        // Certificates and time zones.
+        profile.read.extend(paths(&[
+            "/usr/share/ca-certificates",
+            "/usr/share/pki",
+            "/usr/share/zoneinfo",
+            "/usr/local/share/ca-certificates",
+        ]));
+        profile.connect_tcp.extend_from_slice(ports);
+        // Threads count as processes of the user's; that it can start none of those is the filter's matter.
+        // Each has an arena of the C library's, which is address space and no memory.
+        Profile { life: Life::Envoy, limits: Limits { processes: None, memory_bytes: Some(4 << 30), ..profile.limits }, ..profile }
     }
 
     /// For resolving names once: the resolver's files and libraries, and port 53.
@@ -456,7 +473,7 @@ fn set_capabilities(keep: &CapsHashSet) -> Result<(), SandboxError> {
 fn ruleset(profile: &Profile) -> Result<landlock::RulesetCreated, SandboxError> {
     // Who connects again must reach a socket whose folder may not be there yet: its permissions decide.
     let reaches = match profile.life {
-        Life::Client => BitFlags::from(AccessFs::ResolveUnix),
+        Life::Client | Life::Envoy => BitFlags::from(AccessFs::ResolveUnix),
         Life::Sensor | Life::Judge | Life::Warden | Life::Lookup | Life::Guard | Life::Capture => BitFlags::EMPTY,
     };
     let handled = AccessFs::from_all(NEWEST_LANDLOCK) & !reaches;

@@ -20,7 +20,7 @@ use sys::process::{self, Child, Ended};
 use sys::sandbox::{self, Profile};
 
 /// The lives, in the order of the table's columns.
-const LIVES: [&str; 9] = ["warden", "judge", "packets", "capturing", "log", "applications", "host", "lookup", "guard"];
+const LIVES: [&str; 10] = ["warden", "judge", "packets", "capturing", "log", "applications", "host", "lookup", "guard", "envoy"];
 /// Exit code of a life that could not enter its sandbox.
 const SANDBOX_FAILED: i32 = 200;
 /// Where the table stands for people.
@@ -52,53 +52,53 @@ const fn row(name: &'static str, expected: &'static str, because: &'static str, 
     Attempt { name, expected, because, try_out }
 }
 
-const KILLED: &str = "kkkkkkkkk";
+const KILLED: &str = "kkkkkkkkkk";
 
 const ATTEMPTS: &[Attempt] = &[
     // Files.
-    row("read /etc/shadow", "-appppaap", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
-    row("write to /etc/passwd", "aappppaap", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
-    row("make a file in /tmp", "aappppaap", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
-    row("make a file in its own folder", "--ppppaap", "the judge keeps its ledger there, the warden made it", |place| {
+    row("read /etc/shadow", "-appppaapa", "the warden opens log files of any owner", |_| open(c"/etc/shadow", libc::O_RDONLY)),
+    row("write to /etc/passwd", "aappppaapa", "", |_| open(c"/etc/passwd", libc::O_WRONLY)),
+    row("make a file in /tmp", "aappppaapa", "", |_| open(c"/tmp/rp-breach", libc::O_WRONLY | libc::O_CREAT)),
+    row("make a file in its own folder", "--ppppaapa", "the judge keeps its ledger there, the warden made it", |place| {
         open(&path(place, &format!("own/ledger-{}", std::process::id())), libc::O_WRONLY | libc::O_CREAT)
     }),
-    row("make a folder in /tmp", "aappppapp", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
-    row("make a device in its own folder", "ppppppppp", "", |place| {
+    row("make a folder in /tmp", "aappppappp", "", |_| call(libc::SYS_mkdirat, &[AT, text(c"/tmp/rp-breach"), 0o700])),
+    row("make a device in its own folder", "pppppppppp", "", |place| {
         let path = path(place, "own/device");
         call(libc::SYS_mknodat, &[AT, text(&path), (libc::S_IFCHR | 0o600).into(), libc::makedev(1, 1) as c_long])
     }),
-    row("link /etc/shadow into its own folder", "ppppppppp", "", |place| {
+    row("link /etc/shadow into its own folder", "pppppppppp", "", |place| {
         call(libc::SYS_linkat, &[AT, text(c"/etc/shadow"), AT, text(&path(place, "own/link")), 0])
     }),
-    row("make a symbolic link", "ppppppppp", "", |place| {
+    row("make a symbolic link", "pppppppppp", "", |place| {
         call(libc::SYS_symlinkat, &[text(c"/etc/shadow"), AT, text(&path(place, "own/link"))])
     }),
-    row("remove a file outside", "aappppapp", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
-    row("rename a file outside", "aappppapp", "", |place| {
+    row("remove a file outside", "aappppappp", "", |place| call(libc::SYS_unlinkat, &[AT, text(&path(place, "readable")), 0])),
+    row("rename a file outside", "aappppappp", "", |place| {
         call(libc::SYS_renameat2, &[AT, text(&path(place, "readable")), AT, text(&path(place, "other")), 0])
     }),
-    row("cut a file outside short", "ppppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
-    row("write to a file that it may only read, by way of /proc/self/fd", "aappppaap", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
-    row("run a file that it may only read", "kkkkkkkkk", "", |_| {
+    row("cut a file outside short", "pppppppppp", "", |place| call(libc::SYS_truncate, &[text(&path(place, "readable")), 0])),
+    row("write to a file that it may only read, by way of /proc/self/fd", "aappppaapa", "", |_| open(c"/proc/self/fd/6", libc::O_RDWR)),
+    row("run a file that it may only read", "kkkkkkkkkk", "", |_| {
         let argv = [c"x".as_ptr(), std::ptr::null()];
         call(
             libc::SYS_execveat,
             &[READABLE.into(), text(c""), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long, libc::AT_EMPTY_PATH.into()],
         )
     }),
-    row("openat2", "ppppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
+    row("openat2", "pppppppppp", "", |_| call(libc::SYS_openat2, &[AT, text(c"/etc/passwd"), 0, 0])),
     row("open a file by its handle", KILLED, "", |_| call(libc::SYS_open_by_handle_at, &[0, 0, 0])),
-    row("have more descriptors than its share", "mmmmmmmmm", "", |_| {
+    row("have more descriptors than its share", "mmmmmmmmmm", "", |_| {
         // More than any life may have, and far fewer than the machine has.
         let copies = (0..10_000).map(|_| call(libc::SYS_dup, &[0]));
         copies.take_while(|&errno| errno != libc::EMFILE).find(|&errno| errno != 0).unwrap_or(call(libc::SYS_dup, &[0]))
     }),
     // Programs and code.
-    row("run /bin/sh", "akkkkkkkk", "", |_| {
+    row("run /bin/sh", "akkkkkkkkk", "", |_| {
         let argv = [c"sh".as_ptr(), std::ptr::null()];
         call(libc::SYS_execve, &[text(c"/bin/sh"), argv.as_ptr() as c_long, argv[1..].as_ptr() as c_long])
     }),
-    row("fork", "-pppppppp", "the warden starts the others", |_| {
+    row("fork", "-ppppppppp", "the warden starts the others", |_| {
         // SAFETY: the child only calls _exit.
         match unsafe { libc::fork() } {
             // SAFETY: ends the child at once.
@@ -107,56 +107,56 @@ const ATTEMPTS: &[Attempt] = &[
             _ => 0,
         }
     }),
-    row("start a thread", "-pppppppp", "as fork", |_| {
+    row("start a thread", "-pppppppp-", "as fork; the envoy has one for each way out", |_| {
         std::thread::Builder::new().spawn(|| ()).map_or_else(|error| error.raw_os_error().unwrap_or(255), |_| 0)
     }),
-    row("memory that is written to and run", "ppppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
-    row("memory that is run", "-pppppp-p", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
-    row("a file that is only memory", "-pppppppp", "the children's configuration travels in one", |_| {
+    row("memory that is written to and run", "pppppppppp", "", |_| map(libc::PROT_WRITE | libc::PROT_EXEC)),
+    row("memory that is run", "-pppppp-p-", "the loader of shared libraries needs it", |_| map(libc::PROT_READ | libc::PROT_EXEC)),
+    row("a file that is only memory", "-ppppppppp", "the children's configuration travels in one", |_| {
         call(libc::SYS_memfd_create, &[text(c"breach"), 0])
     }),
     // The network.
-    row("connect to a TCP port of this host", "appppppap", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
-    row("listen on a TCP port", "appppppap", "", |_| bind_inet(libc::SOCK_STREAM)),
-    row("a raw IP socket", "ppppppppp", "", |_| {
+    row("connect to a TCP port of this host", "appppppapa", "", |place| connect_inet(libc::SOCK_STREAM, place.port)),
+    row("listen on a TCP port", "appppppapa", "", |_| bind_inet(libc::SOCK_STREAM)),
+    row("a raw IP socket", "pppppppppp", "", |_| {
         call(libc::SYS_socket, &[libc::AF_INET.into(), libc::SOCK_RAW.into(), libc::IPPROTO_TCP.into()])
     }),
-    row("a packet socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
-    row("a netlink socket", "-pppppp-p", "the warden's firewall; the resolver asks for the host's addresses", |_| {
+    row("a packet socket", "pppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_PACKET.into(), libc::SOCK_RAW.into(), 0])),
+    row("a netlink socket", "-pppppp-p-", "the warden's firewall; the resolver asks for the host's addresses", |_| {
         call(libc::SYS_socket, &[libc::AF_NETLINK.into(), libc::SOCK_RAW.into(), 0])
     }),
-    row("a vsock socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
-    row("a crypto socket", "ppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
-    row("another setting of a socket of its own", "--pppp--p", "lives that open sockets set them up", |_| set_socket(libc::SO_RCVBUF)),
-    row("a filter on a socket of its own", "--p-pp--p", "who captures packets says which the kernel need not hand over", |_| {
+    row("a vsock socket", "pppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0])),
+    row("a crypto socket", "pppppppppp", "", |_| call(libc::SYS_socket, &[libc::AF_ALG.into(), libc::SOCK_SEQPACKET.into(), 0])),
+    row("another setting of a socket of its own", "--pppp--p-", "lives that open sockets set them up", |_| set_socket(libc::SO_RCVBUF)),
+    row("a filter on a socket of its own", "--p-pp--p-", "who captures packets says which the kernel need not hand over", |_| {
         match set_socket(libc::SO_ATTACH_FILTER) {
             // The program is none: that far it came.
             libc::EINVAL => 0,
             errno => errno,
         }
     }),
-    row("connect to the control socket", "-ppppppap", "the warden made it", |place| {
+    row("connect to the control socket", "-ppppppapa", "the warden made it", |place| {
         connect_unix(&SocketAddr::from_pathname(place.folder.join("control")).unwrap())
     }),
-    row("connect to a stranger's abstract socket", "ppppppppp", "", |place| connect_unix(&abstract_name(place.port))),
+    row("connect to a stranger's abstract socket", "pppppppppp", "", |place| connect_unix(&abstract_name(place.port))),
     // Other processes.
     row("attach to the warden (ptrace)", KILLED, "", |_| call(libc::SYS_ptrace, &[libc::PTRACE_SEIZE.into(), parent_id().into(), 0, 0])),
     row("read the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_readv, &[parent_id().into(), 0, 0, 0, 0, 0])),
     row("write to the warden's memory", KILLED, "", |_| call(libc::SYS_process_vm_writev, &[parent_id().into(), 0, 0, 0, 0, 0])),
-    row("open the warden's memory", "aappppaap", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
-    row("take a descriptor out of the warden", "ppppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
-    row("a signal to its parent", "ppppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
-    row("a signal to process 1", "ppppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
-    row("a signal to another's thread", "ppppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
-    row("type into the terminal", "ppppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
+    row("open the warden's memory", "aappppaapa", "", |_| open(&CString::new(format!("/proc/{}/mem", parent_id())).unwrap(), libc::O_RDWR)),
+    row("take a descriptor out of the warden", "pppppppppp", "", |_| call(libc::SYS_pidfd_getfd, &[0, 0, 0])),
+    row("a signal to its parent", "pppppppppp", "", |_| call(libc::SYS_kill, &[parent_id().into(), 0])),
+    row("a signal to process 1", "pppppppppp", "", |_| call(libc::SYS_kill, &[1, 0])),
+    row("a signal to another's thread", "pppppppppp", "", |_| call(libc::SYS_tgkill, &[parent_id().into(), parent_id().into(), 0])),
+    row("type into the terminal", "pppppppppp", "", |_| call(libc::SYS_ioctl, &[0, libc::TIOCSTI as c_long, text(c"x")])),
     // Privilege.
-    row("become root", "-pppppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
-    row("take every capability", "ppppppppp", "", |_| {
+    row("become root", "-ppppppppp", "it is user 0 already, without most of its rights", |_| call(libc::SYS_setresuid, &[0, 0, 0])),
+    row("take every capability", "pppppppppp", "", |_| {
         let header: [u32; 2] = [0x2008_0522, 0];
         let data = [u32::MAX; 6];
         call(libc::SYS_capset, &[header.as_ptr() as c_long, data.as_ptr() as c_long])
     }),
-    row("raise its own limits", "ppppppppp", "", |_| {
+    row("raise its own limits", "pppppppppp", "", |_| {
         let more = libc::rlimit64 { rlim_cur: 1 << 20, rlim_max: 1 << 20 };
         call(libc::SYS_prlimit64, &[0, libc::RLIMIT_NOFILE.into(), &raw const more as c_long, 0])
     }),
@@ -179,7 +179,7 @@ const ATTEMPTS: &[Attempt] = &[
     #[cfg(target_arch = "x86_64")]
     row("reach the hardware's ports", KILLED, "", |_| call(libc::SYS_iopl, &[3])),
     #[cfg(target_arch = "x86_64")]
-    row("a system call of the x32 kind", "ppppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
+    row("a system call of the x32 kind", "pppppppppp", "", |_| call(0x4000_0000 + libc::SYS_getpid, &[])),
 ];
 
 // ---- how -------------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ fn nobody() -> Option<User> {
 fn profile(life: &str, place: &Place) -> Profile {
     let own = place.folder.join("own");
     match life {
-        "warden" => Profile::warden(&[own], &[], true),
+        "warden" => Profile::warden(&[own], &[], true, &[25]),
         "judge" => Profile::judge(nobody(), &own),
         "packets" | "log" => Profile::sensor(nobody()),
         "capturing" => Profile::capture(nobody()),
@@ -300,6 +300,7 @@ fn profile(life: &str, place: &Place) -> Profile {
         "host" => Profile::host(nobody()),
         "lookup" => Profile::lookup(nobody()),
         "guard" => Profile::guard(nobody(), 256),
+        "envoy" => Profile::envoy(nobody(), &[25]),
         other => panic!("no such life: {other}"),
     }
 }

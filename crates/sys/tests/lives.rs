@@ -96,7 +96,7 @@ fn play(life: &str, args: &[std::ffi::OsString]) -> i32 {
         "lookup" => within(&Profile::lookup(user()), || try_out(&attempt, &folder)),
         "warden" => {
             let programs = [PathBuf::from("/usr/bin/env")];
-            let mut profile = Profile::warden(std::slice::from_ref(&folder), &programs, true);
+            let mut profile = Profile::warden(std::slice::from_ref(&folder), &programs, true, &[]);
             if !identity::is_privileged() {
                 profile.keep.clear();
             }

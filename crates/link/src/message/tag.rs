@@ -82,11 +82,13 @@ pub enum Tag {
     AskKnown,
     /// See [`super::Message::Known`].
     Known,
+    /// See [`super::Message::Alert`].
+    Alert,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 38] = [
+    pub const ALL: [Tag; 39] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -125,6 +127,7 @@ impl Tag {
         Tag::Held,
         Tag::AskKnown,
         Tag::Known,
+        Tag::Alert,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -163,7 +166,8 @@ impl Tag {
             | Tag::AskHeld
             | Tag::Held
             | Tag::AskKnown
-            | Tag::Known => false,
+            | Tag::Known
+            | Tag::Alert => false,
         }
     }
 

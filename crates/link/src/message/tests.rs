@@ -141,6 +141,7 @@ fn samples() -> Vec<Message> {
             }],
         },
         Message::Known { number: 7, flows: Known::ALL.to_vec() },
+        Message::Alert("{\"kind\":\"test\"}".into()),
     ]
 }
 

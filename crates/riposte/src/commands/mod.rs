@@ -1,6 +1,7 @@
 //! The commands, one file each. Each returns what the exit code shall be; errors are one line on standard error.
 
 pub mod active_response;
+pub mod alert;
 pub mod ask;
 pub mod check;
 pub mod doctor;

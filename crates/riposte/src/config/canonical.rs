@@ -1,5 +1,6 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
+use super::alert::Outgoing;
 use super::capture::AUTO;
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
@@ -23,6 +24,7 @@ pub fn text(config: &Config) -> String {
     page.policy(config);
     page.respond(config);
     page.responses(config);
+    page.alert(config);
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
     page.key("format", quote(config.log.format.word()));
@@ -56,6 +58,13 @@ impl Page {
     /// A key without a value in TOML: what its absence means.
     fn absent(&mut self, key: &str, meaning: &str) {
         let _ = writeln!(self.text, "# {key}: {meaning}");
+    }
+
+    fn optional(&mut self, key: &str, value: Option<String>, meaning: &str) {
+        match value {
+            Some(value) => self.key(key, value),
+            None => self.absent(key, meaning),
+        }
     }
 
     /// A list: in one line if it fits, else an entry a line.
@@ -251,6 +260,68 @@ impl Page {
             }
             self.key("per_minute", response.per_minute);
         }
+    }
+
+    fn alert(&mut self, config: &Config) {
+        let alert = &config.alert;
+        self.section("[alert]");
+        self.list("tell", alert.tell.iter().map(|what| quote(what.word())));
+        self.key("min_level", alert.min_level);
+        self.key("every", alert.every);
+        self.key("per_source", alert.per_source);
+        self.key("per_day", alert.per_day);
+        self.key("throttle", period(alert.throttle));
+        self.key("digest", period(alert.digest));
+        self.key("wait", period(alert.wait));
+        self.key("user", quote(&alert.user));
+        self.section("[alert.mail]");
+        self.key("enabled", alert.mail.is_some());
+        if let Some(mail) = &alert.mail {
+            self.list("to", mail.to.iter().map(|to| quote(to)));
+            self.optional("from", mail.from.as_ref().map(|from| quote(from)), "riposte at this host");
+            match &mail.by {
+                Outgoing::Program(argv) => self.list("program", argv.iter().map(|arg| quote(arg))),
+                Outgoing::Server(server) => {
+                    self.key("server", quote(&server.host));
+                    self.key("port", server.port);
+                    self.key("tls", quote(server.tls.word()));
+                    self.optional("user", server.user.as_ref().map(|user| quote(user)), "none");
+                    self.optional("password_file", server.password_file.as_deref().map(path), "none");
+                    self.optional("ca", server.ca.as_deref().map(path), "the system's alone");
+                }
+            }
+            self.key("timeout", period(mail.timeout));
+        }
+        self.section("[alert.syslog]");
+        self.key("enabled", alert.syslog.is_some());
+        if let Some(syslog) = &alert.syslog {
+            self.key("socket", path(&syslog.socket));
+            self.key("form", quote(syslog.form.word()));
+        }
+        self.section("[alert.webhook]");
+        self.key("enabled", alert.webhook.is_some());
+        if let Some(webhook) = &alert.webhook {
+            self.key("url", quote(&webhook.url));
+            self.list("headers", webhook.headers.iter().map(|(name, value)| quote(&format!("{name}: {value}"))));
+            self.optional("headers_file", webhook.headers_file.as_deref().map(path), "none");
+            self.optional("ca", webhook.ca.as_deref().map(path), "the system's alone");
+            self.key("timeout", period(webhook.timeout));
+        }
+        self.section("[alert.command]");
+        self.key("enabled", alert.command.is_some());
+        if let Some(command) = &alert.command {
+            self.list("argv", command.argv.iter().map(|arg| quote(arg)));
+            self.key("limit", period(command.limit));
+        }
+        self.section("[whois]");
+        self.key("enabled", config.whois.enabled);
+        self.key("server", quote(&config.whois.server));
+        self.key("timeout", period(config.whois.timeout));
+        self.key("keep", period(config.whois.keep));
+        self.key("per_hour", config.whois.per_hour);
+        self.section("[reverse_dns]");
+        self.key("enabled", config.reverse_dns.enabled);
+        self.key("timeout", period(config.reverse_dns.timeout));
     }
 
     fn zone(&mut self, zone: &Zone) {

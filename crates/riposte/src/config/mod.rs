@@ -2,9 +2,11 @@
 //! that is wrong. Never half: a configuration with an error changes nothing. Opens its own file and the system's time
 //! zones, and nothing else.
 
+pub mod alert;
 mod canonical;
 mod capture;
 pub mod guard;
+pub mod lookups;
 pub mod placeholder;
 pub mod problems;
 mod raw;
@@ -20,6 +22,7 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
+pub use alert::AlertConfig;
 pub use capture::CaptureConfig;
 use detect::config::ScanConfig;
 pub use fingerprint::FingerprintConfig;
@@ -76,6 +79,12 @@ pub struct Config {
     pub respond: RespondConfig,
     /// What may be run beside them, in the file's order.
     pub responses: Vec<response::ResponseConfig>,
+    /// What people elsewhere are told.
+    pub alert: AlertConfig,
+    /// What registries are asked.
+    pub whois: lookups::WhoisConfig,
+    /// Names of addresses.
+    pub reverse_dns: lookups::ReverseDnsConfig,
     /// riposte's own log.
     pub log: LoggingConfig,
 }

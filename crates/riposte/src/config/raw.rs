@@ -242,6 +242,9 @@ sections! {
         policy: RawPolicy,
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
+        alert: RawAlert,
+        whois: RawWhois,
+        reverse_dns: RawReverseDns,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -423,6 +426,70 @@ sections! {
         limit: Given<String>,
         timeout: Given<String>,
         per_minute: Given<i64>,
+    }
+    /// What people elsewhere are told.
+    RawAlert "[alert]" {
+        tell: GivenList<String>,
+        min_level: Given<i64>,
+        every: Given<bool>,
+        per_source: Given<i64>,
+        per_day: Given<i64>,
+        throttle: Given<String>,
+        digest: Given<String>,
+        wait: Given<String>,
+        user: Given<String>,
+        mail: RawAlertMail,
+        syslog: RawAlertSyslog,
+        webhook: RawAlertWebhook,
+        command: RawAlertCommand,
+    }
+    /// Mail.
+    RawAlertMail "[alert.mail]" {
+        enabled: Given<bool>,
+        to: GivenList<String>,
+        from: Given<String>,
+        program: GivenList<String>,
+        server: Given<String>,
+        port: Given<i64>,
+        tls: Given<String>,
+        user: Given<String>,
+        password_file: Given<String>,
+        ca: Given<String>,
+        timeout: Given<String>,
+    }
+    /// Lines in the system's log.
+    RawAlertSyslog "[alert.syslog]" {
+        enabled: Given<bool>,
+        socket: Given<String>,
+        form: Given<String>,
+    }
+    /// Posts to a web server.
+    RawAlertWebhook "[alert.webhook]" {
+        enabled: Given<bool>,
+        url: Given<String>,
+        headers: GivenList<String>,
+        headers_file: Given<String>,
+        ca: Given<String>,
+        timeout: Given<String>,
+    }
+    /// A program.
+    RawAlertCommand "[alert.command]" {
+        enabled: Given<bool>,
+        argv: GivenList<String>,
+        limit: Given<String>,
+    }
+    /// What registries say.
+    RawWhois "[whois]" {
+        enabled: Given<bool>,
+        server: Given<String>,
+        timeout: Given<String>,
+        keep: Given<String>,
+        per_hour: Given<i64>,
+    }
+    /// Names of addresses.
+    RawReverseDns "[reverse_dns]" {
+        enabled: Given<bool>,
+        timeout: Given<String>,
     }
     /// riposte's own log.
     RawLog "[log]" {

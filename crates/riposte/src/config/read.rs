@@ -71,6 +71,9 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         derive: derived,
         respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
+        alert: meaning.alert(raw.alert.unwrap_or_default()),
+        whois: meaning.whois(raw.whois),
+        reverse_dns: meaning.reverse_dns(raw.reverse_dns),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),
@@ -179,7 +182,7 @@ impl Meaning<'_> {
         given.value.into()
     }
 
-    fn socket_path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
+    pub(super) fn socket_path(&mut self, given: Option<Given<String>>, default: PathBuf) -> PathBuf {
         if let Some(given) = given.as_ref().filter(|given| given.value.len() > SOCKET_PATH_BYTES) {
             self.wrong(given, format!("a socket's path has at most {SOCKET_PATH_BYTES} bytes, this one has {}", given.value.len()));
             return default;

@@ -4,6 +4,7 @@
 pub mod applications;
 pub mod calm;
 pub mod channel;
+pub mod envoy;
 pub mod fingerprints;
 pub mod guard;
 pub mod host;
@@ -42,6 +43,10 @@ pub const PACKETS_SLOT: u16 = 0;
 pub const APPLICATIONS_SLOT: u16 = u16::MAX;
 /// The guard's slot.
 pub const GUARD_SLOT: u16 = u16::MAX - 1;
+/// The envoy's slot.
+pub const ENVOY_SLOT: u16 = u16::MAX - 2;
+/// The slot of the runner by whom alerts go out.
+pub const MESSENGER_SLOT: u16 = 1 << 14;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 
@@ -93,6 +98,7 @@ pub fn live(word: &str, slot: &str) -> ExitCode {
         Life::Guard => guard::run(start),
         Life::Runner => runner::run(start),
         Life::Responder => responder::run(start),
+        Life::Envoy => envoy::run(start),
         Life::Warden => Err("the warden is started with 'riposte run'".into()),
     });
     match result {

@@ -121,6 +121,8 @@ impl Daemon {
         let expected = config.matches("[[sense.log]]").count() + 2 - off("sense.nflog") - off("applications");
         // Who guards ports begins its section with them.
         let expected = expected + config.matches("[guard]\ntcp").count();
+        // The envoy, whatever it carries.
+        let expected = expected + usize::from(config.contains("[alert."));
         loop {
             if let Some(status) = self.try_json(&["status"]).and_then(|lines| lines.into_iter().next()) {
                 let lives = names(&status["processes"], "life");

@@ -1,6 +1,7 @@
 //! The whole binary, as its user has it: real packets, the real firewall, real signals, in network namespaces of its own.
 //! Never touches the host's firewall, and never asserts how long something took: it waits until it is so.
 
+mod alerts;
 mod ancestors;
 mod applications;
 mod capture;

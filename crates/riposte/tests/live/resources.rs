@@ -445,7 +445,7 @@ fn every_counter_stands_in_the_manual_and_nothing_else() {
         "[applications]\nfiles = [\"{{}}/auth.log\"]\njournal = \"never\"\nrules = [\"{ossec}\", \"{}\"]\n",
         fail2ban.path().display()
     );
-    let more = "[sense.capture]\nenabled = true\n[respond]\nkind = [\"nftables\", \"routes\"]\n";
+    let more = "[sense.capture]\nenabled = true\n[respond]\nkind = [\"nftables\", \"routes\"]\n[alert.syslog]\nsocket = \"{}/devlog\"\n";
     let daemon = Daemon::start(host, &format!("{LOG}{services}[guard]\ntcp = [31337]\n{more}"));
     daemon.wait_until_followed("kern.log");
     let manual = include_str!("../../../../docs/manual.md");

@@ -21,6 +21,8 @@ pub enum Life {
     Guard,
     /// As a sensor, and tells the kernel which packets it need not hand over.
     Capture,
+    /// Speaks with other hosts, a thread for each way.
+    Envoy,
 }
 
 /// What every life needs: inherited descriptors, memory, time, its own end.
@@ -223,6 +225,10 @@ const GOVERN: &[c_long] = &[
 const RESOLVE: &[c_long] =
     &[libc::SYS_connect, libc::SYS_bind, libc::SYS_sendmmsg, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_setsockopt];
 
+/// What a connection takes beyond making it, and threads for several.
+const CONVERSE: &[c_long] =
+    &[libc::SYS_shutdown, libc::SYS_set_tid_address, libc::SYS_membarrier, libc::SYS_sched_getparam, libc::SYS_sched_getscheduler];
+
 /// What takes connections in and makes one to the control socket.
 const SERVE: &[c_long] = &[libc::SYS_connect, libc::SYS_accept4, libc::SYS_setsockopt, libc::SYS_shutdown];
 
@@ -280,20 +286,29 @@ const NEVER: &[c_long] = &[
 /// A system call and the arguments with which it is allowed; none: with any.
 type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
 
-/// The two filters of a life, to be installed in this order: the deadly one and the allow-list. The stricter answer wins.
-pub(super) fn filters(life: Life) -> Result<[seccompiler::BpfProgram; 2], seccompiler::BackendError> {
+/// The filters of a life, to be installed in this order: the deadly one and, last, the allow-list. The stricter answer wins.
+pub(super) fn filters(life: Life) -> Result<Vec<seccompiler::BpfProgram>, seccompiler::BackendError> {
     let mut deadly: Rules = NEVER.iter().map(|call| (*call, Vec::new())).collect();
     match life {
         Life::Warden => {}
-        Life::Sensor | Life::Judge | Life::Lookup | Life::Client | Life::Guard | Life::Capture => {
+        Life::Sensor | Life::Judge | Life::Lookup | Life::Client | Life::Guard | Life::Capture | Life::Envoy => {
             drop(deadly.insert(libc::SYS_execve, Vec::new()))
         }
     }
     let refused = SeccompAction::Errno(libc::EPERM as u32);
-    Ok([
-        SeccompFilter::new(deadly, SeccompAction::Allow, SeccompAction::KillProcess, architecture())?.try_into()?,
-        SeccompFilter::new(allowed(life)?, refused, SeccompAction::Allow, architecture())?.try_into()?,
-    ])
+    let mut filters: Vec<seccompiler::BpfProgram> =
+        vec![SeccompFilter::new(deadly, SeccompAction::Allow, SeccompAction::KillProcess, architecture())?.try_into()?];
+    if life == Life::Envoy {
+        filters.push(no_clone3()?);
+    }
+    filters.push(SeccompFilter::new(allowed(life)?, refused, SeccompAction::Allow, architecture())?.try_into()?);
+    Ok(filters)
+}
+
+/// The C library starts a thread by clone3 and, only where the kernel doesn't know that, by clone.
+fn no_clone3() -> Result<seccompiler::BpfProgram, seccompiler::BackendError> {
+    let unknown = SeccompAction::Errno(libc::ENOSYS as u32);
+    SeccompFilter::new(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), SeccompAction::Allow, unknown, architecture())?.try_into()
 }
 
 fn architecture() -> TargetArch {
@@ -311,6 +326,7 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
         Life::Lookup => &[COMMON, READ_FILES, RESOLVE],
         Life::Client => &[COMMON, READ_FILES, SERVE],
         Life::Guard => &[COMMON, ANSWER],
+        Life::Envoy => &[COMMON, READ_FILES, RESOLVE, CONVERSE],
     };
     let mut rules: Rules = lists.iter().flat_map(|list| list.iter()).map(|call| (*call, Vec::new())).collect();
     // Signals only to itself (abort), but for the warden, whose children's filters lie on top of this one.
@@ -325,7 +341,14 @@ fn allowed(life: Life) -> Result<Rules, seccompiler::BackendError> {
             let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
             rules.insert(libc::SYS_socket, one_of(0, families.map(|family| family as u64))?);
         }
-        Life::Lookup => {
+        Life::Lookup | Life::Envoy => {
+            if life == Life::Envoy {
+                // A thread and never a process; clone3 hides its flags where no filter can see them (see `no_clone3`).
+                let thread = libc::CLONE_THREAD as u64;
+                let is_thread = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), thread)?;
+                rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![is_thread])?]);
+                rules.insert(libc::SYS_clone3, Vec::new());
+            }
             // The resolver's own modules are shared libraries that it loads when it is first asked.
             for call in [libc::SYS_mmap, libc::SYS_mprotect] {
                 rules.insert(call, never_both()?);
@@ -386,13 +409,13 @@ fn no_typing() -> Result<SeccompRule, seccompiler::BackendError> {
 mod tests {
     use super::*;
 
-    const LIVES: [Life; 6] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup, Life::Guard, Life::Capture];
+    const LIVES: [Life; 7] = [Life::Sensor, Life::Judge, Life::Warden, Life::Lookup, Life::Guard, Life::Capture, Life::Envoy];
 
     #[test]
     fn every_filter_compiles_and_fits_the_kernel() {
         for life in LIVES {
             for program in filters(life).unwrap() {
-                assert!((10..4096).contains(&program.len()), "{life:?}: {}", program.len());
+                assert!((7..4096).contains(&program.len()), "{life:?}: {}", program.len());
             }
         }
     }
@@ -419,7 +442,7 @@ mod tests {
     #[test]
     fn the_warden_lets_its_children_do_what_their_own_filters_allow() {
         let warden = allowed(Life::Warden).unwrap();
-        for life in [Life::Sensor, Life::Judge, Life::Lookup, Life::Guard, Life::Capture] {
+        for life in [Life::Sensor, Life::Judge, Life::Lookup, Life::Guard, Life::Capture, Life::Envoy] {
             assert!(allowed(life).unwrap().keys().all(|call| warden.contains_key(call)), "{life:?}");
         }
     }

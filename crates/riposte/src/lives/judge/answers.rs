@@ -273,7 +273,7 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
     Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)))
 }
 
-/// Which systems its packets look like.
+/// What an address's packets look like.
 pub(super) fn systems(court: &Court, addr: IpAddr) -> Vec<SystemLine> {
     let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
     court.detectors.systems().of(addr).iter().map(name).collect()
@@ -407,7 +407,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
     Reply::of(&report)
 }
 
-fn troubles(judge: &Judge) -> Vec<TroubleLine> {
+pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
     let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
@@ -418,21 +418,27 @@ fn troubles(judge: &Judge) -> Vec<TroubleLine> {
     ledger.chain(kernel).chain(wardens).collect()
 }
 
+/// A process, for people.
+pub(super) fn life(process: &link::message::Process) -> String {
+    match process.life {
+        Life::Log => format!("log {}", process.slot),
+        Life::Warden
+        | Life::Judge
+        | Life::Packets
+        | Life::Host
+        | Life::Lookup
+        | Life::Applications
+        | Life::Runner
+        | Life::Guard
+        | Life::Responder
+        | Life::Envoy => process.life.word().into(),
+    }
+}
+
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
 fn processes(judge: &Judge) -> Vec<ProcessLine> {
     let line = |process: &link::message::Process| ProcessLine {
-        life: match process.life {
-            Life::Log => format!("log {}", process.slot),
-            Life::Warden
-            | Life::Judge
-            | Life::Packets
-            | Life::Host
-            | Life::Lookup
-            | Life::Applications
-            | Life::Runner
-            | Life::Guard
-            | Life::Responder => process.life.word().into(),
-        },
+        life: life(process),
         pid: process.pid,
         uid: u32::MAX,
         capabilities: Vec::new(),
@@ -506,6 +512,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("messages not understood", judge.malformed),
         ("captured packets of the blocked", judge.of_blocked),
         ("control connections turned away", judge.turned_away),
+        ("alerts", judge.alerts.made),
+        ("alerts dropped, the envoy did not take them", judge.alerts.dropped),
         ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),

@@ -1,6 +1,7 @@
 //! The judge: takes events in, decides, writes the ledger, tells the warden. Holds the store's folder and the control socket, and
 //! nothing that could change the firewall.
 
+mod alerts;
 mod answers;
 mod clocks;
 mod pictures;
@@ -9,9 +10,10 @@ mod positions;
 
 use super::calm::Calm;
 use super::channel::{self, Channel};
-use super::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
+use super::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
+use alerts::Alerts;
 use clocks::{Clocks, Turn};
 use court::court::Court;
 use court::court::responses::Wanted;
@@ -112,6 +114,8 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    /// What is told elsewhere.
+    alerts: Alerts,
     /// Whoever reads PortSentry's lines gets them.
     lines: Option<Lines>,
     /// The warden's gate as it stands: what it would turn away is not asked for.
@@ -170,6 +174,7 @@ pub fn run(start: Start) -> Result<(), String> {
         turned_away: 0,
         positions,
         lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
+        alerts: Alerts::new(config.alert.clone()),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -245,8 +250,11 @@ impl Judge {
             }
             // First what protects, then what is written about it, then what is answered.
             self.send_all()?;
-            self.court.speak();
+            let spoken = self.court.speak();
+            self.alerts.hear(&self.court, &spoken, now);
             self.settle(now);
+            self.tell_troubles();
+            self.pass_alerts()?;
             if std::mem::take(&mut self.court.allowed_again) {
                 self.tell_allowed();
             }
@@ -397,7 +405,10 @@ impl Judge {
             Message::Outcomes(outcomes) => self.court.outcomes(&outcomes, now),
             Message::Installed { last, items } => self.court.installed(&items, last, now),
             Message::Derived(list) => self.court.derived(list, now),
-            Message::Processes(list) => self.processes = list,
+            Message::Processes(list) => {
+                self.alerts.processes(&list, now);
+                self.processes = list;
+            }
             Message::Counters(list) => self.warden_counters = list,
             Message::Troubles(list) => self.warden_troubles = list,
             Message::Repaired { why } => self.repaired = Some((now, why)),
@@ -406,6 +417,7 @@ impl Judge {
                 let config = configuration(fd)?;
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
                 self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
+                self.alerts.reconfigure(config.alert.clone());
                 self.court.reconfigure(config.court(), now);
                 self.calm.begin_again();
             }
@@ -427,7 +439,7 @@ impl Judge {
                         link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
                     }
                     link.send(&Message::Position(None))?;
-                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
+                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT | ENVOY_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
@@ -441,6 +453,7 @@ impl Judge {
             | Message::AskHeld(_)
             | Message::AskKnown { .. }
             | Message::Known { .. }
+            | Message::Alert(_)
             | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
@@ -464,6 +477,13 @@ impl Judge {
     }
 
     fn hear_sensor(&mut self, event: &Ready, frame: &mut [u8]) -> io::Result<()> {
+        if event.writable
+            && let Some(sensor) = self.sensors.get_mut(&event.token)
+            && sensor.link.flush().is_ok()
+        {
+            self.poller.modify(sensor.link.as_fd(), event.token, sensor.link.interest())?;
+            self.pass_alerts()?;
+        }
         for _ in 0..TURN_FRAMES {
             let Some(sensor) = self.sensors.get_mut(&event.token) else { return Ok(()) };
             let received = match sensor.link.receive(frame) {
@@ -477,6 +497,9 @@ impl Judge {
             };
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
+                Some(Message::Counters(counters)) => sensor.counters = counters,
+                // It speaks with the whole world, and witnesses nothing.
+                Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,
                 Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {
                     // Only who reads services' logs can tell of them, and only who sees guarded ports of those.
                     let told = events.len();
@@ -498,6 +521,7 @@ impl Judge {
                         events.retain(|event| judge.standing_for(event.actor).is_none_or(|block| !judge.is_confirmed(block.id)));
                         self.of_blocked += (seen - events.len()) as u64;
                     }
+                    self.alerts.note(&events, &self.court.config().scan);
                     self.court.observe(&events, now());
                     self.send_changes()?;
                     if let Some(lines) = &mut self.lines {
@@ -536,7 +560,6 @@ impl Judge {
                 Some(Message::FilePosition { log, position }) if sensor.slot == APPLICATIONS_SLOT => {
                     self.positions.note(&format!("{APPLICATION_LOG}{log}"), position);
                 }
-                Some(Message::Counters(counters)) => sensor.counters = counters,
                 Some(Message::Position(Some(position))) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT | GUARD_SLOT) => {
                     self.positions.note(&sensor.name, position)
                 }

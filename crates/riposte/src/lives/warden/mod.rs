@@ -36,6 +36,7 @@ use model::response::RunId;
 use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
+pub use prepare::messengers_identity;
 use reload::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -253,7 +254,7 @@ impl Warden {
     fn may_start(&self, life: Life) -> bool {
         match life {
             Life::Judge => true,
-            Life::Host | Life::Lookup => self.judge().is_some(),
+            Life::Host | Life::Lookup | Life::Envoy => self.judge().is_some(),
             Life::Packets | Life::Log | Life::Applications | Life::Guard => self.judge().is_some() && self.shield.has_derived(Life::Host),
             // It was started once and for all, with rights that we no longer have.
             Life::Runner | Life::Responder | Life::Warden => false,
@@ -504,6 +505,7 @@ impl Warden {
             | Message::Rules(_)
             | Message::Reports(_)
             | Message::Known { .. }
+            | Message::Alert(_)
             | Message::FilePosition { .. }
             | Message::Followed { .. }
             | Message::Looked { .. } => self.malformed += 1,

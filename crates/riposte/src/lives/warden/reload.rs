@@ -8,8 +8,8 @@ use super::ward::{After, Ward};
 use crate::config::problems::Diagnostic;
 use crate::config::{ApplicationsConfig, Config, ControlConfig, LoggingConfig, NflogConfig, ProcessConfig, StoreConfig};
 use crate::lives::applications::engine;
-use crate::lives::{APPLICATIONS_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
-use crate::lives::{fingerprints, signatures};
+use crate::lives::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, monotonic};
+use crate::lives::{envoy, fingerprints, signatures};
 use link::message::{ANSWER_BYTES, ANSWER_LINES, Life, Message};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,6 +75,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         }
     }
     let mut later = Vec::new();
+    let fits = envoy::fits(old, &new);
     // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
     let Config {
         store,
@@ -93,6 +94,9 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         derive: _,
         respond,
         responses,
+        alert,
+        whois,
+        reverse_dns,
         log,
     } = &mut new;
     if !can_guard && !guard.answered().is_empty() {
@@ -123,6 +127,12 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     keep("respond", &old.respond, respond, &mut later);
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);
+    // What it takes beside was given up at the start.
+    if !fits {
+        keep("alert", &old.alert, alert, &mut later);
+        keep("whois", &old.whois, whois, &mut later);
+        keep("reverse_dns", &old.reverse_dns, reverse_dns, &mut later);
+    }
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
@@ -221,6 +231,9 @@ impl Warden {
         self.renew_applications(&old);
         self.renew_guard(&old);
         self.renew_exemptions(&old);
+        if envoy::differs(&old, &self.config) {
+            self.renew(Life::Envoy, ENVOY_SLOT, "envoy", envoy::is_needed(&self.config));
+        }
         self.tell_rebuilt();
         Ok(said)
     }

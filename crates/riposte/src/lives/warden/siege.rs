@@ -83,6 +83,7 @@ impl Siege {
         warden.wards.push(Ward::new(Life::Responder, 0, "responder".into(), monotonic()));
         warden.config.respond.kinds.push(&CARRIED);
         warden.wards.push(Ward::new(Life::Guard, super::super::GUARD_SLOT, "guard".into(), monotonic()));
+        warden.wards.push(Ward::new(Life::Envoy, super::super::ENVOY_SLOT, "envoy".into(), monotonic()));
         let poller = &warden.poller;
         let ends = warden.wards.iter_mut().zip(WARDS..).map(|(ward, token)| {
             let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
@@ -452,7 +453,7 @@ rusty_fork_test! {
                 Tag::Held => Message::Held(Vec::new()),
                 Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
-                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known => panic!("the table accepts {:?}", rule.message),
+                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known | Tag::Alert => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();

@@ -1,0 +1,269 @@
+//! What the envoy is to carry out of the house: made of what the court has done and of how riposte itself fares. Never waits for the envoy:
+//! what it does not take is dropped at a bound, and counted.
+
+use super::answers;
+use super::{ENVOY_SLOT, Judge, now};
+use crate::config::AlertConfig;
+use crate::config::alert::Tells;
+use crate::notes::Notebook;
+use court::court::{Court, Spoken};
+use detect::config::ScanConfig;
+use link::message::{Life, Message, Process};
+use model::block::Expiry;
+use model::decision::Decision;
+use model::event::{Act, Event};
+use model::limits;
+use model::net::Prefix;
+use model::offence::Offence;
+use model::time::Time;
+use report::alert::{Alert, Kind, Source};
+use report::decision::Verdict;
+use report::explain::QuotedLine;
+use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::serial::{Stamp, Whom, to_json_line};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+/// Alerts on their way to the envoy.
+#[derive(Debug, Default)]
+pub struct Alerts {
+    config: AlertConfig,
+    waiting: VecDeque<String>,
+    /// Alerts made so far, and those of them that were dropped because the envoy did not take them.
+    pub made: u64,
+    /// See `made`.
+    pub dropped: u64,
+    /// How often each process had been restarted when that was last told.
+    restarts: BTreeMap<(Life, u16), u32>,
+    /// What was in trouble when that was last told, and why.
+    troubles: BTreeMap<String, String>,
+    seen: (bool, bool, usize),
+    /// What a mail's pictures and figures show of a source, if there are mails.
+    notes: Option<Notebook>,
+}
+
+impl Alerts {
+    /// By this configuration.
+    pub fn new(config: AlertConfig) -> Alerts {
+        let mut alerts = Alerts::default();
+        alerts.reconfigure(config);
+        alerts
+    }
+
+    /// Goes by another configuration from now on.
+    pub fn reconfigure(&mut self, config: AlertConfig) {
+        let notes = self.notes.take().unwrap_or_else(|| Notebook::new(limits::NOTED_SOURCES));
+        self.notes = config.mail.is_some().then_some(notes);
+        self.config = config;
+    }
+
+    /// Notes what mails will tell of these events' sources. Costs nothing where nobody gets mail.
+    pub fn note(&mut self, events: &[Event], scan: &ScanConfig) {
+        let Some(notes) = &mut self.notes else { return };
+        for event in events {
+            if let (Act::Probe(probe), Some(target)) = (&event.act, event.target) {
+                let bits = if event.actor.is_ipv4() { scan.count_by_ipv4 } else { scan.count_by_ipv6 };
+                let page = notes.page(Prefix::new(event.actor, bits), |_| false);
+                page.probe(event.at, target, probe.protocol, probe.port, probe.flags, event.times);
+                page.icmp(probe.protocol, probe.icmp, event.times);
+            }
+        }
+    }
+
+    fn is_full(&mut self) -> bool {
+        let is_full = self.waiting.len() >= limits::ALERTS_WAITING;
+        self.made += 1;
+        self.dropped += u64::from(is_full);
+        is_full
+    }
+
+    fn push(&mut self, alert: &Alert) {
+        let Ok(mut line) = to_json_line(alert) else { return };
+        line.pop();
+        if line.len() > limits::ALERT_BYTES {
+            self.dropped += 1;
+        } else {
+            self.waiting.push_back(line);
+        }
+    }
+
+    /// Takes in what the court has done.
+    pub fn hear(&mut self, court: &Court, spoken: &Spoken, now: Time) {
+        if !self.config.is_on() {
+            return;
+        }
+        for (offence, decision) in &spoken.judged {
+            let Some(kind) = self.kind(offence, decision) else { continue };
+            // Before it is composed: under a flood that is what costs.
+            if !self.is_full() {
+                let alert = charged(court, kind, offence, decision, self.notes.as_ref());
+                self.push(&alert);
+            }
+        }
+        let lifts = self.config.tells(Tells::Lift);
+        for (whom, why) in &spoken.lifted {
+            if lifts && !self.is_full() {
+                self.push(&Alert::own(Kind::Lift, Stamp(now), format!("the block of {whom} is lifted: {why}")));
+            }
+        }
+    }
+
+    fn kind(&self, offence: &Offence, decision: &Decision) -> Option<Kind> {
+        let is_block = match decision {
+            Decision::Block(_) | Decision::Extend { .. } => true,
+            Decision::Watch { .. } | Decision::Refuse(_) => false,
+            // Who is spared is nobody's business.
+            Decision::Exempt(_) => return None,
+        };
+        let wanted = if is_block && self.config.tells(Tells::Block) { Some(Kind::Block) } else { None };
+        let wanted = wanted.or_else(|| self.config.tells(Tells::Level).then_some(Kind::Level));
+        wanted.filter(|_| offence.level.number() >= self.config.min_level)
+    }
+
+    fn say(&mut self, kind: Kind, said: String, now: Time) {
+        if self.config.tells(Tells::Trouble) && !self.is_full() {
+            self.push(&Alert::own(kind, Stamp(now), said));
+        }
+    }
+
+    /// Takes in how the processes are.
+    pub fn processes(&mut self, processes: &[Process], now: Time) {
+        for process in processes {
+            let before = self.restarts.insert((process.life, process.slot), process.restarts);
+            // What happened before the judge's own start is told by the judge that follows.
+            let is_own = process.life == Life::Judge && before.is_none() && process.restarts > 0;
+            if is_own || before.is_some_and(|before| process.restarts > before) {
+                let life = answers::life(process);
+                self.say(Kind::Trouble, format!("the process '{life}' had ended and was started again (time {})", process.restarts), now);
+            }
+        }
+    }
+}
+
+impl Judge {
+    /// Tells of what has begun not to work, and of what works again.
+    pub(super) fn tell_troubles(&mut self) {
+        let seen = (self.court.failing.is_some(), self.court.refusing.is_some(), self.warden_troubles.len());
+        if seen == self.alerts.seen {
+            return;
+        }
+        self.alerts.seen = seen;
+        let troubles: BTreeMap<String, String> = answers::troubles(self).into_iter().map(|line| (line.what, line.why)).collect();
+        let before = std::mem::replace(&mut self.alerts.troubles, troubles.clone());
+        for (what, why) in troubles.iter().filter(|(what, _)| !before.contains_key(*what)) {
+            self.alerts.say(Kind::Trouble, format!("{what}: {why}"), now());
+        }
+        for what in before.keys().filter(|what| !troubles.contains_key(*what)) {
+            self.alerts.say(Kind::Recovery, format!("no longer: {what}"), now());
+        }
+    }
+
+    /// Hands the envoy what it takes.
+    pub(super) fn pass_alerts(&mut self) -> io::Result<()> {
+        if self.alerts.waiting.is_empty() {
+            return Ok(());
+        }
+        let Some((token, sensor)) = self.sensors.iter_mut().find(|(_, sensor)| sensor.slot == ENVOY_SLOT) else { return Ok(()) };
+        while !sensor.link.wants_to_write() {
+            let Some(line) = self.alerts.waiting.pop_front() else { break };
+            let message = Message::Alert(line);
+            // An envoy that has gone begins again, and gets it then.
+            if sensor.link.send(&message).is_err() {
+                if let Message::Alert(line) = message {
+                    self.alerts.waiting.push_front(line);
+                }
+                return Ok(());
+            }
+        }
+        self.poller.modify(std::os::fd::AsFd::as_fd(&sensor.link), *token, sensor.link.interest())
+    }
+}
+
+fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, notes: Option<&Notebook>) -> Alert {
+    let whom = offence.offender;
+    let suspect = court.detectors.suspect(whom.addr());
+    let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
+    let matches = court.detectors.signatures().of(whom.addr());
+    let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| SignatureLine {
+        sid: matched.sid,
+        message: answers::message(court, matched.rule),
+        count: matched.count.into(),
+    });
+    let line = OffenderLine {
+        address: Whom(whom),
+        level: offence.level,
+        styles: offence.styles,
+        targets: offence.evidence.targets,
+        packets: offence.evidence.packets,
+        ports,
+        protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
+        signatures: signatures.collect(),
+        systems: answers::systems(court, whom.addr()),
+        first: Stamp(offence.evidence.first),
+        last: Stamp(offence.evidence.last),
+        trust: offence.trust,
+        decision: Verdict::of(decision, offence.at),
+        // An event does not tell of interfaces and log prefixes.
+        detail: notes.and_then(|notes| notes.of(&whom)).map(|notes| Box::new(notes.detail(|_| String::new(), |_| String::new()))),
+    };
+    let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {
+        Some(rule) => format!("{}: {rule}", offence.charge),
+        None => offence.charge.to_string(),
+    };
+    let mut source = Source { line, charge, until: None, quote: None, dry_run: court.config().policy.dry_run };
+    source.until = match decision {
+        Decision::Block(block) => Some(block.expiry),
+        Decision::Extend { expiry, .. } => Some(*expiry),
+        Decision::Watch { .. } | Decision::Exempt(_) | Decision::Refuse(_) => None,
+    }
+    .and_then(|expiry| match expiry {
+        Expiry::At(at) => Some(Stamp(at)),
+        Expiry::Never => None,
+    });
+    let quote = court.quote_of(&whom).filter(|quote| quote.at == offence.at || quote.at == offence.evidence.last);
+    source.quote = quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log.clone(), line: quote.line.clone() });
+    let done = match kind {
+        Kind::Block if source.dry_run => "would be blocked, but for the dry run",
+        Kind::Block => "is blocked",
+        _ => "is watched",
+    };
+    let said = format!("{whom} {done}: {} at level {}", source.charge, offence.level);
+    Alert { kind, at: Stamp(offence.at), said, source: Some(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(life: Life, restarts: u32) -> Process {
+        Process { life, slot: 0, pid: 1, restarts, sandbox: String::new() }
+    }
+
+    fn on() -> AlertConfig {
+        crate::config::Config::parse("[alert.syslog]\n", "x").unwrap().alert
+    }
+
+    #[test]
+    fn a_restart_is_told_once() {
+        let mut alerts = Alerts::new(on());
+        alerts.processes(&[process(Life::Judge, 0), process(Life::Host, 3)], Time::EPOCH);
+        assert_eq!(alerts.made, 0, "what was before is not ours");
+        alerts.processes(&[process(Life::Judge, 0), process(Life::Host, 4)], Time::EPOCH);
+        alerts.processes(&[process(Life::Judge, 0), process(Life::Host, 4)], Time::EPOCH);
+        assert_eq!(alerts.waiting.len(), 1);
+        assert!(alerts.waiting[0].contains("'host' had ended and was started again (time 4)"), "{alerts:?}");
+        let mut alerts = Alerts::new(on());
+        alerts.processes(&[process(Life::Judge, 2)], Time::EPOCH);
+        assert_eq!(alerts.made, 1, "the judge that follows tells");
+        let mut off = Alerts::new(AlertConfig::default());
+        off.processes(&[process(Life::Judge, 2)], Time::EPOCH);
+        assert_eq!(off.made, 0);
+    }
+
+    #[test]
+    fn an_envoy_that_takes_nothing_costs_no_more_than_the_bound() {
+        let mut alerts = Alerts::new(on());
+        (1..1_000).for_each(|n| alerts.say(Kind::Trouble, format!("{n}"), Time::EPOCH));
+        assert_eq!((alerts.waiting.len(), alerts.dropped), (limits::ALERTS_WAITING, 999 - limits::ALERTS_WAITING as u64));
+    }
+}
