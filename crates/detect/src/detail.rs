@@ -81,6 +81,12 @@ impl Detail {
         (1 + self.others.count()).saturating_sub(self.hosts_past)
     }
 
+    /// Looks at each cache line that a probe will need, so that they arrive together.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        self.others.touch() ^ self.endpoints ^ self.ports.waits() ^ self.protocols[0] as u32 ^ self.wide_gaps ^ self.telnet
+    }
+
     /// Lets a full memory of endpoints go, once the sequential test has decided.
     pub(crate) fn rest(&mut self) {
         if self.is_full(true) {

@@ -35,6 +35,11 @@ impl Ports {
         is_full
     }
 
+    /// How many ports wait to be sorted in.
+    pub(crate) fn waits(&self) -> u32 {
+        u32::from(self.count)
+    }
+
     /// The ranges of TCP or UDP: both ends included, sorted, with at least one port between two of them.
     pub(crate) fn ranges(&self, is_udp: bool) -> Vec<(u16, u16)> {
         let (ranges, count) = self.sorted(is_udp);

@@ -164,8 +164,8 @@ impl Scans {
         for event in events.iter().filter(|event| !matches!(event.act, Act::Matched(_) | Act::Guessed(_))) {
             let key = self.key(event.actor);
             if let Some(place) = self.find(self.seed.address(key), key) {
-                let hosts = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::hosts);
-                black_box((hosts, self.places.get(place).is_some_and(Source::is_charged)));
+                let detail = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::touch);
+                black_box((detail, self.places.get(place).is_some_and(Source::is_charged)));
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{Detector, Kind};
 use model::event::{Act, Event, Match, RuleId, Trust};
 use model::level::DangerLevel;
 use model::limits;
-use model::net::{Prefix, canonical};
+use model::net::Prefix;
 use model::offence::{Charge, Evidence, Offence};
 use model::style::StyleSet;
 use model::time::Time;
@@ -25,7 +25,7 @@ pub const KIND: Kind = Kind {
 };
 
 /// Sources that share a group of places; among them the one quiet for longest gives way.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 /// Who goes on is charged again at most this often, if something can follow from it.
 const AGAIN: Duration = Duration::from_secs(10);
 /// The time in which so many charges may be made on nothing but forgeable matches.
@@ -36,8 +36,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct Matched {
     /// Its place in the dictionary.
     pub rule: RuleId,
-    /// Its number.
-    pub sid: u32,
     /// How often; what is beyond a number's range is cut.
     pub count: u32,
 }
@@ -45,8 +43,6 @@ pub struct Matched {
 /// What one source's packets have fitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matches {
-    /// Who.
-    pub offender: Prefix,
     /// The highest level of them, since it was last quiet for [`ScanConfig::decay`]; `None` if none of them is a charge.
     pub level: Option<DangerLevel>,
     /// The first match.
@@ -95,6 +91,7 @@ pub struct Signatures {
 
 #[derive(Debug)]
 struct Source {
+    whom: Key,
     matches: Matches,
     /// The last charge: when, how grave, on what trust, and whether it was convicted of scanning.
     charged: Option<(Time, DangerLevel, Trust, bool)>,
@@ -120,7 +117,9 @@ impl Signatures {
     /// Looks at what these events will need. Changes nothing: the loads of a batch overlap.
     pub(crate) fn warm(&self, events: &[Event]) {
         for event in events.iter().filter(|event| matches!(event.act, Act::Matched(_))) {
-            black_box(self.of(event.actor).map(|matches| matches.signatures.first().map(|matched| matched.count)));
+            black_box(
+                self.of(event.actor).map(|matches| (matches.last, matches.count, matches.signatures.first().map(|matched| matched.count))),
+            );
         }
     }
 
@@ -141,15 +140,19 @@ impl Signatures {
 
     /// What an address' packets have fitted.
     pub fn of(&self, addr: IpAddr) -> Option<&Matches> {
-        let (whom, tag, first) = self.group(canonical(addr));
+        let (whom, tag, first) = self.group(addr);
         self.places.get(self.find(whom, tag, first)?)?.as_ref().map(|source| &source.matches)
     }
 
+    /// A signature's own number, by its place in the dictionary; 0 if nothing has fitted it.
+    pub fn sid(&self, rule: RuleId) -> u32 {
+        self.tops.get(usize::from(rule.0)).map_or(0, |top| top.sid)
+    }
+
     /// The place of a source, if it has one in its group.
-    fn find(&self, whom: Prefix, tag: u32, first: usize) -> Option<usize> {
+    fn find(&self, whom: Key, tag: u32, first: usize) -> Option<usize> {
         let tags = self.tags.get(first..first + GROUP)?.iter().enumerate().filter(|(_, known)| **known == tag);
-        let is_of =
-            |place: &usize| self.places.get(*place).is_some_and(|source| source.as_ref().is_some_and(|s| s.matches.offender == whom));
+        let is_of = |place: &usize| self.places.get(*place).is_some_and(|source| source.as_ref().is_some_and(|s| s.whom == whom));
         tags.map(|(place, _)| first + place).find(is_of)
     }
 
@@ -171,9 +174,10 @@ impl Signatures {
     }
 
     /// Who an address is counted as, the tag of that, and its group's first place.
-    fn group(&self, actor: IpAddr) -> (Prefix, u32, usize) {
-        let whom = Prefix::new(actor, if actor.is_ipv4() { self.count_by.0 } else { self.count_by.1 });
-        let hash = self.seed.address(Key::from(whom.addr()));
+    #[inline]
+    fn group(&self, actor: IpAddr) -> (Key, u32, usize) {
+        let whom = if self.count_by == (32, 128) { Key::from(actor) } else { Key::from(counted(actor, self.count_by).addr()) };
+        let hash = self.seed.address(whom);
         (whom, short(hash), hash as usize % (limits::MATCHERS / GROUP) * GROUP)
     }
 
@@ -187,8 +191,8 @@ impl Signatures {
             self.places.resize_with(limits::MATCHERS, || None);
             self.tags.resize(limits::MATCHERS, 0);
         }
-        let (offender, tag, first) = self.group(actor);
-        if let Some(known) = self.find(offender, tag, first) {
+        let (whom, tag, first) = self.group(actor);
+        if let Some(known) = self.find(whom, tag, first) {
             return self.places.get_mut(known)?.as_deref_mut();
         }
         // Nobody ranks below everybody.
@@ -198,17 +202,18 @@ impl Signatures {
         let place = self.places.get_mut(place)?;
         self.crowded_out += u64::from(place.is_some());
         let trust = Trust::Spoofable;
-        let matches = Matches { offender, level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
-        Some(place.insert(Box::new(Source { matches, charged: None })))
+        let matches = Matches { level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
+        Some(place.insert(Box::new(Source { whom, matches, charged: None })))
     }
 
     /// Takes a match in; `is_convicted` says whether the scan detector has convicted its source.
     pub(crate) fn take(&mut self, event: &Event, is_convicted: impl Fn() -> bool, out: &mut Vec<Offence>) {
         let Act::Matched(matched) = event.act else { return };
         let (at, times, decay) = (event.at, u64::from(event.times.max(1)), self.decay);
-        let Some(source) = self.source(canonical(event.actor), at) else { return };
+        let count_by = self.count_by;
+        let Some(source) = self.source(event.actor, at) else { return };
         let is_new = source.count(&matched, at, times, decay);
-        let charge = source.charge(&matched, event, is_convicted, decay);
+        let charge = source.charge(&matched, event, count_by, is_convicted, decay);
         self.top(&matched, times, is_new);
         let Some(offence) = charge else { return };
         if offence.evidence.convicted || self.may_charge(at) {
@@ -261,6 +266,11 @@ impl Signatures {
     }
 }
 
+/// The prefix that an address is counted as.
+fn counted(actor: IpAddr, (v4, v6): (u8, u8)) -> Prefix {
+    Prefix::new(actor, if actor.is_ipv4() { v4 } else { v6 })
+}
+
 impl Source {
     /// Counts a match; whether it is the first of this signature.
     fn count(&mut self, matched: &Match, at: Time, times: u64, decay: Duration) -> bool {
@@ -277,7 +287,7 @@ impl Source {
             return false;
         }
         if matches.signatures.len() < limits::SIGNATURES_OF_SOURCE {
-            matches.signatures.push(Matched { rule: matched.rule, sid: matched.sid, count: few });
+            matches.signatures.push(Matched { rule: matched.rule, count: few });
         }
         true
     }
@@ -285,7 +295,14 @@ impl Source {
 
 impl Source {
     /// What a match charges it with, if that is news.
-    fn charge(&mut self, matched: &Match, event: &Event, is_convicted: impl Fn() -> bool, decay: Duration) -> Option<Offence> {
+    fn charge(
+        &mut self,
+        matched: &Match,
+        event: &Event,
+        count_by: (u8, u8),
+        is_convicted: impl Fn() -> bool,
+        decay: Duration,
+    ) -> Option<Offence> {
         let (at, matches) = (event.at, &mut self.matches);
         let level = matches.level.max(matched.level)?;
         let trust = if matched.level.is_some() { matches.trust.max(event.trust) } else { matches.trust };
@@ -304,11 +321,11 @@ impl Source {
             return None;
         }
         self.charged = Some((at, level, trust, convicted));
-        let Matches { offender, first, last, count: packets, .. } = self.matches;
+        let Matches { first, last, count: packets, .. } = self.matches;
         let convicted = convicted || trust > Trust::Spoofable;
         Some(Offence {
             at,
-            offender,
+            offender: counted(event.actor, count_by),
             charge: Charge::Signature,
             touch: None,
             level,

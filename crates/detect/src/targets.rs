@@ -62,6 +62,11 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
+    /// Looks at the cache lines that a probe will need.
+    pub(crate) fn touch(&self) -> u32 {
+        self.near[0].key ^ self.exact
+    }
+
     /// The record of a target, made if there is none. `None` when the exact table is full (or may not grow, see `roomy`):
     /// then the target only counts towards the number of targets.
     pub(crate) fn entry(&mut self, key: u32, roomy: bool) -> Option<&mut Target> {

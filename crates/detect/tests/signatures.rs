@@ -69,7 +69,7 @@ fn only_what_is_graver_or_better_founded_is_news() {
     let mut told = |secs, rule, n| observe(&mut detectors, &matched(9, secs, rule, level(n), Trust::Spoofable)).len();
     assert_eq!([told(0, 1, 2), told(1, 1, 2), told(30, 2, 1), told(60, 3, 3), told(61, 1, 2), told(3_700, 1, 2)], [1, 0, 0, 1, 0, 1]);
     let known = detectors.signatures().of("0.0.0.9".parse().unwrap()).unwrap();
-    let counts: Vec<_> = known.signatures.iter().map(|matched| (matched.sid, matched.count)).collect();
+    let counts: Vec<_> = known.signatures.iter().map(|matched| (detectors.signatures().sid(matched.rule), matched.count)).collect();
     assert_eq!((counts, known.count), (vec![(101, 4), (102, 1), (103, 1)], 6));
 }
 

@@ -2,5 +2,6 @@
 //! clock; whatever comes in is hostile until it is vetted.
 
 pub mod dshield;
+pub mod isc;
 pub mod list;
 pub mod vet;

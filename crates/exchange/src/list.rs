@@ -41,6 +41,20 @@ impl Format {
     }
 }
 
+impl Format {
+    /// The format of a list, by how it begins.
+    pub fn of(text: &str) -> Format {
+        let text = text.trim_start_matches('\u{feff}');
+        let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(['#', ';'])).unwrap_or_default();
+        match first {
+            _ if first.starts_with("{\"new\"") || first.starts_with("{\"deleted\"") => Format::Crowdsec,
+            _ if first.starts_with('{') => Format::Drop,
+            _ if first.starts_with("Start\t") || first.split('\t').nth(2).is_some_and(|bits| bits.parse::<u8>().is_ok()) => Format::Block,
+            _ => Format::Plain,
+        }
+    }
+}
+
 /// One entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -317,6 +331,22 @@ mod tests {
         let list = read(Format::Plain, text).unwrap();
         assert_eq!(prefixes(&list), ["192.0.2.7", "198.51.100.0/24", "203.0.113.4/30", "203.0.113.9", "203.0.113.10", "2001:db8::/32"]);
         assert_eq!(list.unread, 0);
+    }
+
+    #[test]
+    fn a_format_is_known_by_how_it_begins() {
+        for (text, format) in [
+            ("# x\n\n192.0.2.1\n", Format::Plain),
+            ("", Format::Plain),
+            ("<html>", Format::Plain),
+            ("192.0.2.1\tSBL1\n", Format::Plain),
+            ("#\n# c\nStart\tEnd\tNetmask\n", Format::Block),
+            ("192.0.2.0\t192.0.2.255\t24\t1\tX\tDE\t\n", Format::Block),
+            ("{\"cidr\":\"192.0.2.0/24\"}\n", Format::Drop),
+            ("{\"new\":[],\"deleted\":null}", Format::Crowdsec),
+        ] {
+            assert_eq!(Format::of(text), format, "{text:?}");
+        }
     }
 
     #[test]

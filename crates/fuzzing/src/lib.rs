@@ -12,6 +12,7 @@ pub mod netlink;
 pub mod ossec;
 pub mod packets;
 pub mod portsentry;
+pub mod psad;
 pub mod responders;
 pub mod rulesets;
 pub mod signatures;
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -39,6 +40,7 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "fail2ban", run: fail2ban::run },
     Target { name: "native", run: native::run },
     Target { name: "portsentry", run: portsentry::run },
+    Target { name: "psad", run: psad::run },
     Target { name: "responders", run: responders::run },
     Target { name: "signatures", run: signatures::run },
 ];

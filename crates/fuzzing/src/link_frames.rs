@@ -46,7 +46,14 @@ fn frame(bytes: &[u8]) {
         Message::Held(list) => list.len(),
         Message::AskKnown { flows, .. } => flows.len(),
         Message::Known { flows, .. } => flows.len(),
+        Message::Listed { items, .. } => items.len(),
+        Message::FeedItems { items, gone, .. } => items.len() + gone.len(),
         Message::Ready { .. }
+        | Message::Alert(_)
+        | Message::Fetch { .. }
+        | Message::Fetched { .. }
+        | Message::Submit { .. }
+        | Message::Submitted { .. }
         | Message::AskCounters
         | Message::AskInstalled
         | Message::OpenPorts { .. }

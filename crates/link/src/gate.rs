@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 29] = [
+pub const WARDEN_ACCEPTS: [Rule; 30] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -38,6 +38,8 @@ pub const WARDEN_ACCEPTS: [Rule; 29] = [
     Rule { message: Tag::Derived, from: Life::Lookup, max_len: limits::FRAME_BYTES, rate: 1, burst: 1 },
     // Each replaces the kernel's exempt list. Who is refused tells it again with the next change.
     Rule { message: Tag::Allowed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
+    // A whole list is a hundred pieces, and told once in half a minute at most.
+    Rule { message: Tag::Listed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 5, burst: 250 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },
     Rule { message: Tag::Ready, from: Life::Guard, max_len: 300, rate: 1, burst: 1 },

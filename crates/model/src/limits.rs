@@ -30,6 +30,13 @@ pub const DERIVED: usize = 2_048;
 pub const ALLOWED_TOLD: usize = 2_048;
 /// Blocked prefixes of one address family that are no single addresses. At the bound new ones fail as `Full`.
 pub const NETS: usize = 4_096;
+/// Others' lists that the configuration can name.
+pub const LISTS: usize = 16;
+/// Prefixes that others' lists block at one time, all together. At the bound further ones are left out and counted. Two such sets are replaced in a
+/// transaction of 0.6 s at most.
+pub const LISTED: usize = 100_000;
+/// Prefixes of lists in one message.
+pub const BATCH_LISTED: usize = 1_000;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
 pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
@@ -51,7 +58,7 @@ pub const FOLLOWED_FILES: usize = 3_072;
 /// Sources whose touches of guarded ports are counted. At the bound two share a place, and the one whose address is proven keeps it.
 pub const TOUCHERS: usize = 16_384;
 /// Sources whose matches of signatures are kept. At the bound the one of a group that was quiet for longest gives way.
-pub const MATCHERS: usize = 12_288;
+pub const MATCHERS: usize = 16_384;
 /// Different signatures kept for one source. Further ones are counted for it, but not by name.
 pub const SIGNATURES_OF_SOURCE: usize = 64;
 /// Sources whose systems a sensor has guessed at. At the bound one of a group gives way, and is guessed at again when it comes back.

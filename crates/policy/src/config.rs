@@ -1,5 +1,6 @@
 //! What the judge can be told.
 
+use crate::lists::ListConfig;
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::offence::{Charge, Offence};
@@ -35,6 +36,8 @@ pub struct PolicyConfig {
     pub ignore: Vec<Ignore>,
     /// Whether touches of guarded TCP ports, and of UDP ports, may block; PortSentry's BLOCK_TCP and BLOCK_UDP.
     pub touch_blocks: [bool; 2],
+    /// Others' lists of attackers.
+    pub lists: Vec<ListConfig>,
 }
 
 /// What forgeable evidence alone (trust `Spoofable`) may do.
@@ -103,6 +106,7 @@ impl Default for PolicyConfig {
             exempt: Vec::new(),
             ignore: Vec::new(),
             touch_blocks: [true; 2],
+            lists: Vec::new(),
         }
     }
 }

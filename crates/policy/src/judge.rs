@@ -11,6 +11,7 @@ use crate::caps::{Passing, Window};
 use crate::config::PolicyConfig;
 use crate::escalate::{Strike, Strikes, escalated};
 use crate::exempt::Exempt;
+use crate::lists::Lists;
 use crate::ruling::{Counters, Lift, Lifted, Ruling};
 use crate::standing::{CHECKED, Record, Standing, ends_later};
 use crate::storm::{Storm, StormReport, Weather};
@@ -29,6 +30,7 @@ use std::time::Duration;
 pub struct Judge {
     pub(crate) config: PolicyConfig,
     pub(crate) exempt: Exempt,
+    pub(crate) lists: Lists,
     pub(crate) standing: Standing,
     pub(crate) strikes: Strikes,
     pub(crate) storm: Storm,
@@ -45,6 +47,7 @@ impl Judge {
     pub fn new(config: PolicyConfig) -> Judge {
         Judge {
             exempt: Exempt::new(config.exempt.clone()),
+            lists: Lists::default(),
             config,
             standing: Standing::default(),
             strikes: Strikes::default(),

@@ -4,6 +4,7 @@ pub mod config;
 pub mod escalate;
 pub mod ignore;
 pub mod judge;
+pub mod lists;
 pub mod ruling;
 pub mod storm;
 

@@ -23,6 +23,7 @@ impl Judge {
         let dry_run_is_over = self.config.dry_run && !config.dry_run;
         let exempt = self.exempt.configure(config.exempt.clone());
         self.config = config;
+        self.forget_lists();
         ruling.dry_run = self.config.dry_run;
         if dry_run_is_over {
             let rehearsed: Vec<BlockId> =
@@ -145,7 +146,7 @@ impl Judge {
     }
 
     /// Why the exempt list forbids this block, if it does.
-    fn protection(&self, prefix: &Prefix) -> Option<Refusal> {
+    pub fn protection(&self, prefix: &Prefix) -> Option<Refusal> {
         let covering = self.exempt.covering(prefix).map(Refusal::Exempt);
         covering.or_else(|| self.exempt.inside(prefix).map(Refusal::ExemptInside))
     }

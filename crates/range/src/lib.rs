@@ -12,6 +12,7 @@ pub mod guesser;
 pub mod logs;
 pub mod namespace;
 pub mod network;
+pub mod psad;
 pub mod scenario;
 pub mod services;
 pub mod soak;

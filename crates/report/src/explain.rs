@@ -57,6 +57,21 @@ pub struct QuotedLine {
     pub line: String,
 }
 
+/// That somebody is on another's list of attackers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListingLine {
+    /// The list's name.
+    pub list: String,
+    /// What follows: `block`, `level` or `mark`.
+    pub effect: String,
+    /// The entry.
+    pub entry: Whom,
+    /// Until when.
+    pub until: Stamp,
+    /// Whether it is blocked for that.
+    pub blocks: bool,
+}
+
 /// What else has to be known to say what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outlook {
@@ -90,6 +105,9 @@ pub struct Explanation {
     /// What its packets look like, the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub systems: Vec<SystemLine>,
+    /// Others' lists of attackers that it is on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listings: Vec<ListingLine>,
     /// Offences that are remembered against it.
     pub strikes: u32,
     /// What comes next, in words.
@@ -117,6 +135,7 @@ impl Explanation {
             quote: None,
             signatures: Vec::new(),
             systems: Vec::new(),
+            listings: Vec::new(),
             strikes,
             what_next: String::new(),
         };
@@ -136,6 +155,19 @@ impl Explanation {
     /// With what its packets look like.
     pub fn looking_like(self, systems: Vec<SystemLine>) -> Explanation {
         Explanation { systems, ..self }
+    }
+
+    /// With the lists that it is on: one of them may be all that blocks it.
+    pub fn listed(self, listings: Vec<ListingLine>) -> Explanation {
+        let blocking = listings.iter().find(|listing| listing.blocks).filter(|_| self.block.is_none());
+        let verdict = match blocking {
+            Some(listing) => {
+                let with = if listing.entry == self.address { String::new() } else { format!(" with {}", listing.entry) };
+                format!("{} is blocked{with} by the feed {} until {}.", self.address, listing.list, Readable(listing.until.0))
+            }
+            None => self.verdict,
+        };
+        Explanation { listings, verdict, ..self }
     }
 
     fn say_verdict(&self) -> String {
@@ -253,6 +285,21 @@ impl Explanation {
         (!self.systems.is_empty()).then(|| format!("Its packets look like: {}.", system::joined(&self.systems)))
     }
 
+    /// On whose lists it is.
+    fn say_listings(&self) -> Option<String> {
+        let one = |line: &ListingLine| {
+            let effect = match (line.effect.as_str(), line.blocks) {
+                ("block", false) => "not blocked for that, being exempt or in a dry run",
+                ("block", true) => "blocked for that",
+                ("level", _) => "what it does counts for more",
+                (_, _) => "only marked",
+            };
+            format!("{} ({}, until {}; {effect})", line.list, line.entry, Readable(line.until.0))
+        };
+        let all: Vec<String> = self.listings.iter().map(one).collect();
+        (!all.is_empty()).then(|| format!("It is on the lists of others: {}.", all.join(", ")))
+    }
+
     /// Why that is believed, and how far.
     fn say_belief(&self) -> Option<String> {
         let suspect = self.suspect.as_ref()?;
@@ -317,6 +364,7 @@ impl Explanation {
             self.say_quote(),
             self.say_signatures(),
             self.say_systems(),
+            self.say_listings(),
             self.say_belief(),
             self.say_decision(),
             self.say_turn(),

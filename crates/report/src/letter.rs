@@ -252,7 +252,7 @@ const fn colour(level: u8) -> &'static str {
 
 fn badge(level: u8) -> String {
     format!(
-        "<span style=\"display:inline-block;padding:2px 8px;border-radius:9px;background:{};color:#fff;font-weight:bold;white-space:nowrap\">level {level}</span>",
+        "<span style=\"display:inline-block;padding:1px 8px;border-radius:9px;font-size:12px;line-height:17px;vertical-align:middle;background:{};color:#fff;font-weight:bold;white-space:nowrap\">level {level}</span>",
         colour(level)
     )
 }

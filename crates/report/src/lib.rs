@@ -7,6 +7,8 @@ pub mod decision;
 pub mod duration;
 pub mod escape;
 pub mod explain;
+pub mod feed;
+pub mod health;
 pub mod history;
 pub mod html;
 mod json;

@@ -4,13 +4,15 @@
 mod book;
 mod ears;
 mod hosts;
+mod listed;
 mod nets;
 mod repair;
 mod sever;
 
 use crate::ranges::{Family, Nets, Range, cover, joined};
 use crate::skeleton::{
-    BLOCK_SETS, EXEMPT, Found, HELD, HELD_FULL, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED, find,
+    BLOCK_SETS, EXEMPT, Found, HELD, HELD_FULL, LISTED_SETS, LOGGED, OPEN_TCP, OPEN_UDP, OVER_ALL, OVER_SOURCE, Skeleton, TABLE, TRAPPED,
+    find,
 };
 use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
@@ -25,6 +27,7 @@ use sys::nft::{Count, Element, Key, NftError, OwnTable};
 
 use book::Book;
 use ears::Ears;
+use listed::Listed;
 use repair::Blocks;
 pub use repair::Rebuilt;
 pub use sever::Severed;
@@ -77,6 +80,8 @@ pub struct Counters {
     pub dropped: Count,
     /// What became of probes.
     pub probes: ProbeCounters,
+    /// Packets of those whom lists name that were dropped.
+    pub listed: Count,
     /// Packets that sprang a trap, and what came after them, that were dropped.
     pub trapped: Count,
     /// Packets of the held that were dropped.
@@ -110,6 +115,8 @@ pub struct Nftables {
     open_ports: Option<[BTreeSet<u16>; 2]>,
     /// What the interval sets hold, by family.
     nets: [Nets; 2],
+    /// What the sets of those whom lists name hold, by family.
+    listed: [Listed; 2],
     severing: Severing,
     /// What the hash sets hold.
     book: Book,
@@ -147,6 +154,7 @@ impl Nftables {
             exempt_stands: false,
             open_ports: None,
             nets: [Nets::default(), Nets::default()],
+            listed: [Listed::default(), Listed::default()],
             severing: Severing::open(),
             book: Book::default(),
             known: false,
@@ -289,6 +297,7 @@ impl Nftables {
                 HELD => &mut counters.held,
                 HELD_FULL => &mut counters.held_full,
                 name if BLOCK_SETS.iter().any(|set| set.name == name) => &mut counters.dropped,
+                name if LISTED_SETS.iter().any(|set| set.name == name) => &mut counters.listed,
                 _ => continue,
             };
             *sum = plus(*sum, count);
@@ -343,6 +352,7 @@ impl Counters {
         Counters {
             dropped: plus(self.dropped, other.dropped),
             probes,
+            listed: plus(self.listed, other.listed),
             trapped: plus(self.trapped, other.trapped),
             held: plus(self.held, other.held),
             held_full: plus(self.held_full, other.held_full),

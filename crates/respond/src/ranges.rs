@@ -71,7 +71,8 @@ pub struct Range {
     pub expiry: Expiry,
 }
 
-fn later(a: Expiry, b: Expiry) -> bool {
+/// Whether the first ends later.
+pub fn later(a: Expiry, b: Expiry) -> bool {
     match (a, b) {
         (Expiry::Never, Expiry::At(_)) => true,
         (Expiry::Never | Expiry::At(_), Expiry::Never) => false,

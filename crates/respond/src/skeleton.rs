@@ -69,6 +69,10 @@ pub const BLOCK_SETS: [BlockSet; 5] = [
     BlockSet { name: "blocked6_nets", family: Family::V6, bits: None },
 ];
 
+/// Whom others' lists name: sets of their own, which are replaced as a whole and never listed.
+pub const LISTED_SETS: [BlockSet; 2] =
+    [BlockSet { name: "listed4", family: Family::V4, bits: None }, BlockSet { name: "listed6", family: Family::V6, bits: None }];
+
 /// The names of the sets that are filled from outside: exempt sources by family, open ports, and sources of probes.
 pub const EXEMPT: [&str; 2] = ["exempt4", "exempt6"];
 /// TCP ports where somebody listens.
@@ -134,11 +138,15 @@ pub enum Found {
     Other,
 }
 
+/// All sets whose sources are dropped.
+fn dropped_sets() -> impl Iterator<Item = &'static BlockSet> {
+    BLOCK_SETS.iter().chain(&LISTED_SETS)
+}
+
 /// All sets, sorted by name.
 fn sets() -> Vec<(&'static str, SetShape)> {
     let plain = |key| SetShape { key, interval: false, timeout: false, dynamic: false, default_timeout_millis: 0, size: None };
-    let mut all: Vec<_> = BLOCK_SETS
-        .iter()
+    let mut all: Vec<_> = dropped_sets()
         .map(|set| {
             let shape = SetShape { interval: set.bits.is_none(), timeout: true, ..plain(key_kind(set.family)) };
             // An interval set is bounded on our side.
@@ -171,7 +179,7 @@ fn port_sets() -> impl Iterator<Item = &'static str> {
 
 /// All counters, sorted by name.
 fn counters() -> Vec<&'static str> {
-    let mut all: Vec<_> = BLOCK_SETS.iter().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED, HELD, HELD_FULL]).collect();
+    let mut all: Vec<_> = dropped_sets().map(|set| set.name).chain([LOGGED, OVER_SOURCE, OVER_ALL, TRAPPED, HELD, HELD_FULL]).collect();
     all.sort_unstable();
     all
 }
@@ -319,7 +327,7 @@ fn make_contents(transaction: &mut Transaction, labels: &mut Labels) {
 fn block_rules(transaction: &mut Transaction, labels: &mut Labels) {
     from_loopback(transaction, PREROUTING.0);
     from_exempt(transaction, PREROUTING.0);
-    for set in BLOCK_SETS {
+    for set in dropped_sets() {
         let family = family_number(set.family);
         let mut steps = source_of(set.family, &family).to_vec();
         let mask = prefix_mask(set);
@@ -333,7 +341,7 @@ fn block_rules(transaction: &mut Transaction, labels: &mut Labels) {
 }
 
 /// The mask of a hash set of prefixes; `None` if it has whole addresses or ranges.
-fn prefix_mask(set: BlockSet) -> Option<[u8; 16]> {
+fn prefix_mask(set: &BlockSet) -> Option<[u8; 16]> {
     let bits = set.bits.filter(|bits| set.family == Family::V6 && *bits < 128)?;
     Some(u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0).to_be_bytes())
 }

@@ -1,6 +1,7 @@
 //! The command line: what can be said, with help and an example for each command.
 
 use clap::{Args, Parser, Subcommand};
+use report::health::Threshold;
 use std::path::PathBuf;
 
 /// Network active response: sees who attacks, blocks at once, can say why.
@@ -25,7 +26,7 @@ pub enum Command {
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
-        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --summary --level 3\n          sudo riposte status --address 203.0.113.9\n          sudo riposte status --html status.html --top 50"
+        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --summary --level 3\n          sudo riposte status --address 203.0.113.9\n          sudo riposte status --html status.html --top 50\n          sudo riposte status --check --warning losses=100 --state /var/lib/nagios/riposte.json"
     )]
     Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
@@ -78,6 +79,12 @@ pub enum Command {
         after_help = "Examples: riposte regex /var/log/auth.log sshd[mode=aggressive]\n          riposte regex 'Jan 23 21:59:59 host sshd[12]: Invalid user x from 192.0.2.1 port 22' sshd\n          riposte regex /var/log/app.log '^ login of .* from <HOST> failed$' -o ip | sort | uniq -c"
     )]
     Regex(Regex),
+    /// Others' lists of attackers: how fresh they are, what would be taken of one; what DShield knows, and what of this host it says is attacked most.
+    #[command(
+        subcommand,
+        after_help = "Examples: sudo riposte feeds list\n          riposte feeds check firehol_level1.netset\n          riposte feeds lookup 203.0.113.9 --contact me@example.org\n          sudo riposte feeds ports --contact me@example.org"
+    )]
+    Feeds(Feeds),
     /// Say what becomes of another program's configuration.
     #[command(subcommand, after_help = "Example: riposte import fail2ban /etc/fail2ban")]
     Import(Import),
@@ -160,6 +167,21 @@ pub struct Status {
     /// Print what each process may still do, read back from the kernel (root): user, capabilities, every system call.
     #[arg(long)]
     pub sandbox: bool,
+    /// Say in one line whether all is well, for monitoring; the exit code is 0 (well), 1 (look at it), 2 (bad) or 3 (not known).
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox"])]
+    pub check: bool,
+    /// From where on somebody should look: losses=N, restarts=N or blocks=N. Default: losses=1000, restarts=1.
+    #[arg(long, value_name = "NAME=N", requires = "check", value_delimiter = ',')]
+    pub warning: Vec<Threshold>,
+    /// From where on it is bad.
+    #[arg(long, value_name = "NAME=N", requires = "check", value_delimiter = ',')]
+    pub critical: Vec<Threshold>,
+    /// A file that keeps the figures: losses and restarts count from the last call with it on, not from the daemon's start.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub state: Option<PathBuf>,
+    /// How long the daemon may take for its answer.
+    #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub timeout: u64,
     /// Print only what comes first: troubles, blocks, levels, and the worst of everything.
     #[arg(long, conflicts_with_all = ["prometheus", "sandbox", "json"])]
     pub summary: bool,
@@ -526,6 +548,107 @@ pub enum Import {
     /// PortSentry's configuration and ignore files, 1.x and 2.x: prints a configuration that does the same.
     #[command(after_help = "Example: riposte import portsentry /etc/portsentry > riposte.toml; riposte check --config riposte.toml")]
     Portsentry(ImportPortsentry),
+    /// psad's configuration, 2.4 and 3.0: prints a configuration that does the same, and what becomes of each setting.
+    #[command(after_help = "Example: riposte import psad /etc/psad > riposte.toml; riposte check --config riposte.toml")]
+    Psad(ImportPsad),
+}
+
+/// Arguments of `import psad`.
+#[derive(Debug, Args)]
+pub struct ImportPsad {
+    /// Its folder or its configuration file. Default: /etc/psad.
+    pub path: Option<PathBuf>,
+    /// Files that psad is started with as `-O`, in that order. Default: what /etc/default/psad says.
+    #[arg(long = "override", short = 'O', value_name = "FILE", value_delimiter = ',')]
+    pub overrides: Vec<PathBuf>,
+}
+
+/// The commands about others' lists.
+#[derive(Debug, Subcommand)]
+pub enum Feeds {
+    /// Show each feed of the running daemon: entries, when it was fetched and will be, what was left out, what is wrong.
+    List(Ask),
+    /// Have the running daemon fetch its feeds now: lists for everybody not more often than once an hour.
+    Update(FeedsUpdate),
+    /// Say what would be taken of a list that was saved, and what not and why. Asks nobody.
+    Check(FeedsCheck),
+    /// Ask DShield what it knows of an address. It learns that you have asked.
+    Lookup(FeedsLookup),
+    /// Ask DShield which ports are attacked most, and say which of them are open here and what would close or guard them. Changes nothing.
+    Ports(FeedsPorts),
+}
+
+/// Arguments of `feeds update`.
+#[derive(Debug, Args)]
+pub struct FeedsUpdate {
+    /// Only this one.
+    pub name: Option<String>,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
+}
+
+/// Arguments of `feeds check`.
+#[derive(Debug, Args)]
+pub struct FeedsCheck {
+    /// The list; `-` is standard input.
+    pub file: PathBuf,
+    /// How it is written: plain, dshield, spamhaus, crowdsec. Default: as it looks.
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// The configuration: who is exempt.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print what is taken, a prefix a line.
+    #[arg(long, conflicts_with = "json")]
+    pub entries: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whom to ask, and how.
+#[derive(Debug, Args)]
+pub struct AskDshield {
+    /// A mail address: DShield asks for one. Default: `from` of `[dshield]`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub contact: Option<String>,
+    /// Where the answers are.
+    #[arg(long, value_name = "URL", default_value = "https://isc.sans.edu/api")]
+    pub url: String,
+    /// The certificates that are believed, in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// An answer that was saved: nobody is asked.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `feeds lookup`.
+#[derive(Debug, Args)]
+pub struct FeedsLookup {
+    /// Whom.
+    pub address: std::net::IpAddr,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub dshield: AskDshield,
+}
+
+/// Arguments of `feeds ports`.
+#[derive(Debug, Args)]
+pub struct FeedsPorts {
+    /// How many of the most attacked ports.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub top: u8,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub dshield: AskDshield,
 }
 
 /// Arguments of `import portsentry`.

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod fetch;
 pub mod host;
 pub mod lives;
 pub mod notes;

@@ -28,6 +28,11 @@ fn main() -> ExitCode {
     {
         return commands::hostcheck::run(args, &mut out);
     }
+    if let Command::Status(args) = &cli.command
+        && args.check
+    {
+        return commands::health::run(args, &mut out);
+    }
     let result = run(cli.command, &mut out);
     let flushed = out.flush();
     match (result, flushed) {
@@ -73,7 +78,9 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Replay(args) => commands::replay::run(&args, out),
         Command::Logtest(args) => commands::logtest::run(&args, out),
         Command::Regex(args) => commands::regex::run(&args, out),
+        Command::Feeds(feeds) => commands::feeds::run(&feeds, out),
         Command::Import(Import::Portsentry(args)) => commands::portsentry::import(&args, out),
+        Command::Import(Import::Psad(args)) => commands::psad::import(&args, out),
         Command::Import(Import::Fail2ban(args)) => commands::import::run(&args, out),
         Command::Demo(args) => {
             let binary = std::env::current_exe().map_err(|e| commands::fail(e.to_string()))?;

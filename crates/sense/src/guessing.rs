@@ -119,8 +119,9 @@ impl Guesser {
         if let Some(at) = tagged.into_iter().find(|at| self.places.get(*at).is_some_and(|place| place.source == source)) {
             return at;
         }
-        let at = first + self.turn % GROUP;
-        self.turn = self.turn.wrapping_add(1);
+        let free = marks.iter().position(|mark| *mark == 0);
+        let at = first + free.unwrap_or(self.turn % GROUP);
+        self.turn = self.turn.wrapping_add(usize::from(free.is_none()));
         if let (Some(place), Some(mark)) = (self.places.get_mut(at), self.marks.get_mut(at)) {
             (*place, *mark) = (empty, tag);
         }
@@ -308,8 +309,12 @@ mod tests {
         assert_eq!(bench.line(&nmap).as_deref(), Some("scanner nmap -sS"));
         assert_eq!((bench.line(&nmap), bench.line(&linux), bench.guesser.guesses()), (None, None, 2));
         assert!(bench.line(&linux.replace(".7 ", ".8 ")).is_some(), "another source");
+        // Thousands are remembered beside each other.
+        let crowd: Vec<String> = (0..5_000).map(|n| v4(&format!("10.9.{}.{}", n / 256, n % 256), 60, 57, 1, 64_240, LINUX)).collect();
+        let told = (0..2).flat_map(|_| &crowd).filter(|line| bench.line(line).is_some()).count();
+        assert_eq!((told, bench.guesser.guesses()), (5_000, 5_003));
         let ack = linux.replace("SYN", "ACK").replace(".7 ", ".9 ");
-        assert_eq!((bench.line(&ack), bench.guesser.guesses()), (None, 3));
+        assert_eq!((bench.line(&ack), bench.guesser.guesses()), (None, 5_003));
     }
 
     #[test]

@@ -16,9 +16,9 @@ impl Numbers {
         self.have(number, number)
     }
 
-    /// Whether it is a single number.
-    pub fn is_one(&self) -> bool {
-        self.first == self.last && !self.not
+    /// The number, if it is a single one.
+    pub fn one(&self) -> Option<u32> {
+        (self.first == self.last && !self.not).then_some(self.first)
     }
 
     /// Whether all of it lies below a number.

@@ -4,7 +4,7 @@
 use crate::addresses::Ports;
 use crate::assigned::Assigned;
 use crate::header::Header;
-use crate::keywords::{Test, rare};
+use crate::keywords::{Field, Test, rare};
 use crate::level::{Level, classification};
 use crate::prefix::Fwsnort;
 use crate::rule::{Action, Over, Read, Signature, Surroundings, read};
@@ -84,11 +84,55 @@ impl Face {
     }
 }
 
-/// Rules of a list: those that any packet may fit, and those that need what few have.
+/// Rules of a list: those that any packet may fit, those that need what few have, and those whose first test is for one number of a field, by
+/// that number: of these a packet meets those with its own.
 #[derive(Debug, Default)]
 struct Faces {
     common: Vec<Face>,
     rare: Vec<Face>,
+    by_number: Vec<ByNumber>,
+}
+
+/// Rules by one number of a field.
+#[derive(Debug)]
+struct ByNumber {
+    field: Field,
+    /// The number of each of the rules.
+    numbers: Vec<u32>,
+    faces: Vec<Face>,
+}
+
+impl Faces {
+    fn of(faces: Vec<Face>) -> Faces {
+        let mut sorted = Faces::default();
+        for face in faces {
+            match face.first {
+                _ if face.needs != 0 => sorted.rare.push(face),
+                Some(Test::Number(field, numbers)) if let Some(number) = numbers.one() => sorted.add(field, number, face),
+                _ => sorted.common.push(face),
+            }
+        }
+        sorted
+    }
+
+    fn add(&mut self, field: Field, number: u32, face: Face) {
+        match self.by_number.iter_mut().find(|known| known.field == field) {
+            Some(known) => {
+                known.numbers.push(number);
+                known.faces.push(face);
+            }
+            None => self.by_number.push(ByNumber { field, numbers: vec![number], faces: vec![face] }),
+        }
+    }
+
+    /// Those that a packet with these numbers could fit.
+    #[inline]
+    fn numbered(&self, header: &Header) -> impl Iterator<Item = &Face> {
+        self.by_number.iter().flat_map(|ByNumber { field, numbers, faces }| {
+            let own = field.of(header).filter(|(least, most)| least == most);
+            numbers.iter().zip(faces).filter(move |(number, _)| own.is_some_and(|(own, _)| own == **number)).map(|(_, face)| face)
+        })
+    }
 }
 
 /// Rules by a port: one bit says whether there are any.
@@ -270,21 +314,31 @@ impl Set {
         };
         let list = index.by_byte.get(byte.map_or(256, usize::from)).or(index.by_byte.last());
         let has = rare::of(header);
-        let (common, rare) = match list.and_then(|list| index.lists.get(usize::from(*list))) {
-            Some(Faces { common, rare }) => (&common[..], if has == 0 { &[][..] } else { &rare[..] }),
-            None => Default::default(),
-        };
-        let by_port = index.by_port.at(header.port).iter().chain(index.by_source_port.at(header.source_port));
-        for face in common.iter().chain(rare).chain(by_port).filter(|face| face.could_fit(header, has)) {
-            let Some(signature) = self.signatures.get(usize::from(face.place)) else { continue };
-            let fits = match face {
-                Face { is_open: true, .. } => signature.tests.iter().skip(1).all(|test| test.holds(header)),
-                Face { reversed: true, .. } => signature.fits(&header.reversed()),
-                Face { .. } => signature.fits(header),
-            };
-            if fits {
-                found.add(face.place, signature);
+        let mut meet = |face: &Face| self.meet(face, header, has, found);
+        if let Some(list) = list.and_then(|list| index.lists.get(usize::from(*list))) {
+            list.common.iter().for_each(&mut meet);
+            if has != 0 {
+                list.rare.iter().for_each(&mut meet);
             }
+            list.numbered(header).for_each(&mut meet);
+        }
+        index.by_port.at(header.port).iter().for_each(&mut meet);
+        index.by_source_port.at(header.source_port).iter().for_each(&mut meet);
+    }
+
+    #[inline]
+    fn meet(&self, face: &Face, header: &Header, has: u8, found: &mut Found) {
+        if !face.could_fit(header, has) {
+            return;
+        }
+        let Some(signature) = self.signatures.get(usize::from(face.place)) else { return };
+        let fits = match face {
+            Face { is_open: true, .. } => signature.tests.iter().skip(1).all(|test| test.holds(header)),
+            Face { reversed: true, .. } => signature.fits(&header.reversed()),
+            Face { .. } => signature.fits(header),
+        };
+        if fits {
+            found.add(face.place, signature);
         }
     }
 
@@ -369,8 +423,7 @@ impl Index {
             let fits = |face: &&Face| could_fit(signatures, **face, sort, u8::try_from(byte).ok());
             let fitting: Vec<Face> = general.iter().filter(fits).copied().collect();
             let list = *known.entry(fitting.iter().map(|face| (face.place, face.reversed)).collect()).or_insert_with(|| {
-                let (common, rare) = fitting.into_iter().partition(|face| face.needs == 0);
-                index.lists.push(Faces { common, rare });
+                index.lists.push(Faces::of(fitting));
                 (index.lists.len() - 1) as u16
             });
             index.by_byte.push(list);

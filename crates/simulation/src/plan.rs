@@ -57,6 +57,7 @@ fn policy(dice: &mut Dice) -> PolicyConfig {
         exempt: (0..dice.below(4)).map(|_| exempt(dice)).collect(),
         ignore: if dice.one_in(4) { ["icmp", "udp/53"].iter().filter_map(|text| text.parse().ok()).collect() } else { Vec::new() },
         touch_blocks: [true; 2],
+        lists: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod clock;
 pub mod conntrack;
 pub mod diag;
+pub mod disk;
 pub mod fd;
 pub mod filters;
 pub mod hold;

@@ -84,11 +84,23 @@ pub enum Tag {
     Known,
     /// See [`super::Message::Alert`].
     Alert,
+    /// See [`super::Message::Listed`].
+    Listed,
+    /// See [`super::Message::Fetch`].
+    Fetch,
+    /// See [`super::Message::FeedItems`].
+    FeedItems,
+    /// See [`super::Message::Fetched`].
+    Fetched,
+    /// See [`super::Message::Submit`].
+    Submit,
+    /// See [`super::Message::Submitted`].
+    Submitted,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 39] = [
+    pub const ALL: [Tag; 45] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -128,6 +140,12 @@ impl Tag {
         Tag::AskKnown,
         Tag::Known,
         Tag::Alert,
+        Tag::Listed,
+        Tag::Fetch,
+        Tag::FeedItems,
+        Tag::Fetched,
+        Tag::Submit,
+        Tag::Submitted,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -167,7 +185,13 @@ impl Tag {
             | Tag::Held
             | Tag::AskKnown
             | Tag::Known
-            | Tag::Alert => false,
+            | Tag::Alert
+            | Tag::Listed
+            | Tag::Fetch
+            | Tag::FeedItems
+            | Tag::Fetched
+            | Tag::Submit
+            | Tag::Submitted => false,
         }
     }
 

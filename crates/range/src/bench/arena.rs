@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use sys::clock::monotonic;
 use sys::nft::watch::Watch;
-use sys::raw::{FrameSocket, RawSocket};
+use sys::raw::RawSocket;
 use wire::build::{Ip, NMAP_OPTIONS, Tcp};
 
 /// Who is attacked.
@@ -76,11 +76,6 @@ impl Arena {
     /// The attacker's socket.
     pub fn weapon(&self) -> io::Result<RawSocket> {
         sys::namespace::within(&file(&self.attacker), RawSocket::open)?
-    }
-
-    /// The attacker's end of the wire, for whole frames.
-    pub fn frames(&self) -> io::Result<FrameSocket> {
-        sys::namespace::within(&file(&self.attacker), || FrameSocket::open("eth0"))?
     }
 
     /// Hears what changes in the victim's firewall.

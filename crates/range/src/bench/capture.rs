@@ -1,27 +1,29 @@
 //! A scan hidden in a million packets a second of a forged flood, which the host's own filter drops before NFLOG could see any of it: whether the
-//! ring's reader finds it, what it loses, and what memory it takes.
+//! ring's reader finds it, what it loses, and what memory it takes. The kernel's own generator makes the flood at the victim's end of the wire: a
+//! sender's sockets would cost the two processors more than all that is measured. The scan goes over the wire.
 
 use super::arena::{self, Arena, Daemon, VICTIM};
 use super::figure::{Figure, Unit};
+use super::flood::Flood;
 use super::latency::await_element;
 use super::{Context, have, progress, seconds_since};
-use crate::logs::Random;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 use sys::clock::monotonic;
-use sys::raw::FrameSocket;
 use wire::build::{Ip, NMAP_OPTIONS, Tcp};
-use wire::checksum::Sum;
 
 /// Packets a second, of all senders.
 const OFFERED: f64 = 1_000_000.0;
 /// As many as this machine has processors: the kernel takes a packet in on the one that has sent it.
 const SENDERS: usize = 2;
-const BATCH: usize = 256;
+/// Frames of one call.
+const BATCH: u32 = 4_096;
+/// How long who is ahead of the rate waits.
+const PAUSE: Duration = Duration::from_micros(500);
 const SPAN: Duration = Duration::from_secs(10);
 /// When the scan begins, and how long it waits between two ports.
 const BEGINS: Duration = Duration::from_secs(2);
@@ -40,18 +42,18 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
     {
         arena.victim.run("nft", [format!("add {rule}")])?;
     }
+    let flood = flood(&arena)?;
     let daemon = arena.daemon(context, SETTINGS)?;
     progress("capture: a flood of 10 s");
-    let (sent, ended) = (AtomicU64::new(0), AtomicBool::new(false));
+    let ended = AtomicBool::new(false);
     let scanner = arena::attacker(7);
     let mut watch = arena.watch()?;
-    let link = link(&arena)?;
-    let (secs, found) = scope(|scope| -> io::Result<(f64, Option<u64>)> {
+    let (secs, sent, found) = scope(|scope| -> io::Result<(f64, u64, Option<u64>)> {
         let mut senders = Vec::new();
         let start = monotonic();
-        for n in 0..SENDERS {
-            let (socket, sent) = (arena.frames()?, &sent);
-            senders.push(scope.spawn(move || flood(&socket, link, n as u64, start, sent)));
+        for _ in 0..SENDERS {
+            let (arena, flood) = (&arena, &flood);
+            senders.push(scope.spawn(move || arena.inside(|| send(flood, start))?));
         }
         let (weapon, ended_of_scan) = (arena.weapon()?, &ended);
         sleep(BEGINS);
@@ -63,19 +65,20 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
             }
         });
         let found = await_element(&mut watch, scanner, began);
+        let mut sent = 0;
         for sender in senders {
-            sender.join().map_err(|_| io::Error::other("a sender panicked"))??;
+            sent += sender.join().map_err(|_| io::Error::other("a sender panicked"))??;
         }
         let secs = seconds_since(start);
         ended.store(true, Ordering::Relaxed);
-        Ok((secs, found?))
+        Ok((secs, sent, found?))
     })?;
     // The ring's rest is read, and what the kernel dropped is told.
     sleep(Duration::from_secs(1));
     let status = daemon.status()?;
     let figure = |name: &str| figure(&status, name);
     let resident = peak(&status)?;
-    let sent = sent.load(Ordering::Relaxed) as f64;
+    let sent = sent as f64;
     let (read, lost) = (figure("captured: packets"), figure("captured: lost, the ring was full"));
     let known = format!(
         "offered in {secs:.1} s {sent:.0}; read {read:.0} ({:.1} %), lost and counted {lost:.0}; told {:.0}, over the common ration {:.0}, over the source's {:.0}; \
@@ -90,7 +93,7 @@ pub fn measure(context: &Context) -> io::Result<Vec<Figure>> {
     Ok(vec![
         Figure::more("packets offered on a veth", sent / secs, Unit::PerSecond)
             .promised(OFFERED * 0.99)
-            .noted(format!("{SENDERS} senders on the processors that riposte runs on; {known}")),
+            .noted(format!("{SENDERS} generators (XDP live frames at the receiving end) on the processors that riposte runs on; {known}")),
         Figure::more("packets read or counted as lost", 100.0 * (read + lost) / sent, Unit::Count)
             .promised(99.0)
             .noted("in per cent of those sent; the rest the kernel lost between the two ends, before any socket"),
@@ -114,8 +117,8 @@ fn link(arena: &Arena) -> io::Result<[u8; 6]> {
     Ok(bytes)
 }
 
-/// Sends SYNs to one port, each from an address of its own, at its share of the rate.
-fn flood(socket: &FrameSocket, link: [u8; 6], seed: u64, start: u64, sent: &AtomicU64) -> io::Result<()> {
+/// SYNs to one port, each from an address of its own.
+fn flood(arena: &Arena) -> io::Result<Flood> {
     let ip = Ip::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(VICTIM));
     let packet = ip.tcp(&Tcp {
         source_port: 40_000,
@@ -125,28 +128,22 @@ fn flood(socket: &FrameSocket, link: [u8; 6], seed: u64, start: u64, sent: &Atom
         options: &NMAP_OPTIONS,
         ..Tcp::default()
     });
-    let frame = [&link[..], &[2, 0, 0, 0, 0, 1, 8, 0], &packet].concat();
-    // The header's checksum without the source address.
-    let mut rest = Sum::default();
-    [&packet[..10], &packet[16..20]].into_iter().for_each(|part| rest.add(part));
-    let (mut frames, mut random, mut own) = (vec![frame; BATCH], Random::new(seed + 1), 0_u64);
+    let frame = [&link(arena)?[..], &[2, 0, 0, 0, 0, 1, 8, 0], &packet].concat();
+    arena.inside(|| Flood::new("eth0", frame))?
+}
+
+/// Sends at its share of the rate; returns how many.
+fn send(flood: &Flood, start: u64) -> io::Result<u64> {
+    let mut sent = 0;
     while seconds_since(start) < SPAN.as_secs_f64() {
-        if own as f64 > seconds_since(start) * OFFERED / SENDERS as f64 {
-            std::thread::yield_now();
+        if sent as f64 > seconds_since(start) * OFFERED / SENDERS as f64 {
+            sleep(PAUSE);
             continue;
         }
-        for frame in &mut frames {
-            // Unicast addresses that nobody here has: 16.0.0.0 to 79.255.255.255.
-            let source = 0x1000_0000 + (random.draw() as u32 & 0x3fff_ffff);
-            let mut sum = rest;
-            sum.add(&source.to_be_bytes());
-            frame[24..26].copy_from_slice(&sum.finish().to_be_bytes());
-            frame[26..30].copy_from_slice(&source.to_be_bytes());
-        }
-        own += socket.send(&frames)? as u64;
+        flood.send(BATCH)?;
+        sent += u64::from(BATCH);
     }
-    sent.fetch_add(own, Ordering::Relaxed);
-    Ok(())
+    Ok(sent)
 }
 
 /// A figure of the packet sensor.

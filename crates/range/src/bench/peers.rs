@@ -27,23 +27,9 @@ pub fn secluded(mut command: Command, script: &str) -> Command {
 pub fn psad(context: &Context, log: &Path) -> io::Result<(f64, Usage)> {
     let folder = context.folder("psad")?;
     let namespace = Namespace::new("rp-bench-psad")?;
-    // Only what it needs to run at all without asking the network: a name, no mail, no lookups.
-    let text = fs::read_to_string("/etc/psad/psad.conf")?;
-    let changed = text.lines().map(|line| match line.split_whitespace().next() {
-        Some("HOSTNAME") => "HOSTNAME gate;".to_owned(),
-        Some("ALERTING_METHODS") => "ALERTING_METHODS noemail;".to_owned(),
-        Some("ENABLE_WHOIS_LOOKUPS") => "ENABLE_WHOIS_LOOKUPS N;".to_owned(),
-        Some("ENABLE_DNS_LOOKUPS") => "ENABLE_DNS_LOOKUPS N;".to_owned(),
-        Some("ENABLE_FW_LOGGING_CHECK") => "ENABLE_FW_LOGGING_CHECK N;".to_owned(),
-        Some(_) | None => line.to_owned(),
-    });
-    fs::write(folder.join("psad.conf"), changed.collect::<Vec<_>>().join("\n") + "\n")?;
-    let script = format!(
-        "{PRIVATE} && mkdir -p /run/psad /var/log/psad && mount -t tmpfs tmpfs /var/lib/psad && mount --bind {0}/psad.conf /etc/psad/psad.conf && exec taskset -c 0 psad -A -m {1}",
-        folder.display(),
-        log.display()
-    );
-    let mut command = secluded(namespace.command("unshare"), &script);
+    let etc = folder.join("etc");
+    crate::psad::configure(&etc)?;
+    let mut command = crate::psad::analysis(&namespace, &etc, log);
     command.stderr(File::create(folder.join("stderr"))?).stdout(File::create(folder.join("stdout"))?);
     let start = monotonic();
     let (status, usage) = usage::wait(command.spawn()?)?;

@@ -95,29 +95,35 @@ impl Nftables {
         }
     }
 
-    /// Makes the set of a family hold what is wanted: by the difference, or if the kernel has something else than we believe,
-    /// by replacing all.
+    /// Makes the set of a family hold what is wanted.
     fn install(&mut self, index: usize, family: Family, now: Time) -> Result<(), NftError> {
         let Some(nets) = self.nets.get(index) else { return Ok(()) };
-        let target = nets.target();
-        let change = difference(nets.standing(), &target);
-        let set = interval_set(family);
-        if change != Difference::default() {
-            let mut transaction = self.table.transaction();
-            let delete = if self.can_destroy { ElementStep::Destroy } else { ElementStep::Delete };
-            transaction.elements(delete, set, interval_elements(family, &change.gone, None));
-            transaction.elements(ElementStep::Add, set, interval_elements(family, &change.fresh, Some(now)));
-            if self.commit(transaction).is_err() {
-                self.replace(set, family, &target, now)?;
-            }
-        }
+        let (standing, target) = (nets.standing().to_vec(), nets.target());
+        self.turn(interval_set(family), family, &standing, &target, now)?;
         if let Some(nets) = self.nets.get_mut(index) {
             nets.installed(target);
         }
         Ok(())
     }
 
-    fn replace(&mut self, set: &str, family: Family, target: &[Range], now: Time) -> Result<(), NftError> {
+    /// Makes an interval set hold these ranges in place of those: by the difference, or if the kernel has something else than we believe,
+    /// by replacing all.
+    pub(super) fn turn(&mut self, set: &str, family: Family, standing: &[Range], target: &[Range], now: Time) -> Result<(), NftError> {
+        let change = difference(standing, target);
+        if change == Difference::default() {
+            return Ok(());
+        }
+        let mut transaction = self.table.transaction();
+        let delete = if self.can_destroy { ElementStep::Destroy } else { ElementStep::Delete };
+        transaction.elements(delete, set, interval_elements(family, &change.gone, None));
+        transaction.elements(ElementStep::Add, set, interval_elements(family, &change.fresh, Some(now)));
+        if self.commit(transaction).is_err() {
+            self.replace(set, family, target, now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn replace(&mut self, set: &str, family: Family, target: &[Range], now: Time) -> Result<(), NftError> {
         match self.refill(set, family, target, now) {
             Err(error) if is_gone(&error) => {
                 self.rebuild(now)?;

@@ -2,9 +2,10 @@
 //! Never leaves a table behind in which an exempt address could be dropped: exemptions come with the chains or not at all.
 
 use super::book::Book;
+use super::listed::alive;
 use super::{Counters, Nftables, interval_elements};
 use crate::ranges::Family;
-use crate::skeleton::{BLOCK_SETS, BlockSet, Found, TABLE};
+use crate::skeleton::{BLOCK_SETS, BlockSet, Found, LISTED_SETS, TABLE};
 use model::block::{Installed, Scope};
 use model::limits;
 use model::time::Time;
@@ -76,6 +77,10 @@ impl Nftables {
         }
         self.nets.iter_mut().for_each(|nets| nets.expire(now));
         let mut first: Vec<Blocks> = BLOCK_SETS.iter().map(|set| (set.name, self.elements_of(set, now))).collect();
+        for (set, listed) in LISTED_SETS.iter().zip(&mut self.listed) {
+            listed.target = alive(&listed.target, now);
+            first.push((set.name, interval_elements(set.family, &listed.target, Some(now)).collect()));
+        }
         let mut rest = beyond(&mut first, IN_ONE);
         if self.lay_again(&first).is_err() {
             // Too much at once even so: first what protects the exempt, then all blocks.
@@ -86,6 +91,8 @@ impl Nftables {
         let complete = self.bring_back(&rest) && self.known;
         self.counted = [self.counted[0].plus(&self.counted[1]), Counters::default()];
         self.nets.iter_mut().for_each(|nets| nets.installed(nets.target()));
+        // Whoever asked for them before they could be set is told of them now.
+        self.listed.iter_mut().for_each(|listed| listed.stands = in_one);
         self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, in_one, blocks: self.book.len() });
         Ok(())
     }

@@ -23,7 +23,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use sys::identity::{ProcessReport, Seccomp};
 
-fn connect(ask: &Ask) -> Result<Client, Failure> {
+pub(super) fn connect(ask: &Ask) -> Result<Client, Failure> {
     reach(ask.socket.as_deref(), ask.config.as_deref())
 }
 
@@ -50,11 +50,11 @@ pub fn place(socket: Option<&Path>, named: Option<&Path>) -> Result<PathBuf, Fai
     }
 }
 
-fn io(error: std::io::Error) -> Failure {
+pub(super) fn io(error: std::io::Error) -> Failure {
     fail(error.to_string())
 }
 
-fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
     let line = report::serial::to_json_line(value).map_err(|e| fail(e.to_string()))?;
     out.write_all(line.as_bytes()).map_err(io)
 }
@@ -234,7 +234,7 @@ pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     write!(out, "{}", report::list::text(&all, room())).map_err(io)
 }
 
-fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
+pub(super) fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {
     let done: Done = connect(ask)?.ask(request)?;
     if ask.json {
         return json_line(out, &done);

@@ -52,7 +52,7 @@ use tally::Tally;
 /// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
 const CHUNK: usize = 64 << 10;
 /// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 /// The progress bar moves after this many bytes.
 const STEP: u64 = 4 << 20;
 /// The tables' hash seed: any, but the same, so that a replay can be repeated.
@@ -201,14 +201,14 @@ impl Bench {
 
     /// What an offender's packets look like.
     fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
-        let name =
-            |guessed: &Guessed| SystemLine::new(guessed, self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message));
-        self.detectors.systems().of(whom.addr()).iter().map(name).collect()
+        let named = |guessed: &Guessed| self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message);
+        self.detectors.systems().of(whom.addr()).iter().map(|guessed| SystemLine::new(guessed, named(guessed))).collect()
     }
 
     /// By number.
     fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
-        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, m.sid, m.count.into())).collect();
+        let known = self.detectors.signatures();
+        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, known.sid(m.rule), m.count.into())).collect();
         lines.sort_unstable_by_key(|line| line.sid);
         lines
     }
@@ -336,7 +336,7 @@ impl<W: Write> Reader<'_, W> {
         };
         let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
         let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
-        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL);
+        let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL).wanting(&self.config.lines);
         let base = self.summary.lines;
         let mut input = BufReader::with_capacity(CHUNK, input);
         let mut carry: Vec<u8> = Vec::new();

@@ -345,9 +345,9 @@ impl Meaning<'_> {
     }
 
     /// `admin@example.org`, or a local name.
-    fn mail_address(&mut self, given: Given<String>) -> String {
+    pub(super) fn mail_address(&mut self, given: Given<String>) -> String {
         let (local, domain) = given.value.rsplit_once('@').unwrap_or((&given.value, "localhost"));
-        let odd = |c: char| c.is_control() || c.is_whitespace() || "<>()[],;:\\\"@".contains(c);
+        let odd = |c: char| !c.is_ascii_graphic() || "<>()[],;:\\\"@".contains(c);
         let is_literal =
             domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|inner| inner.parse::<std::net::IpAddr>().is_ok());
         if local.is_empty() || local.starts_with('-') || local.len() > 64 || local.contains(odd) || !(is_host_name(domain) || is_literal) {
@@ -444,7 +444,7 @@ fn port_of(url: &str) -> Option<u16> {
         _ => return None,
     };
     let authority = rest.split(['/', '?', '#']).next()?;
-    let is_plain = url.len() <= ENTRY_BYTES && !url.contains(|c: char| c.is_control() || c.is_whitespace() || "\"<>\\^`{|}".contains(c));
+    let is_plain = url.len() <= ENTRY_BYTES && !url.contains(|c: char| !c.is_ascii_graphic() || "\"<>\\^`{|}".contains(c));
     if !is_plain || authority.contains('@') {
         return None;
     }
@@ -468,6 +468,7 @@ fn port_of(url: &str) -> Option<u16> {
 pub(super) mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::config::tests::refused;
 
     /// Every key but one, which there is no place for beside the others.
     pub const FULL: &str = "[alert]\nper_source = 3\n[alert.mail]\nto=['a@example.org','root']\nfrom='r@example.org'\nserver='mail.example.org'\n\
@@ -484,12 +485,6 @@ pub(super) mod tests {
             "[alert]\nevery=true\ndigest='0s'\n",
         ];
         Config::parse(texts[which], "x").unwrap().alert
-    }
-
-    #[track_caller]
-    fn refused(text: &str, line: &str) {
-        let lines: Vec<String> = Config::parse(text, "r.toml").unwrap_err().iter().map(ToString::to_string).collect();
-        assert_eq!(lines, [line], "{text}");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use super::alert::Outgoing;
 use super::capture::AUTO;
+use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
 use super::words::{Period, Word};
 use super::{Config, FingerprintConfig, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
+use policy::lists::Effect;
 use respond::{RESPONDERS, Value};
 use std::fmt::{Display, Write as _};
 use std::path::Path;
@@ -25,6 +27,8 @@ pub fn text(config: &Config) -> String {
     page.respond(config);
     page.responses(config);
     page.alert(config);
+    page.feeds(config);
+    page.dshield(&config.dshield);
     page.section("[log]");
     page.key("level", quote(config.log.level.word()));
     page.key("format", quote(config.log.format.word()));
@@ -86,6 +90,8 @@ impl Page {
         self.key("path", path(&config.store.path));
         self.key("history_days", config.store.history_days);
         self.key("history_max", config.store.history_max);
+        self.key("max_mib", config.store.max_mib);
+        self.key("min_free_percent", config.store.min_free_percent);
         self.section("[control]");
         self.key("socket", path(&config.control.socket));
         match &config.control.group {
@@ -114,6 +120,11 @@ impl Page {
         self.key("ring_mib", capture.ring_mib);
         self.key("rate", capture.rate);
         self.key("per_source_rate", capture.per_source_rate);
+        self.section("[sense.lines]");
+        let lines = &config.lines;
+        for (key, texts) in [("only", &lines.only), ("ignore", &lines.ignore), ("ignore_interfaces", &lines.ignore_interfaces)] {
+            self.list(key, texts.iter().map(|text| quote(text)));
+        }
         for source in &config.logs {
             self.section("[[sense.log]]");
             self.log(source);
@@ -322,6 +333,47 @@ impl Page {
         self.section("[reverse_dns]");
         self.key("enabled", config.reverse_dns.enabled);
         self.key("timeout", period(config.reverse_dns.timeout));
+    }
+
+    fn feeds(&mut self, config: &Config) {
+        for feed in &config.feeds {
+            self.section("[[feed]]");
+            self.key("name", quote(&feed.name));
+            self.key("enabled", feed.enabled);
+            match &feed.place {
+                Place::Url(url) => self.key("url", quote(url)),
+                Place::File(file) => self.key("file", path(file)),
+            }
+            self.key("format", quote(feed.format.word()));
+            self.key("every", period(feed.every));
+            self.key("expires", period(feed.expires));
+            self.key("max_entries", feed.max_entries);
+            self.key("max_churn", feed.max_churn);
+            self.key("effect", quote(effect_word(feed.effect)));
+            match feed.effect {
+                Effect::Level(level) => self.key("level", level),
+                Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
+            }
+            self.optional("key", feed.key.as_deref().map(path), "none");
+            self.optional("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.optional("contact", feed.contact.as_deref().map(quote), "none");
+        }
+    }
+
+    fn dshield(&mut self, dshield: &DshieldConfig) {
+        self.section("[dshield]");
+        self.key("enabled", dshield.enabled);
+        self.key("by", quote(dshield.by.word()));
+        self.key("user", dshield.user);
+        self.optional("key", dshield.key.as_deref().map(path), "none");
+        self.optional("from", dshield.from.as_deref().map(quote), "none");
+        self.key("to", quote(&dshield.to));
+        self.key("url", quote(&dshield.url));
+        self.optional("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.key("interval", period(dshield.interval));
+        self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
+        self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
+        self.optional("copy", dshield.copy.as_deref().map(path), "none");
     }
 
     fn zone(&mut self, zone: &Zone) {

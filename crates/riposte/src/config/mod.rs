@@ -5,7 +5,9 @@
 pub mod alert;
 mod canonical;
 mod capture;
+pub mod feed;
 pub mod guard;
+mod lines;
 pub mod lookups;
 pub mod placeholder;
 pub mod problems;
@@ -32,6 +34,7 @@ use policy::config::PolicyConfig;
 use problems::{Diagnostic, Problems};
 use raw::{RawConfig, Section};
 pub use respond::RespondConfig;
+use sense::firewall::Wanted;
 pub use signatures::SignaturesConfig;
 use std::io::{ErrorKind, Read as _};
 use std::net::SocketAddr;
@@ -57,6 +60,8 @@ pub struct Config {
     pub nflog: NflogConfig,
     /// Packets before any filter.
     pub capture: CaptureConfig,
+    /// Which packets of firewall logs count.
+    pub lines: Wanted,
     /// Firewall logs, in the file's order.
     pub logs: Vec<LogSource>,
     /// Application logs.
@@ -85,6 +90,10 @@ pub struct Config {
     pub whois: lookups::WhoisConfig,
     /// Names of addresses.
     pub reverse_dns: lookups::ReverseDnsConfig,
+    /// Others' lists of attackers, in the file's order.
+    pub feeds: Vec<feed::FeedConfig>,
+    /// What DShield is told.
+    pub dshield: feed::DshieldConfig,
     /// riposte's own log.
     pub log: LoggingConfig,
 }
@@ -98,6 +107,10 @@ pub struct StoreConfig {
     pub history_days: u32,
     /// Entries above which the oldest history is deleted.
     pub history_max: u64,
+    /// Mebibytes of the file above which it is deleted, too.
+    pub max_mib: u32,
+    /// Hundredths of the disk that must be free for history to be written.
+    pub min_free_percent: u8,
 }
 
 /// The control socket.
@@ -338,7 +351,7 @@ impl LogLevel {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        StoreConfig { path: "/var/lib/riposte".into(), history_days: 90, history_max: 1_000_000 }
+        StoreConfig { path: "/var/lib/riposte".into(), history_days: 90, history_max: 1_000_000, max_mib: 2_048, min_free_percent: 5 }
     }
 }
 
@@ -463,10 +476,14 @@ impl Config {
 
     /// The part that the court needs.
     pub fn court(&self) -> court::settings::Settings {
-        let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
+        let StoreConfig { history_days: days, history_max: entries_max, max_mib, .. } = self.store;
+        let retention = store::tidy::Retention { days, entries_max, bytes_max: u64::from(max_mib) << 20 };
         court::settings::Settings {
             scan: self.scan.clone(),
-            policy: self.policy.clone(),
+            policy: PolicyConfig {
+                lists: self.feeds.iter().filter(|feed| feed.enabled).map(feed::FeedConfig::policy).collect(),
+                ..self.policy.clone()
+            },
             responses: self.responses.iter().map(response::ResponseConfig::court).collect(),
             retention,
             ledger: Some(self.store.path.join("riposte.db")),

@@ -245,6 +245,8 @@ sections! {
         alert: RawAlert,
         whois: RawWhois,
         reverse_dns: RawReverseDns,
+        feed: Vec<(usize, RawFeed)>,
+        dshield: RawDshield,
         log: RawLog,
     }
     /// Where the ledger and the history are kept.
@@ -252,6 +254,8 @@ sections! {
         path: Given<String>,
         history_days: Given<i64>,
         history_max: Given<i64>,
+        max_mib: Given<i64>,
+        min_free_percent: Given<i64>,
     }
     /// The control socket.
     RawControl "[control]" {
@@ -266,6 +270,7 @@ sections! {
     RawSense "[sense]" {
         nflog: RawNflog,
         capture: RawCapture,
+        lines: RawLines,
         log: Vec<(usize, RawSource)>,
     }
     /// Packets from the kernel.
@@ -285,6 +290,12 @@ sections! {
         ring_mib: Given<i64>,
         rate: Given<i64>,
         per_source_rate: Given<i64>,
+    }
+    /// Which packets of firewall logs count.
+    RawLines "[sense.lines]" {
+        only: GivenList<String>,
+        ignore: GivenList<String>,
+        ignore_interfaces: GivenList<String>,
     }
     /// One firewall log.
     RawSource "[[sense.log]]" {
@@ -490,6 +501,38 @@ sections! {
     RawReverseDns "[reverse_dns]" {
         enabled: Given<bool>,
         timeout: Given<String>,
+    }
+    /// Others' list of attackers.
+    RawFeed "[[feed]]" {
+        name: Given<String>,
+        enabled: Given<bool>,
+        url: Given<String>,
+        file: Given<String>,
+        format: Given<String>,
+        every: Given<String>,
+        expires: Given<String>,
+        max_entries: Given<i64>,
+        max_churn: Given<i64>,
+        effect: Given<String>,
+        level: Given<i64>,
+        key: Given<String>,
+        ca: Given<String>,
+        contact: Given<String>,
+    }
+    /// What DShield is told.
+    RawDshield "[dshield]" {
+        enabled: Given<bool>,
+        by: Given<String>,
+        user: Given<i64>,
+        key: Given<String>,
+        from: Given<String>,
+        to: Given<String>,
+        url: Given<String>,
+        ca: Given<String>,
+        interval: Given<String>,
+        min_level: Given<i64>,
+        public: Given<String>,
+        copy: Given<String>,
     }
     /// riposte's own log.
     RawLog "[log]" {

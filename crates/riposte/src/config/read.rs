@@ -52,6 +52,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
             path: meaning.path(store.path, default.store.path),
             history_days: meaning.number(&store.history_days, 1..=36_500, default.store.history_days),
             history_max: meaning.number(&store.history_max, 1..=1_000_000_000, default.store.history_max),
+            max_mib: meaning.number(&store.max_mib, 16..=1_048_576, default.store.max_mib),
+            min_free_percent: meaning.number(&store.min_free_percent, 0..=50, default.store.min_free_percent),
         },
         control: ControlConfig {
             socket: meaning.socket_path(control.socket, default.control.socket),
@@ -60,6 +62,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         process: ProcessConfig { user: process.user.map_or(default.process.user, |user| meaning.user(user)) },
         nflog,
         capture,
+        lines: meaning.lines(sense.lines.unwrap_or_default()),
         logs: meaning.logs(sense.log.unwrap_or_default()),
         applications: meaning.applications(raw.applications.unwrap_or_default()),
         signatures: meaning.signatures(raw.signatures.unwrap_or_default()),
@@ -74,6 +77,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         alert: meaning.alert(raw.alert.unwrap_or_default()),
         whois: meaning.whois(raw.whois),
         reverse_dns: meaning.reverse_dns(raw.reverse_dns),
+        feeds: meaning.feeds(raw.feed.unwrap_or_default()),
+        dshield: meaning.dshield(raw.dshield.unwrap_or_default()),
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),

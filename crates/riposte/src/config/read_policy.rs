@@ -38,6 +38,7 @@ pub fn policy(raw: RawPolicy, problems: &mut Problems) -> (PolicyConfig, Vec<Str
     let raw_spoofable = raw.spoofable.unwrap_or_default();
     let (exempt, names) = raw.exempt.map_or_else(Default::default, |list| meaning.exempt(list));
     let config = PolicyConfig {
+        lists: default.lists,
         dry_run: raw.dry_run.map_or(default.dry_run, |given| given.value),
         block_level: DangerLevel::new(level).unwrap_or(default.block_level),
         block_for: meaning.block_for(&raw.block_for, default.block_for),

@@ -101,3 +101,27 @@ impl Meaning<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::config::tests::refused;
+
+    #[test]
+    fn signatures_are_files_and_variables() {
+        let text = "[signatures]\nshipped = false\nrules = ['/etc/psad/signatures']\nauto_dl = '/etc/psad/auto_dl'\nvariables = ['$HOME_NET = 192.0.2.0/24']";
+        let signatures = Config::parse(text, "x").unwrap().signatures;
+        assert!(signatures.enabled && !signatures.shipped && signatures.has_files());
+        assert_eq!(signatures.variables, [("HOME_NET".to_owned(), "192.0.2.0/24".to_owned())]);
+        assert!(!Config::default().signatures.has_files());
+        refused("[signatures]\nrulse = []", "r.toml:2:1: unknown key 'rulse' in [signatures]; did you mean 'rules'?");
+        refused(
+            "[signatures]\nauto_dl = 'auto_dl'",
+            "r.toml:2:11: [signatures] auto_dl: 'auto_dl' must start with '/': the daemon's own folder is not where you typed this",
+        );
+        for wrong in ["HOME_NET", "= any", "A B = any", "HOME_NET ="] {
+            let lines = Config::parse(&format!("[signatures]\nvariables = ['{wrong}']"), "x").unwrap_err();
+            assert!(lines[0].message.contains("a name and a value are wanted"), "{wrong}: {lines:?}");
+        }
+    }
+}

@@ -25,7 +25,7 @@ fn errors(text: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn refused(text: &str, line: &str) {
+pub fn refused(text: &str, line: &str) {
     assert_eq!(errors(text), [line], "{text}");
 }
 
@@ -704,6 +704,7 @@ fn a_policy() -> impl Strategy<Value = PolicyConfig> {
             exempt: lists.0.into_iter().collect(),
             ignore: lists.1,
             touch_blocks: [numbers.0, !numbers.0],
+            ..PolicyConfig::default()
         }
     })
 }
@@ -727,7 +728,7 @@ proptest! {
         let [tcp, udp, trap_tcp, trap_udp] = [&guard.tcp, &guard.udp, &guard.trap_tcp, &guard.trap_udp].map(|ports| ports.without(&ssh));
         let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, ..guard };
         let config = Config {
-            store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1 },
+            store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1, max_mib: 17, min_free_percent: 49 },
             control: ControlConfig { socket: paths.1.into(), group: words.3 },
             process: ProcessConfig { user: "_r".to_owned() },
             nflog: NflogConfig {
@@ -738,6 +739,7 @@ proptest! {
                 enabled: flags[0] && flags[1], interfaces: flags[2].then(|| vec!["eth*".to_owned(), "ppp0".to_owned()]), ring_mib: 9,
                 rate: numbers.3 / 50, per_source_rate: 1,
             },
+            lines: Wanted { only: vec!["DROP \"".into()], ignore: Vec::new(), ignore_interfaces: vec!["eth1".into()] },
             logs,
             applications,
             signatures: SignaturesConfig {
@@ -766,6 +768,8 @@ proptest! {
             alert: alert::tests::of(words.1),
             whois: lookups::WhoisConfig { enabled: flags[1], ..Default::default() },
             reverse_dns: lookups::ReverseDnsConfig { enabled: flags[2], ..Default::default() },
+            feeds: Vec::new(),
+            dshield: Default::default(),
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],
                 format: LogFormat::ALL[words.2],
@@ -781,23 +785,5 @@ proptest! {
         if let Err(lines) = Config::parse(&text, "x") {
             prop_assert!(!lines.is_empty() && lines.iter().all(|line| !line.to_string().contains('\n')));
         }
-    }
-}
-
-#[test]
-fn signatures_are_files_and_variables() {
-    let text = "[signatures]\nshipped = false\nrules = ['/etc/psad/signatures']\nauto_dl = '/etc/psad/auto_dl'\nvariables = ['$HOME_NET = 192.0.2.0/24']";
-    let signatures = Config::parse(text, "x").unwrap().signatures;
-    assert!(signatures.enabled && !signatures.shipped && signatures.has_files());
-    assert_eq!(signatures.variables, [("HOME_NET".to_owned(), "192.0.2.0/24".to_owned())]);
-    assert!(!Config::default().signatures.has_files());
-    refused("[signatures]\nrulse = []", "r.toml:2:1: unknown key 'rulse' in [signatures]; did you mean 'rules'?");
-    refused(
-        "[signatures]\nauto_dl = 'auto_dl'",
-        "r.toml:2:11: [signatures] auto_dl: 'auto_dl' must start with '/': the daemon's own folder is not where you typed this",
-    );
-    for wrong in ["HOME_NET", "= any", "A B = any", "HOME_NET ="] {
-        let lines = Config::parse(&format!("[signatures]\nvariables = ['{wrong}']"), "x").unwrap_err();
-        assert!(lines[0].message.contains("a name and a value are wanted"), "{wrong}: {lines:?}");
     }
 }

@@ -100,6 +100,14 @@ pub enum Request {
         /// At most so many, the newest.
         limit: usize,
     },
+    /// Others' lists of attackers: how fresh each is, and what was left out.
+    Feeds,
+    /// Fetch others' lists now.
+    UpdateFeeds {
+        /// Only this one.
+        #[serde(default)]
+        name: Option<String>,
+    },
     /// Read the configuration again.
     Reload,
 }
@@ -114,13 +122,15 @@ impl Request {
             | Request::Release { .. }
             | Request::Allow { .. }
             | Request::Disallow { .. }
+            | Request::UpdateFeeds { .. }
             | Request::Reload => true,
             Request::Status
             | Request::Offenders { .. }
             | Request::List { .. }
             | Request::Allowed
             | Request::Explain { .. }
-            | Request::History { .. } => false,
+            | Request::History { .. }
+            | Request::Feeds => false,
         }
     }
 }

@@ -13,11 +13,22 @@ use std::path::Path;
 /// Bytes of one file.
 const FILE_BYTES: u64 = 64 << 20;
 
+/// How a file is read.
+pub type Read<'r> = &'r dyn Fn(&Path) -> Result<String, Failure>;
+
 /// The signatures, and what of them does not work as its author meant.
 ///
 /// # Errors
 /// A line for each thing that is wrong, with its file and line.
 pub fn load(config: &SignaturesConfig) -> Result<(Set, Vec<String>), Failure> {
+    load_by(config, &text)
+}
+
+/// The same, with the files read by `text`.
+///
+/// # Errors
+/// A line for each thing that is wrong, with its file and line.
+pub fn load_by(config: &SignaturesConfig, text: Read<'_>) -> Result<(Set, Vec<String>), Failure> {
     if !config.enabled {
         return Ok((Set::default(), Vec::new()));
     }
@@ -39,7 +50,7 @@ pub fn load(config: &SignaturesConfig) -> Result<(Set, Vec<String>), Failure> {
         }
     }
     for place in &config.rules {
-        gather(place, &mut sources.files)?;
+        gather(place, &mut sources.files, text)?;
     }
     match Set::load(&sources) {
         Ok(set) if problems.is_empty() => {
@@ -72,7 +83,7 @@ fn resting(set: &Set) -> Option<String> {
 }
 
 /// A file of rules, or those in a folder: `*.rules`, psad's `signatures`, and Snort's `classification.config` before them.
-fn gather(place: &Path, files: &mut Vec<(String, String)>) -> Result<(), Failure> {
+fn gather(place: &Path, files: &mut Vec<(String, String)>, text: Read<'_>) -> Result<(), Failure> {
     let wrong = |error: std::io::Error| fail(format!("{}: {error}", place.display()));
     if !place.is_dir() {
         files.push((place.display().to_string(), text(place)?));
@@ -91,7 +102,7 @@ fn gather(place: &Path, files: &mut Vec<(String, String)>) -> Result<(), Failure
     if rules.is_empty() {
         return Err(fail(format!("{}: no rules in it: they are files called *.rules, or psad's signatures", place.display())));
     }
-    rules.iter().try_for_each(|path| gather(path, files))
+    rules.iter().try_for_each(|path| gather(path, files, text))
 }
 
 /// A file's text. Old rules are often no UTF-8.

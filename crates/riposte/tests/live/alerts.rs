@@ -294,3 +294,34 @@ fn programs_are_run_as_somebody_without_rights_and_not_for_ever() {
     daemon.wait_until_figure_of_at_least("envoy", "letters delivered: command", before + 1);
     assert!(daemon.log().contains("it was ended after 1 s; it said: hanging"), "{}", daemon.log());
 }
+
+#[test]
+fn a_thousand_forged_attackers_are_few_mails() {
+    let mut network = network("alert-flood", 1);
+    let folder = folder();
+    let place = folder.path().to_owned();
+    exim(&mut network.victim, &place);
+    let config = "[policy.spoofable]\nblocks_per_minute = 1000\nblocks_standing = 5000\n[policy.storm]\noffenders = 65536\n[alert]\nwait = \"1s\"\ndigest = \"3s\"\n\
+         [alert.mail]\nto = [\"admin@example.org\"]\nserver = \"203.0.113.10\"\nport = 25\ntls = \"none\"\n[[sense.log]]\nkind = \"file\"\npath = \"{}/kern.log\"\n";
+    let daemon = Daemon::start_in(folder, &network.victim, config, &[]);
+    daemon.wait_until_followed("kern.log");
+    let probe = |n: u32, port: u32| {
+        let from = format!("198.18.{}.{}", n / 250, n % 250 + 1);
+        let at = jiff::Timestamp::now();
+        format!(
+            "{at} fw kernel: [1.000000] DROP IN=eth0 OUT= MAC= SRC={from} DST={VICTIM} LEN=44 TOS=0x00 PREC=0x00 TTL=50 ID=1 PROTO=TCP SPT=40000 DPT={port} WINDOW=1024 RES=0x00 SYN URGP=0\n"
+        )
+    };
+    let text: String = (0..1_000).flat_map(|n| (1_000..1_006).map(move |port| (n, port))).map(|(n, port)| probe(n, port)).collect();
+    daemon.append("kern.log", &text);
+    until("all are charged", || (daemon.figure("sources charged") >= 1_000).then_some(()));
+    let told = |name: &str| daemon.sensor_figure("envoy", &format!("{name}: mail")).unwrap_or_default();
+    until("nothing waits any more", || {
+        let made = daemon.figure("alerts");
+        let named = plain(&inbox(&place)).matches(" is blocked").count() as u64;
+        let known = named + told("alerts told as a number only") + daemon.figure("alerts dropped, the envoy did not take them");
+        (made >= 1_000 && known >= 1_000 && told("letters delivered") > 0).then_some(())
+    });
+    let mails = inbox(&place).matches("\nSubject: ").count();
+    assert!((1..=20).contains(&mails), "{mails} mails for a thousand attackers");
+}

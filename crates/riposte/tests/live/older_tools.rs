@@ -59,3 +59,20 @@ fn older_tools_block_and_let_go_and_are_taken_over() {
     assert!(daemon.end().success());
     until("nothing is left", || (has(host, "192.0.2.4") == [true, false, false]).then_some(()));
 }
+
+/// psad stops blocking for good when iptables warns of anything.
+#[test]
+fn a_warning_of_iptables_is_no_failure() {
+    let network = network("warns", 0);
+    let host = &network.victim;
+    // Two kinds of tables beside each other: iptables says so on standard error with each list.
+    host.run("iptables-legacy", ["-A", "INPUT", "-p", "icmp", "-j", "ACCEPT"]).unwrap();
+    let listed = host.command("iptables-nft").arg("-S").output().unwrap();
+    assert!(listed.status.success() && String::from_utf8_lossy(&listed.stderr).contains("Warning"), "{listed:?}");
+    let daemon = Daemon::start(host, "[respond]\nkind = [\"iptables\"]\n[respond.iptables]\nbackend = \"nft\"\n");
+    for address in ["192.0.2.1", "192.0.2.2"] {
+        daemon.text(&["block", address, "--for", "1h"]);
+        until("it is blocked", || host.run("iptables-nft", ["-S", "riposte"]).unwrap().contains(&format!("-s {address}/32")).then_some(()));
+    }
+    assert_eq!(daemon.figure("responder iptables: refused"), 0);
+}

@@ -3,12 +3,13 @@
 use super::netfilter::{OPTION_BYTES, hexadecimal_bytes};
 use super::text::number;
 use crate::guessing::Rest;
-use memchr::memmem::{find, rfind};
+use memchr::memmem::find;
 
 /// Reads it from the record's fields. `bytes` is where the options go: `OPT (020405B4)` behind the urgent pointer.
 pub(crate) fn read<'b>(fields: &[u8], bytes: &'b mut [u8; OPTION_BYTES]) -> Rest<'b> {
-    let behind = |key: &[u8]| rfind(fields, key).and_then(|at| fields.get(at + key.len()..));
-    let (urgent, options) = behind(b" URGP=").and_then(number).unzip();
+    let behind = |text: &'_ [u8], key: &[u8]| find(text, key).map(|at| at + key.len());
+    let flags = behind(fields, b" RES=0x").and_then(|at| fields.get(at..)).unwrap_or_default();
+    let (urgent, options) = behind(flags, b" URGP=").and_then(|at| number(flags.get(at..)?)).unzip();
     let options = options.and_then(|rest| {
         let digits = rest.strip_prefix(b" OPT (")?;
         let (read, length) = hexadecimal_bytes(digits.get(..find(digits, b")")?)?)?;
@@ -18,14 +19,15 @@ pub(crate) fn read<'b>(fields: &[u8], bytes: &'b mut [u8; OPTION_BYTES]) -> Rest
     Rest {
         options,
         urgent: urgent.and_then(|urgent| u16::try_from(urgent).ok()),
-        flow: behind(b" FLOWLBL=").and_then(number).is_some_and(|(label, _)| label != 0),
-        reserved: behind(b" RES=0x").is_some_and(|digits| !digits.starts_with(b"00")),
+        flow: behind(fields, b" FLOWLBL=").and_then(|at| number(fields.get(at..)?)).is_some_and(|(label, _)| label != 0),
+        reserved: !flags.starts_with(b"00") && !flags.is_empty(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_stands_behind_the_window_is_read() {
@@ -38,5 +40,14 @@ mod tests {
         assert_eq!(read(v4, &mut bytes), Rest { urgent: Some(0), ..Rest::default() });
         // An IP option before the protocol is none of TCP's.
         assert_eq!(read(b"OPT (94040000) PROTO=TCP RES=0x00 SYN URGP=0 OPT (02", &mut bytes).options, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_borne(text in "( RES=0x| URGP=| FLOWLBL=|OPT \\(|\\)|[0-9A-F]{0,90}|0|\\PC){0,20}") {
+            let mut bytes = [0; OPTION_BYTES];
+            let rest = read(text.as_bytes(), &mut bytes);
+            prop_assert!(rest.options.is_none_or(|options| options.len() <= OPTION_BYTES));
+        }
     }
 }

@@ -18,8 +18,10 @@ mod prefix;
 mod repetition;
 mod text;
 pub mod timestamp;
+mod wanted;
 
 pub use timestamp::LogClock;
+pub use wanted::Wanted;
 
 use crate::facts::{Facts, Reading};
 use crate::guessing::Details;
@@ -73,6 +75,8 @@ pub struct Counters {
     pub other_repetitions: u64,
     /// Ignored: lines that look like a packet but were not written by the kernel.
     pub forged: u64,
+    /// Ignored: packets that the configuration takes out.
+    pub unwanted: u64,
     /// Packets that can't be read.
     pub unparsed: u64,
     /// Lines that were longer than the limit and were cut; they count in their other place too.
@@ -82,7 +86,7 @@ pub struct Counters {
 impl Counters {
     /// All ignored lines.
     pub fn ignored(&self) -> u64 {
-        self.other_programs + self.other_messages + self.other_repetitions + self.forged
+        self.other_programs + self.other_messages + self.other_repetitions + self.forged + self.unwanted
     }
 }
 
@@ -164,13 +168,21 @@ pub struct FirewallLog {
     remembered: Remembered,
     marks: Marks,
     counters: Counters,
+    /// `None`: everything counts.
+    wanted: Option<Wanted>,
 }
 
 impl FirewallLog {
     /// A log that nothing has been read from. `ephemeral` is the range of ports from which this host's own clients call.
     pub fn new(sensor: u16, provenance: Provenance, clock: LogClock, ephemeral: RangeInclusive<u16>) -> Self {
         let (stamps, said, remembered) = (Stamps::new(clock), Said::default(), Remembered::default());
-        FirewallLog { sensor, provenance, ephemeral, stamps, said, remembered, marks: Marks::new(), counters: Counters::default() }
+        let (marks, counters) = (Marks::new(), Counters::default());
+        FirewallLog { sensor, provenance, ephemeral, stamps, said, remembered, marks, counters, wanted: None }
+    }
+
+    /// The same, of which only what is wanted counts.
+    pub fn wanting(self, wanted: &Wanted) -> Self {
+        FirewallLog { wanted: (!wanted.is_all()).then(|| wanted.clone()), ..self }
     }
 
     /// The sensor's slot.
@@ -266,6 +278,7 @@ impl FirewallLog {
     /// One record, and any others that run on behind it on the same line.
     fn records(&mut self, first: netfilter::Start<'_>, place: Place<'_>, sink: &mut impl FnMut(&Sighting<'_>)) -> LineKind {
         let (mut packets, mut unparsed) = (0, 0);
+        let unwanted = self.counters.unwanted;
         let mut next = Some((first.before.trim_ascii(), place, first));
         while let Some((prefix, place, start)) = next {
             let read = netfilter::read(&start, prefix, self.said.handling(prefix));
@@ -274,14 +287,17 @@ impl FirewallLog {
             match read {
                 // Free text behind a record that is no other record's head: somebody else wrote part of this line.
                 Ok((record, rest)) if rest.is_empty() || next.is_some() => {
-                    self.hand_over(&record, place, sink);
-                    packets += 1;
+                    packets += u32::from(self.hand_over(&record, place, sink));
                 }
                 Ok(_) | Err(_) => unparsed += 1,
             }
         }
         self.counters.unparsed += unparsed;
-        if packets > 0 { LineKind::Packets(packets) } else { LineKind::Unparsed }
+        match packets {
+            0 if self.counters.unwanted > unwanted => LineKind::Ignored,
+            0 => LineKind::Unparsed,
+            packets => LineKind::Packets(packets),
+        }
     }
 
     /// The prefix and place of a record that stands behind another one, if its head (or the want of one) is the kernel's.
@@ -325,12 +341,16 @@ impl FirewallLog {
             self.counters.unparsed += 1;
             return LineKind::Unparsed;
         };
-        self.hand_over(&record, place, sink);
-        LineKind::Packets(1)
+        if self.hand_over(&record, place, sink) { LineKind::Packets(1) } else { LineKind::Ignored }
     }
 
+    /// False if nobody wants it.
     #[inline]
-    fn hand_over(&mut self, record: &Record<'_>, place: Place<'_>, sink: &mut impl FnMut(&Sighting<'_>)) {
+    fn hand_over(&mut self, record: &Record<'_>, place: Place<'_>, sink: &mut impl FnMut(&Sighting<'_>)) -> bool {
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.takes(record.prefix, record.interface_in, record.interface_out)) {
+            self.counters.unwanted += 1;
+            return false;
+        }
         self.counters.packets += 1;
         let sighting = Sighting {
             facts: record.facts,
@@ -346,6 +366,7 @@ impl FirewallLog {
         };
         self.remembered.keep(&sighting);
         sink(&sighting);
+        true
     }
 
     fn no_packet(&mut self) -> LineKind {

@@ -367,7 +367,9 @@ impl Fields {
             return None;
         }
         let icmp = self.kind.zip(self.code);
-        if matches!(protocol, Protocol::ICMP | Protocol::ICMPV6) && icmp.is_none() && !headless {
+        // The other version's is a number to the kernel like any other.
+        let own_icmp = if source.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
+        if protocol == own_icmp && icmp.is_none() && !headless {
             return None;
         }
         // What is not written there is not there: only IPv4 has these at all.

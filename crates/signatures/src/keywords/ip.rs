@@ -1,16 +1,16 @@
 //! Tests of the IP header, and of how much data a packet carries.
 
-use super::{Bits, Draft, Keyword, Test, exact};
+use super::{Bits, Draft, Field, Keyword, Test};
 
 /// The keywords.
 pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "ttl", read: |value, draft| value.parse().map(|numbers| draft.tests.push(Test::Ttl(numbers))) },
-    Keyword { name: "tos", read: |value, draft| draft.number(value, |header| exact(header.service)) },
-    Keyword { name: "id", read: |value, draft| draft.number(value, |header| exact(header.ip_id)) },
-    Keyword { name: "psad_ip_len", read: |value, draft| draft.number(value, |header| exact(header.length)) },
+    Keyword { name: "tos", read: |value, draft| draft.number(value, Field::Service) },
+    Keyword { name: "id", read: |value, draft| draft.number(value, Field::IpId) },
+    Keyword { name: "psad_ip_len", read: |value, draft| draft.number(value, Field::Length) },
     Keyword { name: "ip_proto", read: ip_proto },
-    Keyword { name: "dsize", read: |value, draft| draft.number(value, |header| header.payload) },
-    Keyword { name: "psad_dsize", read: |value, draft| draft.number(value, |header| header.payload) },
+    Keyword { name: "dsize", read: |value, draft| draft.number(value, Field::Payload) },
+    Keyword { name: "psad_dsize", read: |value, draft| draft.number(value, Field::Payload) },
     // Riposte's own.
     Keyword {
         name: "riposte_ext_headers",

@@ -84,12 +84,49 @@ impl<'e> Draft<'e> {
     }
 }
 
-/// A number of a packet: the least and the most that it can be.
-pub type Field = fn(&Header) -> Option<(u32, u32)>;
+/// A number of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// TCP window.
+    Window,
+    /// TCP sequence number.
+    Sequence,
+    /// TCP acknowledgment number.
+    Acknowledgment,
+    /// Type of service.
+    Service,
+    /// IPv4 identification.
+    IpId,
+    /// The whole packet's length.
+    Length,
+    /// Bytes of payload.
+    Payload,
+    /// ICMP code.
+    IcmpCode,
+    /// An echo's identifier.
+    EchoId,
+    /// An echo's sequence number.
+    EchoSequence,
+}
 
-/// A number that is known exactly.
-fn exact(number: Option<impl Into<u32>>) -> Option<(u32, u32)> {
-    number.map(Into::into).map(|number| (number, number))
+impl Field {
+    /// The least and the most that it can be in this packet.
+    #[inline]
+    pub fn of(self, header: &Header) -> Option<(u32, u32)> {
+        let exact = |number: u32| (number, number);
+        match self {
+            Field::Window => header.window.map(u32::from).map(exact),
+            Field::Sequence => header.sequence.map(exact),
+            Field::Acknowledgment => header.acknowledgment.map(exact),
+            Field::Service => header.service.map(u32::from).map(exact),
+            Field::IpId => header.ip_id.map(u32::from).map(exact),
+            Field::Length => header.length.map(exact),
+            Field::Payload => header.payload,
+            Field::IcmpCode => header.icmp.map(|(_, code)| exact(code.into())),
+            Field::EchoId => header.echo.map(|(id, _)| exact(id.into())),
+            Field::EchoSequence => header.echo.map(|(_, sequence)| exact(sequence.into())),
+        }
+    }
 }
 
 /// One thing that a packet must be like.
@@ -160,7 +197,7 @@ impl Test {
     /// What parts packets best is looked at first; what rules are sorted by is nearly settled before.
     pub fn order(&self) -> u8 {
         match self {
-            Test::Number(_, numbers) if numbers.is_one() => 0,
+            Test::Number(_, numbers) if numbers.one().is_some() => 0,
             Test::Number(..) | Test::Ttl(_) | Test::ExtensionHeaders(_) => 1,
             Test::FragmentBits(_) | Test::IpOption(_) | Test::AnyIpOption | Test::SameAddress => 2,
             Test::IcmpType(_) | Test::Flags(_) | Test::Protocol(_) => 3,
@@ -172,7 +209,7 @@ impl Test {
     pub fn holds(&self, header: &Header) -> bool {
         match self {
             Test::Protocol(numbers) => numbers.has(header.protocol.0.into()),
-            Test::Number(field, numbers) => field(header).is_some_and(|(least, most)| numbers.have(least, most)),
+            Test::Number(field, numbers) => field.of(header).is_some_and(|(least, most)| numbers.have(least, most)),
             Test::Ttl(numbers) => header.ttl.is_some_and(|ttl| numbers.has(ttl.into())),
             Test::ExtensionHeaders(numbers) => numbers.has(header.extension_headers.into()),
             Test::IcmpType(numbers) => header.icmp.is_some_and(|(kind, _)| numbers.has(kind.into())),

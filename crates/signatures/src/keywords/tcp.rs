@@ -1,15 +1,15 @@
 //! Tests of the TCP header.
 
-use super::{Bits, Draft, Keyword, Test, exact};
+use super::{Bits, Draft, Field, Keyword, Test};
 use model::event::TcpFlags;
 
 /// The keywords.
 pub const KEYWORDS: &[Keyword] = &[
     Keyword { name: "flags", read: flags },
     Keyword { name: "flow", read: flow },
-    Keyword { name: "seq", read: |value, draft| draft.number(value, |header| exact(header.sequence)) },
-    Keyword { name: "ack", read: |value, draft| draft.number(value, |header| exact(header.acknowledgment)) },
-    Keyword { name: "window", read: |value, draft| draft.number(value, |header| exact(header.window)) },
+    Keyword { name: "seq", read: |value, draft| draft.number(value, Field::Sequence) },
+    Keyword { name: "ack", read: |value, draft| draft.number(value, Field::Acknowledgment) },
+    Keyword { name: "window", read: |value, draft| draft.number(value, Field::Window) },
 ];
 
 /// Snort's letters; `1` and `2` are its older names for CWR and ECE, `0` is no flag at all, and so is psad's `N`.

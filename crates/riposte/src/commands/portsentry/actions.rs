@@ -163,11 +163,11 @@ fn filled(word: &str, mode: &str) -> String {
 ///
 /// # Errors
 /// What it takes a shell for, and what to do.
-fn words(command: &str) -> Result<Vec<String>, String> {
-    let script = "put the command into a script of your own (its arguments: address, port, mode) and name that";
+pub fn words(command: &str) -> Result<Vec<String>, String> {
+    let script = "put the command into a script of your own and name that, with what it is to be told as arguments";
     // Tokens have dollar signs, which nothing else may have.
     let tokens = TOKENS.iter().map(|(token, _)| *token).chain([MODE]);
-    let shown = tokens.clone().fold(command.to_owned(), |text, token| text.replace(token, ""));
+    let shown = tokens.fold(command.to_owned(), |text, token| text.replace(token, ""));
     let (mut words, mut word, mut quoted): (Vec<String>, Option<String>, bool) = (Vec::new(), None, false);
     for c in command.chars() {
         match c {
@@ -206,7 +206,8 @@ fn words(command: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-fn commented(text: &str) -> String {
+/// A piece of configuration, as comments.
+pub fn commented(text: &str) -> String {
     text.lines()
         .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("# {}\n", plain(line.trim_start_matches("# "))) })
         .collect()

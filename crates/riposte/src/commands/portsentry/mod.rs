@@ -1,7 +1,7 @@
 //! `riposte import portsentry`: prints a riposte configuration that does what a PortSentry's does, with what becomes of each setting. Changes
 //! nothing anywhere, and runs none of the commands that it finds.
 
-mod actions;
+pub(super) mod actions;
 mod conf;
 
 use super::{Failure, fail};
@@ -69,7 +69,7 @@ pub fn translate(
 }
 
 /// A file's bytes; `None` if there is none. Whatever a configuration names: only a file is opened, and no more of it than [`FILE_BYTES`] read.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let found = |result: io::Result<_>| match result {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         other => other.map(Some),
@@ -87,8 +87,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// A file as text; `None` if there is none.
 ///
 /// # Errors
-/// Why it is none of PortSentry's.
-fn opened(path: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>) -> Result<Option<String>, String> {
+/// Why it is none.
+pub fn opened(path: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>) -> Result<Option<String>, String> {
     match read(path) {
         Err(error) => Err(error.to_string()),
         Ok(Some(bytes)) if bytes.len() as u64 > FILE_BYTES => Err(format!("has more than {} MiB", FILE_BYTES >> 20)),
@@ -132,7 +132,7 @@ fn exempt(conf: &Conf, dir: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec
 
 /// How it watches, by protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Not at all.
     Off,
     /// It listens.
@@ -144,7 +144,7 @@ enum Mode {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Modes {
+pub(super) struct Modes {
     tcp: Mode,
     udp: Mode,
     /// Where that is said.
@@ -340,7 +340,7 @@ impl Plan<'_> {
 }
 
 /// A remote text within a comment: no line end, no control character.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

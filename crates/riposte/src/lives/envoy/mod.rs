@@ -287,3 +287,31 @@ impl Envoy {
         self.threads.iter().flat_map(Thread::counters).chain([own]).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::parse(text, "x").unwrap()
+    }
+
+    #[test]
+    fn what_was_not_opened_at_the_start_waits_for_a_restart() {
+        let syslog = config("[alert.syslog]\n");
+        let mail = config("[alert.mail]\nto=['root']\nserver='a.example.org'\n");
+        let other = config("[alert.mail]\nto=['admin']\nserver='b.example.org'\n[whois]\nenabled=false\n");
+        assert!(fits(&mail, &other) && differs(&mail, &other) && fits(&mail, &syslog) && is_needed(&mail));
+        assert!(!fits(&syslog, &mail), "another port");
+        assert!(!fits(&mail, &config("[alert.mail]\nto=['root']\nserver='a.example.org'\n[whois]\n")), "whois has a port, too");
+        let command = |argv: &str| config(&format!("[alert.command]\nargv=['{argv}']\n"));
+        assert!(!fits(&command("/bin/true"), &command("/bin/false")), "who runs it was told at the start");
+        assert!(fits(&command("/bin/true"), &command("/bin/true")) && !fits(&command("/bin/true"), &syslog));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_with_its_key() {
+        let error = open_files(&config("[alert.webhook]\nurl='http://a.example.org/'\nheaders_file='/nowhere/at/all'\n")).unwrap_err();
+        assert_eq!(error, "[alert.webhook] headers_file: /nowhere/at/all: No such file or directory (os error 2)");
+    }
+}

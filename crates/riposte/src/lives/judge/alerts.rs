@@ -1,8 +1,8 @@
 //! What the envoy is to carry out of the house: made of what the court has done and of how riposte itself fares. Never waits for the envoy:
 //! what it does not take is dropped at a bound, and counted.
 
-use super::answers;
 use super::{ENVOY_SLOT, Judge, now};
+use super::{answers, pictures};
 use crate::config::AlertConfig;
 use crate::config::alert::Tells;
 use crate::notes::Notebook;
@@ -19,7 +19,7 @@ use model::time::Time;
 use report::alert::{Alert, Kind, Source};
 use report::decision::Verdict;
 use report::explain::QuotedLine;
-use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::offender::{OffenderLine, Ports};
 use report::serial::{Stamp, Whom, to_json_line};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -133,7 +133,7 @@ impl Alerts {
             // What happened before the judge's own start is told by the judge that follows.
             let is_own = process.life == Life::Judge && before.is_none() && process.restarts > 0;
             if is_own || before.is_some_and(|before| process.restarts > before) {
-                let life = answers::life(process);
+                let life = answers::life_name(process);
                 self.say(Kind::Trouble, format!("the process '{life}' had ended and was started again (time {})", process.restarts), now);
             }
         }
@@ -183,13 +183,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
-    let matches = court.detectors.signatures().of(whom.addr());
-    let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| SignatureLine {
-        sid: matched.sid,
-        message: answers::message(court, matched.rule),
-        count: matched.count.into(),
-    });
-    let line = OffenderLine {
+    let mut line = OffenderLine {
         address: Whom(whom),
         level: offence.level,
         styles: offence.styles,
@@ -197,8 +191,8 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
         packets: offence.evidence.packets,
         ports,
         protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
-        signatures: signatures.collect(),
-        systems: answers::systems(court, whom.addr()),
+        signatures: Vec::new(),
+        systems: Vec::new(),
         first: Stamp(offence.evidence.first),
         last: Stamp(offence.evidence.last),
         trust: offence.trust,
@@ -206,6 +200,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
         // An event does not tell of interfaces and log prefixes.
         detail: notes.and_then(|notes| notes.of(&whom)).map(|notes| Box::new(notes.detail(|_| String::new(), |_| String::new()))),
     };
+    pictures::name(court, &mut line);
     let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {
         Some(rule) => format!("{}: {rule}", offence.charge),
         None => offence.charge.to_string(),

@@ -1,6 +1,7 @@
 //! The judge's answers on the control socket. Decides nothing itself: orders go through the court like everything else.
 
 use super::{Judge, Sensor};
+use crate::config::feed::effect_word;
 use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
@@ -13,7 +14,7 @@ use model::limits;
 use model::net::Prefix;
 use model::time::Time;
 use report::decision::Verdict;
-use report::explain::{Explanation, Outlook, QuotedLine, SuspectFigures};
+use report::explain::{Explanation, ListingLine, Outlook, QuotedLine, SuspectFigures};
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
@@ -117,6 +118,12 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             Err(_) => Reply::error(format!("'{address}' is no IPv4 or IPv6 address")),
         },
         Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
+        Request::Feeds => Reply::of(&judge.feeds.lines(super::clock())),
+        Request::UpdateFeeds { name } => match judge.feeds.update(name.as_deref(), super::clock()) {
+            Ok(0) => done("every list was fetched within the hour".to_owned(), 0),
+            Ok(many) => done(format!("{many} fetched now: 'riposte feeds list' shows how it went"), many),
+            Err(why) => Reply::error(why),
+        },
         Request::Reload => reload(judge),
     }
 }
@@ -263,14 +270,22 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
         outlook,
     );
     let quote = story.quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log, line: quote.line });
-    let matches = court.detectors.signatures().of(addr);
-    let mut signatures: Vec<_> = matches
+    let known = court.detectors.signatures();
+    let mut signatures: Vec<_> = known
+        .of(addr)
         .into_iter()
         .flat_map(|matches| &matches.signatures)
-        .map(|m| signature_count(judge, m.rule, m.sid, (m.count.into(), 1)))
+        .map(|m| signature_count(judge, m.rule, known.sid(m.rule), (m.count.into(), 1)))
         .collect();
     signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
-    Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)))
+    let listings = court.judge.listings(addr, now).into_iter().map(|listing| ListingLine {
+        list: listing.list,
+        effect: effect_word(listing.effect).to_owned(),
+        entry: Whom(listing.prefix),
+        until: Stamp(listing.until),
+        blocks: listing.blocks,
+    });
+    Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)).listed(listings.collect()))
 }
 
 /// What an address's packets look like.
@@ -376,6 +391,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
         uptime_secs: now.since(judge.began).as_secs(),
         mode: if court.config().policy.dry_run { Mode::DryRun } else { Mode::Blocking },
         processes: processes(judge),
+        absent: judge.processes.iter().filter(|process| process.pid == 0).map(life_name).collect(),
         sensors: judge.sensors.values().map(sensor_line).collect(),
         counters: counters(judge),
         blocks: BlockCounts {
@@ -408,18 +424,53 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
 }
 
 pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
-    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let line = |what: &str, failing: &Failing, grave| TroubleLine {
+        what: what.into(),
+        since: Stamp(failing.since),
+        why: failing.why.clone(),
+        grave,
+    };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
     let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
-    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
-    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
-    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
-    ledger.chain(kernel).chain(wardens).collect()
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing, false));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing, true));
+    let tight = court.tight.iter().map(|tight| TroubleLine {
+        what: "there is little room on the ledger's disk; the history waits in memory, and blocks are set and written down as ever"
+            .to_owned(),
+        since: Stamp(tight.since),
+        why: tight.why.clone(),
+        grave: false,
+    });
+    let wardens =
+        judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone(), grave: true });
+    let feeds = judge.feeds.lines(super::clock()).into_iter().filter_map(|feed| {
+        let trouble = feed.trouble?;
+        let what = format!("the feed {} can't be renewed", feed.name);
+        Some(TroubleLine { what, since: trouble.since, why: trouble.why, grave: false })
+    });
+    ledger.chain(kernel).chain(tight).chain(wardens).chain(feeds).collect()
+}
+
+/// What only the asking side can read from /proc is left out: the judge sees no other process there.
+fn processes(judge: &Judge) -> Vec<ProcessLine> {
+    let line = |process: &link::message::Process| ProcessLine {
+        life: life_name(process),
+        pid: process.pid,
+        uid: u32::MAX,
+        capabilities: Vec::new(),
+        no_new_privs: false,
+        seccomp: String::new(),
+        landlock: process.sandbox.clone(),
+        rss_kb: 0,
+        restarts: process.restarts,
+        open_fds: None,
+    };
+    judge.processes.iter().filter(|process| process.pid != 0).map(line).collect()
 }
 
 /// A process, for people.
-pub(super) fn life(process: &link::message::Process) -> String {
+pub(super) fn life_name(process: &link::message::Process) -> String {
     match process.life {
         Life::Log => format!("log {}", process.slot),
         Life::Warden
@@ -433,23 +484,6 @@ pub(super) fn life(process: &link::message::Process) -> String {
         | Life::Responder
         | Life::Envoy => process.life.word().into(),
     }
-}
-
-/// What only the asking side can read from /proc is left out: the judge sees no other process there.
-fn processes(judge: &Judge) -> Vec<ProcessLine> {
-    let line = |process: &link::message::Process| ProcessLine {
-        life: life(process),
-        pid: process.pid,
-        uid: u32::MAX,
-        capabilities: Vec::new(),
-        no_new_privs: false,
-        seccomp: String::new(),
-        landlock: process.sandbox.clone(),
-        rss_kb: 0,
-        restarts: process.restarts,
-        open_fds: None,
-    };
-    judge.processes.iter().map(line).collect()
 }
 
 fn sensor_line(sensor: &Sensor) -> SensorLine {
@@ -506,6 +540,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),
+        ("history entries thinned out, store too large", t.entries_thinned),
+        ("history entries that wait for room on the disk", court.waiting() as u64),
         ("history entries", stored.entries),
         ("changes sent", t.changes),
         ("changes that failed", t.failed),
@@ -515,6 +551,10 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("alerts", judge.alerts.made),
         ("alerts dropped, the envoy did not take them", judge.alerts.dropped),
         ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
+        ("feeds refused", judge.feeds.refused),
+        ("entries of feeds not blocked, exempt", judge.feeds.kept_back[0] as u64),
+        ("entries of feeds not blocked, too many", judge.feeds.kept_back[1] as u64),
+        ("copies of feeds that could not be kept", judge.feeds.unwritten),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),

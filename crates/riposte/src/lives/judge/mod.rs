@@ -4,6 +4,7 @@
 mod alerts;
 mod answers;
 mod clocks;
+mod feeds;
 mod pictures;
 mod portsentry;
 mod positions;
@@ -17,6 +18,7 @@ use alerts::Alerts;
 use clocks::{Clocks, Turn};
 use court::court::Court;
 use court::court::responses::Wanted;
+use feeds::{Clock, Feeds};
 use link::gate::Gate;
 use link::message::{Asked, Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry, Scope};
@@ -36,6 +38,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
+use sys::disk::Space;
 use sys::fd::{Interest, Poller, Ready};
 use sys::sandbox::Profile;
 
@@ -118,11 +121,14 @@ struct Judge {
     alerts: Alerts,
     /// Whoever reads PortSentry's lines gets them.
     lines: Option<Lines>,
+    /// The store's folder, and the hundredths of its disk that must be free for history to be written.
+    disk: (PathBuf, u8),
     /// The warden's gate as it stands: what it would turn away is not asked for.
     reloads: Gate,
     /// The warden's answer to `reload`, once it is there.
     reloaded: Option<(bool, Vec<String>)>,
     clocks: Clocks,
+    feeds: Feeds,
     /// Who sets the blocks, in order: bit n of what the warden tells stands for the nth.
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
@@ -145,7 +151,8 @@ pub fn run(start: Start) -> Result<(), String> {
     // While the ledger is read the warden lists: each may take half a second.
     warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
     let seed = std::hash::RandomState::new().build_hasher().finish();
-    let court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
+    let mut court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
+    let feeds = Feeds::load(&config.feeds, &config.store.path, &mut court, clock());
     let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
     let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
     let mut judge = Judge {
@@ -175,9 +182,11 @@ pub fn run(start: Start) -> Result<(), String> {
         positions,
         lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
         alerts: Alerts::new(config.alert.clone()),
+        disk: (config.store.path.clone(), config.store.min_free_percent),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
+        feeds,
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
     };
@@ -214,11 +223,22 @@ fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
     Ok((store, Some(format!("in memory only: {error}"))))
 }
 
+/// The time by both clocks.
+fn clock() -> Clock {
+    Clock { wall: now(), steady: monotonic() }
+}
+
 /// The configuration in a descriptor, which the warden has parsed and written in its canonical form.
 fn configuration(fd: Option<OwnedFd>) -> io::Result<Config> {
     let mut text = String::new();
     File::from(fd.ok_or(io::ErrorKind::InvalidData)?).read_to_string(&mut text)?;
     Config::parse(&text, "inherited").map_err(|_| io::Error::other("the warden's configuration can't be read"))
+}
+
+/// Whether a disk has less room than it must have; once it had, a fifth more than that is wanted.
+fn is_low(space: Space, least: u8, was_low: bool) -> bool {
+    let fifths = if was_low { 6 } else { 5 };
+    u128::from(space.free) * 500 < u128::from(space.total) * u128::from(least) * fifths
 }
 
 impl Judge {
@@ -234,6 +254,8 @@ impl Judge {
             for event in &ready {
                 if event.token == WARDEN {
                     if !self.hear_warden(event, &mut frame)? {
+                        // The last word: what waits in memory would be lost.
+                        self.court.tight = None;
                         while self.court.settle(now()) && self.court.owes_strikes() {}
                         self.positions.keep(&mut self.court, monotonic(), true);
                         return Ok(());
@@ -259,6 +281,7 @@ impl Judge {
                 self.tell_allowed();
             }
             self.positions.keep(&mut self.court, monotonic(), false);
+            self.look_after_feeds()?;
             self.resync()?;
             for token in waiting {
                 // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
@@ -286,6 +309,7 @@ impl Judge {
             Turn::Set { step, forward } => {
                 tracing::warn!(secs = step.as_secs(), forward, "the wall clock was set: every block keeps the time that it has left");
                 self.court.clock_set(step, forward, now());
+                self.feeds.clock_set(&mut self.court, clock());
             }
             Turn::Slept(span) => {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
@@ -302,14 +326,32 @@ impl Judge {
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
         let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
         let positions = self.positions.due().map(|at| at.since(monotonic()));
-        settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).min()
+        let feeds = self.feeds.due().map(|at| at.since(monotonic()));
+        settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).chain(feeds).min()
     }
 
     /// The warden and the kernel hold the operators' allowances as well.
     fn tell_allowed(&mut self) {
+        self.feeds.exemptions_changed();
         let allowed = self.court.judge.allowed().into_iter().map(|(prefix, until)| (prefix, until.map_or(Expiry::Never, Expiry::At)));
         // A warden that is gone takes us with it.
         let _ = self.warden.send(&Message::Allowed(allowed.take(limits::ALLOWED_TOLD).collect()));
+    }
+
+    /// Has fetched what is due, lets go of what is over, and tells the warden of both.
+    fn look_after_feeds(&mut self) -> io::Result<()> {
+        if self.feeds.due().is_none_or(|due| due > monotonic()) {
+            return Ok(());
+        }
+        self.feeds.expire(&mut self.court, clock());
+        for message in self.feeds.tell(&self.court, clock()) {
+            self.warden.send(&message)?;
+        }
+        if let Some(envoy) = self.sensors.values_mut().find(|sensor| sensor.slot == ENVOY_SLOT) {
+            // One that is gone is noticed where it is heard.
+            self.feeds.orders(clock()).iter().for_each(|order| _ = envoy.link.send(order));
+        }
+        self.poll_warden()
     }
 
     /// Writes down what has happened; a store that fails is tried again after a wait that doubles.
@@ -349,9 +391,22 @@ impl Judge {
         let due = self.tidy_at.is_some_and(|due| due <= at || at.since(self.tidied) >= BUSY);
         if due {
             self.tidied = at;
+            self.look_at_the_disk();
             self.untidy = self.court.tidy(now());
-            self.tidy_at = self.untidy.then(|| at.after(STEP));
+            // A disk without room is looked at again even if nothing else happens.
+            let wait = if self.untidy { Some(STEP) } else { self.court.tight.as_ref().map(|_| BUSY) };
+            self.tidy_at = wait.map(|wait| at.after(wait));
         }
+    }
+
+    /// Whether there is room for history. A file system that can't be asked is no reason to write none.
+    fn look_at_the_disk(&mut self) {
+        let (path, least) = &self.disk;
+        let low = sys::disk::space(path).ok().filter(|space| is_low(*space, *least, self.court.tight.is_some()));
+        let why = low.map(|Space { free, total }| {
+            format!("{} of {} MiB are left, and [store] min_free_percent is {least}", free >> 20, total >> 20)
+        });
+        self.court.room(why, now());
     }
 
     /// Writes down and sends what the court wants, as far as the warden keeps up.
@@ -404,7 +459,10 @@ impl Judge {
         match message {
             Message::Outcomes(outcomes) => self.court.outcomes(&outcomes, now),
             Message::Installed { last, items } => self.court.installed(&items, last, now),
-            Message::Derived(list) => self.court.derived(list, now),
+            Message::Derived(list) => {
+                self.court.derived(list, now);
+                self.feeds.exemptions_changed();
+            }
             Message::Processes(list) => {
                 self.alerts.processes(&list, now);
                 self.processes = list;
@@ -418,7 +476,10 @@ impl Judge {
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
                 self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
                 self.alerts.reconfigure(config.alert.clone());
+                self.disk = (config.store.path.clone(), config.store.min_free_percent);
+                self.tidy_at = Some(monotonic());
                 self.court.reconfigure(config.court(), now);
+                self.feeds.exemptions_changed();
                 self.calm.begin_again();
             }
             Message::Reloaded { ok, lines } => self.reloaded = Some((ok, lines)),
@@ -439,7 +500,9 @@ impl Judge {
                         link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
                     }
                     link.send(&Message::Position(None))?;
-                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT | ENVOY_SLOT) {
+                } else if slot == ENVOY_SLOT {
+                    self.feeds.envoy(true);
+                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
                 self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
@@ -454,6 +517,12 @@ impl Judge {
             | Message::AskKnown { .. }
             | Message::Known { .. }
             | Message::Alert(_)
+            | Message::Listed { .. }
+            | Message::Fetch { .. }
+            | Message::FeedItems { .. }
+            | Message::Fetched { .. }
+            | Message::Submit { .. }
+            | Message::Submitted { .. }
             | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
@@ -491,13 +560,21 @@ impl Judge {
                 Ok(None) => return Ok(()),
                 // The warden starts it again and sends a new link.
                 Err(_) => {
-                    self.sensors.remove(&event.token);
+                    if self.sensors.remove(&event.token).is_some_and(|sensor| sensor.slot == ENVOY_SLOT) {
+                        self.feeds.envoy(false);
+                    }
                     return Ok(());
                 }
             };
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
                 Some(Message::Counters(counters)) => sensor.counters = counters,
+                Some(Message::FeedItems { feed, items, gone }) if sensor.slot == ENVOY_SLOT => {
+                    self.malformed += u64::from(!self.feeds.items(feed, items, gone));
+                }
+                Some(Message::Fetched { feed, got }) if sensor.slot == ENVOY_SLOT => {
+                    self.malformed += u64::from(!self.feeds.fetched(feed, got, &mut self.court, clock()));
+                }
                 // It speaks with the whole world, and witnesses nothing.
                 Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,
                 Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {

@@ -76,11 +76,12 @@ fn line(court: &Court, suspect: Suspect, now: Time) -> Option<OffenderLine> {
 }
 
 /// Adds the names of what its packets have fitted.
-fn name(court: &Court, line: &mut OffenderLine) {
+pub(super) fn name(court: &Court, line: &mut OffenderLine) {
     let addr = line.address.0.addr();
     line.systems = systems(court, addr);
-    let matches = court.detectors.signatures().of(addr);
-    let all = matches.into_iter().flat_map(|matches| &matches.signatures);
-    line.signatures = all.map(|m| SignatureLine { sid: m.sid, message: message(court, m.rule), count: m.count.into() }).collect();
+    let known = court.detectors.signatures();
+    let all = known.of(addr).into_iter().flat_map(|matches| &matches.signatures);
+    line.signatures =
+        all.map(|m| SignatureLine { sid: known.sid(m.rule), message: message(court, m.rule), count: m.count.into() }).collect();
     line.signatures.sort_by_key(|line| (std::cmp::Reverse(line.count), line.sid));
 }

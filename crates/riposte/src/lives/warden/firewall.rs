@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::lives::{monotonic, moved};
 use link::message::Counter;
-use model::block::{Change, Fault, Installed, Outcome, Scope};
+use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::ports::Ports;
 use model::time::Time;
@@ -179,6 +179,17 @@ impl Firewall {
         }
     }
 
+    /// Whom others' lists block, with ends by the clock that never steps.
+    ///
+    /// # Errors
+    /// The kernel's words. It is to be tried again.
+    pub fn set_listed(&mut self, list: &[(Prefix, Expiry)]) -> Result<(), String> {
+        match self {
+            Firewall::Kernel(nftables) => nftables.set_listed(list, monotonic()).map_err(|error| error.to_string()),
+            Firewall::Null(_) | Firewall::Elsewhere => Ok(()),
+        }
+    }
+
     /// For `status`.
     pub fn counters(&mut self) -> Vec<Counter> {
         let counter = |name: &str, value| Counter { name: name.to_owned(), value };
@@ -187,6 +198,7 @@ impl Firewall {
                 Ok(counts) => vec![
                     counter("packets dropped from the blocked", counts.dropped.packets),
                     counter("bytes dropped from the blocked", counts.dropped.bytes),
+                    counter("packets dropped from the listed", counts.listed.packets),
                     counter("probes handed over", counts.probes.logged.packets),
                     counter("probes over the source's ration", counts.probes.over_source.packets),
                     counter("probes over the common ration", counts.probes.over_all.packets),

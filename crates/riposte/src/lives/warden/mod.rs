@@ -6,6 +6,7 @@ mod carry;
 mod files;
 mod firewall;
 mod flows;
+mod listed;
 mod mending;
 mod notify;
 mod prepare;
@@ -29,6 +30,7 @@ use court::shield::Shield;
 use firewall::Firewall;
 use flows::Flows;
 use link::message::{Counter, Life, Message, Tag};
+use listed::Lists;
 use mending::Mending;
 use model::block::{Change, Fault, Outcome, Scope};
 use model::limits;
@@ -75,6 +77,7 @@ struct Warden {
     firewall: Firewall,
     shield: Shield,
     allowances: Allowances,
+    lists: Lists,
     flows: Flows,
     mending: Mending,
     troubles: Troubles,
@@ -139,6 +142,7 @@ impl Warden {
         Ok(Warden {
             shield: Shield::new(&config.court()),
             allowances: Allowances::default(),
+            lists: Lists::default(),
             flows: Flows::open(config.capture.enabled),
             mending: Mending::default(),
             troubles: Troubles::default(),
@@ -487,6 +491,7 @@ impl Warden {
             }
             Message::Alive => self.notify.alive(),
             Message::Allowed(list) => self.allow(list),
+            Message::Listed { first, last, items } => self.list(first, last, items),
             // The gate's table has no row for these: nobody may say them to the warden.
             Message::Events(_)
             | Message::Outcomes(_)
@@ -506,6 +511,11 @@ impl Warden {
             | Message::Reports(_)
             | Message::Known { .. }
             | Message::Alert(_)
+            | Message::Fetch { .. }
+            | Message::FeedItems { .. }
+            | Message::Fetched { .. }
+            | Message::Submit { .. }
+            | Message::Submitted { .. }
             | Message::FilePosition { .. }
             | Message::Followed { .. }
             | Message::Looked { .. } => self.malformed += 1,
@@ -603,10 +613,12 @@ impl Warden {
             ("derived exemptions refused", self.shield.refused),
             ("bytes of answers that wait", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.waiting_bytes() as u64).sum()),
             ("allowances too wide or too many for the kernel", self.allowances.refused),
+            ("entries of lists too wide, too many or exempt", self.lists.refused),
             ("table repaired", self.mending.repairs),
             ("table repairs that the kernel refused", self.mending.refused),
             ("exempt lists that the kernel refused", self.troubles.refused.get(&Matter::Exempt).copied().unwrap_or(0)),
             ("lists of open ports that the kernel refused", self.troubles.refused.get(&Matter::OpenPorts).copied().unwrap_or(0)),
+            ("whole lists of the listed that the kernel refused", self.troubles.refused.get(&Matter::Listed).copied().unwrap_or(0)),
             ("answers dropped, child too slow", self.wards.iter().filter_map(|w| w.link.as_ref()).map(|l| l.dropped()).sum()),
         ];
         counters.extend(self.carry.counters());

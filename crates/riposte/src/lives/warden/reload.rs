@@ -83,6 +83,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         process,
         nflog,
         capture,
+        lines: _,
         logs: _,
         applications,
         signatures: _,
@@ -97,6 +98,8 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         alert,
         whois,
         reverse_dns,
+        feeds,
+        dshield,
         log,
     } = &mut new;
     if !can_guard && !guard.answered().is_empty() {
@@ -109,7 +112,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
-    let StoreConfig { path, history_days: _, history_max: _ } = store;
+    let StoreConfig { path, history_days: _, history_max: _, max_mib: _, min_free_percent: _ } = store;
     keep("store.path", &old.store.path, path, &mut later);
     let ControlConfig { socket, group } = control;
     keep("control.socket", &old.control.socket, socket, &mut later);
@@ -133,6 +136,9 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         keep("whois", &old.whois, whois, &mut later);
         keep("reverse_dns", &old.reverse_dns, reverse_dns, &mut later);
     }
+    // The process that fetches them has opened what it needs.
+    keep("feed", &old.feeds, feeds, &mut later);
+    keep("dshield", &old.dshield, dshield, &mut later);
     let LoggingConfig { level, format, target } = log;
     keep("log.level", &old.log.level, level, &mut later);
     keep("log.format", &old.log.format, format, &mut later);
@@ -211,8 +217,8 @@ impl Warden {
         let (begun, renewed) = self.prepared.adopt(changes);
         self.prepared.lasting(&self.config).for_each(|(name, fd)| self.notify.keep(&name, fd));
         // What is in files may have changed without the configuration.
-        let Config { signatures, fingerprint, .. } = &self.config;
-        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint;
+        let Config { signatures, fingerprint, lines, .. } = &self.config;
+        let other_marks = old.signatures != *signatures || old.fingerprint != *fingerprint || old.lines != *lines;
         let other_marks = other_marks || signatures.has_files() || fingerprint.has_files();
         for index in 0..self.wards.len() {
             let ward = &self.wards[index];

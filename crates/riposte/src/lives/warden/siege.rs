@@ -442,6 +442,7 @@ rusty_fork_test! {
                 Tag::Reopen => Message::Reopen,
                 Tag::Reload => Message::Reload,
                 Tag::Allowed => Message::Allowed(Vec::new()),
+                Tag::Listed => Message::Listed { first: true, last: false, items: Vec::new() },
                 Tag::Alive => Message::Alive,
                 Tag::Respond => Message::Respond(Vec::new()),
                 Tag::Ran => Message::Ran(Vec::new()),
@@ -453,7 +454,8 @@ rusty_fork_test! {
                 Tag::Held => Message::Held(Vec::new()),
                 Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
-                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known | Tag::Alert => panic!("the table accepts {:?}", rule.message),
+                | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known | Tag::Alert
+                | Tag::Fetch | Tag::FeedItems | Tag::Fetched | Tag::Submit | Tag::Submitted => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();

@@ -20,6 +20,8 @@ pub enum Matter {
     Exempt,
     /// Its list of open ports.
     OpenPorts,
+    /// Whom others' lists block.
+    Listed,
     /// The table, which somebody has changed.
     Table,
     /// The responder's keeper, which nobody can begin again.
@@ -31,6 +33,7 @@ impl Matter {
         match self {
             Matter::Exempt => "the kernel's exempt list is not up to date; riposte itself still blocks nobody who is exempt",
             Matter::OpenPorts => "the kernel's list of open ports is not up to date; contacts with some may be taken for probes",
+            Matter::Listed => "whom others' lists block is not up to date in the kernel",
             Matter::Table => "riposte's own table is not as it should be and can't be made anew",
             Matter::Responder => "the responder is not begun again if it ends; restart riposte",
         }
@@ -126,6 +129,9 @@ impl Warden {
         if self.troubles.is_due(Matter::OpenPorts, at) {
             self.set_open_ports();
             self.tell_rebuilt();
+        }
+        if self.troubles.is_due(Matter::Listed, at) {
+            self.set_listed();
         }
     }
 }

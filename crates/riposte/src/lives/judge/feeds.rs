@@ -1,0 +1,587 @@
+//! Others' lists of attackers: when each is to be fetched, what of it is taken, and the last good copy, in the store's folder. Never takes a list
+//! that is broken, too long or another one overnight: the one before stays until its time is over.
+
+use crate::config::feed::{FeedConfig, Place, effect_word};
+use court::court::Court;
+use exchange::list::{Entry, List};
+use exchange::vet::vet;
+use link::message::{Got, Message};
+use model::limits;
+use model::net::Prefix;
+use model::time::Time;
+use report::feed::{FeedLine, FeedTrouble};
+use report::serial::Stamp;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The folder of the copies, in the store's.
+const FOLDER: &str = "feeds";
+/// Bytes of the longest copy that is read: as many entries as all lists together may have.
+const COPY_BYTES: u64 = 16 << 20;
+/// The least time between two fetches of a list that is published for everybody, asked for by an operator or not.
+const HOUR: Duration = Duration::from_secs(3_600);
+/// The longest time that a server can keep us from asking.
+const WAIT_MAX: Duration = Duration::from_secs(7 * 86_400);
+/// So long an answer may take before the list is asked for again: the one who was to fetch it has died.
+const ANSWER: Duration = Duration::from_secs(900);
+/// The least time between two tellings of the warden: each may be a hundred frames.
+const TELL_EVERY: Duration = Duration::from_secs(30);
+
+/// An end or a time by both clocks: the wall's, for people, and the one that never steps.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The wall's.
+    pub wall: Time,
+    /// The one that never steps.
+    pub steady: Time,
+}
+
+impl Clock {
+    fn wall_of(self, steady: Time) -> Time {
+        if steady >= self.steady { self.wall.after(steady.since(self.steady)) } else { self.wall.before(self.steady.since(steady)) }
+    }
+}
+
+/// One list.
+#[derive(Debug)]
+struct Feed {
+    config: FeedConfig,
+    /// Who is on it, with the ends by the clock that never steps, sorted.
+    entries: Vec<(Prefix, Time)>,
+    /// What the server called the copy: `ETag` and `Last-Modified`.
+    known: [String; 2],
+    /// When it was fetched last (wall).
+    fetched: Option<Time>,
+    /// Until when it holds if nobody renews it (steady).
+    until: Time,
+    /// Entries of the last list that were left out: not public, exempt, too large, unreadable, beyond the bound.
+    left_out: [u64; 5],
+    /// Since when (wall) and why the copy can't be renewed.
+    wrong: Option<(Time, String)>,
+    /// When it is to be fetched (steady).
+    due: Time,
+    /// When it was asked for (steady), and nobody has answered yet.
+    asked: Option<Time>,
+    /// When it was last asked for at all.
+    tried: Option<Time>,
+    /// Of a stream: whoever fetches it has read all of it.
+    follows: bool,
+    /// All of it was asked for, and not what has changed.
+    whole: bool,
+    /// What has come of the next one so far.
+    coming: List,
+}
+
+/// All lists.
+#[derive(Debug)]
+pub struct Feeds {
+    feeds: Vec<Feed>,
+    folder: PathBuf,
+    /// The warden does not know of all of it yet.
+    untold: bool,
+    /// When it may be told (steady).
+    tell_from: Time,
+    /// Somebody is there who can fetch them.
+    has_envoy: bool,
+    /// Entries that were left out as exempt or beyond the bound when it was last told.
+    pub kept_back: [usize; 2],
+    /// Lists that were refused.
+    pub refused: u64,
+    /// Copies that could not be written.
+    pub unwritten: u64,
+}
+
+impl Feeds {
+    /// The feeds of the configuration, with their last good copies from the store's folder.
+    pub fn load(configs: &[FeedConfig], store: &Path, court: &mut Court, clock: Clock) -> Feeds {
+        let mut feeds = Feeds {
+            feeds: Vec::new(),
+            folder: store.join(FOLDER),
+            untold: !configs.is_empty(),
+            tell_from: Time::EPOCH,
+            has_envoy: false,
+            kept_back: [0; 2],
+            refused: 0,
+            unwritten: 0,
+        };
+        for config in configs.iter().filter(|config| config.enabled) {
+            let mut feed = Feed {
+                config: config.clone(),
+                entries: Vec::new(),
+                known: Default::default(),
+                fetched: None,
+                until: clock.steady,
+                left_out: [0; 5],
+                wrong: None,
+                due: clock.steady,
+                asked: None,
+                tried: None,
+                follows: false,
+                whole: true,
+                coming: List::default(),
+            };
+            match feeds.copy_of(&feed.config.name) {
+                Ok(copy) => feed.take_up(copy, court, clock),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => tracing::warn!(feed = feed.config.name, %error, "the feed's last good copy can't be read"),
+            }
+            feed.set(court, clock);
+            feeds.feeds.push(feed);
+        }
+        feeds
+    }
+
+    /// When there is something to do (steady).
+    pub fn due(&self) -> Option<Time> {
+        let fetch = self.feeds.iter().filter(|_| self.has_envoy).map(|feed| feed.asked.map_or(feed.due, |asked| asked.after(ANSWER)));
+        fetch.chain(self.untold.then_some(self.tell_from)).chain(self.next_end()).min()
+    }
+
+    fn next_end(&self) -> Option<Time> {
+        self.feeds.iter().filter(|feed| !feed.entries.is_empty()).map(|feed| feed.until).min()
+    }
+
+    /// What is to be fetched now, as messages for the envoy.
+    pub fn orders(&mut self, clock: Clock) -> Vec<Message> {
+        let mut orders = Vec::new();
+        for (number, feed) in self.feeds.iter_mut().enumerate().filter(|_| self.has_envoy) {
+            let waits = feed.asked.is_some_and(|asked| clock.steady.since(asked) < ANSWER);
+            if feed.due > clock.steady || waits {
+                continue;
+            }
+            (feed.asked, feed.tried) = (Some(clock.steady), Some(clock.steady));
+            feed.coming = List::default();
+            // Only who has read a stream from its beginning is told what has changed.
+            let whole = feed.config.is_stream() && !std::mem::replace(&mut feed.follows, true);
+            feed.whole = whole || !feed.config.is_stream();
+            let known = if feed.entries.is_empty() { Default::default() } else { feed.known.clone() };
+            orders.push(Message::Fetch { feed: number as u8, whole, known });
+        }
+        orders
+    }
+
+    /// The envoy has begun, or has ended: whoever was asked will not answer.
+    pub fn envoy(&mut self, is_there: bool) {
+        self.has_envoy = is_there;
+        self.feeds.iter_mut().for_each(|feed| (feed.asked, feed.follows) = (None, false));
+    }
+
+    /// Exemptions have changed: the warden is told anew.
+    pub fn exemptions_changed(&mut self) {
+        self.untold |= !self.feeds.is_empty();
+    }
+
+    /// Takes a part of a list; hostile. False if nobody has asked for it.
+    pub fn items(&mut self, feed: u8, items: Vec<(Prefix, Option<u32>)>, gone: Vec<Prefix>) -> bool {
+        let Some(feed) = self.feeds.get_mut(usize::from(feed)).filter(|feed| feed.asked.is_some()) else { return false };
+        // One more than is taken, so that the list is refused as too long.
+        let room = (feed.config.max_entries + 1).saturating_sub(feed.coming.entries.len());
+        let entry = |(prefix, lasts): (Prefix, Option<u32>)| Entry { prefix, lasts: lasts.map(|secs| Duration::from_secs(secs.into())) };
+        feed.coming.entries.extend(items.into_iter().take(room).map(entry));
+        let room = limits::LISTED.saturating_sub(feed.coming.gone.len());
+        feed.coming.gone.extend(gone.into_iter().take(room));
+        true
+    }
+
+    /// Takes the end of a list. False if nobody has asked for it.
+    pub fn fetched(&mut self, number: u8, got: Got, court: &mut Court, clock: Clock) -> bool {
+        let Some(feed) = self.feeds.get_mut(usize::from(number)).filter(|feed| feed.asked.is_some()) else { return false };
+        feed.asked = None;
+        feed.follows &= !matches!(got, Got::Nothing { .. });
+        feed.due = clock.steady.after(feed.config.every);
+        let name = feed.config.name.clone();
+        let wrong = match got {
+            Got::Same => {
+                feed.renew(clock);
+                None
+            }
+            Got::List { known, left_out } => match feed.take(known, left_out, court, clock) {
+                Ok(()) => None,
+                Err(why) => {
+                    feed.follows = false;
+                    self.refused += 1;
+                    Some(why)
+                }
+            },
+            Got::Nothing { why, wait } => {
+                let wait = Duration::from_secs(wait.unwrap_or(0).into()).min(WAIT_MAX);
+                feed.due = clock.steady.after(feed.config.every.min(HOUR).max(wait));
+                Some(why)
+            }
+        };
+        feed.coming = List::default();
+        let Some(why) = wrong else {
+            if feed.wrong.take().is_some() {
+                tracing::info!(feed = name, entries = feed.entries.len(), "the feed is fetched again");
+            }
+            feed.set(court, clock);
+            let copy = feed.copy(clock);
+            self.untold = true;
+            self.keep(&name, &copy);
+            return true;
+        };
+        let why: String = report::escape::text(&why, 200);
+        if feed.wrong.as_ref().is_none_or(|(_, before)| *before != why) {
+            tracing::warn!(feed = name, why, "the feed can't be renewed: its last good copy stays until its time is over");
+        }
+        feed.wrong = Some((feed.wrong.as_ref().map_or(clock.wall, |(since, _)| *since), why));
+        true
+    }
+
+    /// Has feeds fetched now; how many, or why not.
+    pub fn update(&mut self, name: Option<&str>, clock: Clock) -> Result<usize, String> {
+        let mut many = 0;
+        for feed in self.feeds.iter_mut().filter(|feed| name.is_none_or(|name| feed.config.name == name)) {
+            let is_public = feed.config.every >= HOUR && matches!(feed.config.place, Place::Url(_));
+            let tried = feed.tried.map(|tried| clock.steady.since(tried));
+            let since = tried.or(feed.fetched.map(|fetched| clock.wall.since(fetched)));
+            if let Some(since) = since.filter(|since| is_public && *since < HOUR) {
+                if name.is_some() {
+                    let minutes = since.as_secs() / 60;
+                    return Err(format!("it was fetched {minutes} minutes ago: whoever publishes a list wants an hour in between"));
+                }
+                continue;
+            }
+            feed.due = clock.steady;
+            many += 1;
+        }
+        match (many, name) {
+            (0, Some(name)) => Err(format!("there is no feed '{name}' that is enabled")),
+            _ => Ok(many),
+        }
+    }
+
+    /// The clock was set: the judge is told anew. The warden has its own.
+    pub fn clock_set(&mut self, court: &mut Court, clock: Clock) {
+        self.feeds.iter().for_each(|feed| feed.set(court, clock));
+    }
+
+    /// Lets go of what is over.
+    pub fn expire(&mut self, court: &mut Court, clock: Clock) {
+        for feed in &mut self.feeds {
+            if !feed.entries.is_empty() && feed.until <= clock.steady {
+                tracing::warn!(
+                    feed = feed.config.name,
+                    entries = feed.entries.len(),
+                    "the feed was not renewed in its time: nobody is on it any more"
+                );
+                feed.entries = Vec::new();
+                feed.set(court, clock);
+                self.untold = true;
+            }
+        }
+    }
+
+    /// What the warden is to be told now.
+    pub fn tell(&mut self, court: &Court, clock: Clock) -> Vec<Message> {
+        if !self.untold || self.tell_from > clock.steady {
+            return Vec::new();
+        }
+        (self.untold, self.tell_from) = (false, clock.steady.after(TELL_EVERY));
+        let (list, exempt, over) = court.judge.listed(clock.wall);
+        self.kept_back = [exempt, over];
+        let pieces = list.len().div_ceil(limits::BATCH_LISTED).max(1);
+        let piece = |n: usize| list.chunks(limits::BATCH_LISTED).nth(n).unwrap_or_default().to_vec();
+        (0..pieces).map(|n| Message::Listed { first: n == 0, last: n + 1 == pieces, items: piece(n) }).collect()
+    }
+
+    /// For `riposte feeds list` and `status`.
+    pub fn lines(&self, clock: Clock) -> Vec<FeedLine> {
+        let line = |feed: &Feed| FeedLine {
+            name: feed.config.name.clone(),
+            place: match &feed.config.place {
+                Place::Url(url) => url.clone(),
+                Place::File(file) => file.to_string_lossy().into_owned(),
+            },
+            effect: effect_word(feed.config.effect).to_owned(),
+            entries: feed.entries.len() as u64,
+            fetched: feed.fetched.map(Stamp),
+            next: (feed.asked.is_none()).then(|| Stamp(clock.wall_of(feed.due.max(clock.steady)))),
+            until: (!feed.entries.is_empty()).then(|| Stamp(clock.wall_of(feed.until))),
+            left_out: FeedLine::REASONS.iter().zip(feed.left_out).filter(|(_, n)| *n > 0).map(|(why, n)| ((*why).to_owned(), n)).collect(),
+            trouble: feed.wrong.as_ref().map(|(since, why)| FeedTrouble { since: Stamp(*since), why: why.clone() }),
+        };
+        self.feeds.iter().map(line).collect()
+    }
+
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.copy"))
+    }
+
+    fn copy_of(&self, name: &str) -> io::Result<Saved> {
+        let mut text = String::new();
+        File::open(self.path_of(name))?.take(COPY_BYTES).read_to_string(&mut text)?;
+        Saved::read(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Writes a copy beside the old one and puts it into its place.
+    fn keep(&mut self, name: &str, copy: &Saved) {
+        let (path, new) = (self.path_of(name), self.folder.join(format!("{name}.new")));
+        let write = || {
+            fs::create_dir_all(&self.folder)?;
+            let mut file = File::create(&new)?;
+            file.write_all(copy.text().as_bytes())?;
+            file.sync_data()?;
+            fs::rename(&new, &path)
+        };
+        if let Err(error) = write() {
+            self.unwritten += 1;
+            if self.unwritten.is_power_of_two() {
+                tracing::warn!(feed = name, %error, "the feed's copy can't be kept: after a restart it is fetched again");
+            }
+        }
+    }
+}
+
+impl Feed {
+    /// Tells the judge who is on it.
+    fn set(&self, court: &mut Court, clock: Clock) {
+        court.judge.set_list(&self.config.name, self.entries.iter().map(|(prefix, end)| (*prefix, clock.wall_of(*end))).collect());
+    }
+
+    /// It is still the same: whoever is on it, and not for a time of his own, is so for as long again.
+    fn renew(&mut self, clock: Clock) {
+        (self.fetched, self.until) = (Some(clock.wall), clock.steady.after(self.config.expires));
+        if !self.config.is_stream() {
+            self.entries.iter_mut().for_each(|(_, until)| *until = self.until);
+        }
+    }
+
+    /// Takes the list that has come, or says why not.
+    fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
+        let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
+        let mut list = std::mem::take(&mut self.coming);
+        let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();
+        if !self.whole {
+            // A stream says what has changed since.
+            ends.extend(self.entries.iter().filter(|(_, until)| *until > clock.steady).copied());
+            list.gone.iter().for_each(|gone| _ = ends.remove(gone));
+        }
+        for entry in &list.entries {
+            let until = ends.entry(entry.prefix).or_insert(end(entry));
+            *until = end(entry).max(*until);
+        }
+        list.entries = ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect();
+        let before: Vec<Entry> = self.entries.iter().map(|(prefix, _)| Entry { prefix: *prefix, lasts: None }).collect();
+        let before = (!before.is_empty()).then_some(&before[..]);
+        // A whole list of none is a server's mistake more often than the world's peace.
+        if list.entries.is_empty() && before.is_some() && !self.config.is_stream() {
+            return Err("it is empty".to_owned());
+        }
+        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
+        let vetted = vet(&list, &self.config.terms(), is_exempt, before).map_err(|refusal| refusal.to_string())?;
+        let counts = [vetted.not_public, vetted.exempt, vetted.too_large].map(|count| count as u64);
+        self.left_out = [counts[0], counts[1], counts[2], unread[0].into(), unread[1].into()];
+        self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
+        (self.known, self.fetched, self.until) = (known, Some(clock.wall), clock.steady.after(self.config.expires));
+        Ok(())
+    }
+
+    /// Goes on with the copy of an earlier process, as far as it still holds; it is vetted like any other list.
+    fn take_up(&mut self, copy: Saved, court: &Court, clock: Clock) {
+        let age = clock.wall.since(copy.fetched);
+        if copy.fetched > clock.wall || age >= self.config.expires {
+            return;
+        }
+        let latest = clock.steady.after(self.config.expires.saturating_sub(age));
+        let ends: BTreeMap<Prefix, Time> = copy
+            .entries
+            .into_iter()
+            .filter(|(_, end)| *end > clock.wall)
+            .map(|(prefix, end)| (prefix, clock.steady.after(end.since(clock.wall)).min(latest)))
+            .collect();
+        let list = List { entries: ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect(), ..List::default() };
+        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
+        if let Ok(vetted) = vet(&list, &self.config.terms(), is_exempt, None) {
+            self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
+            (self.known, self.fetched, self.until) = (copy.known, Some(copy.fetched), latest);
+            // A stream says only what has changed since somebody was connected: it begins anew.
+            if !self.config.is_stream() {
+                self.due = clock.steady.after(self.config.every.saturating_sub(age));
+            }
+        }
+    }
+
+    fn copy(&self, clock: Clock) -> Saved {
+        Saved {
+            fetched: self.fetched.unwrap_or(clock.wall),
+            known: self.known.clone(),
+            entries: self.entries.iter().map(|(prefix, end)| (*prefix, clock.wall_of(*end))).collect(),
+        }
+    }
+}
+
+/// The last good copy of a list: lines `PREFIX SECONDS`, behind three lines that say what it is.
+#[derive(Debug, PartialEq, Eq)]
+struct Saved {
+    fetched: Time,
+    known: [String; 2],
+    entries: Vec<(Prefix, Time)>,
+}
+
+impl Saved {
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = format!("# fetched {}\n# etag {}\n# modified {}\n", self.fetched.as_secs(), self.known[0], self.known[1]);
+        self.entries.iter().for_each(|(prefix, end)| _ = writeln!(text, "{prefix} {}", end.as_secs()));
+        text
+    }
+
+    /// `None` if it is none, or was cut short in its head.
+    fn read(text: &str) -> Option<Saved> {
+        let mut lines = text.lines();
+        let mut head = |key: &str| lines.next()?.strip_prefix("# ")?.strip_prefix(key)?.strip_prefix(' ').map(str::to_owned);
+        let (fetched, known) = (Time::from_secs(head("fetched")?.parse().ok()?), [head("etag")?, head("modified")?]);
+        let entry = |line: &str| {
+            let (prefix, end) = line.split_once(' ')?;
+            Some((prefix.parse().ok()?, Time::from_secs(end.parse().ok()?)))
+        };
+        let entries = lines.filter_map(entry).take(limits::LISTED).collect();
+        Some(Saved { fetched, known, entries })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use court::settings::Settings;
+    use store::Store;
+
+    const CLOCK: Clock = Clock { wall: Time::from_secs(1_700_000_000), steady: Time::from_secs(5_000) };
+
+    fn later(secs: u64) -> Clock {
+        let span = Duration::from_secs(secs);
+        Clock { wall: CLOCK.wall.after(span), steady: CLOCK.steady.after(span) }
+    }
+
+    fn config(keys: &str) -> Config {
+        Config::parse(&format!("[policy]\nexempt = ['9.9.9.9']\n[[feed]]\nname = 'x'\n{keys}\n"), "x").unwrap()
+    }
+
+    fn a_court(config: &Config) -> Court {
+        let settings = Settings { ledger: None, ..config.court() };
+        Court::new(settings, Store::open_in_memory().unwrap(), None, 7, CLOCK.wall)
+    }
+
+    fn items(range: std::ops::Range<u32>) -> Vec<(Prefix, Option<u32>)> {
+        range.map(|n| (Prefix::host(std::net::Ipv4Addr::from(0x0800_0000 + n).into()), None)).collect()
+    }
+
+    const LIST: fn() -> Got = || Got::List { known: ["\"tag\"".into(), String::new()], left_out: [0, 0] };
+
+    fn bring(feeds: &mut Feeds, court: &mut Court, list: Vec<(Prefix, Option<u32>)>, got: Got, clock: Clock) -> usize {
+        feeds.update(None, clock).unwrap();
+        let orders = feeds.orders(clock);
+        assert!(matches!(orders[..], [Message::Fetch { feed: 0, .. }]), "{orders:?}");
+        for part in list.chunks(limits::BATCH_LISTED) {
+            assert!(feeds.items(0, part.to_vec(), Vec::new()));
+        }
+        assert!(feeds.fetched(0, got, court, clock));
+        court.judge.listed(clock.wall).0.len()
+    }
+
+    #[test]
+    fn a_good_list_is_taken_and_a_bad_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config("url = 'https://a.example/'\nmax_entries = 5000");
+        let mut court = a_court(&config);
+        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+        assert!(feeds.orders(CLOCK).is_empty(), "nobody is there to fetch it");
+        assert!(!feeds.items(0, items(0..1), Vec::new()) && !feeds.fetched(0, Got::Same, &mut court, CLOCK), "nobody has asked");
+        feeds.envoy(true);
+        let mut list = items(0..3_000);
+        list.extend(["10.0.0.0/8", "9.9.9.0/24", "4.0.0.0/6"].map(|text| (text.parse().unwrap(), None)));
+        assert_eq!(bring(&mut feeds, &mut court, list.clone(), LIST(), CLOCK), 3_000);
+        let line = &feeds.lines(CLOCK)[0];
+        let left_out: Vec<_> = line.left_out.iter().map(|(why, n)| (why.as_str(), *n)).collect();
+        assert_eq!((line.entries, left_out), (3_000, vec![("not public", 1), ("exempt", 1), ("too large", 1)]));
+        let told = feeds.tell(&court, CLOCK);
+        assert_eq!(told.len(), 3);
+        assert!(
+            matches!(told[0], Message::Listed { first: true, last: false, .. })
+                && matches!(told[2], Message::Listed { first: false, last: true, .. })
+        );
+        // Broken, another one, too long, empty: the one before stays, and the log and `status` say why.
+        let hour = 3_601;
+        for (n, (bad, got, why)) in [
+            (Vec::new(), Got::Nothing { why: "429".into(), wait: Some(9_000) }, "429"),
+            (items(10_000..13_000), LIST(), "another list"),
+            (items(0..6_000), LIST(), "more than are taken"),
+            (Vec::new(), LIST(), "it is empty"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let at = later(hour * (n as u64 + 1));
+            assert_eq!(bring(&mut feeds, &mut court, bad, got, at), 3_000, "{why}");
+            let trouble = feeds.lines(at)[0].trouble.clone().unwrap();
+            assert!(trouble.why.contains(why) && trouble.since.0 == later(hour).wall, "{trouble:?}");
+        }
+        assert_eq!(feeds.refused, 3);
+        // Nobody asks more often than once an hour, whoever wants it.
+        let soon = later(4 * hour + 60);
+        assert!(feeds.update(Some("x"), soon).unwrap_err().contains("1 minutes ago"));
+        assert!(feeds.update(Some("y"), soon).unwrap_err().contains("no feed 'y'"));
+        assert_eq!(bring(&mut feeds, &mut court, Vec::new(), Got::Same, later(5 * hour)), 3_000);
+        assert!(feeds.lines(later(5 * hour))[0].trouble.is_none());
+        // A restart goes on with the copy, asks for news of that only, and not before its time.
+        let mut after = a_court(&config);
+        let mut again = Feeds::load(&config.feeds, folder.path(), &mut after, later(6 * hour));
+        again.envoy(true);
+        assert_eq!(after.judge.listed(later(6 * hour).wall).0.len(), 3_000);
+        assert!(again.orders(later(6 * hour)).is_empty());
+        let due = later(11 * hour);
+        assert_eq!(again.orders(due), [Message::Fetch { feed: 0, whole: false, known: ["\"tag\"".into(), String::new()] }]);
+        // Whose time is over blocks nobody.
+        let over = later(5 * hour + 2 * 86_400);
+        again.expire(&mut after, over);
+        assert_eq!((after.judge.listed(over.wall).0.len(), again.lines(over)[0].entries), (0, 0));
+        let mut late = a_court(&config);
+        assert_eq!(Feeds::load(&config.feeds, folder.path(), &mut late, over).lines(over)[0].entries, 0);
+    }
+
+    #[test]
+    fn a_stream_says_what_has_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
+        let mut court = a_court(&config);
+        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+        feeds.envoy(true);
+        let order = |whole| Message::Fetch { feed: 0, whole, known: Default::default() };
+        assert_eq!(feeds.orders(CLOCK), [order(true)]);
+        let entry = |text: &str, secs| (text.parse::<Prefix>().unwrap(), Some(secs));
+        feeds.items(0, vec![entry("8.8.1.1", 3_600), entry("8.8.2.0/24", 90)], Vec::new());
+        let got = || Got::List { known: Default::default(), left_out: [0, 0] };
+        feeds.fetched(0, got(), &mut court, CLOCK);
+        assert_eq!(feeds.orders(later(60)), [order(false)]);
+        feeds.items(0, vec![entry("8.8.3.3", 600)], vec!["8.8.1.1".parse().unwrap()]);
+        feeds.fetched(0, got(), &mut court, later(60));
+        let listed =
+            |court: &Court, secs| court.judge.listed(later(secs).wall).0.iter().map(|(prefix, _)| prefix.to_string()).collect::<Vec<_>>();
+        assert_eq!(listed(&court, 61), ["8.8.2.0/24", "8.8.3.3"]);
+        assert_eq!(listed(&court, 91), ["8.8.3.3"]);
+        // Who has asked again after his death gets all of it.
+        feeds.envoy(false);
+        feeds.envoy(true);
+        assert_eq!(feeds.orders(later(130)), [order(true)], "the stream's reader has died: it begins anew");
+    }
+
+    #[test]
+    fn a_copy_is_read_as_it_was_written() {
+        let saved = Saved {
+            fetched: Time::from_secs(7),
+            known: ["W/\"x\"".into(), String::new()],
+            entries: vec![("8.8.0.0/16".parse().unwrap(), Time::from_secs(9)), ("2600::1".parse().unwrap(), Time::from_secs(8))],
+        };
+        assert_eq!(Saved::read(&saved.text()), Some(saved));
+        for odd in ["", "# fetched x\n", "# fetched 1\n# etag \n", "<html>"] {
+            assert_eq!(Saved::read(odd), None, "{odd}");
+        }
+        let torn = "# fetched 1\n# etag \n# modified \n8.8.8.8 9\n8.8.8";
+        assert_eq!(Saved::read(torn).unwrap().entries.len(), 1);
+    }
+}
