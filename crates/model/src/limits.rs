@@ -104,6 +104,8 @@ pub const STORM_OFFENDERS: usize = 65_536;
 /// Sources of which a report on an old log counts everything. At the bound half of them give way: those without a charge, then those with the
 /// fewest packets.
 pub const DETAILED_SOURCES: usize = 16_384;
+/// Sources of which the judge keeps what a mail's picture shows. At the bound half of them give way: those with the fewest packets.
+pub const NOTED_SOURCES: usize = 512;
 /// Kinds of flags, of ICMP and of ways through the firewall that are noted of one source for reports. Further ones are not.
 pub const NOTED_KINDS: usize = 16;
 /// Targets that are noted of one source for reports. Further ones are not.

@@ -622,6 +622,7 @@ impl Judge {
                         events.retain(|event| judge.standing_for(event.actor).is_none_or(|block| !judge.is_confirmed(block.id)));
                         self.of_blocked += (seen - events.len()) as u64;
                     }
+                    self.alerts.note(&events, &self.court.config().scan);
                     self.court.observe(&events, now());
                     if let Some(dshield) = &mut self.dshield {
                         dshield.take(&events, &self.court);
