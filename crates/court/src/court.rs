@@ -42,7 +42,7 @@ const TELL_EVERY: Duration = Duration::from_secs(600);
 const TELL_NEW_EVERY: Duration = Duration::from_secs(60);
 /// Above so many blocks the kernel is not asked again because it could not tell: that takes it too long, and it could not tell again.
 const LISTED: usize = 100_000;
-/// History entries that may wait for a store that fails. Above, the oldest are dropped and counted.
+/// History entries that may wait for a store that fails, or for room on its disk. Above, the oldest are dropped and counted.
 const ENTRIES_WAITING: usize = 100_000;
 
 /// Stands in the place of a log's name where what was touched is kept as the line that decided.
@@ -69,8 +69,10 @@ pub struct Tallies {
     pub illegal: u64,
     /// Writes that the store refused.
     pub store_errors: u64,
-    /// History entries dropped while the store refused.
+    /// History entries dropped while the store refused, or the disk had no room for them.
     pub entries_dropped: u64,
+    /// History entries deleted because the store was too large.
+    pub entries_thinned: u64,
     /// Reports of rules for whose names there was no room.
     pub rules_unnamed: u64,
     /// How often the wall clock was set.
@@ -125,6 +127,15 @@ pub struct Failing {
     told: bool,
 }
 
+/// A disk with little room: the history waits, so that what is left is for the ledger.
+#[derive(Debug, Clone)]
+pub struct Tight {
+    /// Since when.
+    pub since: Time,
+    /// How little, at the last look.
+    pub why: String,
+}
+
 /// The court.
 pub struct Court {
     config: Settings,
@@ -137,6 +148,8 @@ pub struct Court {
     pub store_trouble: Option<String>,
     /// Why and since when the ledger is behind, if it is.
     pub failing: Option<Failing>,
+    /// Whether the history waits for room on the disk.
+    pub tight: Option<Tight>,
     /// Since when the kernel does not take every change, if it does not.
     pub refusing: Option<Failing>,
     /// The operators' allowances could be read at last: whoever else holds a list of them is to be told.
@@ -195,6 +208,7 @@ impl Court {
     pub fn new(config: Settings, store: Store, store_trouble: Option<String>, seed: u64, now: Time) -> Self {
         let why = store_trouble.clone().filter(|_| !store.is_on_disk());
         let mut court = Court {
+            tight: None,
             failing: why.map(|why| Failing { since: now, why, told: true }),
             refusing: None,
             adopts: store.is_new(),

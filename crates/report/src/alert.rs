@@ -3,10 +3,15 @@
 
 use crate::decision::Verdict;
 use crate::explain::QuotedLine;
-use crate::offender::{OffenderLine, SignatureLine};
+use crate::offender::{OffenderLine, Ports, SignatureLine};
 use crate::serial::{Stamp, Whom};
-use crate::status::SignatureCount;
+use model::event::Trust;
+use model::level::DangerLevel;
+use model::net::Prefix;
+use model::style::Style;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// What it is about, the least urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,38 +62,14 @@ pub struct Alert {
     pub source: Option<Source>,
 }
 
-/// A source, as it stands. Programs find these fields in what a webhook gets.
+/// A source, as it stands. Programs find these fields in what a webhook gets, beside those of `replay`'s offenders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// The address, or the prefix that it is counted by.
-    pub address: Whom,
-    /// The danger level, 1 to 5.
-    pub level: u8,
-    /// How it scanned.
-    pub styles: Vec<String>,
-    /// Different targets.
-    pub targets: u32,
-    /// Packets; of a log rule, lines.
-    pub packets: u64,
-    /// Ranges of TCP ports, both ends included, rising.
-    pub tcp_ports: Vec<(u16, u16)>,
-    /// Ranges of UDP ports, likewise.
-    pub udp_ports: Vec<(u16, u16)>,
-    /// Different IP protocols.
-    pub protocols: u32,
-    /// Signatures that its packets have fitted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub signatures: Vec<SignatureCount>,
-    /// Its first packet.
-    pub first: Stamp,
-    /// Its latest packet.
-    pub last: Stamp,
-    /// Could its address be forged?
-    pub trust: String,
-    /// What it is charged with, or the log rule that reported it.
+    /// What every report tells of a source.
+    #[serde(flatten)]
+    pub line: OffenderLine,
+    /// What it is charged with, and the log rule or signature by which.
     pub charge: String,
-    /// What was decided.
-    pub decision: Verdict,
     /// When its block ends; none: it has no end, or there is no block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Stamp>,
@@ -100,32 +81,6 @@ pub struct Source {
     pub dry_run: bool,
 }
 
-impl Source {
-    /// A source by its line; `charge` is what it is charged with.
-    pub fn of(line: OffenderLine, charge: String) -> Source {
-        let signature = |line: SignatureLine| SignatureCount { sid: line.sid, message: line.message, count: line.count, sources: 1 };
-        Source {
-            address: line.address,
-            level: line.level.number(),
-            styles: line.styles.iter().map(|style| style.word().to_owned()).collect(),
-            targets: line.targets,
-            packets: line.packets,
-            tcp_ports: line.ports.tcp,
-            udp_ports: line.ports.udp,
-            protocols: line.protocols,
-            signatures: line.signatures.into_iter().map(signature).collect(),
-            first: line.first,
-            last: line.last,
-            trust: line.trust.word().to_owned(),
-            charge,
-            decision: line.decision,
-            until: None,
-            quote: None,
-            dry_run: false,
-        }
-    }
-}
-
 impl Alert {
     /// Something about riposte itself.
     pub fn own(kind: Kind, at: Stamp, said: String) -> Alert {
@@ -134,25 +89,23 @@ impl Alert {
 
     /// A sample, about an address of the documentation's.
     pub fn sample(at: Stamp) -> Alert {
-        let source = Source {
-            address: Whom(model::net::Prefix::host(std::net::IpAddr::from([192, 0, 2, 1]))),
-            level: 3,
-            styles: vec!["syn".to_owned()],
+        let line = OffenderLine {
+            address: Whom(Prefix::host(IpAddr::from([192, 0, 2, 1]))),
+            level: DangerLevel::MIN,
+            styles: [Style::Syn].into_iter().collect(),
             targets: 1,
             packets: 1_002,
-            tcp_ports: vec![(22, 22), (1_000, 1_500)],
-            udp_ports: Vec::new(),
+            ports: Ports { tcp: vec![(22, 22), (1_000, 1_500)], udp: Vec::new() },
             protocols: 1,
-            signatures: vec![SignatureCount { sid: 100_000, message: "a sample <of a signature>".to_owned(), count: 2, sources: 1 }],
-            first: Stamp(at.0.before(std::time::Duration::from_secs(60))),
+            signatures: vec![SignatureLine { sid: 100_000, message: "a sample <of a signature>".to_owned(), count: 2 }],
+            systems: Vec::new(),
+            first: Stamp(at.0.before(Duration::from_secs(60))),
             last: at,
-            trust: "spoofable".to_owned(),
-            charge: "port scan".to_owned(),
+            trust: Trust::Spoofable,
             decision: Verdict::none("this is a sample: nobody was blocked"),
-            until: None,
-            quote: None,
-            dry_run: false,
+            detail: None,
         };
+        let source = Source { line, charge: "port scan".to_owned(), until: None, quote: None, dry_run: false };
         Alert {
             kind: Kind::Test,
             at,
@@ -188,9 +141,22 @@ pub struct Told {
     /// Which letter about this source it is, in 24 hours.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub number: u64,
+    /// What its address is called, as whoever owns it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What a registry says of it: lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whois: Option<String>,
     /// No more is told about this source before then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent_until: Option<Stamp>,
+}
+
+impl Told {
+    /// Told for itself, without anything that was told before.
+    pub fn once(alert: Alert) -> Told {
+        Told { alert, before: None, number: 0, name: None, whois: None, silent_until: None }
+    }
 }
 
 /// A source as it stood when it was last told of.
@@ -202,10 +168,8 @@ pub struct Before {
     pub level: u8,
     /// Its packets.
     pub packets: u64,
-    /// Its TCP ports.
-    pub tcp_ports: Vec<(u16, u16)>,
-    /// Its UDP ports.
-    pub udp_ports: Vec<(u16, u16)>,
+    /// Its ports.
+    pub ports: Ports,
 }
 
 fn is_zero(number: &u64) -> bool {

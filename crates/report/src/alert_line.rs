@@ -3,7 +3,9 @@
 
 use crate::alert::{Alert, Kind, Source};
 use crate::escape;
+use crate::offender::OffenderLine;
 use crate::time::Rfc3339;
+use model::style::Style;
 use std::fmt::Write as _;
 
 /// Characters of a text that is not our own.
@@ -33,21 +35,22 @@ pub fn ports(ranges: &[(u16, u16)], most: usize) -> String {
 /// Our own words, then what is known as `key=value`.
 pub fn line(alert: &Alert) -> String {
     let mut line = format!("{}: {}", alert.kind.word(), escape::text(&alert.said, TEXT_CHARS));
-    if let Some(source) = &alert.source {
-        let _ = write!(line, "; address={} level={} packets={} targets={}", source.address, source.level, source.packets, source.targets);
-        for (name, ranges) in [("tcp", &source.tcp_ports), ("udp", &source.udp_ports)] {
+    if let Some(Source { line: known, until, .. }) = &alert.source {
+        let OffenderLine { address, level, packets, targets, trust, .. } = known;
+        let _ = write!(line, "; address={address} level={level} packets={packets} targets={targets}");
+        for (name, ranges) in [("tcp", &known.ports.tcp), ("udp", &known.ports.udp)] {
             if !ranges.is_empty() {
                 let _ = write!(line, " {name}=[{}]", ports(ranges, RANGES));
             }
         }
-        if !source.styles.is_empty() {
-            let _ = write!(line, " styles={}", source.styles.join(","));
+        if known.styles.iter().next().is_some() {
+            let _ = write!(line, " styles={}", known.styles);
         }
-        let _ = write!(line, " trust={} decision={}", source.trust, source.decision.action.word());
-        if let Some(until) = source.until {
+        let _ = write!(line, " trust={trust} decision={}", known.decision.action.word());
+        if let Some(until) = until {
             let _ = write!(line, " until={}", Rfc3339(until.0));
         }
-        let _ = write!(line, " why=\"{}\"", escape::text(&source.decision.why, TEXT_CHARS).replace('"', "'"));
+        let _ = write!(line, " why=\"{}\"", escape::text(&known.decision.why, TEXT_CHARS).replace('"', "'"));
     }
     line
 }
@@ -56,28 +59,30 @@ pub fn line(alert: &Alert) -> String {
 pub fn psad(alert: &Alert) -> Vec<String> {
     let Some(source) = &alert.source else { return vec![escape::text(&alert.said, TEXT_CHARS)] };
     let mut lines = vec![scan(source)];
-    for signature in &source.signatures {
+    for signature in &source.line.signatures {
         lines.push(format!(
             "src: {} signature match: \"{}\" (sid: {})",
-            source.address,
+            source.line.address,
             escape::text(&signature.message, TEXT_CHARS),
             signature.sid
         ));
     }
     if alert.kind == Kind::Block && !source.dry_run {
-        let seconds = source.decision.seconds.map_or_else(|| "(unlimited timeout)".to_owned(), |seconds| format!("for {seconds} seconds"));
-        lines.push(format!("added iptables auto-block against {} {seconds}", source.address));
+        let seconds =
+            source.line.decision.seconds.map_or_else(|| "(unlimited timeout)".to_owned(), |seconds| format!("for {seconds} seconds"));
+        lines.push(format!("added iptables auto-block against {} {seconds}", source.line.address));
     }
     lines
 }
 
 fn scan(source: &Source) -> String {
     let mut line = "scan detected".to_owned();
+    let source = &source.line;
     if let Some(option) = nmap(source) {
         let _ = write!(line, " (Nmap {option} scan)");
     }
     let _ = write!(line, ": {} ->", source.address);
-    for (name, ranges) in [("tcp", &source.tcp_ports), ("udp", &source.udp_ports)] {
+    for (name, ranges) in [("tcp", &source.ports.tcp), ("udp", &source.ports.udp)] {
         if !ranges.is_empty() {
             let _ = write!(line, " {name}: [{}]", ports(ranges, RANGES));
         }
@@ -87,17 +92,18 @@ fn scan(source: &Source) -> String {
 }
 
 /// nmap's option that makes such a scan, if it is of one kind.
-pub fn nmap(source: &Source) -> Option<&'static str> {
-    let [style] = source.styles.as_slice() else { return None };
-    Some(match style.as_str() {
-        "syn" => "-sT or -sS",
-        "connect" => "-sT",
-        "fin" => "-sF",
-        "null" => "-sN",
-        "xmas" => "-sX",
-        "ack" => "-sA",
-        "maimon" => "-sM",
-        "udp" => "-sU",
+pub fn nmap(source: &OffenderLine) -> Option<&'static str> {
+    let mut styles = source.styles.iter();
+    let (style, None) = (styles.next()?, styles.next()) else { return None };
+    Some(match style {
+        Style::Syn => "-sT or -sS",
+        Style::Connect => "-sT",
+        Style::Fin => "-sF",
+        Style::Null => "-sN",
+        Style::Xmas => "-sX",
+        Style::Ack => "-sA",
+        Style::Maimon => "-sM",
+        Style::Udp => "-sU",
         _ => return None,
     })
 }
@@ -112,20 +118,20 @@ mod tests {
     fn a_line_is_one_line_whatever_a_stranger_wrote() {
         let mut alert = Alert::sample(Stamp(Time::from_secs(1_700_000_000)));
         let source = alert.source.as_mut().unwrap();
-        source.signatures[0].message = "a\nb\u{1b}[2J".to_owned();
-        source.decision.why = "rule\r\n<34>x".to_owned();
+        source.line.signatures[0].message = "a\nb\u{1b}[2J".to_owned();
+        source.line.decision.why = "rule\r\n<34>x".to_owned();
         alert.said = "x\ny".to_owned();
         assert_eq!(
             line(&alert),
-            "test: x\\u{a}y; address=192.0.2.1 level=3 packets=1002 targets=1 tcp=[22, 1000-1500] styles=syn trust=spoofable decision=none \
+            "test: x\\u{a}y; address=192.0.2.1 level=1 packets=1002 targets=1 tcp=[22, 1000-1500] styles=syn trust=spoofable decision=none \
              why=\"rule\\u{d}\\u{a}<34>x\""
         );
         alert.kind = Kind::Block;
-        alert.source.as_mut().unwrap().decision.seconds = Some(3_600);
+        alert.source.as_mut().unwrap().line.decision.seconds = Some(3_600);
         assert_eq!(
             psad(&alert),
             [
-                "scan detected (Nmap -sT or -sS scan): 192.0.2.1 -> tcp: [22, 1000-1500] pkts: 1002 DL: 3 total scan dsts: 1",
+                "scan detected (Nmap -sT or -sS scan): 192.0.2.1 -> tcp: [22, 1000-1500] pkts: 1002 DL: 1 total scan dsts: 1",
                 "src: 192.0.2.1 signature match: \"a\\u{a}b\\u{1b}[2J\" (sid: 100000)",
                 "added iptables auto-block against 192.0.2.1 for 3600 seconds"
             ]

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Figures that can fall; all others only rise.
-const GAUGES: [&str; 9] = [
+const GAUGES: [&str; 10] = [
     "bytes of answers that wait",
     "derived exemptions dropped, table full",
     "history entries",
+    "history entries that wait for room on the disk",
     "ledger behind",
     "ledger in memory only",
     "offenders remembered",
@@ -85,6 +86,7 @@ pub fn text(report: &StatusReport) -> String {
     }
     page.sample("exemptions", "addresses and prefixes that are never blocked.", true, &[], report.exemptions.len() as u64);
     page.sample("troubles", "what doesn't work as it should.", true, &[], report.troubles.len() as u64);
+    page.sample("absent_processes", "processes that should run and don't.", true, &[], report.absent.len() as u64);
     page.sample("storm", "whether a storm was rolled back and has not passed.", true, &[], u64::from(report.storm.is_some()));
     for process in &report.processes {
         let labels = [("process", process.life.as_str())];
@@ -172,6 +174,7 @@ mod tests {
             storm: None,
             repaired: None,
             signatures: Vec::new(),
+            absent: Vec::new(),
             troubles: Vec::new(),
         }
     }

@@ -58,6 +58,9 @@ pub struct StatusReport {
     /// What doesn't work as it should, and since when; empty if all is well.
     #[serde(default)]
     pub troubles: Vec<TroubleLine>,
+    /// Processes that should run and wait to be begun again.
+    #[serde(default)]
+    pub absent: Vec<String>,
 }
 
 /// How often packets have fitted a signature.
@@ -91,6 +94,9 @@ pub struct TroubleLine {
     pub since: Stamp,
     /// Why, in the words of whoever failed.
     pub why: String,
+    /// Whether protection itself suffers: somebody may not be blocked, or exempt, who should be.
+    #[serde(default)]
+    pub grave: bool,
 }
 
 /// One process, by what the kernel says of it.
@@ -184,6 +190,9 @@ impl StatusReport {
             let (what, why) = (escape::text(&trouble.what, 200), escape::text(&trouble.why, 200));
             let _ = writeln!(text, "TROUBLE since {}: {what}:\n{why}.", Readable(trouble.since.0));
         }
+        for life in &self.absent {
+            let _ = writeln!(text, "TROUBLE: {} does not run, and is begun again.", escape::text(life, WORD_CHARS));
+        }
         for name in self.idle_responders() {
             let _ = writeln!(
                 text,
@@ -249,7 +258,7 @@ impl StatusReport {
     }
 
     /// The responders that could not be begun.
-    fn idle_responders(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn idle_responders(&self) -> impl Iterator<Item = String> {
         let names = self.counters.iter().filter(|(_, number)| *number > 0);
         names.filter_map(|(name, _)| Some(escape::text(name.strip_prefix("responder ")?.strip_suffix(": not at work")?, WORD_CHARS)))
     }

@@ -303,7 +303,9 @@ fn the_status_is_shown() {
             what: "the ledger can't be written".into(),
             since: Stamp(Time::from_secs(NOON)),
             why: "the disk is full".into(),
+            grave: false,
         }],
+        absent: vec!["packets".into()],
         storm: Some(StormLine {
             since: Stamp(Time::from_secs(NOON)),
             until: Stamp(Time::from_secs(NOON + 600)),
@@ -322,6 +324,7 @@ riposte 0.1.0, up 1h 30m, blocking.
 1,003 blocks: 802 on proven evidence, 200 on forgeable evidence, 1 by order.
 TROUBLE since 2026-03-01 12:00:00Z: the ledger can't be written:
 the disk is full.
+TROUBLE: packets does not run, and is begun again.
 TROUBLE: responder xdp is not at work and sets no block (the log says why):
 it is tried again every half minute.
 A storm of 61 offenders was rolled back at 2026-03-01 12:00:00Z (40 blocks lifted);

@@ -1,6 +1,7 @@
 //! The command line: what can be said, with help and an example for each command.
 
 use clap::{Args, Parser, Subcommand};
+use report::health::Threshold;
 use std::path::PathBuf;
 
 /// Network active response: sees who attacks, blocks at once, can say why.
@@ -25,7 +26,7 @@ pub enum Command {
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
-        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox"
+        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --check --warning losses=100 --state /var/lib/nagios/riposte.json"
     )]
     Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
@@ -40,6 +41,9 @@ pub enum Command {
     /// Lift a block; of a prefix: every block inside it.
     #[command(after_help = "Example: sudo riposte unblock 203.0.113.9")]
     Unblock(Unblock),
+    /// Send a sample of what people are told by mail, syslog, webhook or program.
+    #[command(after_help = "Example: sudo riposte alert --test")]
+    Alert(Alert),
     /// Never block an address or prefix (it is unblocked if it is blocked).
     #[command(after_help = "Example: sudo riposte allow 192.0.2.0/24 --for 1d\n         sudo riposte allow --remove 192.0.2.0/24")]
     Allow(Allow),
@@ -163,6 +167,21 @@ pub struct Status {
     /// Print what each process may still do, read back from the kernel (root): user, capabilities, every system call.
     #[arg(long)]
     pub sandbox: bool,
+    /// Say in one line whether all is well, for monitoring; the exit code is 0 (well), 1 (look at it), 2 (bad) or 3 (not known).
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox"])]
+    pub check: bool,
+    /// From where on somebody should look: losses=N, restarts=N or blocks=N. Default: losses=1000, restarts=1.
+    #[arg(long, value_name = "NAME=N", requires = "check", value_delimiter = ',')]
+    pub warning: Vec<Threshold>,
+    /// From where on it is bad.
+    #[arg(long, value_name = "NAME=N", requires = "check", value_delimiter = ',')]
+    pub critical: Vec<Threshold>,
+    /// A file that keeps the figures: losses and restarts count from the last call with it on, not from the daemon's start.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub state: Option<PathBuf>,
+    /// How long the daemon may take for its answer.
+    #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub timeout: u64,
 }
 
 /// Arguments of `doctor`.
@@ -249,6 +268,20 @@ pub struct ActiveResponse {
     /// The control socket, if it is elsewhere.
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
+}
+
+/// Arguments of `alert`.
+#[derive(Debug, Args)]
+pub struct Alert {
+    /// Send a sample by each configured way, and say what became of it.
+    #[arg(long)]
+    pub test: bool,
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `allow`.
@@ -512,7 +545,7 @@ pub struct AskDshield {
     /// Where the answers are.
     #[arg(long, value_name = "URL", default_value = "https://isc.sans.edu/api")]
     pub url: String,
-    /// The certificates that are believed, in place of the system's.
+    /// The certificates that are believed beside the system's.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// The configuration.

@@ -28,6 +28,11 @@ fn main() -> ExitCode {
     {
         return commands::hostcheck::run(args, &mut out);
     }
+    if let Command::Status(args) = &cli.command
+        && args.check
+    {
+        return commands::health::run(args, &mut out);
+    }
     let result = run(cli.command, &mut out);
     let flushed = out.flush();
     match (result, flushed) {
@@ -66,6 +71,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<(), Failure> {
         Command::Block(args) => commands::ask::block(&args, out),
         Command::Unblock(args) => commands::ask::unblock(&args, out),
         Command::ActiveResponse(args) => commands::active_response::run(&args, out),
+        Command::Alert(args) => commands::alert::run(&args, out),
         Command::Allow(args) => commands::ask::allow(&args, out),
         Command::Explain(args) => commands::ask::explain(&args, out),
         Command::History(args) => commands::ask::history(&args, out),

@@ -18,11 +18,13 @@ pub struct Retention {
     pub days: u32,
     /// At most so many entries, and as many ended blocks; the oldest go first.
     pub entries_max: u64,
+    /// Bytes that the file may have. Above, the oldest entries of the history go; what else is in it stays, however much.
+    pub bytes_max: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Retention { days: 90, entries_max: 1_000_000 }
+        Retention { days: 90, entries_max: 1_000_000, bytes_max: 2 << 30 }
     }
 }
 
@@ -35,12 +37,32 @@ pub struct Tidied {
     pub blocks: u64,
     /// Entries of the history deleted.
     pub entries: u64,
+    /// Those of them that would have stayed in a smaller file.
+    pub thinned: u64,
     /// Strikes forgotten.
     pub strikes: u64,
     /// Allowances deleted that had run out.
     pub allowances: u64,
     /// Whether there is more to do now: call again soon.
     pub more: bool,
+}
+
+/// How large the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Its pages.
+    pub pages: u64,
+    /// Those of them that nothing is on.
+    pub free: u64,
+    /// Bytes of a page.
+    pub page: u64,
+}
+
+impl Size {
+    /// Bytes that something is on.
+    pub fn used(&self) -> u64 {
+        self.pages.saturating_sub(self.free).saturating_mul(self.page)
+    }
 }
 
 /// Rows changed in one call, at most, by each kind of work. A row costs some 5 µs.
@@ -78,11 +100,18 @@ impl Store {
             sweep = Sweep { at: Some(-1), next: now.after(WALK_EVERY) };
         }
         let walk_begins = sweep.at == Some(-1);
+        let is_large = self.size()?.used() > retention.bytes_max;
         self.write(|connection, tally| {
             if walk_begins {
                 connection.prepare_cached("DELETE FROM quote WHERE at < ?1")?.execute([nanos(cutoff)])?;
             }
             tidy_entries(connection, tally, &mut done, cutoff, retention.entries_max)?;
+            if is_large {
+                done.thinned = forget_oldest(connection, STEP_ROWS.saturating_sub(done.entries))?;
+                done.entries += done.thinned;
+                take(&mut tally.counts.entries, done.thinned);
+                done.more |= done.thinned > 0;
+            }
             tidy_strikes(connection, tally, &mut done)?;
             done.allowances = connection.prepare_cached("DELETE FROM allow WHERE until <= ?1")?.execute([nanos(now)])? as u64;
             take(&mut tally.counts.allowances, done.allowances);
@@ -95,7 +124,7 @@ impl Store {
         })?;
         self.sweep = sweep;
         if !done.more {
-            done.more = self.shrink()?;
+            done.more = self.shrink(retention.bytes_max)?;
         }
         if self.tally.unsaved >= if done.more { CHECKPOINT_ROWS_MOST } else { CHECKPOINT_ROWS } {
             schema::checkpoint(&self.connection)?;
@@ -104,12 +133,17 @@ impl Store {
         Ok(done)
     }
 
-    /// Gives some pages back if more than a quarter of the file is empty; says whether that is still so.
-    fn shrink(&self) -> Result<bool, Error> {
-        let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    /// How large the file is.
+    pub fn size(&self) -> Result<Size, Error> {
+        let number = |name| self.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map(i64::cast_unsigned);
+        Ok(Size { pages: number("page_count")?, free: number("freelist_count")?, page: number("page_size")? })
+    }
+
+    /// Gives some pages back if more than a quarter of the file is empty, or if it is too large; says whether that is still so.
+    fn shrink(&self, bytes_max: u64) -> Result<bool, Error> {
         let wasteful = || -> Result<bool, Error> {
-            let (free, all) = (number("freelist_count")?, number("page_count")?);
-            Ok(free > 4 * i64::from(STEP_PAGES) && free > all / 4)
+            let Size { pages, free, page } = self.size()?;
+            Ok(free > 4 * u64::from(STEP_PAGES) && (free > pages / 4 || pages.saturating_mul(page) > bytes_max))
         };
         if !wasteful()? {
             return Ok(false);

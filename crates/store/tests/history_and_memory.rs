@@ -154,12 +154,43 @@ fn retention_goes_by_age_and_by_number_and_in_steps() {
     store.record(&(0..1_000).map(|n| entry(n * day / 100)).collect::<Vec<_>>()).unwrap();
     let now = at(10 * day);
     let mut calls = 0;
-    while store.tidy(now, &Retention { days: 5, entries_max: 400 }).unwrap().more {
+    while store.tidy(now, &Retention { days: 5, entries_max: 400, bytes_max: u64::MAX }).unwrap().more {
         calls += 1;
     }
     assert!(calls >= 2, "600 rows went in one call");
     let left = store.history(&HistoryQuery { newest_first: false, limit: 1_000, ..HistoryQuery::default() }).unwrap();
     assert_eq!((left.len(), left[0].at()), (400, at(6 * day)));
+}
+
+#[test]
+fn a_file_that_is_too_large_loses_its_oldest_history_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut store = Store::open(&path).unwrap();
+    let blocks: Vec<_> = (1..=300).map(|id| block(id, "192.0.2.1", at(0), Expiry::Never)).collect();
+    store.want(&blocks).unwrap();
+    let entry = |n: u64| Entry::Disallowed { at: at(n), whom: prefix("192.0.2.1") };
+    store.record(&(0..40_000).map(entry).collect::<Vec<_>>()).unwrap();
+    let bytes_max = store.size().unwrap().used() / 2;
+    let keep = Retention { bytes_max, ..Retention::default() };
+    let (mut thinned, mut calls) = (0, 0);
+    loop {
+        let done = store.tidy(at(20_000), &keep).unwrap();
+        (thinned, calls) = (thinned + done.thinned, calls + 1);
+        if !done.more {
+            break;
+        }
+    }
+    assert!(calls > 10 && store.size().unwrap().used() <= bytes_max, "{calls}");
+    assert_eq!(store.counts().entries, 40_000 - thinned);
+    assert!((10_000..30_000).contains(&thinned), "half of it, not all: {thinned}");
+    let left = store.history(&HistoryQuery { newest_first: false, limit: 1, ..HistoryQuery::default() }).unwrap();
+    assert_eq!(left, [entry(thinned)], "the oldest gave way");
+    // What the ledger has stays, however small the bound.
+    while store.tidy(at(20_000), &Retention { bytes_max: 1, ..Retention::default() }).unwrap().more {}
+    assert_eq!((store.counts().entries, store.live(at(20_000)).unwrap()), (0, blocks));
+    store.close().unwrap();
+    assert!(std::fs::metadata(&path).unwrap().len() <= bytes_max, "the pages are given back");
 }
 
 #[test]
@@ -171,7 +202,7 @@ fn tidying_never_touches_live_blocks_nor_the_number_of_the_last_one() {
     store.want(&brief).unwrap();
     store.mark(&brief.iter().map(|block| (block.id, State::Active)).collect::<Vec<_>>(), at(1)).unwrap();
     let mut expired = 0;
-    let keep_all = Retention { days: 1, entries_max: 5_000 };
+    let keep_all = Retention { days: 1, entries_max: 5_000, bytes_max: u64::MAX };
     loop {
         let done = store.tidy(at(61), &keep_all).unwrap();
         expired += done.expired;
@@ -181,7 +212,7 @@ fn tidying_never_touches_live_blocks_nor_the_number_of_the_last_one() {
     }
     assert_eq!((expired, store.counts().in_state(State::Expired)), (1_000, 1_000));
     // By number: the oldest of the ended ones go.
-    while store.tidy(at(10_000), &Retention { days: 1, entries_max: 10 }).unwrap().more {}
+    while store.tidy(at(10_000), &Retention { days: 1, entries_max: 10, bytes_max: u64::MAX }).unwrap().more {}
     assert_eq!(store.counts().ended(), 10);
     assert_eq!(store.story("192.0.2.2".parse().unwrap(), at(10_000), 99).unwrap().blocks[0].block.id, BlockId(1_491));
     // By age: only the last one stays, for its number.

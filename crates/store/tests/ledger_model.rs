@@ -14,7 +14,7 @@ use store::Store;
 use store::ledger::{Marked, Record};
 use store::tidy::Retention;
 
-const KEPT: Retention = Retention { days: 1, entries_max: 1_000_000 };
+const KEPT: Retention = Retention { days: 1, entries_max: 1_000_000, bytes_max: u64::MAX };
 
 #[derive(Debug, Clone)]
 enum Step {

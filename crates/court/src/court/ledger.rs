@@ -1,6 +1,6 @@
 //! The court's writing: what is wanted before it is done, what became of it after. A store that fails keeps nobody from blocking.
 
-use super::{Court, Failing, TELL_EVERY, TELL_NEW_EVERY, TIMER_SLACK};
+use super::{Court, Failing, TELL_EVERY, TELL_NEW_EVERY, TIMER_SLACK, Tight};
 use model::block::{Block, Change, Expiry};
 use model::limits;
 use model::net::Prefix;
@@ -49,13 +49,15 @@ impl Court {
         }
         let extended: Vec<Block> = self.extended.values().cloned().collect();
         let (strikes, forgiven) = self.strikes_due(usize::MAX);
-        let (blocks, entries) = (&self.wanted[..], &self.entries[..]);
+        let (blocks, entries) = (&self.wanted[..], if self.tight.is_some() { &[][..] } else { &self.entries[..] });
         match self.store.sentence(&Sentence { blocks, extended: &extended, entries, strikes: &strikes, forgiven: &forgiven }) {
             Ok(marked) => {
                 self.tallies.illegal += marked.illegal as u64;
                 self.wanted.clear();
                 self.extended.clear();
-                self.entries.clear();
+                if self.tight.is_none() {
+                    self.entries.clear();
+                }
                 self.strikes.clear();
                 true
             }
@@ -90,7 +92,8 @@ impl Court {
     pub fn has_work(&self) -> bool {
         let unwritten = !self.wanted.is_empty() || !self.extended.is_empty() || !self.allowances.is_empty() || self.failing.is_some();
         let unwritten = unwritten || !self.quotes.is_empty() || !self.rules.unsaved.is_empty();
-        unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || !self.entries.is_empty() || !self.strikes.is_empty()
+        let entries = self.tight.is_none() && !self.entries.is_empty();
+        unwritten || !self.outbox.is_empty() || !self.marks.is_empty() || entries || !self.strikes.is_empty()
     }
 
     /// Whether strikes wait to be written.
@@ -111,7 +114,7 @@ impl Court {
         self.latest = now;
         self.mend(now);
         // In this order: no entry speaks of a block that the ledger doesn't have.
-        if self.write_marks(now) && !self.entries.is_empty() {
+        if self.write_marks(now) && self.tight.is_none() && !self.entries.is_empty() {
             match self.store.record(&self.entries) {
                 Ok(()) => self.entries.clear(),
                 Err(error) => self.store_failed("offences are not in the history", &error),
@@ -248,6 +251,27 @@ impl Court {
         }
     }
 
+    /// Takes in whether the disk has room for history; `low` says how little there is. The ledger is written in any case.
+    pub fn room(&mut self, low: Option<String>, now: Time) {
+        match (low, self.tight.take()) {
+            (Some(why), Some(tight)) => self.tight = Some(Tight { why, ..tight }),
+            (Some(why), None) => {
+                tracing::warn!(%why, "little room on the ledger's disk: the history waits in memory; blocking goes on");
+                self.tight = Some(Tight { since: now, why });
+            }
+            (None, Some(tight)) => {
+                let secs = now.since(tight.since).as_secs();
+                tracing::info!(secs, entries = self.entries.len(), "the ledger's disk has room again: the history is written on");
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// History entries that wait for room on the disk.
+    pub fn waiting(&self) -> usize {
+        if self.tight.is_some() { self.entries.len() } else { 0 }
+    }
+
     /// Does a little of what retention asks for; true if there is more to do.
     pub fn tidy(&mut self, now: Time) -> bool {
         // It ends in the ledger what is past its time there: so the judge's word on that comes first.
@@ -256,7 +280,10 @@ impl Court {
             return false;
         }
         match self.store.tidy(now, &self.config.retention) {
-            Ok(tidied) => tidied.more,
+            Ok(tidied) => {
+                self.tallies.entries_thinned += tidied.thinned;
+                tidied.more
+            }
             // Nothing is behind for that, and a disk without room for it may have room for what counts.
             Err(error) => {
                 if self.tallies.store_errors.is_power_of_two() {

@@ -1,6 +1,7 @@
 //! Every message is read as it was written, and nothing else is read.
 
 use super::*;
+use crate::codec::Writer;
 use model::block::Fault;
 use model::decision::ExemptReason;
 use model::event::{Act, Guessed, Maker, Match, Origin, Probe, Repeated, Report, TcpFlags, Touch, Trust};

@@ -1,10 +1,12 @@
 //! The commands, one file each. Each returns what the exit code shall be; errors are one line on standard error.
 
 pub mod active_response;
+pub mod alert;
 pub mod ask;
 pub mod check;
 pub mod doctor;
 pub mod feeds;
+pub mod health;
 pub mod hostcheck;
 pub mod import;
 pub mod logtest;

@@ -13,6 +13,9 @@ const ARGS: usize = 32;
 /// Bytes of one of these.
 const ENTRY_BYTES: usize = 1_024;
 
+/// The mail server, if nobody names one.
+const OWN_SERVER: &str = "127.0.0.1";
+
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tells {
@@ -313,8 +316,10 @@ impl Meaning<'_> {
                 if places.iter().any(Option::is_some) {
                     self.problems.say(place(&places), "[alert.mail]: this is about a server: 'server' is missing".to_owned());
                 }
-                let sendmail = || ["/usr/sbin/sendmail", "-oi", "-t"].map(str::to_owned).to_vec();
-                Outgoing::Program(program.map_or_else(sendmail, |argv| self.argv(argv)))
+                // The host's own, as most have one.
+                let tls = Tls::None;
+                let own = MailServer { host: OWN_SERVER.to_owned(), port: tls.port(), tls, user: None, password_file: None, ca: None };
+                program.map_or(Outgoing::Server(own), |argv| Outgoing::Program(self.argv(argv)))
             }
             (Some(server), None) => {
                 if !is_host_name(&server.value) && server.value.parse::<std::net::IpAddr>().is_err() {
@@ -345,7 +350,7 @@ impl Meaning<'_> {
         let odd = |c: char| !c.is_ascii_graphic() || "<>()[],;:\\\"@".contains(c);
         let is_literal =
             domain.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).is_some_and(|inner| inner.parse::<std::net::IpAddr>().is_ok());
-        if local.is_empty() || local.len() > 64 || local.contains(odd) || !(is_host_name(domain) || is_literal) {
+        if local.is_empty() || local.starts_with('-') || local.len() > 64 || local.contains(odd) || !(is_host_name(domain) || is_literal) {
             self.wrong(&given, format!("{} is no mail address; write it like \"admin@example.org\"", quoted(&given.value)));
         }
         given.value
@@ -474,7 +479,7 @@ pub(super) mod tests {
         let texts = [
             "",
             FULL,
-            "[alert.mail]\nto=['root']\n",
+            "[alert.mail]\nto=['root']\nprogram=['/usr/bin/msmtp']\n",
             "[alert]\ntell=['lift']\nuser='_x'\n[alert.syslog]\n",
             "[alert]\nevery=true\ndigest='0s'\n",
         ];
@@ -500,9 +505,16 @@ pub(super) mod tests {
         );
         refused("[alert.mial]\n", "r.toml:1:8: unknown section 'mial' in [alert]; did you mean 'mail'?");
         refused("[alert.mail]\nfrom='a@b.c'", "r.toml:2:6: [alert.mail]: 'to' is missing: to = [\"admin@example.org\"]");
-        for wrong in
-            ["a b@example.org", "a@exa_mple.org", "@example.org", "a@b\\r\\nRCPT", "<a@example.org>", "a,b@example.org", "a@b@c.org"]
-        {
+        for wrong in [
+            "a b@example.org",
+            "a@exa_mple.org",
+            "@example.org",
+            "a@b\\r\\nRCPT",
+            "<a@example.org>",
+            "a,b@example.org",
+            "-oQ/tmp",
+            "a@b@c.org",
+        ] {
             let lines = Config::parse(&format!("[alert.mail]\nto = [\"{wrong}\"]"), "x").unwrap_err();
             assert!(lines[0].message.contains("is no mail address"), "{wrong}: {lines:?}");
         }
@@ -534,7 +546,7 @@ pub(super) mod tests {
         );
         assert!(!Config::parse("[alert.mail]\nenabled=false\n", "x").unwrap().alert.is_on());
         assert_eq!(of(1).ports(), [587, 8_443]);
-        assert_eq!(of(2).programs(), [["/usr/sbin/sendmail", "-oi", "-t"]]);
+        assert_eq!(of(2).programs(), [["/usr/bin/msmtp"]]);
     }
 
     #[test]

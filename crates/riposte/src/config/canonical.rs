@@ -90,6 +90,8 @@ impl Page {
         self.key("path", path(&config.store.path));
         self.key("history_days", config.store.history_days);
         self.key("history_max", config.store.history_max);
+        self.key("max_mib", config.store.max_mib);
+        self.key("min_free_percent", config.store.min_free_percent);
         self.section("[control]");
         self.key("socket", path(&config.control.socket));
         match &config.control.group {
@@ -322,6 +324,15 @@ impl Page {
             self.list("argv", command.argv.iter().map(|arg| quote(arg)));
             self.key("limit", period(command.limit));
         }
+        self.section("[whois]");
+        self.key("enabled", config.whois.enabled);
+        self.key("server", quote(&config.whois.server));
+        self.key("timeout", period(config.whois.timeout));
+        self.key("keep", period(config.whois.keep));
+        self.key("per_hour", config.whois.per_hour);
+        self.section("[reverse_dns]");
+        self.key("enabled", config.reverse_dns.enabled);
+        self.key("timeout", period(config.reverse_dns.timeout));
     }
 
     fn feeds(&mut self, config: &Config) {
@@ -344,7 +355,7 @@ impl Page {
                 Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
             }
             self.optional("key", feed.key.as_deref().map(path), "none");
-            self.optional("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.optional("ca", feed.ca.as_deref().map(path), "the system's alone");
             self.optional("contact", feed.contact.as_deref().map(quote), "none");
         }
     }
@@ -358,7 +369,7 @@ impl Page {
         self.optional("from", dshield.from.as_deref().map(quote), "none");
         self.key("to", quote(&dshield.to));
         self.key("url", quote(&dshield.url));
-        self.optional("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.optional("ca", dshield.ca.as_deref().map(path), "the system's alone");
         self.key("interval", period(dshield.interval));
         self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
         self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");

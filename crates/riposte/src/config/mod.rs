@@ -8,6 +8,7 @@ mod capture;
 pub mod feed;
 pub mod guard;
 mod lines;
+pub mod lookups;
 pub mod placeholder;
 pub mod problems;
 mod raw;
@@ -85,6 +86,10 @@ pub struct Config {
     pub responses: Vec<response::ResponseConfig>,
     /// What people elsewhere are told.
     pub alert: AlertConfig,
+    /// What registries are asked.
+    pub whois: lookups::WhoisConfig,
+    /// Names of addresses.
+    pub reverse_dns: lookups::ReverseDnsConfig,
     /// Others' lists of attackers, in the file's order.
     pub feeds: Vec<feed::FeedConfig>,
     /// What DShield is told.
@@ -102,6 +107,10 @@ pub struct StoreConfig {
     pub history_days: u32,
     /// Entries above which the oldest history is deleted.
     pub history_max: u64,
+    /// Mebibytes of the file above which it is deleted, too.
+    pub max_mib: u32,
+    /// Hundredths of the disk that must be free for history to be written.
+    pub min_free_percent: u8,
 }
 
 /// The control socket.
@@ -342,7 +351,7 @@ impl LogLevel {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        StoreConfig { path: "/var/lib/riposte".into(), history_days: 90, history_max: 1_000_000 }
+        StoreConfig { path: "/var/lib/riposte".into(), history_days: 90, history_max: 1_000_000, max_mib: 2_048, min_free_percent: 5 }
     }
 }
 
@@ -467,7 +476,8 @@ impl Config {
 
     /// The part that the court needs.
     pub fn court(&self) -> court::settings::Settings {
-        let retention = store::tidy::Retention { days: self.store.history_days, entries_max: self.store.history_max };
+        let StoreConfig { history_days: days, history_max: entries_max, max_mib, .. } = self.store;
+        let retention = store::tidy::Retention { days, entries_max, bytes_max: u64::from(max_mib) << 20 };
         court::settings::Settings {
             scan: self.scan.clone(),
             policy: PolicyConfig {

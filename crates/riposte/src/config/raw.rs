@@ -243,6 +243,8 @@ sections! {
         respond: RawResponders,
         response: Vec<(usize, RawResponse)>,
         alert: RawAlert,
+        whois: RawWhois,
+        reverse_dns: RawReverseDns,
         feed: Vec<(usize, RawFeed)>,
         dshield: RawDshield,
         log: RawLog,
@@ -252,6 +254,8 @@ sections! {
         path: Given<String>,
         history_days: Given<i64>,
         history_max: Given<i64>,
+        max_mib: Given<i64>,
+        min_free_percent: Given<i64>,
     }
     /// The control socket.
     RawControl "[control]" {
@@ -484,6 +488,19 @@ sections! {
         enabled: Given<bool>,
         argv: GivenList<String>,
         limit: Given<String>,
+    }
+    /// What registries say.
+    RawWhois "[whois]" {
+        enabled: Given<bool>,
+        server: Given<String>,
+        timeout: Given<String>,
+        keep: Given<String>,
+        per_hour: Given<i64>,
+    }
+    /// Names of addresses.
+    RawReverseDns "[reverse_dns]" {
+        enabled: Given<bool>,
+        timeout: Given<String>,
     }
     /// Others' list of attackers.
     RawFeed "[[feed]]" {

@@ -53,6 +53,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
             path: meaning.path(store.path, default.store.path),
             history_days: meaning.number(&store.history_days, 1..=36_500, default.store.history_days),
             history_max: meaning.number(&store.history_max, 1..=1_000_000_000, default.store.history_max),
+            max_mib: meaning.number(&store.max_mib, 16..=1_048_576, default.store.max_mib),
+            min_free_percent: meaning.number(&store.min_free_percent, 0..=50, default.store.min_free_percent),
         },
         control: ControlConfig {
             socket: meaning.socket_path(control.socket, default.control.socket),
@@ -73,6 +75,8 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         derive: derived,
         respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
+        whois: meaning.whois(raw.whois),
+        reverse_dns: meaning.reverse_dns(raw.reverse_dns),
         feeds: meaning.feeds(raw.feed.unwrap_or_default()),
         dshield: meaning.dshield(raw.dshield.unwrap_or_default(), &alert),
         alert,

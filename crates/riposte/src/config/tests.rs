@@ -728,7 +728,7 @@ proptest! {
         let [tcp, udp, trap_tcp, trap_udp] = [&guard.tcp, &guard.udp, &guard.trap_tcp, &guard.trap_udp].map(|ports| ports.without(&ssh));
         let guard = GuardConfig { tcp, udp, trap_tcp, trap_udp, ..guard };
         let config = Config {
-            store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1 },
+            store: StoreConfig { path: paths.0.into(), history_days: numbers.0, history_max: numbers.1, max_mib: 17, min_free_percent: 49 },
             control: ControlConfig { socket: paths.1.into(), group: words.3 },
             process: ProcessConfig { user: "_r".to_owned() },
             nflog: NflogConfig {
@@ -766,6 +766,8 @@ proptest! {
             },
             responses,
             alert: alert::tests::of(words.1),
+            whois: lookups::WhoisConfig { enabled: flags[1], ..Default::default() },
+            reverse_dns: lookups::ReverseDnsConfig { enabled: flags[2], ..Default::default() },
             feeds: Vec::new(), dshield: Default::default(),
             log: LoggingConfig {
                 level: LogLevel::ALL[words.1],

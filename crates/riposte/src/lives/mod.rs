@@ -45,6 +45,8 @@ pub const APPLICATIONS_SLOT: u16 = u16::MAX;
 pub const GUARD_SLOT: u16 = u16::MAX - 1;
 /// The envoy's slot.
 pub const ENVOY_SLOT: u16 = u16::MAX - 2;
+/// The slot of the runner by whom alerts go out.
+pub const MESSENGER_SLOT: u16 = 1 << 14;
 /// The first of a life's own descriptors.
 pub const OWN_FD: RawFd = 5;
 

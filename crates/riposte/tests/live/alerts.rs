@@ -1,11 +1,13 @@
 //! What people elsewhere are told, by real servers and programs of theirs.
 
-use crate::daemon::{Daemon, folder, network, signal, text, until};
+use crate::daemon::{Daemon, RIPOSTE, folder, network, signal, text, until};
 use range::namespace::Namespace;
 use range::network::{Network, VICTIM, attacker_address};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 /// At once, and each for itself.
 const AT_ONCE: &str = "[alert]\nwait = \"0s\"\ndigest = \"0s\"\nthrottle = \"0s\"\n";
@@ -76,7 +78,7 @@ fn a_block_is_told_to_the_systems_log_and_to_a_web_server_once_it_is_there() {
     let body = posts[0].strip_prefix("riposte|secret stuff|application/json|").expect("the head's lines");
     let letter: Value = serde_json::from_str(body).expect("JSON");
     let told = letter["told"].as_array().expect("a list").iter().find(|told| told["source"]["address"] == who.as_str()).expect("about it");
-    assert!(told["source"]["tcp_ports"].as_array().is_some_and(|ranges| !ranges.is_empty()), "{body}");
+    assert!(told["source"]["ports"]["tcp"].as_array().is_some_and(|ranges| !ranges.is_empty()), "{body}");
     daemon.wait_until_figure_of_at_least("envoy", "letters delivered: webhook", 1);
 
     // A process that is killed is told of, too.
@@ -90,4 +92,203 @@ fn a_block_is_told_to_the_systems_log_and_to_a_web_server_once_it_is_there() {
     signal("KILL", u32::try_from(envoy).expect("a process number"));
     until("the envoy is back and tells of itself", || lines(&log).concat().contains("the process 'envoy' had ended").then_some(()));
     assert_eq!(text(&daemon.json_one(&["status"])["mode"]), "blocking");
+}
+
+/// A certificate for 203.0.113.10 by an authority of its own: `ca.pem`, `cert.pem`, `key.pem`.
+fn certificates(folder: &Path) {
+    let openssl = |args: &[&str]| {
+        let done = Command::new("openssl").args(args).current_dir(folder).output().expect("openssl is installed");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    openssl(&[&new[..], &["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=rp test authority"]].concat());
+    let one = ["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=203.0.113.10"];
+    openssl(&[&new[..], &one[..], &["-addext", "subjectAltName=IP:203.0.113.10", "-addext", "basicConstraints=CA:FALSE"]].concat());
+}
+
+/// Exim at ports 25 (for anybody) and 587 (for who encrypts and knows the password), with one inbox.
+fn exim(host: &mut Namespace, folder: &Path) {
+    certificates(folder);
+    let place = folder.display();
+    let config = format!(
+        "primary_hostname = mail.example.org\nspool_directory = {place}/spool\nlog_file_path = {place}/spool/%slog\npid_file_path = {place}/spool/pid\n\
+         daemon_smtp_ports = 25 : 587\ntls_advertise_hosts = *\ntls_certificate = {place}/cert.pem\ntls_privatekey = {place}/key.pem\n\
+         acl_smtp_rcpt = rcpt\nacl_smtp_data = accept\ndeliver_drop_privilege = true\nqualify_domain = example.org\nkeep_environment =\nhost_lookup =\nrfc1413_query_timeout = 0s\n\
+         begin acl\nrcpt:\n  accept authenticated = *\n  accept condition = ${{if eq{{$received_port}}{{25}}}}\n  deny message = who are you?\n\
+         begin routers\nall:\n  driver = accept\n  transport = inbox\n\
+         begin transports\ninbox:\n  driver = appendfile\n  file = {place}/spool/inbox\n  user = Debian-exim\n  group = Debian-exim\n  mode = 0666\n  mode_fail_narrower = false\n\
+         begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n  server_advertise_condition = ${{if def:tls_in_cipher}}\n  \
+         server_condition = ${{if and{{{{eq{{$auth2}}{{riposte}}}}{{eq{{$auth3}}{{right}}}}}}}}\n  server_set_id = $auth2\n"
+    );
+    fs::write(folder.join("exim.conf"), config).expect("writable");
+    fs::create_dir(folder.join("spool")).expect("writable");
+    for name in ["spool", "key.pem", "cert.pem"] {
+        let owned = Command::new("chown").arg("Debian-exim:Debian-exim").arg(folder.join(name)).status().expect("chown is there");
+        assert!(owned.success());
+    }
+    host.start("exim4", ["-bdf", "-C", &folder.join("exim.conf").display().to_string()]).expect("exim4 is installed");
+    until("the mail server listens", || host.run("ncat", ["-z", VICTIM, "587"]).is_ok().then_some(()));
+}
+
+fn inbox(folder: &Path) -> String {
+    fs::read_to_string(folder.join("spool/inbox")).unwrap_or_default()
+}
+
+/// A body that was made safe for the way (quoted-printable).
+fn plain(body: &str) -> String {
+    let joined = body.replace("=\r\n", "").replace("=\n", "");
+    let mut bytes = Vec::new();
+    let mut rest = joined.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let code = tail.get(..2).and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
+        match code.filter(|_| *first == b'=') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn sample(host: &Namespace, folder: &Path, config: &str) -> Result<String, String> {
+    let path = folder.join("sample.toml");
+    fs::write(&path, config.replace("{}", &folder.display().to_string())).expect("writable");
+    host.run(RIPOSTE, ["alert", "--test", "--config", &path.display().to_string()]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_mail_comes_encrypted_and_with_a_password_and_says_all() {
+    let mut network = network("alert-mail", 1);
+    let folder = folder();
+    exim(&mut network.victim, folder.path());
+    fs::write(folder.path().join("password"), "right\n").expect("writable");
+    fs::set_permissions(folder.path().join("password"), fs::Permissions::from_mode(0o600)).expect("ours");
+    let mail = "[alert.mail]\nto = [\"admin@example.org\"]\nserver = \"203.0.113.10\"\nuser = \"riposte\"\npassword_file = \"{}/password\"\nca = \"{}/ca.pem\"\n";
+    // Registries, who name each other; and a name for the attacker, as its owner may have it.
+    let who = attacker_address(0);
+    let hosts = format!("127.0.0.1 localhost\n203.0.113.13 whois.example.org\n{who} scanner.example.net\n");
+    fs::write(folder.path().join("hosts"), hosts).expect("writable");
+    let registry = |host: &mut Namespace, at: &str, says: &str| {
+        host.start("ncat", ["-l", "-k", at, "43", "-c", &format!("read q; printf '%b' '{says}'; echo asked: \"$q\"")])
+            .expect("ncat is installed");
+        until("a registry listens", || host.run("ncat", ["-z", at, "43"]).is_ok().then_some(()));
+    };
+    registry(&mut network.victim, "203.0.113.12", "% nobody\\nrefer: whois.example.org\\n");
+    registry(&mut network.victim, "203.0.113.13", "netname: <script>x</script>\\norg: \\033[2JEvil\\n");
+    let config = format!("{AT_ONCE}{mail}[whois]\nserver = \"203.0.113.12\"\n[reverse_dns]\n");
+    let script = format!("mount --bind {}/hosts /etc/hosts && exec \"$@\"", folder.path().display());
+    let daemon = Daemon::start_in(folder, &network.victim, &config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    scan(&network, 0);
+    daemon.wait_until_blocked(&who);
+    let place = daemon.path("");
+    let raw = until("the mail is there", || Some(inbox(&place)).filter(|inbox| inbox.contains(&who)));
+    let mail = plain(&raw);
+    // Quoted-printable is the way's; the head is as it was.
+    for part in [
+        "(TLS1.3)",
+        "esmtpsa",
+        &format!("{who} is blocked, level"),
+        "Auto-Submitted: auto-generated",
+        "multipart/alternative",
+        "text/plain",
+        "text/html",
+        "TCP ports: 10",
+        "How: syn (as nmap -sT or -sS does)",
+        "Decision: blocked for ",
+        "Why: ",
+        "Its name: scanner.example.net",
+        &format!("| asked: {who}"),
+        "| netname: <script>x</script>",
+        "| org: \\u{1b}[2JEvil",
+        "&lt;script&gt;x&lt;/script&gt;",
+    ] {
+        assert!(mail.contains(part), "{part} in\n{mail}");
+    }
+    assert!(!mail.split("text/html").nth(1).expect("HTML").contains("<script") && !mail.contains('\u{1b}'), "{mail}");
+    // For whoever wants to look at it.
+    if let Some(copy) = std::env::var_os("RIPOSTE_KEEP_MAIL") {
+        fs::write(copy, &raw).expect("writable");
+    }
+}
+
+#[test]
+fn a_sample_says_what_is_wrong() {
+    let mut network = network("alert-test", 1);
+    let folder = folder();
+    let place = folder.path();
+    exim(&mut network.victim, place);
+    network.victim.start("ncat", ["-l", "-k", VICTIM, "589"]).expect("ncat is installed");
+    until("the silent one listens", || network.victim.run("ncat", ["-z", VICTIM, "589"]).is_ok().then_some(()));
+    fs::write(place.join("right"), "right\n").expect("writable");
+    fs::write(place.join("wrong"), "wrong\n").expect("writable");
+    let host = &network.victim;
+    let mail = |more: &str| format!("[alert.mail]\nto = [\"admin@example.org\"]\n{more}");
+    let auth = |file: &str| format!("user = \"riposte\"\npassword_file = \"{{}}/{file}\"\nca = \"{{}}/ca.pem\"\ntimeout = \"2s\"\n");
+    let said = sample(host, place, &mail(&format!("server = \"{VICTIM}\"\n{}", auth("right")))).expect("it is delivered");
+    assert_eq!(said, "mail: delivered to admin@example.org\n");
+    until("the sample is there", || inbox(place).contains("is a sample").then_some(()));
+    for (config, why) in [
+        (mail(&format!("server = \"{VICTIM}\"\n{}", auth("wrong"))), "535"),
+        (mail(&format!("server = \"{VICTIM}\"\nport = 588\n{}", auth("right"))), "Connection refused"),
+        // The same server by an address that its certificate has not.
+        (mail(&format!("server = \"203.0.113.11\"\n{}", auth("right"))), "certificate not valid for name"),
+        // Nobody's word for it but the system's authorities'.
+        (mail(&format!("server = \"{VICTIM}\"\ntimeout = \"2s\"\n")), "UnknownIssuer"),
+        (mail(&format!("server = \"{VICTIM}\"\nport = 589\n{}", auth("right"))), "no answer within 2 s"),
+        (mail(&format!("server = \"{VICTIM}\"\n{}", auth("nowhere"))), "nowhere: No such file or directory"),
+        ("[alert.syslog]\nsocket = \"{}/nolog\"\n".to_owned(), "No such file or directory"),
+        ("[alert.webhook]\nurl = \"https://203.0.113.10:587/\"\nca = \"{}/ca.pem\"\ntimeout = \"2s\"\n".to_owned(), "203.0.113.10:587"),
+        ("[alert.command]\nargv = [\"/nowhere/at/all\"]\n".to_owned(), "No such file or directory"),
+        ("[alert]\n".to_owned(), "nobody is told anything"),
+    ] {
+        let error = sample(host, place, &config).expect_err("it can't be delivered");
+        assert!(error.contains(why), "{why} in {error}\n{config}");
+    }
+}
+
+#[test]
+fn programs_are_run_as_somebody_without_rights_and_not_for_ever() {
+    let mut network = network("alert-programs", 2);
+    let folder = folder();
+    let place = folder.path().to_owned();
+    exim(&mut network.victim, &place);
+    fs::create_dir(place.join("out")).expect("writable");
+    fs::set_permissions(place.join("out"), fs::Permissions::from_mode(0o777)).expect("ours");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s|%s|%s|' \"$(id -un)\" \"$RIPOSTE_ADDRESS\" \"$RIPOSTE_DECISION\" >> {0}/out/told\ncat >> {0}/out/told\necho >> {0}/out/told\n\
+         [ -e {0}/out/hang ] && {{ echo hanging; sleep 100; }}\nexit 0\n",
+        place.display()
+    );
+    fs::write(place.join("tell-me"), script).expect("writable");
+    fs::set_permissions(place.join("tell-me"), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::write(
+        place.join("msmtprc"),
+        format!("account default\nhost {VICTIM}\nport 25\nauto_from off\nfrom riposte@example.org\ntls off\n"),
+    )
+    .expect("writable");
+    let config = format!(
+        "# runs as nobody\n{AT_ONCE}[alert.command]\nargv = [\"{{}}/tell-me\"]\nlimit = \"1s\"\n[alert.mail]\nto = [\"admin@example.org\"]\n\
+         program = [\"/usr/bin/msmtp\", \"-C\", \"{{}}/msmtprc\"]\n"
+    );
+    let daemon = Daemon::start_in(folder, &network.victim, &config, &[]);
+    scan(&network, 0);
+    let who = attacker_address(0);
+    let told = until("the program is run", || lines(&place.join("out/told")).into_iter().find(|line| line.contains("|block|")));
+    let json = told.strip_prefix(&format!("nobody|{who}|block|")).expect("its variables");
+    assert_eq!(serde_json::from_str::<Value>(json).expect("JSON")["source"]["address"], who.as_str());
+    until("the mail is there", || inbox(&place).contains(&who).then_some(()));
+
+    // One that hangs is ended, with all that it has started, and the next one has its turn.
+    fs::write(place.join("out/hang"), "").expect("writable");
+    scan(&network, 1);
+    until("it was tried in vain", || daemon.sensor_figure("envoy", "letters tried in vain: command").filter(|tries| *tries > 0));
+    fs::remove_file(place.join("out/hang")).expect("it is there");
+    let before = daemon.sensor_figure("envoy", "letters delivered: command").unwrap_or_default();
+    daemon.wait_until_figure_of_at_least("envoy", "letters delivered: command", before + 1);
+    assert!(daemon.log().contains("it was ended after 1 s; it said: hanging"), "{}", daemon.log());
 }

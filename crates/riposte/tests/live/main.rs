@@ -15,6 +15,7 @@ mod exempt;
 mod feeds;
 mod forged;
 mod guard;
+mod health;
 mod hold;
 mod logging;
 mod logs;

@@ -105,6 +105,36 @@ fn a_full_disk_stops_no_block_and_the_ledger_catches_up() {
 }
 
 #[test]
+fn with_little_room_the_history_waits_and_the_ledger_is_written() {
+    let network = network("tight", 0);
+    let host = &network.victim;
+    let (daemon, disk) = on_its_own_disk(folder(), host, "true");
+    let config = fs::read_to_string(daemon.path("config.toml")).unwrap();
+    fs::write(daemon.path("config.toml"), config.replace("[store]\n", "[store]\nmin_free_percent = 50\n")).unwrap();
+    daemon.text(&["reload"]);
+    daemon.wait_until_followed("kern.log");
+    blocks(&daemon, host, 1..3);
+    until("what happened is in the history", || (daemon.json(&["history"]).len() == 2).then_some(()));
+    // Some 600 of 1,024 KiB.
+    fs::write(disk.join("others"), vec![b'x'; 600 << 10]).unwrap();
+    blocks(&daemon, host, 3..4);
+    wait_until_in_trouble(&daemon, "min_free_percent is 50");
+    blocks(&daemon, host, 4..8);
+    daemon.text(&["block", "192.0.2.200", "--for", "2h"]);
+    assert!(daemon.figure("history entries that wait for room on the disk") >= 4);
+    let known = daemon.json(&["history"]).len();
+    assert!(known < 8 && daemon.blocked().len() == 8, "{known}");
+    assert!(daemon.text(&["status", "--prometheus"]).contains("riposte_history_entries_that_wait_for_room_on_the_disk "));
+    assert_eq!(daemon.log().matches("the history waits in memory; blocking goes on").count(), 1, "{}", daemon.log());
+    fs::remove_file(disk.join("others")).unwrap();
+    until("the trouble is over", || (troubles(&daemon) == "[]").then_some(()));
+    assert!(daemon.log().contains("the history is written on"), "{}", daemon.log());
+    until("nothing waits", || (daemon.json(&["history"]).len() >= 8).then_some(()));
+    assert_eq!((daemon.figure("history entries dropped"), daemon.figure("store errors")), (0, 0));
+    the_ledger_knows_all(&daemon);
+}
+
+#[test]
 fn a_disk_that_can_only_be_read_at_the_start_is_used_as_soon_as_it_can_be_written() {
     let network = network("readonly", 0);
     let host = &network.victim;

@@ -20,6 +20,7 @@ impl Plan<'_> {
         let wrappers = self.conf.flag("TCPWRAPPERS_BLOCK_METHOD", false);
         self.policy(iptables || wrappers);
         self.respond(iptables, wrappers);
+        self.disk();
         self.script();
     }
 
@@ -128,6 +129,16 @@ impl Plan<'_> {
                 self.wrong(&value, &key, &why);
             }
         }
+    }
+
+    /// How full the disk may be.
+    fn disk(&mut self) {
+        let most = self.conf.number("DISK_MAX_PERCENTAGE", 0..=100, 95);
+        let keys = ["DISK_CHECK_INTERVAL", "DISK_MAX_PERCENTAGE", "DISK_MAX_RM_RETRIES"];
+        self.line("\n[store]");
+        self.say(&keys, "psad removes its data and then ends; here the history waits in memory, and blocking goes on");
+        let least = if most == 0 { 0 } else { (100 - most).clamp(1, 50) };
+        self.line(format!("min_free_percent = {least}"));
     }
 
     /// The program that psad runs for a block.

@@ -247,7 +247,10 @@ pub const SETTINGS: &[Setting] = &[
         ],
         "`riposte status`, `riposte metrics`: asked, not written",
     ),
-    left(&["DISK_CHECK_INTERVAL", "DISK_MAX_PERCENTAGE", "DISK_MAX_RM_RETRIES"], "not yet"),
+    key(
+        &["DISK_CHECK_INTERVAL", "DISK_MAX_PERCENTAGE", "DISK_MAX_RM_RETRIES"],
+        "`store.min_free_percent`; below, the history waits in memory. riposte never ends for a full disk",
+    ),
     gone(&["IMPORT_OLD_SCANS"], "the ledger and the history always survive a restart; psad's own files are not read"),
     gone(&["ENABLE_SCAN_ARCHIVE", "MIN_ARCHIVE_DANGER_LEVEL"], "`riposte history`, for `store.history_days`"),
     // The rest is psad's own body.

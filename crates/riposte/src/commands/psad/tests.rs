@@ -43,6 +43,8 @@ fn thresholds_times_and_ignored_become_keys() {
     let ignored: Vec<String> = policy.ignore.iter().map(ToString::to_string).collect();
     assert_eq!(ignored, ["tcp/61000-61356", "udp/53", "icmpv6", "gre"]);
     assert_eq!(config.lines.ignore_interfaces, ["eth1", "eth0.1"]);
+    let free = |text: &str| conf(text).0.store.min_free_percent;
+    assert_eq!(["", "DISK_MAX_PERCENTAGE 80;", "DISK_MAX_PERCENTAGE 0;", "DISK_MAX_PERCENTAGE 100;"].map(free), [5, 20, 0, 1]);
 }
 
 #[test]

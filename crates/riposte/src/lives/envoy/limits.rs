@@ -102,11 +102,11 @@ impl Limits {
     pub fn take(&mut self, alert: Alert, now: Time) {
         self.turn_the_day(now);
         let Some(source) = &alert.source else { return self.take_own(alert, now) };
-        let whom = source.address.0;
+        let whom = source.line.address.0;
         let known = self.known.get(&whom).filter(|known| now.since(known.since) < DAY);
         let waits = self.pending.get(&whom).map(|(alert, due)| (alert.kind, *due));
         if let Some(known) = known {
-            let rises = source.level > known.before.level || alert.kind == Kind::Block && source.until != known.until;
+            let rises = source.line.level.number() > known.before.level || alert.kind == Kind::Block && source.until != known.until;
             if !rises && !self.every && waits.is_none() {
                 self.counts.repeated += 1;
                 return;
@@ -189,7 +189,7 @@ impl Limits {
             let (due, later) = std::mem::take(&mut self.own).into_iter().partition(|(_, due)| *due <= now);
             self.own = later;
             let due: Vec<(Alert, Time)> = due;
-            told.extend(due.into_iter().map(|(alert, _)| Told { alert, before: None, number: 0, silent_until: None }));
+            told.extend(due.into_iter().map(|(alert, _)| Told::once(alert)));
         } else {
             self.counts.over_day += self.own.len() as u64;
             self.own.clear();
@@ -199,7 +199,7 @@ impl Limits {
             .pending
             .iter()
             .filter(|(_, (_, due))| *due <= now)
-            .map(|(whom, (alert, _))| (alert.source.as_ref().map_or(0, |source| source.level), *whom))
+            .map(|(whom, (alert, _))| (alert.source.as_ref().map_or(0, |source| source.line.level.number()), *whom))
             .collect();
         whom.sort_unstable_by_key(|(level, whom)| (std::cmp::Reverse(*level), *whom));
         let are_sources = !whom.is_empty();
@@ -225,7 +225,7 @@ impl Limits {
             self.own_sent += 1;
         }
         told.sort_by_key(|told| {
-            std::cmp::Reverse((told.alert.kind == Kind::Trouble, told.alert.source.as_ref().map(|source| source.level)))
+            std::cmp::Reverse((told.alert.kind == Kind::Trouble, told.alert.source.as_ref().map(|source| source.line.level)))
         });
         self.last = Some(now);
         Some(Letter { host: host.to_owned(), at: Stamp(crate::lives::now()), told, more: std::mem::take(&mut self.more) })
@@ -240,13 +240,8 @@ impl Limits {
             oldest.and_then(|whom| self.known.remove(&whom));
         }
         let (since, sent) = old.as_ref().map_or((now, 1), |old| (old.since, old.sent + 1));
-        let before = Before {
-            at: Stamp(now),
-            level: source.level,
-            packets: source.packets,
-            tcp_ports: source.tcp_ports.clone(),
-            udp_ports: source.udp_ports.clone(),
-        };
+        let before =
+            Before { at: Stamp(now), level: source.line.level.number(), packets: source.line.packets, ports: source.line.ports.clone() };
         self.known.insert(whom, Known { since, sent, before, until: source.until });
         // Until when, by the wall clock.
         let silent = (sent >= self.per_source).then(|| Stamp(crate::lives::now().after(DAY.saturating_sub(now.since(since)))));
@@ -263,7 +258,7 @@ impl Limits {
         let mut any = false;
         for source in sources {
             any = true;
-            if let Some(known) = self.known.get_mut(&source.address.0) {
+            if let Some(known) = self.known.get_mut(&source.line.address.0) {
                 known.sent = known.sent.saturating_sub(1);
             }
         }
@@ -291,7 +286,7 @@ struct Remembered {
 
 impl Remembered {
     fn tell(self, alert: Alert) -> Told {
-        Told { alert, before: self.before, number: self.number, silent_until: self.silent }
+        Told { before: self.before, number: self.number, silent_until: self.silent, ..Told::once(alert) }
     }
 }
 
@@ -308,7 +303,8 @@ mod tests {
 
     fn alert(address: &str, level: u8, kind: Kind) -> Alert {
         let sample = Alert::sample(Stamp(Time::from_secs(1)));
-        let source = report::alert::Source { address: Whom(address.parse().unwrap()), level, ..sample.source.unwrap() };
+        let mut source = sample.source.unwrap();
+        (source.line.address, source.line.level) = (Whom(address.parse().unwrap()), model::level::DangerLevel::new(level).unwrap());
         Alert { kind, source: Some(source), ..Alert::own(kind, sample.at, "x".into()) }
     }
 
@@ -381,7 +377,7 @@ mod tests {
         let levels = (1..=5).map(|level| (u64::from(level), alert("192.0.2.1", level, Kind::Level)));
         let letters = run(&mut limits, levels);
         assert_eq!(letters.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 601]);
-        assert_eq!(letters[1].1.told[0].alert.source.as_ref().unwrap().level, 5, "the latest");
+        assert_eq!(letters[1].1.told[0].alert.source.as_ref().unwrap().line.level.number(), 5, "the latest");
         assert_eq!(limits.counts.merged, 3);
     }
 

@@ -1,28 +1,37 @@
 //! The envoy: tells people and programs elsewhere what the judge wants told. It alone speaks with other hosts, and parses what they answer; it
 //! witnesses nothing and decides nothing. Whatever it waits for, nobody waits for it: each way out is a thread, with a file of its own.
 
+mod command;
 mod courier;
 mod dshield;
 mod feeds;
 mod limits;
+mod lookups;
+mod mail;
+pub mod messenger;
 mod syslog;
-mod tls;
+pub(crate) mod tls;
 mod way;
 mod webhook;
+mod whois;
 
 use super::calm::Calm;
 use super::{Start, channel, channel::Channel, enter, monotonic, own, unprivileged_user};
+use crate::config::Config;
 use crate::config::alert::Outgoing;
 use crate::config::feed::{FeedConfig, Place};
-use crate::config::{AlertConfig, Config};
+use crate::config::lookups::WHOIS_PORT;
 use courier::{Answers, Courier};
 use dshield::Reporter;
 use feeds::{Fetcher, Order};
 use limits::Limits;
 use link::message::{Counter, Message};
+use lookups::Lookups;
+use messenger::Messenger;
 use model::event::Event;
 use model::limits as bounds;
-use report::alert::Alert;
+use report::alert::{Alert, Letter, Told};
+use report::serial::Stamp;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow::{Break, Continue};
@@ -37,6 +46,9 @@ const JUDGE: u64 = 2;
 /// Bytes of a password file, certificates included.
 const FILE_BYTES: u64 = 1 << 20;
 
+/// No program that is run for it may take longer.
+const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// Whether the configuration has work for it.
 pub fn is_needed(config: &Config) -> bool {
     config.alert.is_on() || config.feeds.iter().any(|feed| feed.enabled) || config.dshield.enabled
@@ -45,15 +57,28 @@ pub fn is_needed(config: &Config) -> bool {
 /// TCP ports that it must be able to connect to; the warden's sandbox, in which it lives, lets these pass.
 pub fn ports(config: &Config) -> Vec<u16> {
     let mut ports = config.alert.ports();
+    ports.extend(config.whois.enabled.then_some(WHOIS_PORT));
     ports.extend(config.feeds.iter().filter_map(FeedConfig::port).chain(config.dshield.port()));
     ports.sort_unstable();
     ports.dedup();
     ports
 }
 
-/// Whether a new configuration asks for nothing that the old one has not opened.
-pub fn fits(old: &AlertConfig, new: &AlertConfig) -> bool {
-    new.ports().iter().all(|port| old.ports().contains(port)) && new.programs().is_empty() == old.programs().is_empty()
+/// Whether a new configuration asks for nothing that was not opened for the old one.
+pub fn fits(old: &Config, new: &Config) -> bool {
+    // Who runs programs was told which at the start.
+    let runs = |config: &Config| (!config.alert.programs().is_empty()).then(|| config.alert.clone());
+    ports(new).iter().all(|port| ports(old).contains(port)) && runs(old) == runs(new)
+}
+
+/// Whether anything about it differs.
+pub fn differs(old: &Config, new: &Config) -> bool {
+    (&old.alert, &old.whois, &old.reverse_dns) != (&new.alert, &new.whois, &new.reverse_dns)
+}
+
+/// Whether programs are to be run for it.
+pub fn has_programs(config: &Config) -> bool {
+    !config.alert.programs().is_empty()
 }
 
 /// Files that the warden opens for it, with their keys: it gets them in this order.
@@ -89,6 +114,7 @@ pub fn open_files(config: &Config) -> Result<Vec<OwnedFd>, String> {
 }
 
 /// What the files say, by their keys.
+#[derive(Debug, Default)]
 struct Secrets(Vec<(String, Vec<u8>)>);
 
 impl Secrets {
@@ -111,13 +137,20 @@ impl Secrets {
 type Ways = Vec<(&'static str, Box<dyn Way>)>;
 
 /// Those that are configured.
-fn ways(config: &Config, secrets: &Secrets) -> Result<Ways, String> {
+fn ways(config: &Config, host: &str, secrets: &Secrets, messenger: Option<&Messenger>) -> Result<Ways, String> {
     let (mut ways, alert): (Ways, _) = (Vec::new(), &config.alert);
+    if let Some(mail) = &alert.mail {
+        ways.push(("mail", Box::new(mail::Mail::new(mail, host, secrets, messenger.cloned(), Lookups::new(config))?)));
+    }
     if let Some(syslog) = &alert.syslog {
         ways.push(("syslog", Box::new(syslog::Syslog::new(syslog))));
     }
     if let Some(webhook) = &alert.webhook {
         ways.push(("webhook", Box::new(webhook::Webhook::new(webhook, secrets)?)));
+    }
+    if alert.command.is_some() {
+        let messenger = messenger.ok_or("[alert.command]: nobody can run it until riposte is restarted")?;
+        ways.push(("command", Box::new(command::Command::new(messenger.clone()))));
     }
     Ok(ways)
 }
@@ -127,6 +160,61 @@ fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = report::escape::text(name.trim(), 253);
     if name.is_empty() { "localhost".to_owned() } else { name }
+}
+
+/// What became of a sample.
+#[derive(Debug)]
+pub struct Tried {
+    /// By which way.
+    pub way: &'static str,
+    /// Whither.
+    pub to: String,
+    /// Why it was not delivered.
+    pub result: Result<(), String>,
+}
+
+/// Sends a sample by each way, as the envoy would. For the command line: this process enters the envoy's sandbox for good.
+///
+/// # Errors
+/// Why none could be tried.
+pub fn try_out(config: &Config) -> Result<Vec<Tried>, String> {
+    let mut opened = open_files(config)?.into_iter();
+    let secrets = Secrets::read(config, |_| opened.next().ok_or_else(|| "no such file".to_owned()))?;
+    let (host, at) = (host_name(), Stamp(super::now()));
+    let messenger = has_programs(config).then(|| super::warden::messengers_identity(config)).transpose()?;
+    let messenger = messenger.map(|identity| Messenger::Own(Box::new(config.alert.clone()), identity));
+    let letter = Letter { host: host.clone(), at, told: vec![Told::once(Alert::sample(at))], more: 0 };
+    let is_program = |way: &str| {
+        let mail = config.alert.mail.as_ref().is_some_and(|mail| matches!(mail.by, Outgoing::Program(_)));
+        way == "command" || way == "mail" && mail
+    };
+    let (programs, others): (Ways, Ways) =
+        ways(config, &host, &secrets, messenger.as_ref())?.into_iter().partition(|(way, _)| is_program(way));
+    let mut tried = Vec::new();
+    let mut try_all = |ways: Ways| {
+        for (way, mut out) in ways {
+            tried.push(Tried { way, to: whither(config, way), result: out.deliver(&letter) });
+        }
+    };
+    // What programs need nobody knows: they run before the sandbox stands.
+    try_all(programs);
+    if !others.is_empty() {
+        let profile = Profile { dies_with_parent: false, ..Profile::envoy(unprivileged_user(&config.process.user)?, &ports(config)) };
+        sys::sandbox::enter(&profile).map_err(|error| error.to_string())?;
+        try_all(others);
+    }
+    Ok(tried)
+}
+
+fn whither(config: &Config, way: &str) -> String {
+    let alert = &config.alert;
+    let to = match way {
+        "mail" => alert.mail.as_ref().map(|mail| mail.to.join(", ")),
+        "syslog" => alert.syslog.as_ref().map(|syslog| syslog.socket.display().to_string()),
+        "webhook" => alert.webhook.as_ref().map(|webhook| webhook.url.clone()),
+        _ => alert.command.as_ref().and_then(|command| command.argv.first().cloned()),
+    };
+    to.unwrap_or_default()
 }
 
 struct Envoy {
@@ -154,6 +242,8 @@ pub fn run(start: Start) -> Result<(), String> {
     let judge = Channel::new(judge);
     let secrets = Secrets::read(&config, |n| own(1 + n as RawFd))?;
     let host = host_name();
+    let link = has_programs(&config).then(|| own(1 + files(&config).len() as RawFd)).transpose()?;
+    let messenger = link.map(|link| Messenger::new(link, LONGEST_RUN));
     let mut profile = Profile::envoy(unprivileged_user(&config.process.user)?, &ports(&config));
     // A list is replaced by one of the same name: its folder it is that can be read.
     profile.read.extend(config.feeds.iter().filter(|feed| feed.enabled).filter_map(|feed| match &feed.place {
@@ -163,7 +253,7 @@ pub fn run(start: Start) -> Result<(), String> {
     enter(&profile, &mut warden)?;
     let (feeds, dshield) = couriers(&config, &secrets, ways_back)?;
     let mut threads = Vec::new();
-    for (name, way) in ways(&config, &secrets)? {
+    for (name, way) in ways(&config, &host, &secrets, messenger.as_ref())? {
         // A line in the system's log troubles nobody.
         let limits = (name != "syslog").then(|| Limits::new(&config.alert, monotonic()));
         threads.push(Thread::start(name, &host, way, limits)?);

@@ -145,7 +145,7 @@ impl Courier {
             Some(limits) => limits.take(alert, now),
             None => {
                 let at = Stamp(crate::lives::now());
-                let told = vec![Told { alert, before: None, number: 0, silent_until: None }];
+                let told = vec![Told::once(alert)];
                 self.post(Letter { host: self.host.clone(), at, told, more: 0 }, now);
             }
         }

@@ -109,7 +109,7 @@ impl Alerts {
             // What happened before the judge's own start is told by the judge that follows.
             let is_own = process.life == Life::Judge && before.is_none() && process.restarts > 0;
             if is_own || before.is_some_and(|before| process.restarts > before) {
-                let life = answers::life(process);
+                let life = answers::life_name(process);
                 self.say(Kind::Trouble, format!("the process '{life}' had ended and was started again (time {})", process.restarts), now);
             }
         }
@@ -158,12 +158,13 @@ impl Judge {
 fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) -> Alert {
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
-    let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() });
-    let matches = court.detectors.signatures().of(whom.addr());
-    let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| {
-        let name = court.rule_name(matched.rule).unwrap_or_default();
-        let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-        SignatureLine { sid: matched.sid, message, count: matched.count.into() }
+    let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
+    let known = court.detectors.signatures();
+    let matches = known.of(whom.addr());
+    let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| SignatureLine {
+        sid: known.sid(matched.rule),
+        message: answers::message(court, matched.rule),
+        count: matched.count.into(),
     });
     let line = OffenderLine {
         address: Whom(whom),
@@ -171,7 +172,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         styles: offence.styles,
         targets: offence.evidence.targets,
         packets: offence.evidence.packets,
-        ports: ports.unwrap_or_default(),
+        ports,
         protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
         signatures: signatures.collect(),
         systems: answers::systems(court, whom.addr()),
@@ -185,7 +186,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         Some(rule) => format!("{}: {rule}", offence.charge),
         None => offence.charge.to_string(),
     };
-    let mut source = Source::of(line, charge);
+    let mut source = Source { line, charge, until: None, quote: None, dry_run: court.config().policy.dry_run };
     source.until = match decision {
         Decision::Block(block) => Some(block.expiry),
         Decision::Extend { expiry, .. } => Some(*expiry),
@@ -195,7 +196,6 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         Expiry::At(at) => Some(Stamp(at)),
         Expiry::Never => None,
     });
-    source.dry_run = court.config().policy.dry_run;
     let quote = court.quote_of(&whom).filter(|quote| quote.at == offence.at || quote.at == offence.evidence.last);
     source.quote = quote.map(|quote| QuotedLine { at: Stamp(quote.at), log: quote.log.clone(), line: quote.line.clone() });
     let done = match kind {

@@ -5,7 +5,7 @@ use crate::config::feed::effect_word;
 use crate::control::protocol::{AllowedLine, Done, MANAGED, PAGE, Reloaded, Reply, Request};
 use crate::lives::channel::frame_buffer;
 use crate::lives::now;
-use court::court::Failing;
+use court::court::{Court, Failing};
 use link::message::{Counter, Life, Message, Tag};
 use model::block::{Because, Block, Expiry, Scope, State};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
@@ -287,17 +287,21 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
     Reply::of(&explanation.quoting(quote).matching(signatures).looking_like(systems(court, addr)).listed(listings.collect()))
 }
 
-/// What a source's packets look like.
-pub(super) fn systems(court: &court::court::Court, addr: IpAddr) -> Vec<SystemLine> {
+/// What an address's packets look like.
+pub(super) fn systems(court: &Court, addr: IpAddr) -> Vec<SystemLine> {
     let name = |guessed: &Guessed| SystemLine::new(guessed, court.rule_name(guessed.name).unwrap_or_default());
     court.detectors.systems().of(addr).iter().map(name).collect()
 }
 
-/// A signature by its name in the dictionary, which has its number in front.
+/// A signature's message by its name in the dictionary, which has its number in front.
+pub(super) fn message(court: &Court, rule: RuleId) -> String {
+    let name = court.rule_name(rule).unwrap_or_default();
+    name.split_once(": ").map_or(name, |(_, message)| message).to_owned()
+}
+
+/// A signature, counted.
 fn signature_count(judge: &Judge, rule: RuleId, sid: u32, (count, sources): (u64, u64)) -> SignatureCount {
-    let name = judge.court.rule_name(rule).unwrap_or_default();
-    let message = name.split_once(": ").map_or(name, |(_, message)| message).to_owned();
-    SignatureCount { sid, message, count, sources }
+    SignatureCount { sid, message: message(&judge.court, rule), count, sources }
 }
 
 /// How long the next block would be, were it decided now on evidence as before.
@@ -386,6 +390,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
         uptime_secs: now.since(judge.began).as_secs(),
         mode: if court.config().policy.dry_run { Mode::DryRun } else { Mode::Blocking },
         processes: processes(judge),
+        absent: judge.processes.iter().filter(|process| process.pid == 0).map(life_name).collect(),
         sensors: judge.sensors.values().map(sensor_line).collect(),
         counters: counters(judge),
         blocks: BlockCounts {
@@ -417,24 +422,60 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
 }
 
 pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
-    let line = |what: &str, failing: &Failing| TroubleLine { what: what.into(), since: Stamp(failing.since), why: failing.why.clone() };
+    let line = |what: &str, failing: &Failing, grave| TroubleLine {
+        what: what.into(),
+        since: Stamp(failing.since),
+        why: failing.why.clone(),
+        grave,
+    };
     let court = &judge.court;
     let ledger = "the ledger can't be written; blocks are set and remembered, and written down later";
     let kernel = "the kernel does not take every change; it is asked what it has, and what is missing is set again";
-    let ledger = court.failing.iter().map(|failing| line(ledger, failing));
-    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing));
-    let wardens = judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone() });
+    let ledger = court.failing.iter().map(|failing| line(ledger, failing, false));
+    let kernel = court.refusing.iter().map(|refusing| line(kernel, refusing, true));
+    let tight = court.tight.iter().map(|tight| TroubleLine {
+        what: "there is little room on the ledger's disk; the history waits in memory, and blocks are set and written down as ever"
+            .to_owned(),
+        since: Stamp(tight.since),
+        why: tight.why.clone(),
+        grave: false,
+    });
+    let wardens =
+        judge.warden_troubles.iter().map(|t| TroubleLine { what: t.what.clone(), since: Stamp(t.since), why: t.why.clone(), grave: true });
     let feeds = judge.feeds.lines(super::clock()).into_iter().filter_map(|feed| {
         let trouble = feed.trouble?;
-        Some(TroubleLine { what: format!("the feed {} can't be renewed", feed.name), since: trouble.since, why: trouble.why })
+        let what = format!("the feed {} can't be renewed", feed.name);
+        Some(TroubleLine { what, since: trouble.since, why: trouble.why, grave: false })
     });
     let dshield = judge.dshield.as_ref().and_then(|dshield| dshield.wrong.as_ref());
-    let dshield = dshield.map(|(since, why)| TroubleLine { what: "DShield is not told".into(), since: Stamp(*since), why: why.clone() });
-    ledger.chain(kernel).chain(wardens).chain(feeds).chain(dshield).collect()
+    let dshield = dshield.map(|(since, why)| TroubleLine {
+        what: "DShield is not told".into(),
+        since: Stamp(*since),
+        why: why.clone(),
+        grave: false,
+    });
+    ledger.chain(kernel).chain(tight).chain(wardens).chain(feeds).chain(dshield).collect()
+}
+
+/// What only the asking side can read from /proc is left out: the judge sees no other process there.
+fn processes(judge: &Judge) -> Vec<ProcessLine> {
+    let line = |process: &link::message::Process| ProcessLine {
+        life: life_name(process),
+        pid: process.pid,
+        uid: u32::MAX,
+        capabilities: Vec::new(),
+        no_new_privs: false,
+        seccomp: String::new(),
+        landlock: process.sandbox.clone(),
+        rss_kb: 0,
+        restarts: process.restarts,
+        open_fds: None,
+    };
+    judge.processes.iter().filter(|process| process.pid != 0).map(line).collect()
 }
 
 /// A process, for people.
-pub(super) fn life(process: &link::message::Process) -> String {
+pub(super) fn life_name(process: &link::message::Process) -> String {
     match process.life {
         Life::Log => format!("log {}", process.slot),
         Life::Warden
@@ -448,23 +489,6 @@ pub(super) fn life(process: &link::message::Process) -> String {
         | Life::Responder
         | Life::Envoy => process.life.word().into(),
     }
-}
-
-/// What only the asking side can read from /proc is left out: the judge sees no other process there.
-fn processes(judge: &Judge) -> Vec<ProcessLine> {
-    let line = |process: &link::message::Process| ProcessLine {
-        life: life(process),
-        pid: process.pid,
-        uid: u32::MAX,
-        capabilities: Vec::new(),
-        no_new_privs: false,
-        seccomp: String::new(),
-        landlock: process.sandbox.clone(),
-        rss_kb: 0,
-        restarts: process.restarts,
-        open_fds: None,
-    };
-    judge.processes.iter().map(line).collect()
 }
 
 fn sensor_line(sensor: &Sensor) -> SensorLine {
@@ -521,6 +545,8 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("ledger steps out of order", t.illegal),
         ("store errors", t.store_errors),
         ("history entries dropped", t.entries_dropped),
+        ("history entries thinned out, store too large", t.entries_thinned),
+        ("history entries that wait for room on the disk", court.waiting() as u64),
         ("history entries", stored.entries),
         ("changes sent", t.changes),
         ("changes that failed", t.failed),

@@ -39,6 +39,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use store::Store;
+use sys::disk::Space;
 use sys::fd::{Interest, Poller, Ready};
 use sys::sandbox::Profile;
 
@@ -121,6 +122,8 @@ struct Judge {
     alerts: Alerts,
     /// Whoever reads PortSentry's lines gets them.
     lines: Option<Lines>,
+    /// The store's folder, and the hundredths of its disk that must be free for history to be written.
+    disk: (PathBuf, u8),
     /// The warden's gate as it stands: what it would turn away is not asked for.
     reloads: Gate,
     /// The warden's answer to `reload`, once it is there.
@@ -182,6 +185,7 @@ pub fn run(start: Start) -> Result<(), String> {
         positions,
         lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
         alerts: Alerts::new(config.alert.clone()),
+        disk: (config.store.path.clone(), config.store.min_free_percent),
         reloads: Gate::new(Life::Judge, monotonic()),
         reloaded: None,
         clocks: Clocks::read(),
@@ -235,6 +239,12 @@ fn configuration(fd: Option<OwnedFd>) -> io::Result<Config> {
     Config::parse(&text, "inherited").map_err(|_| io::Error::other("the warden's configuration can't be read"))
 }
 
+/// Whether a disk has less room than it must have; once it had, a fifth more than that is wanted.
+fn is_low(space: Space, least: u8, was_low: bool) -> bool {
+    let fifths = if was_low { 6 } else { 5 };
+    u128::from(space.free) * 500 < u128::from(space.total) * u128::from(least) * fifths
+}
+
 impl Judge {
     fn watch(&mut self, mut server: Server) -> io::Result<()> {
         self.poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
@@ -248,6 +258,8 @@ impl Judge {
             for event in &ready {
                 if event.token == WARDEN {
                     if !self.hear_warden(event, &mut frame)? {
+                        // The last word: what waits in memory would be lost.
+                        self.court.tight = None;
                         while self.court.settle(now()) && self.court.owes_strikes() {}
                         self.positions.keep(&mut self.court, monotonic(), true);
                         return Ok(());
@@ -398,9 +410,22 @@ impl Judge {
         let due = self.tidy_at.is_some_and(|due| due <= at || at.since(self.tidied) >= BUSY);
         if due {
             self.tidied = at;
+            self.look_at_the_disk();
             self.untidy = self.court.tidy(now());
-            self.tidy_at = self.untidy.then(|| at.after(STEP));
+            // A disk without room is looked at again even if nothing else happens.
+            let wait = if self.untidy { Some(STEP) } else { self.court.tight.as_ref().map(|_| BUSY) };
+            self.tidy_at = wait.map(|wait| at.after(wait));
         }
+    }
+
+    /// Whether there is room for history. A file system that can't be asked is no reason to write none.
+    fn look_at_the_disk(&mut self) {
+        let (path, least) = &self.disk;
+        let low = sys::disk::space(path).ok().filter(|space| is_low(*space, *least, self.court.tight.is_some()));
+        let why = low.map(|Space { free, total }| {
+            format!("{} of {} MiB are left, and [store] min_free_percent is {least}", free >> 20, total >> 20)
+        });
+        self.court.room(why, now());
     }
 
     /// Writes down and sends what the court wants, as far as the warden keeps up.
@@ -470,6 +495,8 @@ impl Judge {
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
                 self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
                 self.alerts.reconfigure(config.alert.clone());
+                self.disk = (config.store.path.clone(), config.store.min_free_percent);
+                self.tidy_at = Some(monotonic());
                 self.court.reconfigure(config.court(), now);
                 self.feeds.exemptions_changed();
                 self.calm.begin_again();

@@ -80,7 +80,7 @@ pub fn run(start: Start) -> Result<(), String> {
             start.config.respond.carried().flat_map(|kind| (kind.needs.writes)(&start.config.respond.settings)).collect();
         sys::sandbox::write_only(&places).map_err(|error| error.to_string())?;
         let _lock = wait_for_lock(&start.config)?;
-        return keep(&start, Life::Responder).map_err(fail);
+        return keep(&start, Life::Responder, None).map_err(fail);
     }
     sys::process::outlive_parent().map_err(fail)?;
     let Start { warden, config, .. } = start;

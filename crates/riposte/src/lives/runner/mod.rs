@@ -5,10 +5,11 @@
 //! It is two processes: one that works, and one that does nothing but begin the other again, since the warden in its sandbox no longer can.
 
 mod account;
+pub mod messenger;
 mod script;
 
 use super::keeper::{WORKER, keep};
-use super::{Start, channel, channel::Channel, monotonic};
+use super::{MESSENGER_SLOT, Start, channel, channel::Channel, monotonic, own};
 use crate::config::Config;
 use crate::config::response::{Protocol, ResponseConfig, users};
 use link::message::{Life, Message};
@@ -37,8 +38,16 @@ const SCRIPTS: u64 = 10;
 pub fn run(start: Start) -> Result<(), String> {
     // Under the systemd unit the daemon's one capability is ambient.
     sys::sandbox::keep_capabilities_from_programs().map_err(|error| error.to_string())?;
+    let is_messenger = start.slot & !WORKER == MESSENGER_SLOT;
+    let link = is_messenger.then(|| own(0)).transpose()?;
     if start.slot & WORKER == 0 {
-        return keep(&start, Life::Runner).map_err(|error| error.to_string());
+        return keep(&start, Life::Runner, link.as_ref()).map_err(|error| error.to_string());
+    }
+    if let Some(link) = link {
+        let Start { mut warden, config, .. } = start;
+        let sandbox = format!("none: runs programs as {}", config.alert.user);
+        warden.send(&Message::Ready { sandbox }).map_err(|error| error.to_string())?;
+        return messenger::watch(&warden, &link, &config.alert).map_err(|error| error.to_string());
     }
     let user = users(&start.config.responses).get(usize::from(start.slot & !WORKER)).map(|user| (*user).to_owned());
     let user = user.ok_or("no such runner")?;

@@ -38,6 +38,7 @@ use model::response::RunId;
 use model::time::Time;
 use notify::Notify;
 use prepare::Prepared;
+pub use prepare::messengers_identity;
 use reload::Origin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -11,7 +11,9 @@ use crate::lives::channel::Channel;
 use crate::lives::envoy;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::lock::{self, Lock};
-use crate::lives::{APPLICATIONS_SLOT, CONFIG_FD, ENVOY_SLOT, GUARD_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user};
+use crate::lives::{
+    APPLICATIONS_SLOT, CONFIG_FD, ENVOY_SLOT, GUARD_SLOT, MESSENGER_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user,
+};
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
 use link::message::{Life, Message};
@@ -96,6 +98,8 @@ pub struct Prepared {
     /// What the application-log sensor was handed; and what it reads beside files, opened once and for all, in the order in which it is passed.
     files: Option<Files>,
     patterns: Vec<String>,
+    /// The link between the envoy and the runner of its programs, whichever envoy it is.
+    messages: Option<(OwnedFd, OwnedFd)>,
     streams: Vec<(LogSource, OwnedFd)>,
     /// Held as long as the warden lives.
     _lock: Option<UnixListener>,
@@ -166,6 +170,7 @@ impl Prepared {
             feeders: Vec::new(),
             files: None,
             patterns: Vec::new(),
+            messages: envoy::has_programs(config).then(seqpacket_pair).transpose().map_err(|e| e.to_string())?,
             streams,
             _lock: lock,
             sandbox: String::new(),
@@ -203,6 +208,9 @@ impl Prepared {
         }
         let runners = (0..).zip(users(&config.responses));
         wards.extend(runners.map(|(slot, user)| Ward::new(Life::Runner, slot, format!("runner {user}"), now)));
+        if self.messages.is_some() {
+            wards.push(Ward::new(Life::Runner, MESSENGER_SLOT, "messenger".into(), now));
+        }
         if config.respond.carried().next().is_some() {
             wards.push(Ward::new(Life::Responder, 0, "responder".into(), now));
         }
@@ -269,6 +277,10 @@ impl Prepared {
                 is_sensor = true;
                 own.push(sensor_end);
                 own.extend(envoy::open_files(config)?);
+                own.extend(self.messages.as_ref().map(|(envoys, _)| copy(envoys)).transpose()?);
+            }
+            Life::Runner if slot == MESSENGER_SLOT => {
+                own.extend(self.messages.as_ref().map(|(_, messengers)| copy(messengers)).transpose()?);
             }
             Life::Lookup | Life::Runner | Life::Responder => {}
             Life::Warden => return Err("the warden does not start itself".into()),
@@ -492,11 +504,21 @@ fn guard(config: &Config) -> Result<[Option<TcpListener>; 2], String> {
     Ok([open(false)?, open(true)?])
 }
 
+/// Whom the messenger becomes; `None`: he stays who we are.
+///
+/// # Errors
+/// Why he can't.
+pub fn messengers_identity(config: &Config) -> Result<Option<Identity>, String> {
+    runs_as(MESSENGER_SLOT, config)
+}
+
 /// Whom a runner becomes; `None`: it stays who we are.
 fn runs_as(slot: u16, config: &Config) -> Result<Option<Identity>, String> {
-    let users = users(&config.responses);
-    let name = *users.get(usize::from(slot)).ok_or("no such runner")?;
-    let (own, wrong) = (sys::identity::own_uid(), |why: &str| Err(format!("[[response]] user: {why}")));
+    let is_messenger = slot == MESSENGER_SLOT;
+    let users = if is_messenger { vec![config.alert.user.as_str()] } else { users(&config.responses) };
+    let name = *users.get(if is_messenger { 0 } else { usize::from(slot) }).ok_or("no such runner")?;
+    let key = if is_messenger { "[alert] user" } else { "[[response]] user" };
+    let (own, wrong) = (sys::identity::own_uid(), |why: &str| Err(format!("{key}: {why}")));
     if name == "root" {
         return if own == 0 { Ok(None) } else { wrong("riposte is not root here, so nothing can be run as root") };
     }

@@ -75,6 +75,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         }
     }
     let mut later = Vec::new();
+    let fits = envoy::fits(old, &new);
     // Every section and key by name, so that one that is added later has its say here. What is not kept takes effect at once.
     let Config {
         store,
@@ -95,6 +96,8 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
         respond,
         responses,
         alert,
+        whois,
+        reverse_dns,
         feeds,
         dshield,
         log,
@@ -109,7 +112,7 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     let ApplicationsConfig { enabled: _, files: _, journal: _, syslog, pipe, rules: _, from: _, timezone: _ } = applications;
     keep("applications.syslog", &old.applications.syslog, syslog, &mut later);
     keep("applications.pipe", &old.applications.pipe, pipe, &mut later);
-    let StoreConfig { path, history_days: _, history_max: _ } = store;
+    let StoreConfig { path, history_days: _, history_max: _, max_mib: _, min_free_percent: _ } = store;
     keep("store.path", &old.store.path, path, &mut later);
     let ControlConfig { socket, group } = control;
     keep("control.socket", &old.control.socket, socket, &mut later);
@@ -128,8 +131,10 @@ fn adoptable(old: &Config, mut new: Config, can_guard: bool) -> (Config, Vec<&'s
     // Who runs them was started while there was every right.
     keep("response", &old.responses, responses, &mut later);
     // What it takes beside was given up at the start.
-    if !envoy::fits(&old.alert, alert) {
+    if !fits {
         keep("alert", &old.alert, alert, &mut later);
+        keep("whois", &old.whois, whois, &mut later);
+        keep("reverse_dns", &old.reverse_dns, reverse_dns, &mut later);
     }
     // The process that fetches them has opened what it needs.
     keep("feed", &old.feeds, feeds, &mut later);
@@ -232,7 +237,7 @@ impl Warden {
         self.renew_applications(&old);
         self.renew_guard(&old);
         self.renew_exemptions(&old);
-        if old.alert != self.config.alert {
+        if envoy::differs(&old, &self.config) {
             self.renew(Life::Envoy, ENVOY_SLOT, "envoy", envoy::is_needed(&self.config));
         }
         self.tell_rebuilt();

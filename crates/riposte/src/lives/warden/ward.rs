@@ -121,10 +121,10 @@ impl Ward {
         self.wait = (self.wait * 2).min(LAST_WAIT);
     }
 
-    /// For `status`; `None` while it doesn't run.
+    /// For `status`; its number is 0 while it waits to be begun. `None` if it isn't meant to run.
     pub fn process(&self) -> Option<Process> {
-        let child = self.child.as_ref()?;
-        Some(Process { life: self.life, slot: self.slot, pid: child.pid(), restarts: self.restarts, sandbox: self.sandbox.clone() })
+        let pid = self.child.as_ref().map_or_else(|| self.due.map(|_| 0), |child| Some(child.pid()))?;
+        Some(Process { life: self.life, slot: self.slot, pid, restarts: self.restarts, sandbox: self.sandbox.clone() })
     }
 }
 

@@ -1,0 +1,165 @@
+//! The messenger: runs the programs by which alerts go out, one at a time, as an unprivileged user, outside every sandbox but that. It was
+//! started before the warden gave up its rights, knows the programs from the configuration alone, and uses no shell.
+
+use crate::config::AlertConfig;
+use crate::config::alert::Outgoing;
+use crate::lives::channel::Channel;
+use crate::lives::envoy::messenger::{BEGIN, Begin, Done, Errand, LAST, MORE};
+use crate::lives::monotonic;
+use model::limits::FRAME_BYTES;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow::{Break, Continue};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+use sys::fd::{Interest, Poller, recv_frame, sealed_text, send_frame, set_nonblocking};
+use sys::process::{Ended, Identity, Launch, output_pipe, spawn};
+
+/// Bytes of an input. A longer one is refused.
+const INPUT_BYTES: usize = 4 << 20;
+/// Bytes of what a program says that are kept.
+const SAID_BYTES: usize = 4_096;
+/// Bytes of a variable, and how many.
+const VALUE_BYTES: usize = 4_096;
+const VARIABLES: usize = 32;
+const WARDEN: u64 = 1;
+const ENVOY: u64 = 2;
+
+/// Runs until the warden goes.
+///
+/// # Errors
+/// Why it can't go on.
+pub fn watch(warden: &Channel, link: &OwnedFd, config: &AlertConfig) -> io::Result<()> {
+    let (poller, mut ready, mut frame) = (Poller::new()?, Vec::new(), vec![0; FRAME_BYTES]);
+    poller.add(warden.as_fd(), WARDEN, Interest::Read)?;
+    poller.add(link.as_fd(), ENVOY, Interest::Read)?;
+    let mut begun: Option<(Begin, Vec<u8>)> = None;
+    loop {
+        poller.wait(None, &mut ready)?;
+        for event in &ready {
+            if event.token == WARDEN {
+                while let Continue(_) = match warden.hear(&mut frame)? {
+                    Break(false) => return Ok(()),
+                    heard => heard,
+                } {}
+                continue;
+            }
+            let received = match recv_frame(link.as_fd(), &mut frame) {
+                Ok(received) if received.len > 0 => received.len,
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            };
+            // One of an envoy that was killed in the middle of it ends where another begins.
+            let Some((first, rest)) = frame.get(..received).and_then(<[u8]>::split_first) else { continue };
+            match (*first, &mut begun) {
+                (BEGIN, _) => begun = serde_json::from_slice(rest).ok().map(|begin| (begin, Vec::new())),
+                (MORE | LAST, Some((_, input))) => input.extend_from_slice(rest),
+                _ => {}
+            }
+            let is_whole = *first == LAST;
+            if let Some((begin, input)) = begun.take_if(|(_, input)| is_whole || input.len() > INPUT_BYTES) {
+                let result = if is_whole { run(config, None, &begin.errand, &input) } else { Err("its input is too long".to_owned()) };
+                let done = Done { number: begin.number, failed: result.err() };
+                // An envoy that takes no answer does not wait for it either.
+                let _ = send_frame(link.as_fd(), &serde_json::to_vec(&done)?, None);
+            }
+        }
+    }
+}
+
+/// Runs one, as somebody else if it is to be, and waits for its end.
+///
+/// # Errors
+/// Why it is not done.
+pub fn run(config: &AlertConfig, identity: Option<&Identity>, errand: &Errand, input: &[u8]) -> Result<(), String> {
+    let mail = config.mail.as_ref().and_then(|mail| match &mail.by {
+        Outgoing::Program(argv) => Some((argv, mail.timeout)),
+        Outgoing::Server(_) => None,
+    });
+    let command = config.command.as_ref().map(|command| (&command.argv, command.limit));
+    let (argv, limit) = if errand.command { command } else { mail }.ok_or("no such program is configured")?;
+    let (program, args) = argv.split_first().ok_or("no such program is configured")?;
+    // Who speaks with the whole world does not choose whom mail goes to.
+    let to = config.mail.as_ref().map(|mail| mail.to.as_slice()).unwrap_or_default();
+    let is_known = |arg: &String| to.iter().any(|known| known == arg || arg.rsplit_once('@').is_some_and(|(user, _)| known == user));
+    if errand.args.iter().any(|arg| errand.command || !is_known(arg)) {
+        return Err("an argument that the configuration does not have".to_owned());
+    }
+    let is_ours = |(name, value): &&(String, String)| {
+        name.starts_with("RIPOSTE_")
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            && value.len() <= VALUE_BYTES
+            && !value.contains('\0')
+    };
+    let env: Vec<String> = errand.env.iter().filter(is_ours).take(VARIABLES).map(|(name, value)| format!("{name}={value}")).collect();
+    execute(program, args.iter().chain(&errand.args), &env, (input, limit, identity)).map_err(|why| format!("{program}: {why}"))
+}
+
+fn execute<'a>(
+    program: &str,
+    args: impl Iterator<Item = &'a String>,
+    env: &[String],
+    (input, limit, identity): (&[u8], Duration, Option<&Identity>),
+) -> Result<(), String> {
+    let fail = |error: io::Error| error.to_string();
+    let input = sealed_text(input).map_err(fail)?;
+    let (output, output_end) = output_pipe().map_err(fail)?;
+    set_nonblocking(output.as_fd(), true).map_err(fail)?;
+    let args: Vec<&OsStr> = args.map(OsStr::new).collect();
+    let fds = [(input.as_fd(), 0), (output_end.as_fd(), 1), (output_end.as_fd(), 2)];
+    let _ = std::env::set_current_dir("/");
+    let launch = Launch { program: Path::new(program), title: program, args: &args, fds: &fds, timezone: None, env, identity };
+    let child = spawn(&launch).map_err(fail)?;
+    drop((output_end, input));
+    let (poller, mut ready, mut output) = (Poller::new().map_err(fail)?, Vec::new(), File::from(output));
+    poller.add(child.as_fd(), 1, Interest::Read).map_err(fail)?;
+    let mut is_heard = poller.add(output.as_fd(), 2, Interest::Read).is_ok();
+    let (until, mut said, mut ended) = (monotonic().after(limit), Vec::new(), None);
+    while ended.is_none() {
+        let left = until.since(monotonic());
+        if left.is_zero() {
+            break;
+        }
+        poller.wait(Some(left), &mut ready).map_err(fail)?;
+        if is_heard && !hear(&mut output, &mut said) {
+            let _ = poller.remove(output.as_fd());
+            is_heard = false;
+        }
+        if ready.iter().any(|event| event.token == 1) {
+            // Whatever it leaves behind ends with it; nobody else can have its number before its end is asked for.
+            let _ = child.end_group();
+            ended = child.try_wait().map_err(fail)?;
+        }
+    }
+    hear(&mut output, &mut said);
+    let said = report::escape::bytes(said.trim_ascii(), 200);
+    let said = if said.is_empty() { said } else { format!("; it said: {said}") };
+    match ended {
+        Some(Ended::Exited(0)) => Ok(()),
+        Some(Ended::Exited(code)) => Err(format!("it ended with code {code}{said}")),
+        Some(Ended::Killed(signal)) => Err(format!("signal {signal} has ended it{said}")),
+        None => {
+            let _ = child.end_group().and_then(|()| child.wait().map(drop));
+            Err(format!("it was ended after {} s{said}", limit.as_secs()))
+        }
+    }
+}
+
+/// Takes what it says; false if nothing more comes.
+fn hear(output: &mut File, said: &mut Vec<u8>) -> bool {
+    let mut buffer = [0; 4_096];
+    loop {
+        match output.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(len) => {
+                let room = SAID_BYTES.saturating_sub(said.len()).min(len);
+                said.extend_from_slice(buffer.get(..room).unwrap_or_default());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+}
