@@ -101,3 +101,16 @@ pub const BATCH_REPORTS: usize = 64;
 pub const CONTROL_CLIENTS: usize = 16;
 /// Offenders that a storm of forgeable evidence counts, and that it remembers while its pause lasts. A higher threshold acts as this one.
 pub const STORM_OFFENDERS: usize = 65_536;
+/// Sources of which a report on an old log counts everything. At the bound half of them give way: those without a charge, then those with the
+/// fewest packets.
+pub const DETAILED_SOURCES: usize = 16_384;
+/// Kinds of flags, of ICMP and of ways through the firewall that are noted of one source for reports. Further ones are not.
+pub const NOTED_KINDS: usize = 16;
+/// Targets that are noted of one source for reports. Further ones are not.
+pub const NOTED_AIMS: usize = 32;
+/// Packets of one source whose time and port are kept for its picture. At the bound every second one is let go.
+pub const NOTED_SAMPLES: usize = 256;
+/// Interfaces, and log prefixes, that a report on an old log tells apart. Further ones are told as others.
+pub const REPORT_WORDS: usize = 1_024;
+/// Different lines that `replay --unique` remembers. Beyond, a line may be printed again.
+pub const UNIQUE_LINES: usize = 8_388_608;

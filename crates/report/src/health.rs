@@ -264,6 +264,7 @@ mod tests {
             repaired: None,
             signatures: Vec::new(),
             troubles: Vec::new(),
+            offenders: None,
             absent: Vec::new(),
         }
     }

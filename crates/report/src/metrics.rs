@@ -176,6 +176,7 @@ mod tests {
             signatures: Vec::new(),
             absent: Vec::new(),
             troubles: Vec::new(),
+            offenders: None,
         }
     }
 

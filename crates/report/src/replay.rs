@@ -3,10 +3,13 @@
 
 use crate::json::{address, number, text};
 use crate::offender::SignatureLine;
+use crate::picture::Tops;
+use crate::serial::to_json_line;
 use crate::time::write_rfc3339;
 use model::event::{TcpFlags, Trust};
 use model::net::{Prefix, Protocol};
 use model::time::Time;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 pub use crate::replay_csv::{EVENT_HEADER, OFFENDER_HEADER};
@@ -46,16 +49,18 @@ pub struct EventLine<'a> {
 }
 
 /// What matched how often, in all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopSignature {
     /// Which, and how often.
+    #[serde(flatten)]
     pub signature: SignatureLine,
     /// By how many sources.
     pub sources: u64,
 }
 
 /// The last line: what was read and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(tag = "type", rename = "summary")]
 pub struct SummaryLine {
     /// Lines read.
     pub lines: u64,
@@ -68,7 +73,11 @@ pub struct SummaryLine {
     /// Lines that no sensor understands.
     pub unparsed: u64,
     /// The signatures that matched, the most frequent first; not printed if none did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<TopSignature>,
+    /// The busiest of everything, if that was asked for.
+    #[serde(flatten)]
+    pub tops: Option<Tops>,
 }
 
 /// Writes `,"name":` and then what the closure writes.
@@ -169,32 +178,10 @@ impl EventLine<'_> {
     }
 }
 
-/// Writes a signature's fields without the closing bracket.
-fn signature_fields(signature: &SignatureLine, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"sid\":");
-    number(u64::from(signature.sid), out);
-    field("message", out, |out| text(signature.message.as_bytes(), out));
-    field_number("count", signature.count, out);
-}
-
 impl SummaryLine {
-    /// Appends the line, with its newline.
-    pub fn to_json_line(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"type\":\"summary\"");
-        field_number("lines", self.lines, out);
-        field_number("events", self.events, out);
-        field_number("offenders", self.offenders, out);
-        field_number("ignored", self.ignored, out);
-        field_number("unparsed", self.unparsed, out);
-        if !self.signatures.is_empty() {
-            field("signatures", out, |out| {
-                list(&self.signatures, out, |top, out| {
-                    signature_fields(&top.signature, out);
-                    field_number("sources", top.sources, out);
-                    out.push(b'}');
-                });
-            });
-        }
-        out.extend_from_slice(b"}\n");
+    /// The line as it is printed, with its newline.
+    pub fn to_json_line(&self) -> String {
+        // Texts, numbers and lists of them can always be written.
+        to_json_line(self).unwrap_or_default()
     }
 }

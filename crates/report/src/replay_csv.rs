@@ -16,12 +16,12 @@ pub const OFFENDER_HEADER: &str =
 /// Characters of one cell.
 const CELL_CHARS: usize = 4_096;
 
-/// Appends a text as a cell. One that begins like a formula gets an apostrophe in front, which spreadsheets take for
+/// Appends a text as a cell of a table with this separator. One that begins like a formula gets an apostrophe in front, which spreadsheets take for
 /// "this is text" (OWASP, "CSV Injection").
-fn cell(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn cell(bytes: &[u8], separator: char, out: &mut Vec<u8>) {
     let text = escape::bytes(bytes, CELL_CHARS);
     let guard = if text.starts_with(['=', '+', '-', '@']) { "'" } else { "" };
-    if text.contains(['"', ',']) || text.starts_with(' ') || text.ends_with(' ') {
+    if text.contains(['"', separator]) || text.starts_with(' ') || text.ends_with(' ') {
         let doubled = text.replace('"', "\"\"");
         out.extend(["\"", guard, &doubled, "\""].concat().as_bytes());
     } else {
@@ -73,15 +73,15 @@ impl EventLine<'_> {
         out.push(b',');
         out.extend_from_slice(self.chain.unwrap_or_default().as_bytes());
         out.push(b',');
-        cell(self.interface.unwrap_or_default(), out);
+        cell(self.interface.unwrap_or_default(), ',', out);
         out.push(b',');
-        cell(self.prefix.unwrap_or_default(), out);
+        cell(self.prefix.unwrap_or_default(), ',', out);
         out.push(b',');
         out.extend_from_slice(self.trust.map_or("", |trust| trust.word()).as_bytes());
         out.push(b',');
         number(u64::from(self.times), out);
         out.push(b',');
-        cell(self.ignored.unwrap_or_default().as_bytes(), out);
+        cell(self.ignored.unwrap_or_default().as_bytes(), ',', out);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -107,7 +107,7 @@ impl OffenderLine {
         out.push(b',');
         let signatures: Vec<String> =
             self.signatures.iter().map(|line| format!("{} {} ({})", line.sid, line.message, line.count)).collect();
-        cell(signatures.join("; ").as_bytes(), out);
+        cell(signatures.join("; ").as_bytes(), ',', out);
         for time in [self.first, self.last] {
             out.push(b',');
             write_rfc3339(time.0, out);
@@ -121,7 +121,7 @@ impl OffenderLine {
             number(seconds, out);
         }
         out.push(b',');
-        cell(self.decision.why.as_bytes(), out);
+        cell(self.decision.why.as_bytes(), ',', out);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -132,7 +132,7 @@ mod tests {
 
     fn written(text: &str) -> String {
         let mut out = Vec::new();
-        cell(text.as_bytes(), &mut out);
+        cell(text.as_bytes(), ',', &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -148,5 +148,8 @@ mod tests {
         assert_eq!(written("\t=1"), "\\u{9}=1");
         assert_eq!(written("a\r\n=1"), "a\\u{d}\\u{a}=1");
         assert_eq!(written(""), "");
+        let mut out = Vec::new();
+        cell(b"a,b;c", ';', &mut out);
+        assert_eq!(out, b"\"a,b;c\"");
     }
 }

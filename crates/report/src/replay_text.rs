@@ -1,9 +1,8 @@
 //! What people read of `riposte replay`: a table of offenders and one line of figures. Never more lines than offenders.
 
-use crate::decision::Verdict;
-use crate::duration::Human;
 use crate::escape;
 use crate::offender::OffenderLine;
+use crate::picture::decision;
 use crate::replay::{SummaryLine, TopSignature};
 use crate::replay_csv::ports;
 use crate::system;
@@ -96,15 +95,6 @@ fn first_ports(protocol: &str, ranges: &[String], place: usize) -> String {
         text.push_str(range);
     }
     text
-}
-
-/// `block 10m`, `watch: counts alone…`.
-fn decision(verdict: &Verdict) -> String {
-    let action = verdict.action.word();
-    match verdict.seconds {
-        Some(seconds) => format!("{action} {}: {}", Human(seconds), escape::text(&verdict.why, 300)),
-        None => format!("{action}: {}", escape::text(&verdict.why, 300)),
-    }
 }
 
 impl SummaryLine {

@@ -2,6 +2,7 @@
 
 use crate::duration::Human;
 use crate::escape;
+use crate::picture::Offenders;
 use crate::serial::Stamp;
 use crate::table::{Room, Side, Table, count, thousands};
 use crate::time::Readable;
@@ -61,6 +62,9 @@ pub struct StatusReport {
     /// Processes that should run and wait to be begun again.
     #[serde(default)]
     pub absent: Vec<String>,
+    /// Who was charged and is still followed; whoever shows it asks for it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offenders: Option<Offenders>,
 }
 
 /// How often packets have fitted a signature.
@@ -171,6 +175,18 @@ pub struct StormLine {
 impl StatusReport {
     /// The text for people.
     pub fn text(&self, room: Room) -> String {
+        let mut text = self.head_text();
+        text.push('\n');
+        text.push_str(&self.processes_text(room));
+        text.push_str(&self.sensors_text(room));
+        text.push_str(&self.signatures_text(room));
+        text.push_str(&self.figures_text(room));
+        text.push_str(&self.exemptions_text(room));
+        text
+    }
+
+    /// What comes first in it: since when, how many blocks, what is wrong.
+    pub fn head_text(&self) -> String {
         let mode = match self.mode {
             Mode::Blocking => "blocking",
             Mode::DryRun => "dry run: nobody new is blocked",
@@ -213,12 +229,6 @@ impl StatusReport {
             let why = escape::text(&repaired.why, WHY_CHARS);
             let _ = writeln!(text, "riposte's own table {why}: it was made anew at {}.", Readable(repaired.at.0));
         }
-        text.push('\n');
-        text.push_str(&self.processes_text(room));
-        text.push_str(&self.sensors_text(room));
-        text.push_str(&self.signatures_text(room));
-        text.push_str(&self.figures_text(room));
-        text.push_str(&self.exemptions_text(room));
         text
     }
 
@@ -282,7 +292,8 @@ impl StatusReport {
         if self.sensors.is_empty() { "\nNo sensor: nothing is seen.\n".to_owned() } else { format!("\n{}", table.text(room)) }
     }
 
-    fn signatures_text(&self, room: Room) -> String {
+    /// The signatures that matched most; empty if none did.
+    pub fn signatures_text(&self, room: Room) -> String {
         let mut table = Table::new([("SID", Side::Right), ("SIGNATURE", Side::Left), ("MATCHES", Side::Right), ("SOURCES", Side::Right)]);
         for line in self.signatures.iter().take(SIGNATURES_SHOWN) {
             let name = escape::text(&line.message, WORD_CHARS);

@@ -306,6 +306,7 @@ fn the_status_is_shown() {
             grave: false,
         }],
         absent: vec!["packets".into()],
+        offenders: None,
         storm: Some(StormLine {
             since: Stamp(Time::from_secs(NOON)),
             until: Stamp(Time::from_secs(NOON + 600)),

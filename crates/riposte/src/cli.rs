@@ -26,7 +26,7 @@ pub enum Command {
     Check(Check),
     /// Show what the running daemon does: processes, sensors, blocks, every drop counted.
     #[command(
-        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --check --warning losses=100 --state /var/lib/nagios/riposte.json"
+        after_help = "Examples: sudo riposte status --json | jq .blocks\n          sudo riposte status --prometheus | sudo tee /var/lib/prometheus/node-exporter/riposte.prom >/dev/null\n          sudo riposte status --sandbox\n          sudo riposte status --summary --level 3\n          sudo riposte status --address 203.0.113.9\n          sudo riposte status --html status.html --top 50\n          sudo riposte status --check --warning losses=100 --state /var/lib/nagios/riposte.json"
     )]
     Status(Status),
     /// Have the running daemon read its configuration again. One with an error changes nothing.
@@ -61,7 +61,7 @@ pub enum Command {
     History(History),
     /// Analyse old logs with the same sensors and detectors; never blocks.
     #[command(
-        after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log"
+        after_help = "Examples: sudo riposte replay /var/log/kern.log\n          sudo zcat /var/log/kern.log.2.gz | riposte replay --json -\n          sudo riposte replay --what-if strict.toml /var/log/kern.log\n          sudo riposte replay --detail --only 'src:198.51.100.0/24 dp:<1024' /var/log/kern.log\n          sudo riposte replay --csv --fields 'timestamp,src,dst,dp:>1024,log_prefix:/DROP/' --unique /var/log/kern.log\n          sudo riposte replay --html week.html --plot ports --png ports.png /var/log/kern.log"
     )]
     Replay(Replay),
     /// Look at the rules for application logs: list them, show one, run the samples that they carry.
@@ -182,6 +182,24 @@ pub struct Status {
     /// How long the daemon may take for its answer.
     #[arg(long, value_name = "SECONDS", requires = "check", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub timeout: u64,
+    /// Print only what comes first: troubles, blocks, levels, and the worst of everything.
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox", "json"])]
+    pub summary: bool,
+    /// Print all that is known of each of the worst sources, too.
+    #[arg(long, conflicts_with_all = ["prometheus", "sandbox"])]
+    pub detail: bool,
+    /// Only the sources in this address or prefix, with all that is known of them.
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["prometheus", "sandbox"])]
+    pub address: Option<String>,
+    /// Only the sources that have reached this danger level.
+    #[arg(long, value_name = "1-5", conflicts_with_all = ["prometheus", "sandbox"], value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub level: Option<u8>,
+    /// So many of everything.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000))]
+    pub top: usize,
+    /// Write all of it with plots to this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prometheus", "sandbox"])]
+    pub html: Option<PathBuf>,
 }
 
 /// Arguments of `doctor`.
@@ -347,12 +365,65 @@ pub struct Replay {
     /// Print every packet, too.
     #[arg(long)]
     pub events: bool,
+    /// Count everything: top ports, log prefixes, protocols, and each source's flags, targets and ways through the firewall.
+    #[arg(long)]
+    pub detail: bool,
+    /// So many of everything in text and pages.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000))]
+    pub top: usize,
+    /// Look at no other packets than these: fields with conditions, as `src:198.51.100.0/24 dp:>1024`. May be repeated.
+    #[arg(long, value_name = "FIELD:VALUE")]
+    pub only: Vec<String>,
+    /// Print these fields of every packet as CSV, of those that fulfil all conditions: `timestamp,src,dst,dp:<1024,log_prefix:/DROP/`.
+    #[arg(long, value_name = "FIELDS", requires = "csv", conflicts_with_all = ["detail", "html", "plot"])]
+    pub fields: Option<String>,
+    /// Print a line of --fields only once.
+    #[arg(long, requires = "fields")]
+    pub unique: bool,
+    /// Print at most so many lines of --fields, beside the titles.
+    #[arg(long, value_name = "N", requires = "fields")]
+    pub max_lines: Option<u64>,
+    /// What stands between the fields.
+    #[arg(long, value_name = "CHARACTER", requires = "fields", default_value_t = ',')]
+    pub separator: char,
+    /// No line with titles before --fields.
+    #[arg(long, requires = "fields")]
+    pub no_header: bool,
+    /// Begin with this line of the logs, from 1.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub start_line: u64,
+    /// End with this line of the logs.
+    #[arg(long, value_name = "N")]
+    pub end_line: Option<u64>,
+    /// Write the whole picture with plots to this file: one HTML page that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Draw one plot, into the files of --svg and --png.
+    #[arg(long, value_name = "KIND")]
+    pub plot: Option<Plot>,
+    /// Where --plot goes as SVG.
+    #[arg(long, value_name = "FILE", requires = "plot")]
+    pub svg: Option<PathBuf>,
+    /// Where --plot goes as PNG.
+    #[arg(long, value_name = "FILE", requires = "plot")]
+    pub png: Option<PathBuf>,
     /// Every line is the kernel's own (output of dmesg): a line needs no syslog head to be believed.
     #[arg(long)]
     pub kernel: bool,
     /// The time zone of stamps that have none, such as UTC or Europe/Berlin. Default: this machine's.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
+}
+
+/// What can be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Plot {
+    /// Which ports were tried when.
+    Ports,
+    /// Which ports the worst sources tried.
+    Sources,
+    /// How many packets came when.
+    Counts,
 }
 
 /// Arguments of `rules`.

@@ -8,4 +8,5 @@ pub mod control;
 pub mod fetch;
 pub mod host;
 pub mod lives;
+pub mod notes;
 pub mod sources;

@@ -88,7 +88,7 @@ fn old_logs_come_to_what_they_should() {
 
 const EVENT: [&str; 14] =
     ["type", "line", "time", "actor", "target", "proto", "sport", "dport", "flags", "chain", "interface", "prefix", "trust", "times"];
-const OFFENDER: [&str; 14] = [
+const OFFENDER: [&str; 15] = [
     "type",
     "address",
     "level",
@@ -103,6 +103,7 @@ const OFFENDER: [&str; 14] = [
     "last",
     "trust",
     "decision",
+    "detail",
 ];
 const STYLES: [&str; 15] = [
     "syn",
@@ -140,7 +141,7 @@ fn keeps_the_promise(name: &str, text: &str) {
                 is_time(name, &value["time"]);
             }
             "offender" => {
-                let always: Vec<&str> = OFFENDER.into_iter().filter(|key| *key != "systems").collect();
+                let always: Vec<&str> = OFFENDER.into_iter().filter(|key| !["systems", "detail"].contains(key)).collect();
                 is_ordered(name, line, value, &OFFENDER, &always);
                 is_canonical(name, &value["address"]);
                 let styles = value["styles"].as_array().unwrap();
@@ -157,7 +158,19 @@ fn keeps_the_promise(name: &str, text: &str) {
                     name,
                     line,
                     value,
-                    &["type", "lines", "events", "offenders", "ignored", "unparsed", "signatures"],
+                    &[
+                        "type",
+                        "lines",
+                        "events",
+                        "offenders",
+                        "ignored",
+                        "unparsed",
+                        "signatures",
+                        "levels",
+                        "top_ports",
+                        "prefixes",
+                        "protocols",
+                    ],
                     &["lines", "events", "offenders", "ignored", "unparsed"],
                 );
                 assert_eq!(value["offenders"], offenders.len(), "{name}");

@@ -11,6 +11,7 @@ use crate::time::Readable;
 use crate::timeline::{PORT_BINS, Timeline, place};
 use axis::{Area, count_ticks, port_ticks, time_ticks};
 use model::time::Time;
+use std::collections::HashSet;
 
 pub use svg::style;
 
@@ -141,25 +142,27 @@ pub fn ports_over_time(line: &Timeline) -> Drawing {
     let span = (to - from) as f64;
     let width = (canvas.area.width * line.step() as f64 / span).max(2.0);
     let height = canvas.area.height / PORT_BINS as f64;
+    let there: HashSet<(u64, u64, bool)> = line.cells().map(|cell| (cell.at, cell.place.to_bits(), cell.udp)).collect();
     for cell in line.cells() {
         let (x, top) = (canvas.area.x((cell.at - from) as f64 / span), canvas.area.y(cell.place) - height);
         // Where both protocols are, UDP has the right half.
-        let half = (width / 2.0).max(1.0);
-        let x = if cell.udp { x + width - half } else { x };
-        canvas.rectangle((x, top, half, height), ink_of(cell.udp), strength(cell.packets, most));
+        let shared = there.contains(&(cell.at, cell.place.to_bits(), !cell.udp));
+        let part = if shared { width / 2.0 } else { width };
+        let x = if shared && cell.udp { x + part } else { x };
+        canvas.rectangle((x, top, part, height), ink_of(cell.udp), strength(cell.packets, most));
     }
     canvas.done()
 }
 
-/// How many packets came when.
-pub fn counts_over_time(line: &Timeline) -> Drawing {
+/// How many of something (`packet`, `charge`) came when.
+pub fn counts_over_time(line: &Timeline, of: &str) -> Drawing {
     let line = line.at_most(BARS);
     let (from, to) = line.ends().unwrap_or((0, 1));
     let most = line.counts().map(|(_, packets)| packets).max().unwrap_or(1);
     let unit = step_name(line.step());
-    let alt = format!("Packets per {unit} from {} to {}; {most} at most.", utc(from), utc(to));
+    let alt = format!("{of}s per {unit} from {} to {}; {most} at most.", utc(from), utc(to));
     let mut canvas = Canvas::new(960, 240, alt);
-    canvas.note(&format!("packets per {unit}"));
+    canvas.note(&format!("{of}s per {unit}"));
     canvas.count_axis(most);
     canvas.time_axis(from, to);
     let span = (to - from) as f64;
@@ -228,7 +231,7 @@ struct Canvas {
 
 impl Canvas {
     fn new(width: u32, height: u32, alt: String) -> Canvas {
-        let area = Area { left: 56.0, top: 24.0, width: f64::from(width) - 72.0, height: f64::from(height) - 74.0 };
+        let area = Area { left: 56.0, top: 24.0, width: f64::from(width) - 86.0, height: f64::from(height) - 74.0 };
         Canvas { drawing: Drawing { width, height, alt, shapes: Vec::new() }, area }
     }
 
@@ -277,7 +280,7 @@ impl Canvas {
             let y = self.area.y(place(port));
             self.line((self.area.left, y), (self.area.left + self.area.width, y), Ink::Grid);
             // In a low plot not every tick has room for its word.
-            if self.area.height > 200.0 || !matches!(port, 1 | 10 | 3_389) {
+            if self.area.height > 200.0 || !matches!(port, 1 | 10 | 443 | 3_389) {
                 self.text(self.area.left - 6.0, y + 4.0, Anchor::End, Ink::Faint, port.to_string());
             }
         }

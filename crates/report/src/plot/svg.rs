@@ -12,8 +12,8 @@ pub fn style() -> &'static str {
     "svg{--text:#222;--faint:#666;--grid:#e4e4e4;--tcp:#0072b2;--udp:#d55e00}\
      @media(prefers-color-scheme:dark){svg{--text:#ddd;--faint:#999;--grid:#333;--tcp:#56b4e9;--udp:#e69f00}}\
      svg text{font:12px ui-monospace,monospace}\
-     .text{fill:var(--text);stroke:var(--text)}.faint{fill:var(--faint);stroke:var(--faint)}.grid{fill:var(--grid);stroke:var(--grid)}\
-     .tcp{fill:var(--tcp);stroke:var(--tcp)}.udp{fill:var(--udp);stroke:var(--udp)}svg text,svg rect{stroke:none}"
+     .text{fill:var(--text)}.faint{fill:var(--faint)}.tcp{fill:var(--tcp)}.udp{fill:var(--udp)}\
+     line.faint{stroke:var(--faint)}line.grid{stroke:var(--grid)}"
 }
 
 impl Ink {

@@ -71,7 +71,7 @@ fn both_paints_show_the_same_place() {
         drawing.to_svg_element()
     );
     assert_eq!(colour(56, 150), [0x00, 0x72, 0xb2]);
-    assert_eq!(colour(539, 24), [0xd5, 0x5e, 0x00]);
+    assert_eq!(colour(525, 24), [0xd5, 0x5e, 0x00]);
 }
 
 #[test]
@@ -100,7 +100,7 @@ proptest! {
         if let Some(picture) = small_picture(&one) {
             prop_assert!(picture.png.len() <= 20_000, "{}", picture.png.len());
         }
-        for drawing in [ports_over_time(&line), counts_over_time(&line), sources_by_port(&many)] {
+        for drawing in [ports_over_time(&line), counts_over_time(&line, "packet"), sources_by_port(&many)] {
             prop_assert!(drawing.shapes.len() < 40_000);
             let (svg, png) = (drawing.to_svg(), drawing.to_png());
             prop_assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.matches("<svg").count() == 1);

@@ -1,17 +1,23 @@
 //! The commands that ask the running daemon: status, list, block, unblock, allow, explain, history, reload.
 
+use super::replay::write_file;
 use super::{Failure, config, fail};
 use crate::cli::{self, Ask};
 use crate::config::words::{Period, quoted};
 use crate::control::client::Client;
 use crate::control::protocol::{AllowedLine, Done, ERROR_CHARS, PAGE, Reloaded, Request};
 use model::net::Prefix;
+use report::duration::Human;
 use report::escape;
 use report::explain::Explanation;
 use report::history::HistoryLine;
 use report::list::BlockLine;
-use report::status::{ProcessLine, StatusReport};
-use report::table::Room;
+use report::offender::SignatureLine;
+use report::picture::{Offenders, Picture};
+use report::replay::TopSignature;
+use report::status::{ProcessLine, SignatureCount, StatusReport};
+use report::table::{Room, count, thousands};
+use report::timeline::Timeline;
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -54,7 +60,7 @@ pub(super) fn json_line(out: &mut impl Write, value: &impl Serialize) -> Result<
 }
 
 /// Standard output's width, which is where all of this goes.
-fn room() -> Room {
+pub fn room() -> Room {
     if std::io::stdout().is_terminal() { Room::Terminal } else { Room::Endless }
 }
 
@@ -72,14 +78,92 @@ fn seconds(text: &str) -> Result<u64, Failure> {
 /// # Errors
 /// One line that says why there is no answer.
 pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
-    let report = figures(&mut connect(&args.ask)?)?;
+    let mut client = connect(&args.ask)?;
+    let mut report = figures(&mut client)?;
+    if !args.sandbox && !args.prometheus {
+        let prefix = args.address.as_deref().map(prefix).transpose()?;
+        report.offenders = Some(client.ask(&Request::Offenders { top: args.top, prefix, level: args.level })?);
+    }
+    if let Some(path) = &args.html {
+        write_file(path, report::html::page(&picture(&mut client, &report, args)?).as_bytes())?;
+    }
     match (args.sandbox, args.ask.json) {
         (true, true) => super::sandbox::read(&report)?.iter().try_for_each(|process| json_line(out, process)),
         (true, false) => write!(out, "{}", super::sandbox::text(&super::sandbox::read(&report)?)).map_err(io),
         (false, true) => json_line(out, &report),
         (false, false) if args.prometheus => write!(out, "{}", report::metrics::text(&report)).map_err(io),
-        (false, false) => write!(out, "{}", report.text(room())).map_err(io),
+        (false, false) => {
+            let picture = picture(&mut client, &report, args)?;
+            write!(out, "{}", status_text(&report, &picture, args)).map_err(io)
+        }
     }
+}
+
+/// The sources and blocks of the daemon as `replay` shows those of a log.
+fn picture(client: &mut Client, report: &StatusReport, args: &cli::Status) -> Result<Picture, Failure> {
+    let Offenders { tops, in_all, worst } = report.offenders.clone().unwrap_or_default();
+    let mut blocks: Vec<BlockLine> = client.ask(&Request::List { after: None })?;
+    let inside = args.address.as_deref().and_then(|address| address.parse::<Prefix>().ok());
+    blocks.retain(|block| {
+        inside.is_none_or(|inside| inside.overlaps(&block.address.0))
+            && args.level.is_none_or(|level| block.level.is_some_and(|l| l >= level))
+    });
+    let is_all = inside.is_none() && args.level.is_none();
+    let standing = if is_all { report.blocks.active } else { blocks.len() as u64 };
+    blocks.truncate(args.top);
+    let timeline = if args.html.is_some() { Some((charges(client, args)?, "charge")) } else { None };
+    let head = [
+        ("up", Human(report.uptime_secs).to_string()),
+        ("blocks", thousands(report.blocks.active)),
+        ("sources charged", thousands(in_all)),
+    ];
+    let signature = |line: &SignatureCount| TopSignature {
+        signature: SignatureLine { sid: line.sid, message: line.message.clone(), count: line.count },
+        sources: line.sources,
+    };
+    Ok(Picture {
+        title: "riposte status".to_owned(),
+        heads: head.map(|(what, how_many)| (what.to_owned(), how_many)).to_vec(),
+        tops,
+        signatures: report.signatures.iter().take(args.top).map(signature).collect(),
+        sources: worst,
+        sources_in_all: in_all,
+        blocks: Some((blocks, standing)),
+        timeline,
+    })
+}
+
+/// What was charged when, in the last week.
+fn charges(client: &mut Client, args: &cli::Status) -> Result<Timeline, Failure> {
+    const WEEK: u64 = 7 * 86_400;
+    let history = Request::History { prefix: args.address.clone(), since_secs: Some(WEEK), limit: usize::MAX };
+    let entries: Vec<HistoryLine> = client.ask(&history)?;
+    let mut timeline = Timeline::default();
+    // What has no level is no charge but a turn in a block's life.
+    let charges = entries.iter().filter(|line| line.level > 0 && args.level.is_none_or(|level| line.level >= level));
+    charges.for_each(|line| timeline.count(line.at.0, None, 1));
+    Ok(timeline)
+}
+
+fn status_text(report: &StatusReport, picture: &Picture, args: &cli::Status) -> String {
+    let few = args.summary || args.address.is_some() || args.level.is_some();
+    let mut text = if few { report.head_text() } else { report.text(room()) };
+    text += &picture.tops_text(room());
+    text += &picture.tops.levels_text();
+    if let Some((blocks, all)) = picture.blocks.as_ref().filter(|(blocks, _)| !blocks.is_empty()) {
+        let more = all.saturating_sub(blocks.len() as u64);
+        text = text + "\n" + &report::list::text(blocks, room());
+        if more > 0 {
+            text += &format!("and {} (riposte list shows all)\n", count(more, "other"));
+        }
+    }
+    if few {
+        text += &report.signatures_text(room());
+    }
+    if args.detail || args.address.is_some() {
+        text += &picture.sources_text();
+    }
+    text
 }
 
 /// The daemon's status, with what the kernel says of each process.

@@ -1,14 +1,23 @@
 //! `riposte replay`: the same sensors, detectors and judge over old logs. Never touches a firewall; time is the log's own.
 
+mod columns;
+mod criteria;
+mod fields;
+mod tally;
+
+use super::ask::room;
 use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
 use crate::lives::{fingerprints, now, signatures};
+use columns::Columns;
+use criteria::Item;
 use detect::Detector;
 use detect::config::ScanConfig;
 use detect::detectors::Detectors;
 use detect::signatures::{Matched, Top};
+use fields::Packet;
 use indicatif::{ProgressBar, ProgressStyle};
 use model::block::Expiry;
 use model::decision::Decision;
@@ -20,10 +29,13 @@ use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
 use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::picture::{self, Picture, PortSources};
 use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
-use report::replay_csv;
 use report::serial::{Stamp, Whom};
 use report::system::SystemLine;
+use report::table::thousands;
+use report::timeline::Timeline;
+use report::{plot, replay_csv};
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
@@ -33,8 +45,9 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tally::Tally;
 
 /// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
 const CHUNK: usize = 64 << 10;
@@ -229,6 +242,11 @@ struct Reader<'a, W: Write> {
     line: Vec<u8>,
     summary: SummaryLine,
     config: Config,
+    /// What a packet must be like to be looked at.
+    only: Vec<Item>,
+    columns: Option<Columns>,
+    /// What only a report with everything needs.
+    tally: Option<Box<Tally>>,
 }
 
 /// Reads the files and prints.
@@ -238,6 +256,9 @@ struct Reader<'a, W: Write> {
 pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
     if args.csv && args.what_if.is_some() {
         return Err(fail("--csv prints one table and has no place for --what-if: take --json"));
+    }
+    if args.plot.is_some() && args.svg.is_none() && args.png.is_none() {
+        return Err(fail("--plot draws into a file: name it with --svg or --png"));
     }
     let config_now = config(args.config.as_deref())?;
     let mut benches = vec![Bench::new(&config_now)?];
@@ -249,9 +270,23 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
         (false, true) => Format::Csv,
         (false, false) => Format::Text,
     };
-    let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary: SummaryLine::default(), config: config_now };
-    if format == Format::Csv && args.events {
-        reader.print(replay_csv::EVENT_HEADER.as_bytes())?;
+    let mut only = Vec::new();
+    for list in &args.only {
+        only.extend(criteria::parse_conditions(list).map_err(|wrong| fail(format!("--only: {wrong}")))?);
+    }
+    let columns = Columns::new(args)?;
+    let counts = args.detail || args.html.is_some() || args.plot.is_some();
+    let tally = counts.then(|| Box::new(Tally::new(&config_now.scan)));
+    let summary = SummaryLine::default();
+    let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary, config: config_now, only, columns, tally };
+    match &reader.columns {
+        Some(columns) if !args.no_header => {
+            let mut header = Vec::new();
+            columns.header(&mut header);
+            reader.print(&header)?;
+        }
+        None if format == Format::Csv && args.events => reader.print(replay_csv::EVENT_HEADER.as_bytes())?,
+        Some(_) | None => {}
     }
     let progress = Progress::new(&args.files);
     for path in &args.files {
@@ -311,7 +346,7 @@ impl<W: Write> Reader<'_, W> {
         }
         loop {
             let chunk = input.fill_buf().map_err(wrong)?;
-            if chunk.is_empty() {
+            if chunk.is_empty() || self.is_over() {
                 break;
             }
             let len = chunk.len();
@@ -349,13 +384,34 @@ impl<W: Write> Reader<'_, W> {
         Ok(())
     }
 
+    /// Whether no further line needs to be read.
+    fn is_over(&self) -> bool {
+        self.args.end_line.is_some_and(|end| self.summary.lines >= end) || self.columns.as_ref().is_some_and(|columns| columns.is_over())
+    }
+
     fn line(&mut self, log: &mut FirewallLog, line: &[u8], at: Time, base: u64) -> Result<(), Failure> {
-        let Reader { args, format, line: printed, summary, benches, .. } = self;
+        let Reader { args, format, line: printed, summary, benches, only, columns, tally, .. } = self;
+        if args.end_line.is_some_and(|end| summary.lines >= end) {
+            return Ok(());
+        }
         summary.lines += 1;
+        let (number, begins) = (summary.lines, summary.lines >= args.start_line);
+        // Lines before the first are read all the same: "last message repeated" may follow one.
         let kind = log.line(line, at, |sighting| {
+            let packet = Packet { sighting, line, number };
+            if !begins || !only.iter().all(|item| item.holds(&packet)) {
+                return;
+            }
             summary.events += u64::from(sighting.times);
+            if let Some(columns) = columns {
+                return columns.print(&packet, printed);
+            }
             if args.events {
                 print_event(sighting, base, *format, printed);
+            }
+            if let Some(tally) = tally {
+                let charged = benches.first().map(|bench| &bench.decisions);
+                tally.count(sighting, |whom| charged.is_some_and(|charged| charged.contains_key(whom)));
             }
             if ignored(sighting).is_some() {
                 summary.ignored += u64::from(sighting.times);
@@ -376,18 +432,27 @@ impl<W: Write> Reader<'_, W> {
     }
 
     fn finish(mut self) -> Result<(), Failure> {
+        if self.columns.is_some() {
+            return self.out.flush().map_err(|e| fail(e.to_string()));
+        }
         self.benches.iter_mut().for_each(Bench::flush);
         let mut bytes = Vec::new();
         if self.format == Format::Csv && !self.args.events {
             bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
         }
         // Only what is aligned or compared has to be there all at once.
-        let (keeps, mut offenders) = (self.format == Format::Text || self.benches.len() > 1, Vec::new());
+        let (keeps, mut offenders) = (self.format == Format::Text || self.benches.len() > 1 || self.tally.is_some(), Vec::new());
+        let (mut levels, mut port_sources) = ([0; 5], PortSources::default());
         for whom in self.benches.first().map(Bench::whom).unwrap_or_default() {
-            let Some(line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
+            let Some(mut line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
             self.summary.offenders += 1;
+            levels = picture::add(levels, &line);
+            if let Some(tally) = &self.tally {
+                line.detail = tally.detail(&line.address.0).map(Box::new);
+                port_sources.count(&line.ports);
+            }
             match self.format {
-                Format::Json => bytes.extend_from_slice(line.to_json_line().as_bytes()),
+                Format::Json => bytes.extend_from_slice(without_samples(&mut line).as_bytes()),
                 Format::Csv if !self.args.events => line.to_csv_line(&mut bytes),
                 Format::Csv | Format::Text => {}
             }
@@ -403,16 +468,29 @@ impl<W: Write> Reader<'_, W> {
             self.summary.ignored += bench.config_ignored + bench.matcher.counts().1;
             self.summary.signatures = bench.tops();
         }
-        if self.format == Format::Text {
-            bytes.extend_from_slice(offender_table(&offenders).as_bytes());
-            bytes.extend_from_slice(system_table(&offenders).as_bytes());
-            bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
+        let tops = match &self.tally {
+            Some(tally) => tally.tops(levels, &port_sources, self.args.top),
+            None => picture::Tops { levels, ..picture::Tops::default() },
+        };
+        let picture = self.tally.is_some().then(|| self.picture(&offenders, &tops));
+        if let Some(picture) = &picture {
+            self.write_files(picture)?;
         }
+        if self.format == Format::Text {
+            match picture.filter(|_| self.args.detail) {
+                Some(picture) => bytes.extend_from_slice((picture.tops_text(room()) + &picture.sources_text()).as_bytes()),
+                None => bytes.extend_from_slice((offender_table(&offenders) + &system_table(&offenders)).as_bytes()),
+            }
+            bytes.extend_from_slice(signature_table(&self.summary.signatures).as_bytes());
+            let apart = if self.args.detail && !offenders.is_empty() { "\n" } else { "" };
+            bytes.extend_from_slice((apart.to_owned() + &tops.levels_text()).as_bytes());
+        }
+        self.summary.tops = self.args.detail.then_some(tops);
         if let Some(other) = self.benches.get(1) {
             what_if(&offenders, &other.offenders(), self.args, self.format, &mut bytes);
         }
         match self.format {
-            Format::Json => self.summary.to_json_line(&mut bytes),
+            Format::Json => bytes.extend_from_slice(self.summary.to_json_line().as_bytes()),
             Format::Csv => {}
             Format::Text => {
                 bytes.extend_from_slice(self.summary.text().as_bytes());
@@ -424,6 +502,64 @@ impl<W: Write> Reader<'_, W> {
         self.print(&bytes)?;
         self.out.flush().map_err(|e| fail(e.to_string()))
     }
+}
+
+impl<W: Write> Reader<'_, W> {
+    /// Everything that there is to show, of the worst sources.
+    fn picture(&self, offenders: &[OffenderLine], tops: &picture::Tops) -> Picture {
+        let mut sources = offenders.to_vec();
+        picture::sort(&mut sources);
+        sources.truncate(self.args.top);
+        let names: Vec<String> = self.args.files.iter().map(|path| path.display().to_string()).collect();
+        let SummaryLine { lines, events, offenders, ignored, .. } = &self.summary;
+        let heads = [("lines", *lines), ("packets", *events), ("sources charged", *offenders), ("of no meaning", *ignored)];
+        Picture {
+            title: format!("riposte replay: {}", names.join(", ")),
+            heads: heads.map(|(what, number)| (what.to_owned(), thousands(number))).to_vec(),
+            tops: tops.clone(),
+            signatures: self.summary.signatures.iter().take(self.args.top).cloned().collect(),
+            sources,
+            sources_in_all: self.summary.offenders,
+            blocks: None,
+            timeline: self.tally.as_ref().map(|tally| (tally.timeline.clone(), "packet")),
+        }
+    }
+
+    /// The page and the plot.
+    fn write_files(&self, picture: &Picture) -> Result<(), Failure> {
+        let args = self.args;
+        if let Some(path) = &args.html {
+            write_file(path, report::html::page(picture).as_bytes())?;
+        }
+        let Some(kind) = args.plot else { return Ok(()) };
+        let empty = Timeline::default();
+        let timeline = picture.timeline.as_ref().map_or(&empty, |(timeline, _)| timeline);
+        let drawing = match kind {
+            cli::Plot::Ports => plot::ports_over_time(timeline),
+            cli::Plot::Sources => plot::sources_by_port(&picture.sources),
+            cli::Plot::Counts => plot::counts_over_time(timeline, "packet"),
+        };
+        args.svg.iter().try_for_each(|path| write_file(path, drawing.to_svg().as_bytes()))?;
+        args.png.iter().try_for_each(|path| write_file(path, &drawing.to_png()))
+    }
+}
+
+/// The line as JSON, without what only pictures need.
+fn without_samples(line: &mut OffenderLine) -> String {
+    let samples = line.detail.as_mut().map(|detail| std::mem::take(&mut detail.samples));
+    let json = line.to_json_line();
+    if let (Some(detail), Some(samples)) = (&mut line.detail, samples) {
+        detail.samples = samples;
+    }
+    json
+}
+
+/// Writes a file that was asked for by name.
+///
+/// # Errors
+/// One line that names it.
+pub fn write_file(path: &PathBuf, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| fail(format!("{}: {error}", path.display())))
 }
 
 /// The program that reads a compressed file, told by the file's first bytes.

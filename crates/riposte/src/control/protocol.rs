@@ -22,6 +22,17 @@ pub const MANAGED: &str = "active response: ";
 pub enum Request {
     /// Processes, sensors, counters.
     Status,
+    /// Who was charged and is still followed: the worst, and counts of all.
+    Offenders {
+        /// So many at most.
+        top: usize,
+        /// Only inside this prefix.
+        #[serde(default)]
+        prefix: Option<String>,
+        /// Only from this danger level on.
+        #[serde(default)]
+        level: Option<u8>,
+    },
     /// One page of the blocks that stand, by address.
     List {
         /// Go on behind this prefix.
@@ -114,6 +125,7 @@ impl Request {
             | Request::UpdateFeeds { .. }
             | Request::Reload => true,
             Request::Status
+            | Request::Offenders { .. }
             | Request::List { .. }
             | Request::Allowed
             | Request::Explain { .. }

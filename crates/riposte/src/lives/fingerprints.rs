@@ -42,8 +42,8 @@ pub fn load(config: &FingerprintConfig) -> Result<Option<Fingerprints>, Failure>
 pub fn matcher(config: &Config) -> Result<Matcher, String> {
     let one_line = |wrong: Failure| wrong.join("; ");
     let (set, _) = signatures::load(&config.signatures).map_err(one_line)?;
-    let seed = RandomState::new().build_hasher().finish();
-    let guesser = load(&config.fingerprint).map_err(one_line)?.map(|fingerprints| Guesser::new(fingerprints, seed));
+    let seed = || RandomState::new().build_hasher().finish();
+    let guesser = load(&config.fingerprint).map_err(one_line)?.map(|fingerprints| Guesser::new(fingerprints, seed()));
     Ok(Matcher::new(set).with_guesser(guesser))
 }
 

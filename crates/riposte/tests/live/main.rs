@@ -27,6 +27,7 @@ mod processes;
 mod psad;
 mod reload;
 mod repair;
+mod reports;
 mod resources;
 mod responders;
 mod responses;

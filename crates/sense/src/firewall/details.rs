@@ -27,6 +27,7 @@ pub(crate) fn read<'b>(fields: &[u8], bytes: &'b mut [u8; OPTION_BYTES]) -> Rest
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn what_stands_behind_the_window_is_read() {
@@ -39,5 +40,14 @@ mod tests {
         assert_eq!(read(v4, &mut bytes), Rest { urgent: Some(0), ..Rest::default() });
         // An IP option before the protocol is none of TCP's.
         assert_eq!(read(b"OPT (94040000) PROTO=TCP RES=0x00 SYN URGP=0 OPT (02", &mut bytes).options, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_borne(text in "( RES=0x| URGP=| FLOWLBL=|OPT \\(|\\)|[0-9A-F]{0,90}|0|\\PC){0,20}") {
+            let mut bytes = [0; OPTION_BYTES];
+            let rest = read(text.as_bytes(), &mut bytes);
+            prop_assert!(rest.options.is_none_or(|options| options.len() <= OPTION_BYTES));
+        }
     }
 }

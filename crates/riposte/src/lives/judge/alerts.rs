@@ -1,8 +1,8 @@
 //! What the envoy is to carry out of the house: made of what the court has done and of how riposte itself fares. Never waits for the envoy:
 //! what it does not take is dropped at a bound, and counted.
 
-use super::answers;
 use super::{ENVOY_SLOT, Judge, now};
+use super::{answers, pictures};
 use crate::config::AlertConfig;
 use crate::config::alert::Tells;
 use court::court::{Court, Spoken};
@@ -15,7 +15,7 @@ use model::time::Time;
 use report::alert::{Alert, Kind, Source};
 use report::decision::Verdict;
 use report::explain::QuotedLine;
-use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::offender::{OffenderLine, Ports};
 use report::serial::{Stamp, Whom, to_json_line};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -159,14 +159,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
-    let known = court.detectors.signatures();
-    let matches = known.of(whom.addr());
-    let signatures = matches.into_iter().flat_map(|matches| &matches.signatures).map(|matched| SignatureLine {
-        sid: known.sid(matched.rule),
-        message: answers::message(court, matched.rule),
-        count: matched.count.into(),
-    });
-    let line = OffenderLine {
+    let mut line = OffenderLine {
         address: Whom(whom),
         level: offence.level,
         styles: offence.styles,
@@ -174,14 +167,15 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         packets: offence.evidence.packets,
         ports,
         protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
-        signatures: signatures.collect(),
-        systems: answers::systems(court, whom.addr()),
+        signatures: Vec::new(),
+        systems: Vec::new(),
         first: Stamp(offence.evidence.first),
         last: Stamp(offence.evidence.last),
         trust: offence.trust,
         decision: Verdict::of(decision, offence.at),
         detail: None,
     };
+    pictures::name(court, &mut line);
     let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {
         Some(rule) => format!("{}: {rule}", offence.charge),
         None => offence.charge.to_string(),

@@ -50,6 +50,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
     let now = now();
     match request {
         Request::Status => status(judge, now),
+        Request::Offenders { top, prefix, level } => super::pictures::offenders(judge, top, prefix.as_deref(), level, now),
         Request::List { after } => list(judge, after.as_deref(), now),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
@@ -417,6 +418,7 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             .map(|top| signature_count(judge, top.rule, top.sid, (top.count, top.sources)))
             .collect(),
         troubles: troubles(judge),
+        offenders: None,
     };
     Reply::of(&report)
 }

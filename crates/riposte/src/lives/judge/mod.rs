@@ -6,6 +6,7 @@ mod answers;
 mod clocks;
 mod dshield;
 mod feeds;
+mod pictures;
 mod portsentry;
 mod positions;
 
