@@ -355,7 +355,7 @@ impl Page {
                 Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
             }
             self.optional("key", feed.key.as_deref().map(path), "none");
-            self.optional("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.optional("ca", feed.ca.as_deref().map(path), "the system's alone");
             self.optional("contact", feed.contact.as_deref().map(quote), "none");
         }
     }
@@ -369,7 +369,7 @@ impl Page {
         self.optional("from", dshield.from.as_deref().map(quote), "none");
         self.key("to", quote(&dshield.to));
         self.key("url", quote(&dshield.url));
-        self.optional("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.optional("ca", dshield.ca.as_deref().map(path), "the system's alone");
         self.key("interval", period(dshield.interval));
         self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
         self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");

@@ -35,7 +35,7 @@ pub struct FeedConfig {
     pub effect: Effect,
     /// A file with the key for CrowdSec's local API.
     pub key: Option<PathBuf>,
-    /// A file with the certificates that are believed, in place of the system's.
+    /// A file with the certificates that are believed beside the system's.
     pub ca: Option<PathBuf>,
     /// How whoever keeps the list can reach whoever runs riposte.
     pub contact: Option<String>,
@@ -77,7 +77,7 @@ pub struct DshieldConfig {
     pub to: String,
     /// Where the API is.
     pub url: String,
-    /// A file with the certificates that are believed, in place of the system's.
+    /// A file with the certificates that are believed beside the system's.
     pub ca: Option<PathBuf>,
     /// How often.
     pub interval: Duration,

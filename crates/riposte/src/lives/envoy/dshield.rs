@@ -2,20 +2,18 @@
 
 use super::Secrets;
 use super::courier::Answers;
+use super::mail::transport;
 use crate::config::Config;
-use crate::config::alert::{MailServer, Outgoing, Tls};
+use crate::config::alert::Outgoing;
 use crate::config::feed::{By, DshieldConfig};
 use crate::fetch::{Answer, Asker};
 use exchange::dshield::{LINES, Mask, Report, authorization, line, message, subject};
 use jiff::tz::Offset;
 use lettre::message::header::ContentType;
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls as MailTls, TlsParameters};
 use lettre::{SmtpTransport, Transport};
 use link::message::{ANSWER_BYTES, Message};
 use model::event::Event;
 use std::io;
-use std::time::Duration;
 
 /// Where the key and the certificates stand among the envoy's files.
 pub const KEY: &str = "[dshield] key";
@@ -23,8 +21,6 @@ pub const KEY: &str = "[dshield] key";
 pub const CA: &str = "[dshield] ca";
 /// Bytes of an answer that are read: it says that it has come.
 const ANSWER: u64 = 1 << 16;
-/// The longest time for one step of a mail.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// By which way.
 #[derive(Debug)]
@@ -52,9 +48,9 @@ impl Reporter {
                 let key = secrets.of(KEY).map(|key| String::from_utf8_lossy(key).trim().to_owned()).unwrap_or_default();
                 Way::Api { asker: Asker::new(secrets.of(CA), dshield.from.as_deref())?, key }
             }
-            By::Mail => match config.alert.mail.as_ref().map(|mail| &mail.by) {
-                Some(Outgoing::Server(server)) => Way::Mail(transport(server, secrets)?),
-                Some(Outgoing::Program(_)) | None => return Err("[dshield] by: mail takes the 'server' of [alert.mail]".to_owned()),
+            By::Mail => match config.alert.mail.as_ref().map(|mail| (mail, &mail.by)) {
+                Some((mail, Outgoing::Server(server))) => Way::Mail(transport(server, mail, &super::host_name(), secrets)?),
+                Some((_, Outgoing::Program(_))) | None => return Err("[dshield] by: mail takes the 'server' of [alert.mail]".to_owned()),
             },
         };
         Ok(Reporter { config: dshield, way })
@@ -109,21 +105,4 @@ impl DshieldConfig {
     pub fn mask(&self) -> Mask {
         self.public.map_or(Mask::Network, Mask::Public)
     }
-}
-
-fn transport(server: &MailServer, secrets: &Secrets) -> Result<SmtpTransport, String> {
-    let failed = |error: lettre::transport::smtp::Error| format!("[alert.mail] server: {error}");
-    let mut builder = SmtpTransport::builder_dangerous(&server.host).port(server.port).timeout(Some(PATIENCE));
-    if server.tls != Tls::None {
-        let mut tls = TlsParameters::builder(server.host.clone());
-        if let Some(pem) = secrets.of("[alert.mail] ca") {
-            tls = tls.add_root_certificate(Certificate::from_pem(pem).map_err(failed)?);
-        }
-        let tls = tls.build().map_err(failed)?;
-        builder = builder.tls(if server.tls == Tls::Tls { MailTls::Wrapper(tls) } else { MailTls::Required(tls) });
-    }
-    if let (Some(user), Some(password)) = (&server.user, secrets.of("[alert.mail] password_file")) {
-        builder = builder.credentials(Credentials::new(user.clone(), String::from_utf8_lossy(password).trim().to_owned()));
-    }
-    Ok(builder.build())
 }

@@ -10,7 +10,7 @@ mod lookups;
 mod mail;
 pub mod messenger;
 mod syslog;
-mod tls;
+pub(crate) mod tls;
 mod way;
 mod webhook;
 mod whois;
