@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use jiff::tz::Offset;
-use model::event::TcpFlags;
+use model::event::{Act, Event, TcpFlags};
 use model::net::{Prefix, Protocol};
 use model::time::Time;
 use serde_json::{Value, json};
@@ -55,6 +55,23 @@ pub struct Report {
     pub protocol: Protocol,
     /// TCP's flags.
     pub flags: Option<TcpFlags>,
+}
+
+impl Report {
+    /// A logged packet; `None` if it was something else, or if nobody knows to whom it went.
+    pub fn of(event: &Event) -> Option<Report> {
+        let Act::Probe(probe) = event.act else { return None };
+        Some(Report {
+            at: event.at,
+            times: event.times,
+            source: event.actor,
+            source_port: probe.icmp.map_or(probe.source_port, |(kind, _)| Some(kind.into())),
+            target: event.target?,
+            port: probe.icmp.map_or(probe.port, |(_, code)| Some(code.into())),
+            protocol: probe.protocol,
+            flags: probe.flags,
+        })
+    }
 }
 
 /// How the attacked are hidden.

@@ -38,7 +38,7 @@ pub const WARDEN_ACCEPTS: [Rule; 30] = [
     Rule { message: Tag::Derived, from: Life::Lookup, max_len: limits::FRAME_BYTES, rate: 1, burst: 1 },
     // Each replaces the kernel's exempt list. Who is refused tells it again with the next change.
     Rule { message: Tag::Allowed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20, burst: 100 },
-    // A whole list is a hundred pieces, and told once in half a minute at most.
+    // A whole list is a hundred pieces, and told with as much of a pause behind it.
     Rule { message: Tag::Listed, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 5, burst: 250 },
     // Each answer is an inotify descriptor, of which a user has few. Who is refused asks again a second later.
     Rule { message: Tag::Reopen, from: Life::Log, max_len: 1, rate: 1, burst: 10 },

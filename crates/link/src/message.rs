@@ -11,7 +11,9 @@ use model::time::Time;
 use std::net::SocketAddr;
 
 mod bytes;
+mod feed;
 mod tag;
+pub use feed::Got;
 pub use tag::Tag;
 
 /// A life: what one of riposte's processes is for.
@@ -371,27 +373,6 @@ pub enum Message {
         number: u32,
         /// What is known.
         flows: Vec<Known>,
-    },
-}
-
-/// What came of fetching a feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Got {
-    /// What the items before say.
-    List {
-        /// `ETag` and `Last-Modified`, at most [`KNOWN_BYTES`] each.
-        known: [String; 2],
-        /// Entries that could not be read, and those beyond the bound.
-        left_out: [u32; 2],
-    },
-    /// The copy that there is.
-    Same,
-    /// Nothing.
-    Nothing {
-        /// Why not, in words; at most [`ANSWER_BYTES`], hostile.
-        why: String,
-        /// For how many seconds nobody is to ask, if the server said so.
-        wait: Option<u32>,
     },
 }
 

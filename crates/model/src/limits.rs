@@ -37,6 +37,8 @@ pub const LISTS: usize = 16;
 pub const LISTED: usize = 100_000;
 /// Prefixes of lists in one message.
 pub const BATCH_LISTED: usize = 1_000;
+/// Probes that wait for DShield to be told. At the bound further ones are skipped, and counted.
+pub const DSHIELD: usize = 20_000;
 /// Blocks that responders beside the kernel's nftables hold at one time. At the bound new ones fail there as `Full`.
 pub const CARRIED: usize = 262_144;
 /// Addresses whose past strikes are remembered. At the bound the oldest is forgotten.
@@ -102,6 +104,8 @@ pub const STORM_OFFENDERS: usize = 65_536;
 /// Sources of which a report on an old log counts everything. At the bound half of them give way: those without a charge, then those with the
 /// fewest packets.
 pub const DETAILED_SOURCES: usize = 16_384;
+/// Sources of which the judge keeps what a mail's picture shows. At the bound half of them give way: those with the fewest packets.
+pub const NOTED_SOURCES: usize = 512;
 /// Kinds of flags, of ICMP and of ways through the firewall that are noted of one source for reports. Further ones are not.
 pub const NOTED_KINDS: usize = 16;
 /// Targets that are noted of one source for reports. Further ones are not.

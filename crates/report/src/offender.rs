@@ -7,6 +7,7 @@ use crate::system::SystemLine;
 use model::event::Trust;
 use model::level::DangerLevel;
 use model::style::StyleSet;
+use model::time::Time;
 use serde::{Deserialize, Serialize};
 
 /// What matched how often, for one offender.
@@ -139,8 +140,9 @@ pub struct AimLine {
     pub ports: Ports,
 }
 
-/// One packet's time and port.
+/// One packet's time and port. As JSON a list of three: milliseconds since 1970, the port, whether it is UDP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u16, bool)", into = "(u64, u16, bool)")]
 pub struct Sample {
     /// When.
     pub at: Stamp,
@@ -148,4 +150,16 @@ pub struct Sample {
     pub udp: bool,
     /// The destination port.
     pub port: u16,
+}
+
+impl From<Sample> for (u64, u16, bool) {
+    fn from(sample: Sample) -> Self {
+        (sample.at.0.as_nanos() / 1_000_000, sample.port, sample.udp)
+    }
+}
+
+impl From<(u64, u16, bool)> for Sample {
+    fn from((millis, port, udp): (u64, u16, bool)) -> Self {
+        Sample { at: Stamp(Time::from_nanos(millis.saturating_mul(1_000_000))), port, udp }
+    }
 }

@@ -7,7 +7,7 @@ use model::style::{Style, StyleSet};
 use model::time::Time;
 use proptest::prelude::*;
 use report::decision::{Action, Verdict};
-use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::offender::{Detail, OffenderLine, Ports, Sample, SignatureLine};
 use report::replay::{EVENT_HEADER, EventLine, OFFENDER_HEADER, SummaryLine, offender_table, system_table};
 use report::serial::{Stamp, Whom};
 use report::system::SystemLine;
@@ -139,6 +139,15 @@ fn the_lines_are_those_of_the_manual() {
     let summary = SummaryLine { lines: 9, events: 5, offenders: 1, ignored: 3, unparsed: 1, signatures: Vec::new(), tops: None };
     assert_eq!(summary.to_json_line(), "{\"type\":\"summary\",\"lines\":9,\"events\":5,\"offenders\":1,\"ignored\":3,\"unparsed\":1}\n");
     assert_eq!(summary.text(), "9 lines: 5 events, 1 offender; 3 of no meaning, 1 not understood.\n");
+}
+
+#[test]
+fn samples_are_short_and_come_back() {
+    let sample = Sample { at: Stamp(Time::from_nanos(1_772_366_400_250_000_000)), udp: true, port: 53 };
+    let detail = Some(Box::new(Detail { samples: vec![sample], ..Detail::default() }));
+    let json = OffenderLine { detail, ..an_offender() }.to_json_line();
+    assert!(json.ends_with(",\"detail\":{\"samples\":[[1772366400250,53,true]]}}\n"), "{json}");
+    assert_eq!(serde_json::from_str::<OffenderLine>(&json).unwrap().detail.unwrap().samples, [sample]);
 }
 
 #[test]

@@ -616,7 +616,7 @@ pub struct AskDshield {
     /// Where the answers are.
     #[arg(long, value_name = "URL", default_value = "https://isc.sans.edu/api")]
     pub url: String,
-    /// The certificates that are believed, in place of the system's.
+    /// The certificates that are believed beside the system's.
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
     /// The configuration.

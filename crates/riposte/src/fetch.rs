@@ -1,9 +1,8 @@
 //! Asking web servers for lists. Follows no redirection, takes no more than it is told to, waits no longer, and speaks with nobody unproved but with
 //! this host itself.
 
+use crate::lives::envoy::tls;
 use link::message::{ANSWER_BYTES, KNOWN_BYTES};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode};
@@ -47,18 +46,12 @@ pub enum Answer {
 }
 
 impl Asker {
-    /// Believes these certificates (PEM), or the system's; says how whoever runs this can be reached.
+    /// Believes the system's certificates and these (PEM); says how whoever runs this can be reached.
     ///
     /// # Errors
     /// If there is no certificate in them.
     pub fn new(certificates: Option<&[u8]>, contact: Option<&str>) -> Result<Asker, String> {
-        let roots: Vec<CertificateDer<'static>> = match certificates {
-            Some(pem) => CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|error| format!("ca: {error:?}"))?,
-            None => rustls_native_certs::load_native_certs().certs,
-        };
-        if certificates.is_some() && roots.is_empty() {
-            return Err("ca: there is no certificate in it".to_owned());
-        }
+        let roots = tls::roots("ca", certificates)?;
         let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).unversioned_rustls_crypto_provider(provider);

@@ -277,7 +277,7 @@ mod tests {
             let mut found = None;
             let kind = log.line(line.as_bytes(), Time::EPOCH, |sighting| {
                 let next = RuleId(numbers.len() as u16);
-                found = guesser.look(&sighting.facts, None, &sighting.details, |name| Some(*numbers.entry(name.into()).or_insert(next)));
+                found = guesser.look(sighting.facts, None, &sighting.details, |name| Some(*numbers.entry(name.into()).or_insert(next)));
             });
             assert_eq!(kind, LineKind::Packets(1), "{line}");
             let guessed = found?;

@@ -140,19 +140,7 @@ impl Message {
             }
             Message::Fetched { feed, got } => {
                 out.u8(*feed);
-                match got {
-                    Got::List { known, left_out } => {
-                        out.u8(0);
-                        known.iter().for_each(|known| out.text(known));
-                        left_out.iter().for_each(|count| out.u32(*count));
-                    }
-                    Got::Same => out.u8(1),
-                    Got::Nothing { why, wait } => {
-                        out.u8(2);
-                        out.text(why);
-                        out.option(wait.as_ref(), |w, wait| w.u32(*wait));
-                    }
-                }
+                got.write(out);
             }
             Message::Submit { skipped } => out.u64(*skipped),
             Message::Submitted { wrong, wait } => {
@@ -269,15 +257,7 @@ impl Message {
                 items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.option(Reader::u32)?)))?,
                 gone: r.list(limits::BATCH_LISTED, Reader::prefix)?,
             },
-            Tag::Fetched => Message::Fetched {
-                feed: r.u8()?,
-                got: match r.u8()? {
-                    0 => Got::List { known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?], left_out: [r.u32()?, r.u32()?] },
-                    1 => Got::Same,
-                    2 => Got::Nothing { why: r.text(ANSWER_BYTES)?, wait: r.option(Reader::u32)? },
-                    _ => return Err(Malformed::Value("got")),
-                },
-            },
+            Tag::Fetched => Message::Fetched { feed: r.u8()?, got: Got::read(&mut r)? },
             Tag::Submit => Message::Submit { skipped: r.u64()? },
             Tag::Submitted => Message::Submitted { wrong: r.option(|r| r.text(ANSWER_BYTES))?, wait: r.option(Reader::u32)? },
             Tag::AskKnown => Message::AskKnown {

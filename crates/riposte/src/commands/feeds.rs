@@ -4,10 +4,12 @@ use super::ask::{connect, io, json_line, order};
 use super::{Failure, config, fail};
 use crate::cli::{self, AskDshield, Feeds};
 use crate::config::Config;
+use crate::config::alert::port_of;
 use crate::config::feed::{FeedFormat, host_of};
 use crate::config::words::Word;
 use crate::control::protocol::Request;
 use crate::fetch::{Answer, Asker};
+use crate::lives::unprivileged_user;
 use exchange::isc::{About, TopPort, about, top_ports};
 use exchange::list::{Format, read};
 use exchange::vet::{Terms, vet};
@@ -21,6 +23,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use sys::diag::{Diag, Listener};
+use sys::sandbox::Profile;
 
 /// Bytes of the longest answer about an address or about ports.
 const ANSWER_BYTES: u64 = 1 << 20;
@@ -52,9 +55,10 @@ pub fn run(command: &Feeds, out: &mut impl Write) -> Result<(), Failure> {
             if args.dshield.json { json_line(out, &lookup_json(&known)) } else { lookup(&known, out).map_err(io) }
         }
         Feeds::Ports(args) => {
+            // Before anything comes from outside: afterwards there is no right left to ask the kernel.
+            let listening = Diag::open().and_then(|mut diag| diag.listening()).map_err(|e| fail(format!("listening sockets: {e}")))?;
             let answer = dshield(&args.dshield, &format!("topports/records/{}?json", args.top))?;
             let top = top_ports(&answer).map_err(fail)?;
-            let listening = Diag::open().and_then(|mut diag| diag.listening()).map_err(|e| fail(format!("listening sockets: {e}")))?;
             let found = found(&top, &listening);
             if args.dshield.json { json_line(out, &ports_json(&found)) } else { ports(&found, out).map_err(io) }
         }
@@ -137,8 +141,10 @@ fn dshield(ask: &AskDshield, what: &str) -> Result<String, Failure> {
 }
 
 /// What comes from another host is read by a process that can do next to nothing.
-fn shut_in(_: &Config, _: &str) -> Result<(), Failure> {
-    Ok(())
+fn shut_in(config: &Config, url: &str) -> Result<(), Failure> {
+    let ports: Vec<u16> = port_of(url).into_iter().collect();
+    let user = unprivileged_user(&config.process.user).map_err(fail)?;
+    sys::sandbox::enter(&Profile::envoy(user, &ports)).map(drop).map_err(|error| fail(error.to_string()))
 }
 
 fn lookup(known: &About, out: &mut impl Write) -> std::io::Result<()> {

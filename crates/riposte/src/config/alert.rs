@@ -436,7 +436,7 @@ pub fn header(line: &str) -> Option<(String, String)> {
 }
 
 /// The port of `http://host:port/path` or `https://…`; `None` if it is no such address.
-fn port_of(url: &str) -> Option<u16> {
+pub fn port_of(url: &str) -> Option<u16> {
     let (scheme, rest) = url.split_once("://")?;
     let default = match scheme {
         "https" => 443,

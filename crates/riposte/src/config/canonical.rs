@@ -342,7 +342,7 @@ impl Page {
             self.key("enabled", feed.enabled);
             match &feed.place {
                 Place::Url(url) => self.key("url", quote(url)),
-                Place::File(file) => self.key("file", path(file)),
+                Place::File(file) => self.key("path", path(file)),
             }
             self.key("format", quote(feed.format.word()));
             self.key("every", period(feed.every));
@@ -355,7 +355,7 @@ impl Page {
                 Effect::Block | Effect::Mark => self.absent("level", "of effect = \"level\" only"),
             }
             self.optional("key", feed.key.as_deref().map(path), "none");
-            self.optional("ca", feed.ca.as_deref().map(path), "the system's certificates");
+            self.optional("ca", feed.ca.as_deref().map(path), "the system's alone");
             self.optional("contact", feed.contact.as_deref().map(quote), "none");
         }
     }
@@ -369,11 +369,11 @@ impl Page {
         self.optional("from", dshield.from.as_deref().map(quote), "none");
         self.key("to", quote(&dshield.to));
         self.key("url", quote(&dshield.url));
-        self.optional("ca", dshield.ca.as_deref().map(path), "the system's certificates");
+        self.optional("ca", dshield.ca.as_deref().map(path), "the system's alone");
         self.key("interval", period(dshield.interval));
         self.optional("min_level", dshield.min_level.map(|level| level.to_string()), "every logged probe, whoever sent it");
         self.optional("public", dshield.public.map(|addr| quote(&addr.to_string())), "none, our addresses are shown as of 10.0.0.0/8");
-        self.optional("copy", dshield.copy.as_deref().map(path), "none");
+        self.key("copy", dshield.copy);
     }
 
     fn zone(&mut self, zone: &Zone) {

@@ -1,5 +1,6 @@
 //! `[[feed]]` and `[dshield]`: whose lists of attackers are taken, and what is told to DShield. Opens nothing.
 
+use super::alert::{AlertConfig, Outgoing, port_of};
 use super::raw::{Given, RawDshield, RawFeed};
 use super::read::{Meaning, at, place};
 use super::words::{Word, quoted};
@@ -34,7 +35,7 @@ pub struct FeedConfig {
     pub effect: Effect,
     /// A file with the key for CrowdSec's local API.
     pub key: Option<PathBuf>,
-    /// A file with the certificates that are believed, in place of the system's.
+    /// A file with the certificates that are believed beside the system's.
     pub ca: Option<PathBuf>,
     /// How whoever keeps the list can reach whoever runs riposte.
     pub contact: Option<String>,
@@ -76,7 +77,7 @@ pub struct DshieldConfig {
     pub to: String,
     /// Where the API is.
     pub url: String,
-    /// A file with the certificates that are believed, in place of the system's.
+    /// A file with the certificates that are believed beside the system's.
     pub ca: Option<PathBuf>,
     /// How often.
     pub interval: Duration,
@@ -84,8 +85,8 @@ pub struct DshieldConfig {
     pub min_level: Option<DangerLevel>,
     /// What stands in the place of private addresses of ours; without it all of ours are shown as of 10.0.0.0/8.
     pub public: Option<IpAddr>,
-    /// A file that gets a copy of everything that was sent.
-    pub copy: Option<PathBuf>,
+    /// Whether a copy of what was sent is kept, in the store's folder.
+    pub copy: bool,
 }
 
 /// How DShield is told.
@@ -157,9 +158,8 @@ pub fn effect_word(effect: Effect) -> &'static str {
 /// An hour: whoever publishes a list wants nobody to ask more often.
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
-/// Characters of the longest name, address of a list and of a mail.
+/// Characters of the longest name.
 const NAME_CHARS: usize = 32;
-const URL_CHARS: usize = 2_000;
 
 impl Default for DshieldConfig {
     fn default() -> Self {
@@ -175,8 +175,15 @@ impl Default for DshieldConfig {
             interval: Duration::from_secs(6 * HOUR),
             min_level: None,
             public: None,
-            copy: None,
+            copy: false,
         }
+    }
+}
+
+impl DshieldConfig {
+    /// The port that it is sent to; a mail goes by the alerts' server.
+    pub fn port(&self) -> Option<u16> {
+        (self.enabled && self.by == By::Api).then(|| port_of(&self.url)).flatten()
     }
 }
 
@@ -184,6 +191,14 @@ impl FeedConfig {
     /// The judge's part.
     pub fn policy(&self) -> ListConfig {
         ListConfig { name: self.name.clone(), effect: self.effect }
+    }
+
+    /// The port that it is fetched from.
+    pub fn port(&self) -> Option<u16> {
+        match &self.place {
+            Place::Url(url) if self.enabled => port_of(url),
+            Place::Url(_) | Place::File(_) => None,
+        }
     }
 
     /// Whether it is a stream of changes with durations of its own.
@@ -212,7 +227,7 @@ pub fn host_of(url: &str) -> Result<&str, &'static str> {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    if host.is_empty() || authority.contains('@') || url.len() > URL_CHARS || url.chars().any(|c| c.is_control() || c == ' ') {
+    if host.is_empty() || port_of(url).is_none() {
         return Err("is no address of the form https://HOST/…, without user names");
     }
     let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback());
@@ -254,7 +269,7 @@ impl Meaning<'_> {
         }
         let contact_at = at(&raw.url);
         let contact = raw.contact.map(|given| self.mail_address(given));
-        let place_of = match (raw.url, raw.file) {
+        let place_of = match (raw.url, raw.path) {
             (Some(url), None) => {
                 match host_of(&url.value) {
                     Ok(host) if contact.is_none() && [".sans.edu", ".dshield.org"].iter().any(|end| host.ends_with(end)) => {
@@ -267,11 +282,11 @@ impl Meaning<'_> {
             }
             (None, Some(file)) => Place::File(self.path(Some(file), PathBuf::new())),
             (Some(_), Some(file)) => {
-                self.wrong(&file, "either 'url' or 'file', not both");
+                self.wrong(&file, "either 'url' or 'path', not both");
                 return None;
             }
             (None, None) => {
-                self.problems.say(start, "[[feed]]: 'url' or 'file' is missing".to_owned());
+                self.problems.say(start, "[[feed]]: 'url' or 'path' is missing".to_owned());
                 return None;
             }
         };
@@ -299,8 +314,8 @@ impl Meaning<'_> {
         };
         let every = self.period(&raw.every, least..=7 * DAY, Duration::from_secs(usual));
         let expires = self.period(&raw.expires, 60..=30 * DAY, Duration::from_secs(2 * DAY).max(every * 2));
-        if expires <= every {
-            let message = "[[feed]] expires: that is before it is fetched again ('every'): nobody would be on it meanwhile".to_owned();
+        if expires < every * 2 {
+            let message = "[[feed]] expires: that may be before it is fetched again: at least twice 'every' it must be".to_owned();
             self.problems.say(place(&[at(&raw.expires), at(&raw.every), contact_at]), message);
         }
         let level_at = at(&raw.level);
@@ -329,7 +344,7 @@ impl Meaning<'_> {
         })
     }
 
-    pub(super) fn dshield(&mut self, raw: RawDshield) -> DshieldConfig {
+    pub(super) fn dshield(&mut self, raw: RawDshield, alert: &AlertConfig) -> DshieldConfig {
         let default = DshieldConfig::default();
         let by = self.word::<By>(raw.by).unwrap_or_default();
         let enabled_at = at(&raw.enabled);
@@ -357,11 +372,16 @@ impl Meaning<'_> {
                     None
                 }
             }),
-            copy: raw.copy.map(|copy| self.path(Some(copy), PathBuf::new())),
+            copy: raw.copy.is_some_and(|given| given.value),
         };
         if enabled && by == By::Api && (config.user == 0 || config.key.is_none()) {
             self.problems
                 .say(place(&[enabled_at]), "[dshield]: the API takes a 'user' and a 'key', the file with the account's key".to_owned());
+        }
+        let has_server = alert.mail.as_ref().is_some_and(|mail| matches!(mail.by, Outgoing::Server(_)));
+        if enabled && by == By::Mail && !has_server {
+            self.problems
+                .say(place(&[enabled_at]), "[dshield] by: mail goes out by the 'server' of [alert.mail], which is missing".to_owned());
         }
         if enabled && config.from.is_none() {
             self.problems.say(place(&[enabled_at]), "[dshield]: 'from' is missing, the mail address of whoever reports".to_owned());
@@ -375,7 +395,10 @@ impl Meaning<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    /// Every key.
+    pub const FULL: &str = "[[feed]]\nname='a'\nurl='https://a.example/'\nformat='crowdsec'\nkey='/k'\nca='/c'\ncontact='a@b.org'\neffect='level'\nlevel=3\n\
+        [dshield]\nuser=7\nkey='/k'\nfrom='a@b.org'\nca='/c'\nmin_level=2\npublic='198.51.100.7'\n";
     use super::*;
     use crate::config::Config;
 
@@ -390,7 +413,7 @@ mod tests {
     fn a_feed_has_its_defaults_and_reads_back() {
         let text = "[[feed]]\nname = \"drop\"\nurl = \"https://lists.example/drop_v4.json\"\n\
             [[feed]]\nname = \"crowd\"\nurl = \"http://127.0.0.1:8080\"\nformat = \"crowdsec\"\nkey = \"/etc/riposte/key\"\neffect = \"level\"\nlevel = 4\n\
-            [[feed]]\nname = \"own\"\nfile = \"/etc/own.list\"\neffect = \"mark\"\nenabled = false\n\
+            [[feed]]\nname = \"own\"\npath = \"/etc/own.list\"\neffect = \"mark\"\nenabled = false\n\
             [dshield]\nenabled = true\nuser = 7\nkey = \"/etc/riposte/isc\"\nfrom = \"a@example.org\"\npublic = \"198.51.100.7\"\nmin_level = 2\n";
         let config = Config::parse(text, "f.toml").unwrap();
         let [drop, crowd, own] = &config.feeds[..] else { panic!("three feeds") };
@@ -410,28 +433,29 @@ mod tests {
     fn what_no_feed_can_be_is_said() {
         let feed = |keys: &str| wrong(&format!("[[feed]]\nname = \"x\"\n{keys}\n"));
         for (keys, said) in [
-            ("", "'url' or 'file' is missing"),
+            ("", "'url' or 'path' is missing"),
             ("url = \"http://lists.example/x\"", "is not encrypted"),
             ("url = \"ftp://lists.example/x\"", "is no address"),
             ("url = \"https://user@lists.example/x\"", "without user names"),
             ("url = \"https://feeds.dshield.org/block.txt\"", "asks for a 'contact'"),
-            ("url = \"https://feeds.dshield.org/block.txt\"\ncontact = \"me\"", "is no mail address"),
-            ("url = \"https://a.example/\"\nfile = \"/x\"", "either 'url' or 'file'"),
+            ("url = \"https://feeds.dshield.org/block.txt\"\ncontact = \"me@\"", "is no mail address"),
+            ("url = \"https://a.example/\"\npath = \"/x\"", "either 'url' or 'path'"),
             ("url = \"https://a.example/\"\nevery = \"10m\"", "is not within 1h to 7d"),
-            ("url = \"https://a.example/\"\nevery = \"2d\"\nexpires = \"1d\"", "before it is fetched again"),
+            ("url = \"https://a.example/\"\nevery = \"2d\"\nexpires = \"1d\"", "may be before it is fetched again"),
             ("url = \"https://a.example/\"\nformat = \"crowdsex\"", "did you mean 'crowdsec'?"),
             ("url = \"https://a.example/\"\nformat = \"crowdsec\"", "wants a 'key'"),
             ("url = \"https://a.example/\"\nkey = \"/k\"", "only format = \"crowdsec\" has a key"),
             ("url = \"https://a.example/\"\nlevel = 3", "only effect = \"level\" has one"),
             ("url = \"https://a.example/\"\nmax_churn = 0", "is not within 1 to 100"),
-            ("file = \"x\"", "must start with '/'"),
-            ("file = \"/x\"\nnam = 1", "did you mean 'name'?"),
+            ("path = \"x\"", "must start with '/'"),
+            ("path = \"/x\"\nnam = 1", "did you mean 'name'?"),
         ] {
             let all = feed(keys);
             assert!(all.len() == 1 && all[0].contains(said), "{keys}: {all:?}");
         }
-        let twice = wrong("[[feed]]\nname = \"x\"\nfile = \"/x\"\n[[feed]]\nname = \"x\"\nfile = \"/y\"\n");
+        let twice = wrong("[[feed]]\nname = \"x\"\npath = \"/x\"\n[[feed]]\nname = \"x\"\npath = \"/y\"\n");
         assert!(twice.len() == 1 && twice[0].contains("stands there twice"), "{twice:?}");
+        assert!(wrong("[dshield]\nenabled = true\nfrom = 'a@b.org'\nby = 'mail'\n").concat().contains("by the 'server' of [alert.mail]"));
         assert!(wrong("[dshield]\nenabled = true\n").iter().any(|line| line.contains("the API takes a 'user'")));
         let often = wrong("[dshield]\nby = \"mail\"\ninterval = \"10m\"\n");
         assert!(often.len() == 1 && often[0].contains("is not within 1h to 7d"), "{often:?}");

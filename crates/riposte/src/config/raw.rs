@@ -507,7 +507,7 @@ sections! {
         name: Given<String>,
         enabled: Given<bool>,
         url: Given<String>,
-        file: Given<String>,
+        path: Given<String>,
         format: Given<String>,
         every: Given<String>,
         expires: Given<String>,
@@ -532,7 +532,7 @@ sections! {
         interval: Given<String>,
         min_level: Given<i64>,
         public: Given<String>,
-        copy: Given<String>,
+        copy: Given<bool>,
     }
     /// riposte's own log.
     RawLog "[log]" {

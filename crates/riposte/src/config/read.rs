@@ -47,6 +47,7 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
     let nflog = meaning.nflog(sense.nflog.unwrap_or_default());
     let capture = meaning.capture(sense.capture.unwrap_or_default(), &nflog);
     let (guard, touch, touch_blocks) = meaning.guard(raw.guard.unwrap_or_default(), &nflog);
+    let alert = meaning.alert(raw.alert.unwrap_or_default());
     Config {
         store: StoreConfig {
             path: meaning.path(store.path, default.store.path),
@@ -74,11 +75,11 @@ pub fn config(raw: RawConfig, problems: &mut Problems) -> Config {
         derive: derived,
         respond: meaning.respond(raw.respond.unwrap_or_default()),
         responses: meaning.responses(raw.response.unwrap_or_default()),
-        alert: meaning.alert(raw.alert.unwrap_or_default()),
         whois: meaning.whois(raw.whois),
         reverse_dns: meaning.reverse_dns(raw.reverse_dns),
         feeds: meaning.feeds(raw.feed.unwrap_or_default()),
-        dshield: meaning.dshield(raw.dshield.unwrap_or_default()),
+        dshield: meaning.dshield(raw.dshield.unwrap_or_default(), &alert),
+        alert,
         log: LoggingConfig {
             level: meaning.word(log.level).unwrap_or_default(),
             format: meaning.word(log.format).unwrap_or_default(),

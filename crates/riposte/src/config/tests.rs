@@ -104,7 +104,7 @@ fn the_canonical_form_has_every_key() {
     let text = Config::parse(
         &format!(
             "[control]\ngroup='adm'\n{services}{logs}[[response]]\nname='a'\nprotocol='command'\nprogram='/a'\non='touch'\ntimeout='1m'\n{}",
-            alert::tests::FULL
+            alert::tests::FULL.to_owned() + feed::tests::FULL
         ),
         "x",
     )

@@ -210,6 +210,8 @@ fn a_mail_comes_encrypted_and_with_a_password_and_says_all() {
         assert!(mail.contains(part), "{part} in\n{mail}");
     }
     assert!(!mail.split("text/html").nth(1).expect("HTML").contains("<script") && !mail.contains('\u{1b}'), "{mail}");
+    // With the picture of its ports over time.
+    assert!(raw.contains("Content-Type: image/png") && mail.contains(&format!("Ports over time of {who}: ")), "{mail}");
     // For whoever wants to look at it.
     if let Some(copy) = std::env::var_os("RIPOSTE_KEEP_MAIL") {
         fs::write(copy, &raw).expect("writable");

@@ -122,7 +122,8 @@ impl Daemon {
         // Who guards ports begins its section with them.
         let expected = expected + config.matches("[guard]\ntcp").count();
         // The envoy, whatever it carries.
-        let expected = expected + usize::from(config.contains("[alert."));
+        let expected =
+            expected + usize::from(["[alert.", "[[feed]]", "[dshield]\nenabled = true"].iter().any(|section| config.contains(section)));
         loop {
             if let Some(status) = self.try_json(&["status"]).and_then(|lines| lines.into_iter().next()) {
                 let lives = names(&status["processes"], "life");

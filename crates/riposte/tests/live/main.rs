@@ -12,6 +12,7 @@ mod doctor;
 mod errors;
 mod evasions;
 mod exempt;
+mod feeds;
 mod forged;
 mod guard;
 mod health;

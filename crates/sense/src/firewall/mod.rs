@@ -94,7 +94,7 @@ impl Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting<'l> {
     /// The packet.
-    pub facts: Facts,
+    pub facts: &'l Facts,
     /// When.
     pub at: Time,
     /// The line's number, from 1.
@@ -283,7 +283,8 @@ impl FirewallLog {
         while let Some((prefix, place, start)) = next {
             let read = netfilter::read(&start, prefix, self.said.handling(prefix));
             let (Ok((_, rest)) | Err(rest)) = read;
-            next = netfilter::find(rest).and_then(|start| self.run_on(start, read.is_ok(), place));
+            // Nothing stands behind most records.
+            next = if rest.is_empty() { None } else { netfilter::find(rest) }.and_then(|start| self.run_on(start, read.is_ok(), place));
             match read {
                 // Free text behind a record that is no other record's head: somebody else wrote part of this line.
                 Ok((record, rest)) if rest.is_empty() || next.is_some() => {
@@ -353,7 +354,7 @@ impl FirewallLog {
         }
         self.counters.packets += 1;
         let sighting = Sighting {
-            facts: record.facts,
+            facts: &record.facts,
             at: place.at,
             serial: self.counters.lines,
             times: place.times,

@@ -42,7 +42,7 @@ pub(super) struct Remembered {
 impl Remembered {
     #[inline]
     pub(super) fn keep(&mut self, sighting: &Sighting<'_>) {
-        self.packet = Some((sighting.facts, sighting.reading));
+        self.packet = Some((*sighting.facts, sighting.reading));
         self.host.set(sighting.host);
         self.interface_in.set(sighting.interface_in);
         self.interface_out.set(sighting.interface_out);
@@ -55,7 +55,7 @@ impl Remembered {
 
     /// The packet again, seen so many more times; `None` if the line before was none, or if it was not repeated at all.
     pub(super) fn sighting(&self, at: Time, serial: u64, times: u32) -> Option<Sighting<'_>> {
-        let (facts, reading) = self.packet.filter(|_| times > 0)?;
+        let (facts, reading) = self.packet.as_ref().filter(|_| times > 0)?;
         Some(Sighting {
             facts,
             at,
@@ -65,7 +65,7 @@ impl Remembered {
             interface_out: self.interface_out.text(),
             prefix: self.prefix.text(),
             host: self.host.text(),
-            reading,
+            reading: *reading,
             // The line that it repeats has told it.
             details: Details::Unknown,
         })

@@ -7,6 +7,7 @@ use crate::config::words::{Period, quoted};
 use crate::config::{Config, SignaturesConfig};
 use crate::lives::signatures::load_by;
 use detect::config::ScanConfig;
+use fingerprint::{Fingerprints, Problem};
 use policy::config::Ignore;
 use signatures::addresses::{Addresses, Ports, Variables};
 use std::ops::RangeInclusive;
@@ -53,6 +54,7 @@ impl Plan<'_> {
         self.lines();
         self.log();
         self.signatures();
+        self.fingerprints();
         self.scan();
     }
 
@@ -230,6 +232,30 @@ impl Plan<'_> {
             return None;
         }
         Some(path)
+    }
+
+    /// psad's two files of fingerprints.
+    fn fingerprints(&mut self) {
+        type Add = fn(&mut Fingerprints, &str) -> Vec<Problem>;
+        let kinds: [(&str, &str, Add); 2] = [("P0F_FILE", "p0f", Fingerprints::add_p0f), ("POSF_FILE", "posf", Fingerprints::add_posf)];
+        self.line("\n[fingerprint]");
+        self.comment("psad's files come first; with false riposte's own, which know more systems and scanners, are not asked.");
+        self.line("enabled = true\nshipped = true");
+        for (key, ours, add) in kinds {
+            let Some(path) = self.found(key) else { continue };
+            let text = opened(&path, self.host.read).ok().flatten().unwrap_or_default();
+            let wrong: Vec<String> =
+                add(&mut Fingerprints::default(), &text).iter().map(|problem| format!("{}:{problem}", path.display())).collect();
+            let value = format!("{ours} = {}", list([toml(&path.to_string_lossy())]));
+            if wrong.is_empty() {
+                self.say(&[key], "");
+                self.line(value);
+            } else {
+                self.say(&[key], "put right what is told on standard error, then take the '#' away");
+                self.comment(&value);
+                self.conf.wrong.extend(wrong);
+            }
+        }
     }
 
     fn variables(&mut self, config: &mut SignaturesConfig) {

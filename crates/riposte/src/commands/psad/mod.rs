@@ -1,6 +1,7 @@
 //! `riposte import psad`: prints a riposte configuration that does what a psad's does, with what becomes of each setting. Changes nothing
 //! anywhere, and runs none of the programs that it finds.
 
+mod alerts;
 mod blocks;
 mod conf;
 mod detection;
@@ -74,6 +75,7 @@ pub fn translate(file: &Path, overrides: &[PathBuf], host: &Host<'_>) -> Result<
     plan.head(overrides, &options);
     plan.detection();
     plan.blocks();
+    plan.alerts();
     plan.rest();
     // In the files' order, whatever was looked at first.
     let place = |line: &String| line.split(':').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0_usize);

@@ -159,6 +159,40 @@ fn scripts_are_run_without_a_shell_or_not_at_all() {
 }
 
 #[test]
+fn who_is_told_goes_on_being_told() {
+    let (config, text, wrong) = conf(
+        "EMAIL_ADDRESSES root@localhost, ops@example.org;\nEMAIL_ALERT_DANGER_LEVEL 3;\nALERT_ALL N;\nEMAIL_LIMIT 5;\nEMAIL_APPEND_HEADER From:fw@example.org;\n\
+         ENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /bin/echo seen;\n",
+    );
+    assert_eq!(wrong, Vec::<String>::new());
+    let mail = config.alert.mail.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(
+        (&mail.to[..], mail.from.as_deref()),
+        (&["root@localhost", "ops@example.org"].map(str::to_owned)[..], Some("fw@example.org"))
+    );
+    assert_eq!((config.alert.min_level, config.alert.every, config.alert.per_source), (3, false, 5));
+    assert!(config.alert.syslog.is_some());
+    assert_eq!(config.alert.command.unwrap().argv, ["/bin/echo", "seen"]);
+    let (config, text, wrong) = conf(
+        "EMAIL_ADDRESSES root@localhost;\nENABLE_DSHIELD_ALERTS Y;\nDSHIELD_USER_ID 17;\nDSHIELD_USER_EMAIL me@example.org;\nDSHIELD_DL_THRESHOLD 2;\n\
+         REPUTATION_FEED \"ET block\",4,IP,newline,1440,Y,et.txt,\"wget -O $LOCAL_FILE http://rules.example.org/block.txt\";\n",
+    );
+    assert_eq!(wrong, Vec::<String>::new(), "{text}");
+    assert!(text.contains("[whois]\n") && text.contains("[reverse_dns]\n") && config.dshield.enabled, "{text}");
+    assert_eq!((config.dshield.user, config.dshield.min_level.is_some(), config.feeds.len()), (17, true, 1));
+    assert_eq!((config.feeds[0].name.as_str(), config.feeds[0].every.as_secs()), ("ET-block", 86_400));
+    let (config, ..) = conf("EMAIL_ADDRESSES root@localhost;\nALERTING_METHODS noemail;\n");
+    assert!(config.alert.mail.is_none() && config.alert.syslog.is_some());
+    let (config, text, wrong) = conf("EMAIL_ADDRESSES no one;\nENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /bin/echo SRCIP;\n");
+    assert!(config.alert.mail.is_none() && config.alert.command.is_none() && text.contains("# [alert.mail]"), "{text}");
+    assert!(
+        wrong.len() == 2 && wrong[0].starts_with("psad.conf:1: EMAIL_ADDRESSES: [alert.mail] to: 'no one' is no mail address"),
+        "{wrong:?}"
+    );
+    assert!(wrong[1].contains("RIPOSTE_ADDRESS"), "{wrong:?}");
+}
+
+#[test]
 fn every_setting_has_its_line_and_control_characters_reach_no_terminal() {
     let all: String =
         settings::names().map(|name| format!("{name} \x1b[2J{};\n", if name.ends_with("Cmd") { "/bin/x" } else { "1" })).collect();

@@ -140,7 +140,11 @@ fn address(text: &str, host: &str) -> Result<Address, String> {
     Address::new(user, domain).or_else(|_| Address::new(user, "localhost")).map_err(|error| format!("[alert.mail]: '{text}': {error}"))
 }
 
-fn transport(server: &MailServer, config: &MailConfig, host: &str, secrets: &Secrets) -> Result<SmtpTransport, String> {
+/// The way to a mail server.
+///
+/// # Errors
+/// What is wrong with its certificates.
+pub(super) fn transport(server: &MailServer, config: &MailConfig, host: &str, secrets: &Secrets) -> Result<SmtpTransport, String> {
     let parameters = || {
         let mut builder = TlsParameters::builder(server.host.clone()).certificate_store(CertificateStore::None);
         for root in tls::roots("[alert.mail] ca", secrets.of("[alert.mail] ca"))? {

@@ -2,12 +2,15 @@
 //! witnesses nothing and decides nothing. Whatever it waits for, nobody waits for it: each way out is a thread, with a file of its own.
 
 mod command;
+mod courier;
+mod dshield;
+mod feeds;
 mod limits;
 mod lookups;
 mod mail;
 pub mod messenger;
 mod syslog;
-mod tls;
+pub(crate) mod tls;
 mod way;
 mod webhook;
 mod whois;
@@ -16,11 +19,17 @@ use super::calm::Calm;
 use super::{Start, channel, channel::Channel, enter, monotonic, own, unprivileged_user};
 use crate::config::Config;
 use crate::config::alert::Outgoing;
+use crate::config::feed::{FeedConfig, Place};
 use crate::config::lookups::WHOIS_PORT;
+use courier::{Answers, Courier};
+use dshield::Reporter;
+use feeds::{Fetcher, Order};
 use limits::Limits;
 use link::message::{Counter, Message};
 use lookups::Lookups;
 use messenger::Messenger;
+use model::event::Event;
+use model::limits as bounds;
 use report::alert::{Alert, Letter, Told};
 use report::serial::Stamp;
 use std::fs::File;
@@ -42,13 +51,14 @@ const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Whether the configuration has work for it.
 pub fn is_needed(config: &Config) -> bool {
-    config.alert.is_on()
+    config.alert.is_on() || config.feeds.iter().any(|feed| feed.enabled) || config.dshield.enabled
 }
 
 /// TCP ports that it must be able to connect to; the warden's sandbox, in which it lives, lets these pass.
 pub fn ports(config: &Config) -> Vec<u16> {
     let mut ports = config.alert.ports();
     ports.extend(config.whois.enabled.then_some(WHOIS_PORT));
+    ports.extend(config.feeds.iter().filter_map(FeedConfig::port).chain(config.dshield.port()));
     ports.sort_unstable();
     ports.dedup();
     ports
@@ -72,7 +82,7 @@ pub fn has_programs(config: &Config) -> bool {
 }
 
 /// Files that the warden opens for it, with their keys: it gets them in this order.
-fn files(config: &Config) -> Vec<(&'static str, &Path)> {
+fn files(config: &Config) -> Vec<(String, &Path)> {
     let (mut files, alert) = (Vec::new(), &config.alert);
     if let Some(Outgoing::Server(server)) = alert.mail.as_ref().map(|mail| &mail.by) {
         files.extend(server.password_file.as_deref().map(|file| ("[alert.mail] password_file", file)));
@@ -82,6 +92,15 @@ fn files(config: &Config) -> Vec<(&'static str, &Path)> {
         files.extend(webhook.headers_file.as_deref().map(|file| ("[alert.webhook] headers_file", file)));
         files.extend(webhook.ca.as_deref().map(|file| ("[alert.webhook] ca", file)));
     }
+    let mut files: Vec<(String, &Path)> = files.into_iter().map(|(key, file)| (key.to_owned(), file)).collect();
+    for feed in config.feeds.iter().filter(|feed| feed.enabled) {
+        files.extend(feed.key.as_deref().map(|file| (feeds::key_key(feed), file)));
+        files.extend(feed.ca.as_deref().map(|file| (feeds::ca_key(feed), file)));
+    }
+    if config.dshield.enabled {
+        files.extend(config.dshield.key.as_deref().map(|file| (dshield::KEY.to_owned(), file)));
+        files.extend(config.dshield.ca.as_deref().map(|file| (dshield::CA.to_owned(), file)));
+    }
     files
 }
 
@@ -90,17 +109,17 @@ fn files(config: &Config) -> Vec<(&'static str, &Path)> {
 /// # Errors
 /// Which one can't be opened, and why.
 pub fn open_files(config: &Config) -> Result<Vec<OwnedFd>, String> {
-    let open = |(key, path): (&str, &Path)| File::open(path).map(OwnedFd::from).map_err(|e| format!("{key}: {}: {e}", path.display()));
+    let open = |(key, path): (String, &Path)| File::open(path).map(OwnedFd::from).map_err(|e| format!("{key}: {}: {e}", path.display()));
     files(config).into_iter().map(open).collect()
 }
 
 /// What the files say, by their keys.
 #[derive(Debug, Default)]
-struct Secrets(Vec<(&'static str, Vec<u8>)>);
+struct Secrets(Vec<(String, Vec<u8>)>);
 
 impl Secrets {
     fn read(config: &Config, mut open: impl FnMut(usize) -> Result<OwnedFd, String>) -> Result<Secrets, String> {
-        let read = |(n, (key, path)): (usize, (&'static str, &Path))| {
+        let read = |(n, (key, path)): (usize, (String, &Path))| {
             let mut content = Vec::new();
             let file = File::from(open(n)?);
             file.take(FILE_BYTES).read_to_end(&mut content).map_err(|e| format!("{key}: {}: {e}", path.display()))?;
@@ -203,6 +222,11 @@ struct Envoy {
     judge: Channel,
     poller: Poller,
     threads: Vec<Thread>,
+    /// Who fetches lists, and who tells DShield.
+    feeds: Option<Courier<Order>>,
+    dshield: Option<Courier<Vec<Event>>>,
+    /// What is for DShield, until it is whole.
+    probes: Vec<Event>,
     malformed: u64,
 }
 
@@ -212,12 +236,22 @@ struct Envoy {
 /// Why it can't go on.
 pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, .. } = start;
-    let judge = Channel::new(own(0)?);
+    let judge = own(0)?;
+    let dup = |what: &OwnedFd| what.try_clone().map_err(|e| e.to_string());
+    let ways_back = [dup(&judge)?, dup(&judge)?];
+    let judge = Channel::new(judge);
     let secrets = Secrets::read(&config, |n| own(1 + n as RawFd))?;
     let host = host_name();
     let link = has_programs(&config).then(|| own(1 + files(&config).len() as RawFd)).transpose()?;
     let messenger = link.map(|link| Messenger::new(link, LONGEST_RUN));
-    enter(&Profile::envoy(unprivileged_user(&config.process.user)?, &ports(&config)), &mut warden)?;
+    let mut profile = Profile::envoy(unprivileged_user(&config.process.user)?, &ports(&config));
+    // A list is replaced by one of the same name: its folder it is that can be read.
+    profile.read.extend(config.feeds.iter().filter(|feed| feed.enabled).filter_map(|feed| match &feed.place {
+        Place::File(file) => file.parent().map(Path::to_owned),
+        Place::Url(_) => None,
+    }));
+    enter(&profile, &mut warden)?;
+    let (feeds, dshield) = couriers(&config, &secrets, ways_back)?;
     let mut threads = Vec::new();
     for (name, way) in ways(&config, &host, &secrets, messenger.as_ref())? {
         // A line in the system's log troubles nobody.
@@ -225,7 +259,24 @@ pub fn run(start: Start) -> Result<(), String> {
         threads.push(Thread::start(name, &host, way, limits)?);
     }
     let poller = Poller::new().map_err(|e| e.to_string())?;
-    Envoy { warden, judge, poller, threads, malformed: 0 }.watch().map_err(|e| e.to_string())
+    Envoy { warden, judge, poller, threads, feeds, dshield, probes: Vec::new(), malformed: 0 }.watch().map_err(|e| e.to_string())
+}
+
+type Couriers = (Option<Courier<Order>>, Option<Courier<Vec<Event>>>);
+
+/// Who fetches lists and who tells DShield, if either is wanted.
+fn couriers(config: &Config, secrets: &Secrets, ways_back: [OwnedFd; 2]) -> Result<Couriers, String> {
+    let [to_feeds, to_dshield] = ways_back.map(|way| Answers::new(way).map_err(|e| e.to_string()));
+    let (mut feeds, mut dshield) = (None, None);
+    if config.feeds.iter().any(|feed| feed.enabled) {
+        let fetcher = Fetcher::new(config, secrets)?;
+        feeds = Some(Courier::start("feeds", to_feeds?, move |order: Order, judge| fetcher.work(&order, judge))?);
+    }
+    if config.dshield.enabled {
+        let reporter = Reporter::new(config, secrets)?;
+        dshield = Some(Courier::start("dshield", to_dshield?, move |events: Vec<Event>, judge| reporter.work(&events, judge))?);
+    }
+    Ok((feeds, dshield))
 }
 
 impl Envoy {
@@ -271,6 +322,16 @@ impl Envoy {
                 Ok(Message::AskCounters) => {
                     let counters = self.counters();
                     self.judge.send(&Message::Counters(counters))?;
+                }
+                Ok(Message::Fetch { feed, whole, known }) => {
+                    let taken = self.feeds.as_ref().map_or(Ok(false), |feeds| feeds.order(Order { feed, whole, known }))?;
+                    self.malformed += u64::from(!taken);
+                }
+                Ok(Message::Events(events)) if self.probes.len() < bounds::DSHIELD => self.probes.extend(events),
+                Ok(Message::Submit { .. }) => {
+                    let probes = std::mem::take(&mut self.probes);
+                    let taken = self.dshield.as_ref().map_or(Ok(false), |dshield| dshield.order(probes))?;
+                    self.malformed += u64::from(!taken);
                 }
                 Ok(_) | Err(_) => self.malformed += 1,
             }

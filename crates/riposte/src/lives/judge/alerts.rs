@@ -5,11 +5,15 @@ use super::{ENVOY_SLOT, Judge, now};
 use super::{answers, pictures};
 use crate::config::AlertConfig;
 use crate::config::alert::Tells;
+use crate::notes::Notebook;
 use court::court::{Court, Spoken};
+use detect::config::ScanConfig;
 use link::message::{Life, Message, Process};
 use model::block::Expiry;
 use model::decision::Decision;
+use model::event::{Act, Event};
 use model::limits;
+use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
 use report::alert::{Alert, Kind, Source};
@@ -34,17 +38,36 @@ pub struct Alerts {
     /// What was in trouble when that was last told, and why.
     troubles: BTreeMap<String, String>,
     seen: (bool, bool, usize),
+    /// What a mail's pictures and figures show of a source, if there are mails.
+    notes: Option<Notebook>,
 }
 
 impl Alerts {
     /// By this configuration.
     pub fn new(config: AlertConfig) -> Alerts {
-        Alerts { config, ..Alerts::default() }
+        let mut alerts = Alerts::default();
+        alerts.reconfigure(config);
+        alerts
     }
 
     /// Goes by another configuration from now on.
     pub fn reconfigure(&mut self, config: AlertConfig) {
+        let notes = self.notes.take().unwrap_or_else(|| Notebook::new(limits::NOTED_SOURCES));
+        self.notes = config.mail.is_some().then_some(notes);
         self.config = config;
+    }
+
+    /// Notes what mails will tell of these events' sources. Costs nothing where nobody gets mail.
+    pub fn note(&mut self, events: &[Event], scan: &ScanConfig) {
+        let Some(notes) = &mut self.notes else { return };
+        for event in events {
+            if let (Act::Probe(probe), Some(target)) = (&event.act, event.target) {
+                let bits = if event.actor.is_ipv4() { scan.count_by_ipv4 } else { scan.count_by_ipv6 };
+                let page = notes.page(Prefix::new(event.actor, bits), |_| false);
+                page.probe(event.at, target, probe.protocol, probe.port, probe.flags, event.times);
+                page.icmp(probe.protocol, probe.icmp, event.times);
+            }
+        }
     }
 
     fn is_full(&mut self) -> bool {
@@ -73,7 +96,8 @@ impl Alerts {
             let Some(kind) = self.kind(offence, decision) else { continue };
             // Before it is composed: under a flood that is what costs.
             if !self.is_full() {
-                self.push(&charged(court, kind, offence, decision));
+                let alert = charged(court, kind, offence, decision, self.notes.as_ref());
+                self.push(&alert);
             }
         }
         let lifts = self.config.tells(Tells::Lift);
@@ -155,7 +179,7 @@ impl Judge {
     }
 }
 
-fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) -> Alert {
+fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, notes: Option<&Notebook>) -> Alert {
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
@@ -173,7 +197,8 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision) ->
         last: Stamp(offence.evidence.last),
         trust: offence.trust,
         decision: Verdict::of(decision, offence.at),
-        detail: None,
+        // An event does not tell of interfaces and log prefixes.
+        detail: notes.and_then(|notes| notes.of(&whom)).map(|notes| Box::new(notes.detail(|_| String::new(), |_| String::new()))),
     };
     pictures::name(court, &mut line);
     let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {

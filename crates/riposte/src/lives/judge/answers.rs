@@ -449,7 +449,14 @@ pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {
         let what = format!("the feed {} can't be renewed", feed.name);
         Some(TroubleLine { what, since: trouble.since, why: trouble.why, grave: false })
     });
-    ledger.chain(kernel).chain(tight).chain(wardens).chain(feeds).collect()
+    let dshield = judge.dshield.as_ref().and_then(|dshield| dshield.wrong.as_ref());
+    let dshield = dshield.map(|(since, why)| TroubleLine {
+        what: "DShield is not told".into(),
+        since: Stamp(*since),
+        why: why.clone(),
+        grave: false,
+    });
+    ledger.chain(kernel).chain(tight).chain(wardens).chain(feeds).chain(dshield).collect()
 }
 
 /// What only the asking side can read from /proc is left out: the judge sees no other process there.
@@ -551,6 +558,9 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("alerts", judge.alerts.made),
         ("alerts dropped, the envoy did not take them", judge.alerts.dropped),
         ("lines in PortSentry's form that could not be written", judge.lines.as_ref().map_or(0, |lines| lines.lost)),
+        ("probes told to DShield", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[0])),
+        ("probes not told to DShield, too many", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[1])),
+        ("submissions to DShield that failed", judge.dshield.as_ref().map_or(0, |dshield| dshield.tally[2])),
         ("feeds refused", judge.feeds.refused),
         ("entries of feeds not blocked, exempt", judge.feeds.kept_back[0] as u64),
         ("entries of feeds not blocked, too many", judge.feeds.kept_back[1] as u64),

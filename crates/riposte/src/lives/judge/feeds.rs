@@ -27,8 +27,8 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const WAIT_MAX: Duration = Duration::from_secs(7 * 86_400);
 /// So long an answer may take before the list is asked for again: the one who was to fetch it has died.
 const ANSWER: Duration = Duration::from_secs(900);
-/// The least time between two tellings of the warden: each may be a hundred frames.
-const TELL_EVERY: Duration = Duration::from_secs(30);
+/// So long the warden is told nothing for each frame that it was told: its gate takes five a second.
+const TELL_PAUSE: Duration = Duration::from_millis(300);
 
 /// An end or a time by both clocks: the wall's, for people, and the one that never steps.
 #[derive(Debug, Clone, Copy)]
@@ -192,7 +192,7 @@ impl Feeds {
         feed.asked = None;
         feed.follows &= !matches!(got, Got::Nothing { .. });
         feed.due = clock.steady.after(feed.config.every);
-        let name = feed.config.name.clone();
+        let (name, before) = (feed.config.name.clone(), feed.entries.clone());
         let wrong = match got {
             Got::Same => {
                 feed.renew(clock);
@@ -217,10 +217,16 @@ impl Feeds {
             if feed.wrong.take().is_some() {
                 tracing::info!(feed = name, entries = feed.entries.len(), "the feed is fetched again");
             }
-            feed.set(court, clock);
-            let copy = feed.copy(clock);
-            self.untold = true;
-            self.keep(&name, &copy);
+            let has_changed = feed.entries != before;
+            if has_changed {
+                feed.set(court, clock);
+                self.untold = true;
+            }
+            // The time of a file is known, and a stream is read anew after a restart: only others have to be remembered as fresh.
+            if has_changed || !feed.config.is_stream() && matches!(feed.config.place, Place::Url(_)) {
+                let copy = feed.copy(clock);
+                self.keep(&name, &copy);
+            }
             return true;
         };
         let why: String = report::escape::text(&why, 200);
@@ -280,10 +286,10 @@ impl Feeds {
         if !self.untold || self.tell_from > clock.steady {
             return Vec::new();
         }
-        (self.untold, self.tell_from) = (false, clock.steady.after(TELL_EVERY));
         let (list, exempt, over) = court.judge.listed(clock.wall);
         self.kept_back = [exempt, over];
         let pieces = list.len().div_ceil(limits::BATCH_LISTED).max(1);
+        (self.untold, self.tell_from) = (false, clock.steady.after(TELL_PAUSE * pieces as u32));
         let piece = |n: usize| list.chunks(limits::BATCH_LISTED).nth(n).unwrap_or_default().to_vec();
         (0..pieces).map(|n| Message::Listed { first: n == 0, last: n + 1 == pieces, items: piece(n) }).collect()
     }
@@ -342,12 +348,17 @@ impl Feed {
         court.judge.set_list(&self.config.name, self.entries.iter().map(|(prefix, end)| (*prefix, clock.wall_of(*end))).collect());
     }
 
-    /// It is still the same: whoever is on it, and not for a time of his own, is so for as long again.
+    /// It is still the same: whoever is on it is so for as long again. The kernel is bothered only when half of the time is over.
     fn renew(&mut self, clock: Clock) {
-        (self.fetched, self.until) = (Some(clock.wall), clock.steady.after(self.config.expires));
-        if !self.config.is_stream() {
+        self.fetched = Some(clock.wall);
+        if !self.config.is_stream() && self.is_half_over(self.until, clock) {
+            self.until = clock.steady.after(self.config.expires);
             self.entries.iter_mut().for_each(|(_, until)| *until = self.until);
         }
+    }
+
+    fn is_half_over(&self, end: Time, clock: Clock) -> bool {
+        end.since(clock.steady) < self.config.expires / 2
     }
 
     /// Takes the list that has come, or says why not.
@@ -372,6 +383,11 @@ impl Feed {
             return Err("it is empty".to_owned());
         }
         let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
+        if !self.config.is_stream() {
+            for (prefix, old) in self.entries.iter().filter(|(_, old)| !self.is_half_over(*old, clock)) {
+                ends.entry(*prefix).and_modify(|end| *end = *old);
+            }
+        }
         let vetted = vet(&list, &self.config.terms(), is_exempt, before).map_err(|refusal| refusal.to_string())?;
         let counts = [vetted.not_public, vetted.exempt, vetted.too_large].map(|count| count as u64);
         self.left_out = [counts[0], counts[1], counts[2], unread[0].into(), unread[1].into()];

@@ -4,6 +4,7 @@
 mod alerts;
 mod answers;
 mod clocks;
+mod dshield;
 mod feeds;
 mod pictures;
 mod portsentry;
@@ -18,6 +19,7 @@ use alerts::Alerts;
 use clocks::{Clocks, Turn};
 use court::court::Court;
 use court::court::responses::Wanted;
+use dshield::Dshield;
 use feeds::{Clock, Feeds};
 use link::gate::Gate;
 use link::message::{Asked, Counter, Life, Message, Process, Trouble};
@@ -129,6 +131,8 @@ struct Judge {
     reloaded: Option<(bool, Vec<String>)>,
     clocks: Clocks,
     feeds: Feeds,
+    /// What DShield is told, if it is.
+    dshield: Option<Dshield>,
     /// Who sets the blocks, in order: bit n of what the warden tells stands for the nth.
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
@@ -187,6 +191,7 @@ pub fn run(start: Start) -> Result<(), String> {
         reloaded: None,
         clocks: Clocks::read(),
         feeds,
+        dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
     };
@@ -326,7 +331,7 @@ impl Judge {
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
         let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
         let positions = self.positions.due().map(|at| at.since(monotonic()));
-        let feeds = self.feeds.due().map(|at| at.since(monotonic()));
+        let feeds = self.exchange_due().map(|at| at.since(monotonic()));
         settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).chain(feeds).min()
     }
 
@@ -338,18 +343,33 @@ impl Judge {
         let _ = self.warden.send(&Message::Allowed(allowed.take(limits::ALLOWED_TOLD).collect()));
     }
 
+    /// When there is something to exchange with others.
+    fn exchange_due(&self) -> Option<Time> {
+        self.feeds.due().into_iter().chain(self.dshield.as_ref().and_then(Dshield::due)).min()
+    }
+
+    /// The envoy has begun or ended.
+    fn envoy(&mut self, is_there: bool) {
+        self.feeds.envoy(is_there);
+        if let Some(dshield) = &mut self.dshield {
+            dshield.envoy(is_there);
+        }
+    }
+
     /// Has fetched what is due, lets go of what is over, and tells the warden of both.
     fn look_after_feeds(&mut self) -> io::Result<()> {
-        if self.feeds.due().is_none_or(|due| due > monotonic()) {
+        if self.exchange_due().is_none_or(|due| due > monotonic()) {
             return Ok(());
         }
         self.feeds.expire(&mut self.court, clock());
         for message in self.feeds.tell(&self.court, clock()) {
             self.warden.send(&message)?;
         }
-        if let Some(envoy) = self.sensors.values_mut().find(|sensor| sensor.slot == ENVOY_SLOT) {
+        if let Some((token, envoy)) = self.sensors.iter_mut().find(|(_, sensor)| sensor.slot == ENVOY_SLOT) {
+            let reports = self.dshield.as_mut().map(|dshield| dshield.orders(clock())).unwrap_or_default();
             // One that is gone is noticed where it is heard.
-            self.feeds.orders(clock()).iter().for_each(|order| _ = envoy.link.send(order));
+            self.feeds.orders(clock()).iter().chain(&reports).for_each(|order| _ = envoy.link.send(order));
+            self.poller.modify(envoy.link.as_fd(), *token, envoy.link.interest())?;
         }
         self.poll_warden()
     }
@@ -501,7 +521,7 @@ impl Judge {
                     }
                     link.send(&Message::Position(None))?;
                 } else if slot == ENVOY_SLOT {
-                    self.feeds.envoy(true);
+                    self.envoy(true);
                 } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
                 }
@@ -561,7 +581,7 @@ impl Judge {
                 // The warden starts it again and sends a new link.
                 Err(_) => {
                     if self.sensors.remove(&event.token).is_some_and(|sensor| sensor.slot == ENVOY_SLOT) {
-                        self.feeds.envoy(false);
+                        self.envoy(false);
                     }
                     return Ok(());
                 }
@@ -574,6 +594,10 @@ impl Judge {
                 }
                 Some(Message::Fetched { feed, got }) if sensor.slot == ENVOY_SLOT => {
                     self.malformed += u64::from(!self.feeds.fetched(feed, got, &mut self.court, clock()));
+                }
+                Some(Message::Submitted { wrong, wait }) if sensor.slot == ENVOY_SLOT => {
+                    let is_answer = self.dshield.as_mut().is_some_and(|dshield| dshield.submitted(wrong, wait, clock()));
+                    self.malformed += u64::from(!is_answer);
                 }
                 // It speaks with the whole world, and witnesses nothing.
                 Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,
@@ -598,7 +622,11 @@ impl Judge {
                         events.retain(|event| judge.standing_for(event.actor).is_none_or(|block| !judge.is_confirmed(block.id)));
                         self.of_blocked += (seen - events.len()) as u64;
                     }
+                    self.alerts.note(&events, &self.court.config().scan);
                     self.court.observe(&events, now());
+                    if let Some(dshield) = &mut self.dshield {
+                        dshield.take(&events, &self.court);
+                    }
                     self.send_changes()?;
                     if let Some(lines) = &mut self.lines {
                         lines.tell(&self.court.take_touched());

@@ -64,7 +64,8 @@ impl Lines {
     }
 }
 
-fn append(path: &Path, text: &str) -> io::Result<()> {
+/// Writes behind what a file has; one that is too long is put aside first.
+pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
     let open = || OpenOptions::new().append(true).create(true).open(path);
     let mut file: File = open()?;
     if file.metadata()?.len() > FILE_BYTES {
