@@ -127,7 +127,13 @@ impl Plan<'_> {
             }
         }
         self.line("");
-        self.say(&["EMAIL_ADDRESSES", "EMAIL_APPEND_HEADER"], "by the host's own sendmail; 'server' takes a mail server with TLS instead");
+        let by = if self.conf.flag("ENABLE_DSHIELD_ALERTS", false) {
+            text += "server = \"localhost\"\ntls = \"none\"\n";
+            "by the mail server on this host, which DShield's mails need too; any other with TLS will do"
+        } else {
+            "by the host's own sendmail; 'server' takes a mail server with TLS instead"
+        };
+        self.say(&["EMAIL_ADDRESSES", "EMAIL_APPEND_HEADER"], by);
         self.section("EMAIL_ADDRESSES", &text);
     }
 
@@ -159,7 +165,7 @@ impl Plan<'_> {
 
     /// A section, if riposte accepts it; else as comments, and what is wrong is told of this setting.
     pub(super) fn section(&mut self, key: &str, text: &str) {
-        match Config::parse(text, "") {
+        match Config::parse(&format!("{}{text}", self.text), "") {
             Ok(_) => self.text += text,
             Err(lines) => {
                 self.text += &commented(text);
