@@ -187,8 +187,9 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
         address: Whom(whom),
         level: offence.level,
         styles: offence.styles,
-        targets: offence.evidence.targets,
-        packets: offence.evidence.packets,
+        // What came behind the packet that decided is part of the picture.
+        targets: suspect.as_ref().map_or(0, |s| s.targets).max(offence.evidence.targets),
+        packets: suspect.as_ref().map_or(0, |s| s.packets).max(offence.evidence.packets),
         ports,
         protocols: suspect.map_or(offence.evidence.protocols, |suspect| suspect.protocols),
         signatures: Vec::new(),
