@@ -294,6 +294,11 @@ impl Feeds {
         (0..pieces).map(|n| Message::Listed { first: n == 0, last: n + 1 == pieces, items: piece(n) }).collect()
     }
 
+    /// How many can't be renewed.
+    pub fn in_trouble(&self) -> usize {
+        self.feeds.iter().filter(|feed| feed.wrong.is_some()).count()
+    }
+
     /// For `riposte feeds list` and `status`.
     pub fn lines(&self, clock: Clock) -> Vec<FeedLine> {
         let line = |feed: &Feed| FeedLine {
