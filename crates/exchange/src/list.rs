@@ -259,10 +259,8 @@ fn is_addressed(decision: &Value) -> bool {
 
 /// A duration of Go's, `3h59m45.1s`; zero if it is negative: it is over.
 fn duration(text: &str) -> Option<Duration> {
-    if let Some(past) = text.strip_prefix('-') {
-        return duration(past).map(|_| Duration::ZERO);
-    }
-    let (mut rest, mut seconds) = (text, 0.0_f64);
+    let past = text.strip_prefix('-');
+    let (mut rest, mut seconds) = (past.unwrap_or(text), 0.0_f64);
     if rest.is_empty() {
         return None;
     }
@@ -283,7 +281,7 @@ fn duration(text: &str) -> Option<Duration> {
         seconds += number.parse::<f64>().ok()? * factor;
         rest = next;
     }
-    Duration::try_from_secs_f64(seconds).ok()
+    Duration::try_from_secs_f64(seconds).ok().map(|lasts| if past.is_some() { Duration::ZERO } else { lasts })
 }
 
 /// The prefixes from one address to another.
@@ -388,6 +386,14 @@ mod tests {
         assert_eq!((list.gone, list.unread), (vec!["192.0.2.11".parse().unwrap()], 1));
         assert_eq!(read(Format::Crowdsec, r#"{"new":null,"deleted":null}"#), Ok(List::default()));
         assert!(read(Format::Crowdsec, r#"{"message":"forbidden"}"#).is_err() && read(Format::Crowdsec, "[]").is_err());
+    }
+
+    #[test]
+    fn a_duration_is_no_longer_than_the_stack() {
+        let texts = ["1h1.5s", "-5s", "", "-", "--5s", "h", "1", "1x"];
+        let seconds = texts.map(|text| duration(text).map(|lasts| lasts.as_secs_f64()));
+        assert_eq!(seconds, [Some(3_601.5), Some(0.0), None, None, None, None, None, None]);
+        assert_eq!(duration(&"-".repeat(10 << 20)), None);
     }
 
     proptest! {

@@ -28,7 +28,7 @@ impl Way for Command {
         let done = self.begun.take().filter(|(begun, _)| begun == letter).map_or(0, |(_, done)| done);
         for (n, told) in letter.told.iter().enumerate().skip(done) {
             let input = serde_json::to_vec(told).map_err(|error| error.to_string())?;
-            let errand = Errand { command: true, args: Vec::new(), env: environment(letter, told) };
+            let errand = Errand { command: true, env: environment(letter, told) };
             if let Err(why) = self.messenger.run(&errand, &input) {
                 self.begun = Some((letter.clone(), n));
                 return Err(why);

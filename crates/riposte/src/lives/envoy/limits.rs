@@ -185,14 +185,15 @@ impl Limits {
         }
         let has_room = self.sent < self.per_day;
         let mut told = Vec::new();
-        if self.own_sent < OWN_PER_DAY || self.limit_told {
-            let (due, later) = std::mem::take(&mut self.own).into_iter().partition(|(_, due)| *due <= now);
-            self.own = later;
-            let due: Vec<(Alert, Time)> = due;
-            told.extend(due.into_iter().map(|(alert, _)| Told::once(alert)));
-        } else {
-            self.counts.over_day += self.own.len() as u64;
-            self.own.clear();
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.own).into_iter().partition(|(_, due)| *due <= now);
+        self.own = later;
+        for (alert, _) in due {
+            // That no more follow is said once a day, whatever else was.
+            if self.own_sent < OWN_PER_DAY || alert.kind == Kind::Limit {
+                told.push(Told::once(alert));
+            } else {
+                self.counts.over_day += 1;
+            }
         }
         let is_own = !told.is_empty();
         let mut whom: Vec<(u8, Prefix)> = self
@@ -216,7 +217,8 @@ impl Limits {
                 told.push(self.remember(whom, &alert, now).tell(alert));
             }
         }
-        if told.is_empty() && self.more == 0 {
+        // A number alone is no letter: it goes with the next one.
+        if told.is_empty() {
             return None;
         }
         if are_sources && has_room {
@@ -404,5 +406,16 @@ mod tests {
         let letters = run(&mut limits, flood.chain((600..1_000).map(trouble)));
         let troubles = letters.iter().flat_map(|(_, letter)| &letter.told).filter(|told| told.alert.kind == Kind::Trouble).count();
         assert_eq!((troubles, limits.counts.repeated), (1, 399));
+    }
+
+    #[test]
+    fn what_begins_again_and_again_is_few_letters_a_day_even_when_strangers_have_used_up_theirs() {
+        for strangers in [0, 10] {
+            let mut limits = Limits::new(&config("per_day = 1\nper_source = 1\ndigest = '1m'\nwait = '0s'"), Time::from_secs(0));
+            let flood = (0..strangers).map(|n| (n, alert(&format!("10.0.0.{n}"), 3, Kind::Level)));
+            let said = |n: u64| Alert::own(Kind::Trouble, Stamp(Time::from_secs(n)), format!("started again (time {n})"));
+            let letters = run(&mut limits, flood.chain((10..8_600).map(|n| (10 * n, said(n)))));
+            assert!(letters.len() <= OWN_PER_DAY as usize + 2, "{} letters, {:?}", letters.len(), limits.counts);
+        }
     }
 }

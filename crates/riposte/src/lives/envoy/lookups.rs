@@ -109,7 +109,7 @@ impl Lookups {
 }
 
 /// Whether an address is somebody's in the wide world.
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();

@@ -110,10 +110,7 @@ impl Way for Mail {
                     false => format!("{server}: {}", whole(&error)),
                 })
             }
-            By::Program(messenger) => {
-                let args = self.to.iter().map(ToString::to_string).collect();
-                messenger.run(&Errand { command: false, args, env: Vec::new() }, &message.formatted())
-            }
+            By::Program(messenger) => messenger.run(&Errand { command: false, env: Vec::new() }, &message.formatted()),
         }
     }
 }
@@ -135,7 +132,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 }
 
 /// An address; a local name is one of this host's.
-fn address(text: &str, host: &str) -> Result<Address, String> {
+pub(crate) fn address(text: &str, host: &str) -> Result<Address, String> {
     let (user, domain) = text.rsplit_once('@').unwrap_or((text, host));
     Address::new(user, domain).or_else(|_| Address::new(user, "localhost")).map_err(|error| format!("[alert.mail]: '{text}': {error}"))
 }

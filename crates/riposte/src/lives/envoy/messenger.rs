@@ -1,5 +1,5 @@
-//! The envoy's end of the link to the messenger, who runs the configured programs (`lives/runner/messenger.rs`): what is to be run is a number,
-//! its arguments and variables, and an input. Waits for the answer, but not for ever.
+//! The envoy's end of the link to the messenger, who runs the configured programs (`lives/runner/messenger.rs`): what is to be run is one of two,
+//! with its variables and an input. Waits for the answer, but not for ever.
 
 use crate::config::AlertConfig;
 use crate::lives::runner;
@@ -25,10 +25,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What is to be run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Errand {
-    /// `[alert.command]`, or else the program of `[alert.mail]`.
+    /// `[alert.command]`, or else the program of `[alert.mail]`, with the configured recipients.
     pub command: bool,
-    /// Arguments behind the configured ones: a mail's recipients, which the messenger holds against the configuration.
-    pub args: Vec<String>,
     /// Variables: those of `RIPOSTE_…` are handed on.
     pub env: Vec<(String, String)>,
 }
@@ -81,7 +79,10 @@ impl Messenger {
     pub fn run(&self, errand: &Errand, input: &[u8]) -> Result<(), String> {
         match self {
             Messenger::Process(link) => link.run(errand, input),
-            Messenger::Own(config, identity) => runner::messenger::run(config, identity.as_ref(), errand, input),
+            Messenger::Own(config, identity) => {
+                let runner = runner::messenger::Runner { identity: identity.as_ref(), warden: None };
+                runner::messenger::run(config, runner, errand, input)
+            }
         }
     }
 }

@@ -27,6 +27,7 @@ use feeds::{Fetcher, Order};
 use limits::Limits;
 use link::message::{Counter, Message};
 use lookups::Lookups;
+pub(crate) use mail::address;
 use messenger::Messenger;
 use model::event::Event;
 use model::limits as bounds;
@@ -156,7 +157,7 @@ fn ways(config: &Config, host: &str, secrets: &Secrets, messenger: Option<&Messe
 }
 
 /// This host's name.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = report::escape::text(name.trim(), 253);
     if name.is_empty() { "localhost".to_owned() } else { name }

@@ -46,6 +46,14 @@ impl Webhook {
     }
 }
 
+impl Webhook {
+    /// The address without its path: whoever knows that of a chat's hook may write there, and this goes to the log.
+    fn server(&self) -> &str {
+        let end = self.url.match_indices(['/', '?', '#']).map(|(at, _)| at).nth(2);
+        end.and_then(|end| self.url.get(..end)).unwrap_or(&self.url)
+    }
+}
+
 impl Way for Webhook {
     fn deliver(&mut self, letter: &Letter) -> Result<(), String> {
         let body = serde_json::to_string(letter).map_err(|error| error.to_string())?;
@@ -54,8 +62,22 @@ impl Way for Webhook {
             request = request.header(name, value);
         }
         // Any answer but one of 2xx is none: a redirection, too.
-        let answer = request.send(body).map_err(|error| format!("{}: {error}", self.url))?;
+        let answer = request.send(body).map_err(|error| format!("{}: {error}", self.server()))?;
         let status = answer.status();
-        if status.is_success() { Ok(()) } else { Err(format!("{}: it answered {status}", self.url)) }
+        if status.is_success() { Ok(()) } else { Err(format!("{}: it answered {status}", self.server())) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_to_the_log_has_no_secret_path() {
+        for path in ["", "/T0/secret", "?key=secret", "/#secret"] {
+            let config = crate::config::Config::parse(&format!("[alert.webhook]\nurl = 'http://chat.example:81{path}'\n"), "x").unwrap();
+            let webhook = Webhook::new(config.alert.webhook.as_ref().unwrap(), &Secrets::default()).unwrap();
+            assert_eq!(webhook.server(), "http://chat.example:81");
+        }
     }
 }

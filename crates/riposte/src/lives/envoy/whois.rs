@@ -1,12 +1,13 @@
 //! whois (RFC 3912): asks a registry about an address, and whoever it names for it. Bounded in bytes, time and steps; what comes is a stranger's
 //! text and stays one.
 
+use super::lookups::is_public;
 use crate::config::lookups::{WHOIS_PORT, WhoisConfig};
 use crate::config::words::is_host_name;
 use crate::lives::monotonic;
 use model::time::Time;
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Servers that are asked about one address.
@@ -24,8 +25,9 @@ pub fn ask(config: &WhoisConfig, about: IpAddr) -> Result<String, String> {
     let until = monotonic().after(config.timeout);
     let (mut server, mut asked, mut best) = (config.server.clone(), Vec::new(), None);
     while asked.len() < STEPS {
+        let is_named = !asked.is_empty();
         asked.push(server.clone());
-        match one(&server, about, until) {
+        match places(&server, is_named).and_then(|places| one(&server, &places, about, until)) {
             Ok(answer) => {
                 let next = referral(&answer).filter(|next| !asked.contains(next));
                 best = Some(shortened(&answer));
@@ -41,12 +43,17 @@ pub fn ask(config: &WhoisConfig, about: IpAddr) -> Result<String, String> {
     best.ok_or_else(|| "nobody has answered".to_owned())
 }
 
-fn one(server: &str, about: IpAddr, until: Time) -> std::io::Result<String> {
+/// Where a server is. One that another has named is asked only in the wide world: whose text an answer is could reach into the house otherwise.
+fn places(server: &str, is_named: bool) -> std::io::Result<Vec<SocketAddr>> {
+    Ok((server, WHOIS_PORT).to_socket_addrs()?.filter(|place| !is_named || is_public(place.ip().to_canonical())).collect())
+}
+
+fn one(server: &str, places: &[SocketAddr], about: IpAddr, until: Time) -> std::io::Result<String> {
     let left = || Some(until.since(monotonic())).filter(|left| !left.is_zero()).ok_or(std::io::ErrorKind::TimedOut);
     let mut stream = None;
     let mut failed = std::io::Error::from(std::io::ErrorKind::NotFound);
-    for place in (server, WHOIS_PORT).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&place, left()?) {
+    for place in places {
+        match TcpStream::connect_timeout(place, left()?) {
             Ok(made) => {
                 stream = Some(made);
                 break;
@@ -126,6 +133,14 @@ mod tests {
             assert_eq!(referral(answer).as_deref(), next, "{answer}");
         }
         assert_eq!(shortened("% remark\n\n# x\nnetname: A  \r\norg: B\n"), "netname: A\norg: B\n");
+    }
+
+    #[test]
+    fn whoever_an_answer_names_is_asked_only_in_the_wide_world() {
+        for house in ["127.0.0.1", "10.0.0.7", "::1", "::ffff:192.168.0.1"] {
+            assert_eq!((places(house, false).unwrap().len(), places(house, true).unwrap().len()), (1, 0), "{house}");
+        }
+        assert_eq!(places("192.0.2.7", true).unwrap(), ["192.0.2.7:43".parse().unwrap()]);
     }
 
     proptest! {

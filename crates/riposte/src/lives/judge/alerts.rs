@@ -37,7 +37,7 @@ pub struct Alerts {
     restarts: BTreeMap<(Life, u16), u32>,
     /// What was in trouble when that was last told, and why.
     troubles: BTreeMap<String, String>,
-    seen: (bool, bool, usize),
+    seen: [usize; 6],
     /// What a mail's pictures and figures show of a source, if there are mails.
     notes: Option<Notebook>,
 }
@@ -143,7 +143,9 @@ impl Alerts {
 impl Judge {
     /// Tells of what has begun not to work, and of what works again.
     pub(super) fn tell_troubles(&mut self) {
-        let seen = (self.court.failing.is_some(), self.court.refusing.is_some(), self.warden_troubles.len());
+        let (court, dshield) = (&self.court, self.dshield.as_ref().and_then(|dshield| dshield.wrong.as_ref()));
+        let own = [court.failing.is_some(), court.refusing.is_some(), court.tight.is_some(), dshield.is_some()].map(usize::from);
+        let seen = [own[0], own[1], own[2], own[3], self.feeds.in_trouble(), self.warden_troubles.len()];
         if seen == self.alerts.seen {
             return;
         }

@@ -56,7 +56,7 @@ impl Dshield {
         }
         let text = fs::read_to_string(store.join(STATE)).unwrap_or_default();
         let mut words = text.split_whitespace().map(|word| word.parse().ok().map(Time::from_secs));
-        let told = words.next().flatten().unwrap_or(Time::EPOCH);
+        let told = words.next().flatten().unwrap_or(Time::EPOCH).min(clock.wall);
         let sent = words.next().flatten().filter(|sent| *sent <= clock.wall);
         let wait = sent.map_or(Duration::ZERO, |sent| config.interval.saturating_sub(clock.wall.since(sent)));
         Some(Dshield {
@@ -129,7 +129,8 @@ impl Dshield {
         }
         let sent: Vec<Event> = self.waiting.drain(..many.min(self.waiting.len())).collect();
         self.due = clock.steady.after(self.config.interval.max(wait));
-        self.told = sent.iter().map(|event| event.at).max().unwrap_or(self.told).max(self.told);
+        // A log that was written by a wrong clock must not keep us from telling anything until that time comes.
+        self.told = sent.iter().map(|event| event.at).max().unwrap_or(self.told).max(self.told).min(clock.wall);
         tracing::info!(probes = sent.len(), skipped = self.skipped, "DShield was told");
         self.tally[0] += sent.len() as u64;
         (self.wrong, self.skipped) = (None, 0);
@@ -216,6 +217,23 @@ mod tests {
         assert!(next.waiting.is_empty());
         next.take(&[probe("8.8.8.8", 103)], &court);
         assert_eq!(next.due(), Some(later.steady.after(config.interval)));
+    }
+
+    #[test]
+    fn a_probe_of_tomorrow_does_not_hide_those_of_today() {
+        let folder = tempfile::tempdir().unwrap();
+        let court = Court::new(Settings::default(), Store::open_in_memory().unwrap(), None, 7, CLOCK.wall);
+        let config = DshieldConfig { enabled: true, ..DshieldConfig::default() };
+        let later = Clock { steady: CLOCK.steady.after(HOUR), wall: CLOCK.wall.after(HOUR) };
+        let [tomorrow, today] = [86_400, 60].map(|secs| [probe("8.8.8.8", CLOCK.wall.as_secs() + secs)]);
+        let mut dshield = Dshield::load(&config, folder.path(), CLOCK).unwrap();
+        dshield.envoy(true);
+        dshield.take(&tomorrow, &court);
+        assert!(!dshield.orders(CLOCK).is_empty() && dshield.submitted(None, None, CLOCK));
+        dshield.take(&today, &court);
+        let mut next = Dshield::load(&config, folder.path(), later).unwrap();
+        next.take(&today, &court);
+        assert_eq!((dshield.waiting.len(), next.waiting.len()), (1, 1));
     }
 
     #[test]

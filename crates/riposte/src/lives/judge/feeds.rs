@@ -294,6 +294,11 @@ impl Feeds {
         (0..pieces).map(|n| Message::Listed { first: n == 0, last: n + 1 == pieces, items: piece(n) }).collect()
     }
 
+    /// How many can't be renewed.
+    pub fn in_trouble(&self) -> usize {
+        self.feeds.iter().filter(|feed| feed.wrong.is_some()).count()
+    }
+
     /// For `riposte feeds list` and `status`.
     pub fn lines(&self, clock: Clock) -> Vec<FeedLine> {
         let line = |feed: &Feed| FeedLine {
@@ -392,6 +397,9 @@ impl Feed {
         let counts = [vetted.not_public, vetted.exempt, vetted.too_large].map(|count| count as u64);
         self.left_out = [counts[0], counts[1], counts[2], unread[0].into(), unread[1].into()];
         self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
+        // Each is a line of the copy: one with lines of its own would be entries that nobody has vetted.
+        let is_line = |text: &String| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
+        let known = known.map(|text| if is_line(&text) { text } else { String::new() });
         (self.known, self.fetched, self.until) = (known, Some(clock.wall), clock.steady.after(self.config.expires));
         Ok(())
     }
@@ -584,6 +592,20 @@ mod tests {
         feeds.envoy(false);
         feeds.envoy(true);
         assert_eq!(feeds.orders(later(130)), [order(true)], "the stream's reader has died: it begins anew");
+    }
+
+    #[test]
+    fn a_lists_name_puts_nobody_on_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config("url = 'https://a.example/'");
+        let mut court = a_court(&config);
+        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+        feeds.envoy(true);
+        let known = ["x\n# modified \n8.9.9.9 1700100000".to_owned(), String::new()];
+        assert_eq!(bring(&mut feeds, &mut court, items(0..1), Got::List { known, left_out: [0; 2] }, CLOCK), 1);
+        let mut after = a_court(&config);
+        Feeds::load(&config.feeds, folder.path(), &mut after, later(60));
+        assert_eq!(after.judge.listed(later(60).wall).0.len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::config::AlertConfig;
 use crate::config::alert::Outgoing;
 use crate::lives::channel::Channel;
 use crate::lives::envoy::messenger::{BEGIN, Begin, Done, Errand, LAST, MORE};
+use crate::lives::envoy::{address, host_name};
 use crate::lives::monotonic;
 use model::limits::FRAME_BYTES;
 use std::ffi::OsStr;
@@ -61,7 +62,8 @@ pub fn watch(warden: &Channel, link: &OwnedFd, config: &AlertConfig) -> io::Resu
             }
             let is_whole = *first == LAST;
             if let Some((begin, input)) = begun.take_if(|(_, input)| is_whole || input.len() > INPUT_BYTES) {
-                let result = if is_whole { run(config, None, &begin.errand, &input) } else { Err("its input is too long".to_owned()) };
+                let runner = Runner { identity: None, warden: Some(warden) };
+                let result = if is_whole { run(config, runner, &begin.errand, &input) } else { Err("its input is too long".to_owned()) };
                 let done = Done { number: begin.number, failed: result.err() };
                 // An envoy that takes no answer does not wait for it either.
                 let _ = send_frame(link.as_fd(), &serde_json::to_vec(&done)?, None);
@@ -70,11 +72,20 @@ pub fn watch(warden: &Channel, link: &OwnedFd, config: &AlertConfig) -> io::Resu
     }
 }
 
+/// Who runs a program.
+#[derive(Debug, Clone, Copy)]
+pub struct Runner<'r> {
+    /// Whom the program becomes; `None`: it stays who we are.
+    pub identity: Option<&'r Identity>,
+    /// Whose end is the program's as well.
+    pub warden: Option<&'r Channel>,
+}
+
 /// Runs one, as somebody else if it is to be, and waits for its end.
 ///
 /// # Errors
 /// Why it is not done.
-pub fn run(config: &AlertConfig, identity: Option<&Identity>, errand: &Errand, input: &[u8]) -> Result<(), String> {
+pub fn run(config: &AlertConfig, runner: Runner<'_>, errand: &Errand, input: &[u8]) -> Result<(), String> {
     let mail = config.mail.as_ref().and_then(|mail| match &mail.by {
         Outgoing::Program(argv) => Some((argv, mail.timeout)),
         Outgoing::Server(_) => None,
@@ -83,11 +94,8 @@ pub fn run(config: &AlertConfig, identity: Option<&Identity>, errand: &Errand, i
     let (argv, limit) = if errand.command { command } else { mail }.ok_or("no such program is configured")?;
     let (program, args) = argv.split_first().ok_or("no such program is configured")?;
     // Who speaks with the whole world does not choose whom mail goes to.
-    let to = config.mail.as_ref().map(|mail| mail.to.as_slice()).unwrap_or_default();
-    let is_known = |arg: &String| to.iter().any(|known| known == arg || arg.rsplit_once('@').is_some_and(|(user, _)| known == user));
-    if errand.args.iter().any(|arg| errand.command || !is_known(arg)) {
-        return Err("an argument that the configuration does not have".to_owned());
-    }
+    let (to, host) = (config.mail.iter().filter(|_| !errand.command).flat_map(|mail| &mail.to), host_name());
+    let to = to.map(|to| address(to, &host).map(|to| to.to_string())).collect::<Result<Vec<String>, String>>()?;
     let is_ours = |(name, value): &&(String, String)| {
         name.starts_with("RIPOSTE_")
             && name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
@@ -95,14 +103,14 @@ pub fn run(config: &AlertConfig, identity: Option<&Identity>, errand: &Errand, i
             && !value.contains('\0')
     };
     let env: Vec<String> = errand.env.iter().filter(is_ours).take(VARIABLES).map(|(name, value)| format!("{name}={value}")).collect();
-    execute(program, args.iter().chain(&errand.args), &env, (input, limit, identity)).map_err(|why| format!("{program}: {why}"))
+    execute(program, args.iter().chain(&to), &env, (input, limit, runner)).map_err(|why| format!("{program}: {why}"))
 }
 
 fn execute<'a>(
     program: &str,
     args: impl Iterator<Item = &'a String>,
     env: &[String],
-    (input, limit, identity): (&[u8], Duration, Option<&Identity>),
+    (input, limit, Runner { identity, warden }): (&[u8], Duration, Runner<'_>),
 ) -> Result<(), String> {
     let fail = |error: io::Error| error.to_string();
     let input = sealed_text(input).map_err(fail)?;
@@ -117,6 +125,9 @@ fn execute<'a>(
     let (poller, mut ready, mut output) = (Poller::new().map_err(fail)?, Vec::new(), File::from(output));
     poller.add(child.as_fd(), 1, Interest::Read).map_err(fail)?;
     let mut is_heard = poller.add(output.as_fd(), 2, Interest::Read).is_ok();
+    if let Some(warden) = warden {
+        poller.add(warden.as_fd(), 3, Interest::Neither).map_err(fail)?;
+    }
     let (until, mut said, mut ended) = (monotonic().after(limit), Vec::new(), None);
     while ended.is_none() {
         let left = until.since(monotonic());
@@ -127,6 +138,9 @@ fn execute<'a>(
         if is_heard && !hear(&mut output, &mut said) {
             let _ = poller.remove(output.as_fd());
             is_heard = false;
+        }
+        if ready.iter().any(|event| event.token == 3) {
+            break;
         }
         if ready.iter().any(|event| event.token == 1) {
             // Whatever it leaves behind ends with it; nobody else can have its number before its end is asked for.
@@ -161,5 +175,47 @@ fn hear(output: &mut File, said: &mut Vec<u8>) -> bool {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sys::fd::seqpacket_pair;
+
+    fn config(text: &str) -> AlertConfig {
+        crate::config::Config::parse(text, "x").unwrap().alert
+    }
+
+    #[test]
+    fn the_envoy_chooses_nobody_whom_mail_goes_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("to");
+        let script = format!("echo $@ > {}", file.display());
+        let config =
+            config(&format!("[alert.mail]\nto = ['root', 'a@example.org']\nprogram = ['/bin/sh', '-c', '{script}', 'sh', '-i']\n"));
+        let errand = r#"{"command": false, "args": ["root@evil.example"], "env": []}"#;
+        let own = Runner { identity: None, warden: None };
+        assert_eq!(run(&config, own, &serde_json::from_str(errand).unwrap(), b"x"), Ok(()));
+        assert_eq!(std::fs::read_to_string(file).unwrap(), format!("-i root@{} a@example.org\n", host_name()));
+    }
+
+    #[test]
+    fn a_program_ends_with_the_warden() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("late");
+        let script = format!("sleep 3; touch {}", file.display());
+        let config = config(&format!("[alert.command]\nargv = ['/bin/sh', '-c', '{script}']\nlimit = '60s'\n"));
+        let ((ours, wardens), (link, envoys)) = (seqpacket_pair().unwrap(), seqpacket_pair().unwrap());
+        let begin = Begin { number: 1, errand: Errand { command: true, env: Vec::new() } };
+        send_frame(envoys.as_fd(), &[&[BEGIN][..], &serde_json::to_vec(&begin).unwrap()].concat(), None).unwrap();
+        send_frame(envoys.as_fd(), &[LAST], None).unwrap();
+        drop(wardens);
+        let begun = &Channel::new(ours);
+        // It begins before it hears of the end, or not at all: neither way it is finished.
+        watch(begun, &link, &config).unwrap();
+        assert!(!file.exists());
+        drop(run(&config, Runner { identity: None, warden: Some(begun) }, &begin.errand, b""));
+        assert!(!file.exists(), "begun, and not ended");
     }
 }

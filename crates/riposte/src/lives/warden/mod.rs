@@ -469,8 +469,12 @@ impl Warden {
                 }
             }
             Message::Derived(list) => {
+                let were_known = self.shield.has_derived(Life::Host);
                 self.shield.derive(self.wards[index].life, list);
                 self.spread_exemptions();
+                if !were_known {
+                    self.set_listed();
+                }
             }
             Message::OpenPorts { tcp, udp } => {
                 let list = |map: &link::message::PortMap| map.ports().collect::<Vec<u16>>();

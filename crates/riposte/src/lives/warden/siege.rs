@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::lives::channel::Channel;
+use crate::lives::moved;
 use link::codec::Writer;
 use link::gate::WARDEN_ACCEPTS;
 use link::message::{Counter, PortMap, Process};
@@ -470,6 +471,34 @@ rusty_fork_test! {
             let earned = monotonic().since(began).as_secs_f64() * f64::from(rule.rate);
             assert!(passed as f64 <= f64::from(rule.burst) + earned + 1.0, "{rule:?}: {passed} passed");
             assert!(passed >= u64::from(rule.burst), "{rule:?}: {passed} passed");
+        }
+    }
+
+    #[test]
+    fn no_list_is_set_before_the_hosts_own_addresses_are_known() {
+        let mut siege = Siege::new();
+        siege.warden.shield = Shield::new(&siege.warden.config.court());
+        let [gateway, other] = [GATEWAY, "8.8.8.8"].map(|text| (prefix(text), Expiry::Never));
+        // Whoever asks the kernel ends this.
+        siege.warden.tried(Matter::Listed, Err("no room".to_owned()));
+        siege.warden.list(true, true, vec![gateway, other]);
+        assert_eq!(siege.warden.troubles.list().len(), 1, "it has been asked");
+        let (host, mut writer) = (siege.ward(Life::Host), Writer::default());
+        Message::Derived(vec![Exemption { prefix: gateway.0, reason: ExemptReason::Gateway }]).encode(&mut writer);
+        assert!(siege.say(host, writer.as_bytes(), None));
+        siege.attend(host);
+        assert_eq!((siege.warden.lists.list(), siege.warden.lists.refused), (&[other][..], 1));
+        assert!(siege.warden.troubles.list().is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_told_again_is_the_same() {
+        let mut siege = Siege::new();
+        let steady = Time::from_secs(monotonic().as_secs() + 100).after(Duration::from_millis(500));
+        let list = vec![(prefix("8.8.8.8"), moved(Expiry::At(steady), monotonic(), now()))];
+        for _ in 0..1_000 {
+            siege.warden.list(true, true, list.clone());
+            assert_eq!(siege.warden.lists.list(), [(prefix("8.8.8.8"), Expiry::At(Time::from_secs(steady.as_secs())))]);
         }
     }
 
