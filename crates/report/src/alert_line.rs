@@ -4,6 +4,7 @@
 use crate::alert::{Alert, Kind, Source};
 use crate::escape;
 use crate::offender::OffenderLine;
+use crate::replay_csv;
 use crate::time::Rfc3339;
 use model::style::Style;
 use std::fmt::Write as _;
@@ -24,8 +25,7 @@ pub fn severity(alert: &Alert) -> u8 {
 
 /// Ranges of ports: `22, 1000-1500`; at most `most` of them, and how many more there are.
 pub fn ports(ranges: &[(u16, u16)], most: usize) -> String {
-    let one = |(first, last): &(u16, u16)| if first == last { first.to_string() } else { format!("{first}-{last}") };
-    let mut text = ranges.iter().take(most).map(one).collect::<Vec<_>>().join(", ");
+    let mut text = replay_csv::ports(ranges.get(..most).unwrap_or(ranges)).join(", ");
     if ranges.len() > most {
         let _ = write!(text, " and {} more", ranges.len() - most);
     }
@@ -95,16 +95,22 @@ fn scan(source: &Source) -> String {
 pub fn nmap(source: &OffenderLine) -> Option<&'static str> {
     let mut styles = source.styles.iter();
     let (style, None) = (styles.next()?, styles.next()) else { return None };
+    nmap_option(style)
+}
+
+/// nmap's option that scans in this style.
+pub fn nmap_option(style: Style) -> Option<&'static str> {
     Some(match style {
         Style::Syn => "-sT or -sS",
         Style::Connect => "-sT",
         Style::Fin => "-sF",
         Style::Null => "-sN",
         Style::Xmas => "-sX",
-        Style::Ack => "-sA",
+        Style::Ack => "-sA or -sW",
         Style::Maimon => "-sM",
         Style::Udp => "-sU",
-        _ => return None,
+        Style::Protocol => "-sO",
+        Style::Sweep | Style::Slow | Style::Distributed | Style::Mirai | Style::Masscan | Style::Topera | Style::Icmp => return None,
     })
 }
 

@@ -25,8 +25,13 @@ pub fn text(remote: &str, max: usize) -> String {
 
 /// Likewise, and fit for HTML and XML, in an element or in a quoted attribute.
 pub fn html(remote: &str, max: usize) -> String {
-    let mut safe = String::with_capacity(remote.len());
-    for c in text(remote, max).chars() {
+    markup(&text(remote, max))
+}
+
+/// What is safe for a terminal already, fit for HTML and XML.
+pub(crate) fn markup(terminal: &str) -> String {
+    let mut safe = String::with_capacity(terminal.len());
+    for c in terminal.chars() {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),

@@ -195,7 +195,7 @@ mod tests {
             "<b>2</b>at level 3",
             "<td>tcp 1</td>",
             "and 1 other source",
-            "nmap -sS or -sT",
+            "nmap -sT or -sS",
         ] {
             assert!(page.contains(text), "{text}");
         }

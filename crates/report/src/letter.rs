@@ -223,22 +223,6 @@ pub fn text(letter: &Letter) -> String {
     text
 }
 
-/// A text as HTML shows it.
-fn html_text(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// A level's colour, from quiet to loud.
 const fn colour(level: u8) -> &'static str {
     match level {
@@ -265,14 +249,14 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>riposte</title></head>\n\
          <body style=\"margin:0;padding:16px;background:#fff;color:#1c2126;font:14px/1.45 -apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif\">\n\
          <div style=\"max-width:760px\">\n<p style=\"margin:0 0 12px;color:#5b6570;font-size:12px\">{}</p>\n",
-        html_text(&head(letter))
+        escape::markup(&head(letter))
     );
     for alert in own {
         let _ = writeln!(
             html,
             "<p style=\"margin:0 0 10px;padding:8px 12px;border-left:4px solid #b3202c;background:#faf0f0\"><b>{}</b>: {}</p>",
             alert.kind.word(),
-            html_text(&escape::text(&alert.said, 2 * TEXT_CHARS))
+            escape::markup(&escape::text(&alert.said, 2 * TEXT_CHARS))
         );
     }
     if sources.len() > 1 {
@@ -281,7 +265,7 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
             let _ = writeln!(
                 html,
                 "<tr><td style=\"{CELL}\"><code>{}</code></td><td style=\"{CELL}\">{}</td><td style=\"{CELL}\">{}</td></tr>",
-                html_text(&source.line.address.to_string()),
+                escape::markup(&source.line.address.to_string()),
                 badge(source.line.level.number()),
                 outcome(&told.alert, source)
             );
@@ -293,7 +277,7 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
             html,
             "<div style=\"border:1px solid #d8dee4;border-radius:6px;padding:12px 16px;margin:0 0 14px\">\n\
              <p style=\"margin:0 0 8px;font-size:16px\"><b><code>{}</code></b> {} {}</p>\n<table style=\"border-collapse:collapse;font-size:13px\">",
-            html_text(&source.line.address.to_string()),
+            escape::markup(&source.line.address.to_string()),
             outcome(&told.alert, source),
             badge(source.line.level.number())
         );
@@ -301,7 +285,7 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
             let _ = writeln!(
                 html,
                 "<tr><td style=\"{CELL};color:#5b6570;white-space:nowrap\">{label}</td><td style=\"padding:3px 0;vertical-align:top;word-break:break-word\">{}</td></tr>",
-                html_text(&value)
+                escape::markup(&value)
             );
         }
         html.push_str("</table>\n");
@@ -309,8 +293,8 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
             let _ = writeln!(
                 html,
                 "<p style=\"margin:10px 0 0\"><img src=\"cid:{}\" alt=\"{}\" style=\"max-width:100%\"></p>",
-                html_text(id),
-                html_text(alt)
+                escape::markup(id),
+                escape::markup(alt)
             );
         }
         let whois = whois(told);
@@ -318,13 +302,13 @@ pub fn html(letter: &Letter, pictures: &[(usize, String, String)]) -> String {
             let _ = writeln!(
                 html,
                 "<p style=\"margin:10px 0 4px;color:#5b6570\">A registry says (whois):</p>\n<pre style=\"margin:0;padding:8px;background:#f4f6f8;font-size:12px;white-space:pre-wrap\">{}</pre>",
-                html_text(&whois.join("\n"))
+                escape::markup(&whois.join("\n"))
             );
         }
         html.push_str("</div>\n");
     }
     for line in closing(letter, sources.len()) {
-        let _ = writeln!(html, "<p style=\"margin:0 0 6px;color:#5b6570;font-size:12px\">{}</p>", html_text(&line));
+        let _ = writeln!(html, "<p style=\"margin:0 0 6px;color:#5b6570;font-size:12px\">{}</p>", escape::markup(&line));
     }
     html.push_str("</div></body></html>\n");
     html

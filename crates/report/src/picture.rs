@@ -1,6 +1,7 @@
 //! The whole picture of many sources, as `replay` and `status` tell of it: levels, the busiest of everything, and each source's own. Always in
 //! the same order. Never counts a packet itself.
 
+use crate::alert_line::nmap_option;
 use crate::decision::Verdict;
 use crate::duration::Human;
 use crate::escape;
@@ -12,6 +13,7 @@ use crate::system;
 use crate::table::{Room, Side, Table, count, thousands, wrap};
 use crate::time::Readable;
 use crate::timeline::Timeline;
+use model::style::Style;
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -198,7 +200,7 @@ impl Picture {
             if self.sources.is_empty() { "\nNobody is charged with anything.\n".to_owned() } else { format!("\n{}", table.text(room)) };
         let more = self.sources_in_all.saturating_sub(self.sources.len() as u64);
         if more > 0 && !self.sources.is_empty() {
-            let _ = writeln!(text, "and {} (--top N shows more, --json all)", count(more, "other source"));
+            let _ = writeln!(text, "and {} (--top N shows more)", count(more, "other source"));
         }
         let mut table = Table::new([("PORT", Side::Left), ("SOURCES", Side::Right), ("PACKETS", Side::Right)]);
         for line in &self.tops.top_ports {
@@ -263,7 +265,7 @@ pub(crate) fn facts(line: &OffenderLine) -> Vec<(&'static str, String)> {
 fn counted(counts: &[Counted]) -> String {
     let one = |line: &Counted| {
         let what = escape::text(&line.what, WORD_CHARS);
-        match nmap_option(&line.what) {
+        match nmap_of_flags(&line.what) {
             Some(option) => format!("{what} {} (nmap {option})", thousands(line.count)),
             None => format!("{what} {}", thousands(line.count)),
         }
@@ -271,18 +273,19 @@ fn counted(counts: &[Counted]) -> String {
     counts.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// The option of nmap's that makes packets with these flags.
-pub fn nmap_option(flags: &str) -> Option<&'static str> {
-    Some(match flags {
-        "SYN" => "-sS or -sT",
-        "FIN" => "-sF",
-        "none" => "-sN",
-        "URG PSH FIN" => "-sX",
-        "ACK" => "-sA or -sW",
-        "ACK FIN" => "-sM",
-        "URG PSH SYN FIN" => "-O",
+/// The option of nmap's that makes packets with these flags, which for themselves don't tell a bare SYN from a system's.
+fn nmap_of_flags(flags: &str) -> Option<&'static str> {
+    let style = match flags {
+        "SYN" => Style::Syn,
+        "FIN" => Style::Fin,
+        "none" => Style::Null,
+        "URG PSH FIN" => Style::Xmas,
+        "ACK" => Style::Ack,
+        "ACK FIN" => Style::Maimon,
+        "URG PSH SYN FIN" => return Some("-O"),
         _ => return None,
-    })
+    };
+    nmap_option(style)
 }
 
 /// `203.0.113.1: 500 packets, tcp 1-1024`.

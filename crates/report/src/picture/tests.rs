@@ -84,7 +84,7 @@ ATTACKER       LEVEL  PACKETS  TARGETS  SIGNATURES  LAST SEEN             DECISI
 198.51.100.7       3      502        3           1  2026-03-01 12:01:00Z  none: DROP
 2001:db8::/64      3      502        3           1  2026-03-01 12:01:00Z  none: DROP
 192.0.2.9          1        9        3           1  2026-03-01 12:01:00Z  none: DROP
-and 1 other source (--top N shows more, --json all)
+and 1 other source (--top N shows more)
 
 PORT   SOURCES  PACKETS
 tcp 1        3        -
@@ -105,7 +105,7 @@ tcp         1,000
   styles      syn, udp
   TCP ports   1-1024, 8080
   UDP ports   53
-  TCP flags   SYN 500 (nmap -sS or -sT), none 2 (nmap -sN)
+  TCP flags   SYN 500 (nmap -sT or -sS), none 2 (nmap -sN)
   ICMP        icmp 8/0 1
   systems     DROP, 3 hops away
   signatures  DROP (7, 9 times)

@@ -84,33 +84,43 @@ pub fn status(args: &cli::Status, out: &mut impl Write) -> Result<(), Failure> {
         let prefix = args.address.as_deref().map(prefix).transpose()?;
         report.offenders = Some(client.ask(&Request::Offenders { top: args.top, prefix, level: args.level })?);
     }
-    if let Some(path) = &args.html {
-        write_file(path, report::html::page(&picture(&mut client, &report, args)?).as_bytes())?;
+    let is_text = !(args.sandbox || args.prometheus || args.ask.json);
+    let picture = if is_text || args.html.is_some() { Some(picture(&mut client, &report, args)?) } else { None };
+    if let Some((path, picture)) = args.html.as_ref().zip(picture.as_ref()) {
+        write_file(path, report::html::page(picture).as_bytes())?;
     }
     match (args.sandbox, args.ask.json) {
         (true, true) => super::sandbox::read(&report)?.iter().try_for_each(|process| json_line(out, process)),
         (true, false) => write!(out, "{}", super::sandbox::text(&super::sandbox::read(&report)?)).map_err(io),
         (false, true) => json_line(out, &report),
-        (false, false) if args.prometheus => write!(out, "{}", report::metrics::text(&report)).map_err(io),
-        (false, false) => {
-            let picture = picture(&mut client, &report, args)?;
-            write!(out, "{}", status_text(&report, &picture, args)).map_err(io)
-        }
+        (false, false) => match &picture {
+            Some(picture) => write!(out, "{}", status_text(&report, picture, args)).map_err(io),
+            None => write!(out, "{}", report::metrics::text(&report)).map_err(io),
+        },
     }
 }
 
 /// The sources and blocks of the daemon as `replay` shows those of a log.
 fn picture(client: &mut Client, report: &StatusReport, args: &cli::Status) -> Result<Picture, Failure> {
     let Offenders { tops, in_all, worst } = report.offenders.clone().unwrap_or_default();
-    let mut blocks: Vec<BlockLine> = client.ask(&Request::List { after: None })?;
     let inside = args.address.as_deref().and_then(|address| address.parse::<Prefix>().ok());
-    blocks.retain(|block| {
+    let is_meant = |block: &BlockLine| {
         inside.is_none_or(|inside| inside.overlaps(&block.address.0))
             && args.level.is_none_or(|level| block.level.is_some_and(|l| l >= level))
-    });
+    };
     let is_all = inside.is_none() && args.level.is_none();
-    let standing = if is_all { report.blocks.active } else { blocks.len() as u64 };
-    blocks.truncate(args.top);
+    let (mut blocks, mut standing): (Vec<BlockLine>, u64) = (Vec::new(), 0);
+    pages(client, |page| {
+        for block in page.into_iter().filter(&is_meant) {
+            standing += 1;
+            if blocks.len() < args.top {
+                blocks.push(block);
+            }
+        }
+        // Without a choice the first are enough: how many there are is known.
+        Ok(!is_all)
+    })?;
+    let standing = if is_all { report.blocks.active } else { standing };
     let timeline = if args.html.is_some() { Some((charges(client, args)?, "charge")) } else { None };
     let head = [
         ("up", Human(report.uptime_secs).to_string()),
@@ -207,6 +217,19 @@ pub fn reload(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     reloaded.later.iter().try_for_each(|line| writeln!(out, "{line}").map_err(io))
 }
 
+/// Hands over all blocks that stand, page after page, while `take` wants more.
+fn pages(client: &mut Client, mut take: impl FnMut(Vec<BlockLine>) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let mut after = None;
+    loop {
+        let page: Vec<BlockLine> = client.ask(&Request::List { after })?;
+        after = page.last().map(|line| line.address.to_string());
+        let is_full = page.len() == PAGE;
+        if !(take(page)? && is_full) {
+            return Ok(());
+        }
+    }
+}
+
 /// `riposte list`.
 ///
 /// # Errors
@@ -214,20 +237,14 @@ pub fn reload(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
 pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
     let mut client = connect(args)?;
     let mut all: Vec<BlockLine> = Vec::new();
-    let mut after = None;
-    loop {
-        let page: Vec<BlockLine> = client.ask(&Request::List { after })?;
-        after = page.last().map(|line| line.address.to_string());
-        let whole = page.len() == PAGE;
+    pages(&mut client, |page| {
         if args.json {
             page.iter().try_for_each(|line| json_line(out, line))?;
         } else {
             all.extend(page);
         }
-        if !whole {
-            break;
-        }
-    }
+        Ok(true)
+    })?;
     if args.json {
         return Ok(());
     }

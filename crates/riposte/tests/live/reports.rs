@@ -2,6 +2,8 @@
 
 use crate::daemon::{Daemon, KERN_LOG, folder, line, network, text, until};
 use range::network::VICTIM;
+use riposte::control::client::Client;
+use riposte::control::protocol::{Done, PAGE, Request};
 use std::fs;
 
 const SCANNER: &str = "198.51.100.20";
@@ -43,4 +45,19 @@ fn status_has_the_whole_picture() {
     let html = fs::read_to_string(page).unwrap();
     assert!(html.contains(SCANNER) && html.contains("charges per second") && html.ends_with("</html>\n"), "{html}");
     assert!(String::from_utf8_lossy(&daemon.ask(&["status", "--address", "nobody"]).stderr).contains("nobody"));
+}
+
+#[test]
+fn a_block_is_found_among_more_than_one_answer_holds() {
+    let network = network("pages", 0);
+    let daemon = Daemon::start(&network.victim, "");
+    let mut client = Client::connect(&daemon.path("sock")).unwrap();
+    let crowd = (0..PAGE).map(|n| format!("10.9.{}.{}", n / 256, n % 256));
+    for prefix in crowd.chain([OTHER.to_owned()]) {
+        client.ask::<Done>(&Request::Block { prefix, seconds: Some(3_600), note: String::new() }).unwrap();
+    }
+    let one = daemon.text(&["status", "--address", OTHER]);
+    assert!(one.contains("\n1 block.\n") && one.contains(OTHER), "{one}");
+    let some = daemon.text(&["status", "--address", "10.9.0.0/24", "--top", "3"]);
+    assert!(some.contains("\n3 blocks.\n") && some.contains("and 253 others "), "{some}");
 }

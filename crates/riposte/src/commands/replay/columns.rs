@@ -29,6 +29,9 @@ impl Columns {
     pub fn new(args: &cli::Replay) -> Result<Option<Columns>, Failure> {
         let Some(list) = &args.fields else { return Ok(None) };
         let items = parse(list).map_err(|wrong| fail(format!("--fields: {wrong}")))?;
+        if matches!(args.separator, '"' | '\r' | '\n') {
+            return Err(fail("--separator: quotes and ends of lines have their meaning in a table already; an example: --separator ';'"));
+        }
         let seen = args.unique.then(|| (RandomState::new(), HashSet::new()));
         Ok(Some(Columns { items, seen, left: args.max_lines.unwrap_or(u64::MAX), separator: args.separator }))
     }

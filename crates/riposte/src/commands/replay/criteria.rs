@@ -131,6 +131,9 @@ fn test(kind: Kind, text: &str) -> Result<Test, String> {
     if let Some(literal) = inside('\'') {
         return Ok(Test::Equals(literal.to_owned()));
     }
+    if text.starts_with(['/', '\'']) {
+        return Err("nothing may stand behind the closing mark; (?i) at a pattern's begin passes over capitals".into());
+    }
     if text.is_empty() {
         return Err("there is no condition behind the colon".into());
     }
@@ -162,7 +165,10 @@ fn range(text: &str) -> Result<(u64, u64), String> {
         return number(rest)?.checked_sub(1).map(|most| (0, most)).ok_or_else(|| "nothing is less than 0".into());
     }
     match text.split_once('-') {
-        Some((low, high)) => Ok((number(low)?, number(high)?)),
+        Some((low, high)) => match (number(low)?, number(high)?) {
+            (low, high) if low > high => Err(format!("{low} is more than {high}")),
+            range => Ok(range),
+        },
         None => number(text).map(|n| (n, n)),
     }
 }
@@ -366,6 +372,9 @@ mod tests {
             ("log_prefx:x", "there is no field 'log_prefx'; did you mean 'log_prefix'?; all: "),
             ("dp:ssh", "'dp:ssh': 'ssh' is no number; an example: dp:>1024"),
             ("dp:<0", "'dp:<0': nothing is less than 0; an example: dp:>1024"),
+            ("dp:30-20", "'dp:30-20': 30 is more than 20; an example: dp:>1024"),
+            ("log_prefix:/drop/i", "'log_prefix:/drop/i': nothing may stand behind the closing mark; (?i) at a pattern's begin"),
+            ("raw:not'a'b", "'raw:not'a'b': nothing may stand behind the closing mark; "),
             ("dp:", "'dp:': there is no condition behind the colon; an example: dp:>1024"),
             ("src:>5", "'src:>5': "),
             ("proto:tpc", "'proto:tpc': no protocol's name or number; an example: proto:tcp"),
