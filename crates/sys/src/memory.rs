@@ -102,7 +102,13 @@ mod tests {
         usage.ru_minflt
     }
 
+    /// One after the other: what one gives back would be the other's hoard, for both have one heap.
     #[test]
+    fn what_is_hoarded_is_used_again_and_a_program_goes_on_with_less() {
+        what_is_hoarded_is_used_again();
+        a_program_goes_on_with_less();
+    }
+
     fn what_is_hoarded_is_used_again() {
         const PAGES: usize = 10_000;
         let fill = |byte: u8| assert_eq!(vec![byte; PAGES * 4_096].last(), Some(&byte));
@@ -120,7 +126,6 @@ mod tests {
         assert!(anew >= PAGES as i64 && again < PAGES as i64 / 10, "{anew} {again}");
     }
 
-    #[test]
     fn a_program_goes_on_with_less() {
         // All its constants and code are read once.
         let program = fs::read("/proc/self/maps").unwrap();

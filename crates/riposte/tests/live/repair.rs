@@ -51,8 +51,8 @@ fn stands(host: &Namespace) -> bool {
     let rules = host.run("nft", ["list", "chain", "inet", "riposte", "prerouting"]).unwrap_or_default();
     let attacker = attacker_address(0);
     let all = [("blocked4", BLOCKED), ("blocked4", attacker.as_str()), ("blocked4_nets", BLOCKED_NET), ("blocked6", BLOCKED6)];
-    // Rules: loopback, two exempt sets, five blocked sets, and nothing before them.
-    rules.lines().filter(|line| line.ends_with("return") || line.ends_with("drop")).count() == 8
+    // Rules: loopback, two exempt sets, five blocked sets, two of others' lists, and nothing before them.
+    rules.lines().filter(|line| line.ends_with("return") || line.ends_with("drop")).count() == 10
         && rules.contains("policy accept")
         && !rules.contains("\t\taccept")
         && all.iter().all(|(set, what)| in_kernel(host, set, what))
