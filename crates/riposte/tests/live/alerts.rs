@@ -23,7 +23,7 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 /// A log daemon's socket, and the file that it writes to.
-fn syslog(host: &mut Namespace, folder: &Path) {
+pub fn syslog(host: &mut Namespace, folder: &Path) {
     let (socket, file) = (folder.join("devlog"), folder.join("syslog"));
     host.start("socat", ["-u", &format!("UNIX-RECV:{},mode=666", socket.display()), &format!("OPEN:{},creat,append", file.display())])
         .expect("socat is installed");
