@@ -23,7 +23,7 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 /// A log daemon's socket, and the file that it writes to.
-fn syslog(host: &mut Namespace, folder: &Path) {
+pub fn syslog(host: &mut Namespace, folder: &Path) {
     let (socket, file) = (folder.join("devlog"), folder.join("syslog"));
     host.start("socat", ["-u", &format!("UNIX-RECV:{},mode=666", socket.display()), &format!("OPEN:{},creat,append", file.display())])
         .expect("socat is installed");
@@ -113,8 +113,9 @@ fn exim(host: &mut Namespace, folder: &Path) {
     let config = format!(
         "primary_hostname = mail.example.org\nspool_directory = {place}/spool\nlog_file_path = {place}/spool/%slog\npid_file_path = {place}/spool/pid\n\
          daemon_smtp_ports = 25 : 587\ntls_advertise_hosts = *\ntls_certificate = {place}/cert.pem\ntls_privatekey = {place}/key.pem\n\
-         acl_smtp_rcpt = rcpt\nacl_smtp_data = accept\ndeliver_drop_privilege = true\nqualify_domain = example.org\nkeep_environment =\nhost_lookup =\nrfc1413_query_timeout = 0s\n\
+         acl_smtp_rcpt = rcpt\nacl_smtp_data = data\nmessage_body_visible = 60000\ndeliver_drop_privilege = true\nqualify_domain = example.org\nkeep_environment =\nhost_lookup =\nrfc1413_query_timeout = 0s\n\
          begin acl\nrcpt:\n  accept authenticated = *\n  accept condition = ${{if eq{{$received_port}}{{25}}}}\n  deny message = who are you?\n\
+         data:\n  deny message = spam\n    condition = ${{if match{{$message_body}}{{BUY-NOW}}}}\n  accept\n\
          begin routers\nall:\n  driver = accept\n  transport = inbox\n\
          begin transports\ninbox:\n  driver = appendfile\n  file = {place}/spool/inbox\n  user = Debian-exim\n  group = Debian-exim\n  mode = 0666\n  mode_fail_narrower = false\n\
          begin authenticators\nplain:\n  driver = plaintext\n  public_name = PLAIN\n  server_prompts = :\n  server_advertise_condition = ${{if def:tls_in_cipher}}\n  \
@@ -293,6 +294,22 @@ fn programs_are_run_as_somebody_without_rights_and_not_for_ever() {
     let before = daemon.sensor_figure("envoy", "letters delivered: command").unwrap_or_default();
     daemon.wait_until_figure_of_at_least("envoy", "letters delivered: command", before + 1);
     assert!(daemon.log().contains("it was ended after 1 s; it said: hanging"), "{}", daemon.log());
+}
+
+#[test]
+fn a_word_that_the_mail_servers_filter_refuses_silences_nobody() {
+    let mut network = network("alert-filter", 1);
+    let folder = folder();
+    exim(&mut network.victim, folder.path());
+    let says = ["-l", "-k", "203.0.113.12", "43", "-c", "read q; echo netname: BUY-NOW"];
+    network.victim.start("ncat", says).expect("ncat is installed");
+    until("a registry listens", || network.victim.run("ncat", ["-z", "203.0.113.12", "43"]).is_ok().then_some(()));
+    let mail = "[alert.mail]\nto = [\"admin@example.org\"]\nserver = \"203.0.113.10\"\nport = 25\ntls = \"none\"\n[whois]\nserver = \"203.0.113.12\"\n";
+    let daemon = Daemon::start_in(folder, &network.victim, &format!("{AT_ONCE}{mail}"), &[]);
+    scan(&network, 0);
+    let place = daemon.path("");
+    until("the mail is there", || plain(&inbox(&place)).contains(&format!("{} is blocked", attacker_address(0))).then_some(()));
+    assert!(daemon.log().contains("spam") && !inbox(&place).contains("BUY-NOW"), "{}", daemon.log());
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     File::create(place.join("lists/huge")).and_then(|file| file.set_len(40 << 20)).expect("writable");
     fs::write(place.join("own.list"), "49.9.9.9\n").expect("writable");
     lists(&mut network.victim, &place);
+    crate::alerts::syslog(&mut network.victim, &place);
     let bad = ["html", "short", "huge", "busy", "moved"].map(|name| feed(name, "")).concat();
     let stranger = "[[feed]]\nname = \"stranger\"\nurl = \"https://127.0.0.1:8443/good\"\n";
     let own = "[[feed]]\nname = \"own\"\npath = \"{}/own.list\"\nevery = \"10s\"\neffect = \"mark\"\n";
@@ -79,7 +80,7 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     let crowd =
         "[[feed]]\nname = \"crowd\"\nurl = \"https://127.0.0.1:8443\"\nformat = \"crowdsec\"\nca = \"{}/ca.pem\"\nkey = \"{}/key\"\n";
     let config = format!(
-        "[policy]\nexempt = [\"44.4.4.0/24\"]\n{}{bad}{}{stranger}{own}{crowd}",
+        "[policy]\nexempt = [\"44.4.4.0/24\"]\n[alert.syslog]\nsocket = \"{{}}/devlog\"\n{}{bad}{}{stranger}{own}{crowd}",
         feed("good", "every = \"1h\"\n"),
         feed("long", "max_entries = 39")
     );
@@ -113,6 +114,8 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     assert!(next("busy").duration_since(next("html")).as_mins() > 40);
     let troubles = daemon.json_one(&["status"])["troubles"].to_string();
     assert!(troubles.contains("the feed busy can't be renewed"), "{troubles}");
+    let log = daemon.path("syslog");
+    until("it is told", || fs::read_to_string(&log).ok().filter(|log| log.contains("trouble: the feed busy can't be renewed")));
     assert!(daemon.refusal(&["feeds", "update", "good"]).contains("wants an hour in between"));
 
     // What stands in a list is dropped, and `explain` says by which; it is no block of `list`, nor of the history.

@@ -49,6 +49,8 @@ pub struct Mail {
     by: By,
     timeout: Duration,
     lookups: Lookups,
+    /// The letter that the server has refused for good.
+    refused: Option<Letter>,
 }
 
 impl Mail {
@@ -66,7 +68,7 @@ impl Mail {
             Outgoing::Server(server) => By::Server(Box::new(transport(server, config, host, secrets)?), server.host.clone()),
             Outgoing::Program(_) => By::Program(messenger.ok_or("[alert.mail] program: nobody can run it until riposte is restarted")?),
         };
-        Ok(Mail { to, from, by, timeout: config.timeout, lookups })
+        Ok(Mail { to, from, by, timeout: config.timeout, lookups, refused: None })
     }
 
     /// The mail: text, the same as HTML, and small pictures in that.
@@ -98,16 +100,27 @@ impl Mail {
 }
 
 impl Way for Mail {
-    fn deliver(&mut self, letter: &Letter) -> Result<(), String> {
-        let mut letter = letter.clone();
-        self.lookups.look_up(&mut letter);
+    fn deliver(&mut self, original: &Letter) -> Result<(), String> {
+        let mut letter = original.clone();
+        if self.refused.as_ref() == Some(original) {
+            // A filter may have found a word in it that somebody had logged for that, and behind it every other letter would wait.
+            let sources = letter.told.iter_mut().filter_map(|told| told.alert.source.as_mut());
+            sources.for_each(|source| source.quote = None);
+        } else {
+            self.lookups.look_up(&mut letter);
+        }
         let message = self.message(&letter)?;
         match &self.by {
             By::Server(transport, server) => {
                 let envelope = Envelope::new(Some(self.from.clone()), self.to.clone()).map_err(|error| error.to_string())?;
-                transport.send_raw(&envelope, &message.formatted()).map(drop).map_err(|error| match is_late(&error) {
-                    true => format!("{server}: no answer within {} s", self.timeout.as_secs()),
-                    false => format!("{server}: {}", whole(&error)),
+                transport.send_raw(&envelope, &message.formatted()).map(drop).map_err(|error| {
+                    if error.is_permanent() {
+                        self.refused = Some(original.clone());
+                    }
+                    match is_late(&error) {
+                        true => format!("{server}: no answer within {} s", self.timeout.as_secs()),
+                        false => format!("{server}: {}", whole(&error)),
+                    }
                 })
             }
             By::Program(messenger) => messenger.run(&Errand { command: false, env: Vec::new() }, &message.formatted()),
