@@ -1,12 +1,12 @@
 //! The part of psad's configuration about whom it tells. Sends nothing.
 
 use super::Plan;
-use super::detection::{list, toml};
+use super::blocks::ADDRESS;
+use super::detection::list;
 use crate::commands::portsentry::actions::{commented, words};
 use crate::config::Config;
+use crate::config::words::toml;
 
-/// What stands for the address.
-const ADDRESS: &str = "SRCIP";
 /// Seconds for which a lookup may last; psad's 60 would keep a letter waiting.
 const LOOKUP_SECONDS: u64 = 15;
 /// Letters a day that riposte sends if nobody says otherwise.

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::conf::Value;
 use crate::commands::portsentry::opened;
-use crate::config::words::{Period, quoted};
+use crate::config::words::{Period, quoted, toml};
 use crate::config::{Config, SignaturesConfig};
 use crate::lives::signatures::load_by;
 use detect::config::ScanConfig;
@@ -38,11 +38,6 @@ const TABLES: [(&str, &str); 6] = [
 
 /// What makes a text a pattern.
 const PATTERN: &[char] = &['*', '+', '?', '.', '(', ')', '[', ']', '{', '}', '^', '$', '\\'];
-
-/// A text in TOML.
-pub fn toml(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
 
 /// A list in TOML.
 pub fn list(texts: impl IntoIterator<Item = String>) -> String {
