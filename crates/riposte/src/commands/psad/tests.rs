@@ -120,6 +120,10 @@ fn the_log_is_what_psad_reads() {
         (&["DENY", "Blocked by", "SID"].map(str::to_owned)[..], &["quiet".to_owned()][..])
     );
     assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: FW_MSG_SEARCH: '^x.*' is a pattern")), "{wrong:?}");
+    let many = (0..2_000).map(|n| format!("eth{n}")).collect::<Vec<_>>().join(",");
+    let (config, text, wrong) = conf(&format!("FW_SEARCH_ALL N;\nFW_MSG_SEARCH DENY;\nIGNORE_INTERFACES {many};\n"));
+    assert_eq!(config.lines.only, ["DENY", "SID"], "{text}");
+    assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: IGNORE_INTERFACES: [sense.lines] ")), "{wrong:?}");
 }
 
 #[test]
