@@ -306,6 +306,8 @@ impl Database {
             let label = self.labels.get(fingerprint.label)?;
             let fit = match fingerprint.fit(syn, &values, quirks)? {
                 Fit::Exact if label.is_generic => Fit::Generic,
+                // A scanner is named for sure or not at all.
+                Fit::Fuzzy if label.is_tool => return None,
                 fit => fit,
             };
             Some((fit, fingerprint, label))
@@ -442,6 +444,10 @@ mod tests {
         assert_eq!(first(&text, &packet).as_deref(), Some("Linux 3.x, 7 hops away"));
         let tool = format!("label = s:!:NMap:SYN scan\nsys = @unix\nsig = {}\n", sig.replace(":64:", ":64-:"));
         assert_eq!(first(&tool, &packet).as_deref(), Some("NMap SYN scan (a scanner's own packet)"));
+        // A system that is like it but for a time to live that it never has.
+        let alike = Syn { ttl: 120, ..packet };
+        assert_eq!(first(&tool, &alike), None);
+        assert_eq!(first(&format!("{tool}{text}"), &alike).as_deref(), Some("perhaps Linux x, 8 hops away"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::regex::{CONFIG_DIR, FILES};
 use super::{Failure, fail};
 use crate::cli;
-use crate::config::words::{PERIOD_MAX, Period, is_host_name};
+use crate::config::words::{PERIOD_MAX, Period, is_host_name, toml};
 use crate::lives::applications::engine::told;
 use crate::lives::now;
 use jiff::tz::TimeZone;
@@ -50,11 +50,6 @@ fn blocks(bans: &[store::fail2ban::Ban], odd: usize, out: &mut impl Write) -> io
     Ok(())
 }
 
-/// As a string of TOML.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
 /// Jails as a configuration; what stands in comments is from files, too, and escaped.
 fn configuration(dir: &Path, jails: &[Jail], notices: &[Notice], out: &mut impl Write) -> io::Result<()> {
     writeln!(
@@ -76,7 +71,7 @@ fn configuration(dir: &Path, jails: &[Jail], notices: &[Notice], out: &mut impl 
         out,
         "\n[applications]\n# Their logpaths are followed beside the usual logs, and the journal is read if one of them reads it."
     )?;
-    writeln!(out, "rules = [{}]", quoted(&dir.display().to_string()))?;
+    writeln!(out, "rules = [{}]", toml(&dir.display().to_string()))?;
     policy(jails, out)
 }
 
@@ -132,7 +127,7 @@ fn policy(jails: &[Jail], out: &mut impl Write) -> io::Result<()> {
             }
         }
     }
-    let exempt: Vec<String> = exempt.iter().map(|entry| quoted(entry)).collect();
+    let exempt: Vec<String> = exempt.iter().map(|entry| toml(entry)).collect();
     writeln!(out, "exempt = [{}]", exempt.join(", "))?;
     let growing: Vec<_> = jails.iter().filter_map(|jail| jail.increment.as_ref()).collect();
     match growing.first() {

@@ -4,7 +4,7 @@ use super::alert::Outgoing;
 use super::capture::AUTO;
 use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
-use super::words::{Period, Word};
+use super::words::{Period, Word, toml as quote};
 use super::{Config, FingerprintConfig, LogKind, LogSource, LogTarget, SyslogSocket, TargetKind, Zone};
 use model::ports::Written;
 use policy::lists::Effect;
@@ -446,11 +446,6 @@ impl Page {
         self.key("window", period(policy.storm.window));
         self.key("pause", period(policy.storm.pause));
     }
-}
-
-/// A TOML text. What riposte's own types let through has no control characters, but a path may have quotes.
-fn quote(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }
 
 fn path(path: &Path) -> String {

@@ -89,6 +89,11 @@ pub fn quoted(text: &str) -> String {
     format!("'{cut}{dots}'")
 }
 
+/// A text as TOML writes it.
+pub fn toml(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
 /// The word among `known` that was most likely meant, if one is near enough.
 pub fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = typed.to_ascii_lowercase().replace('-', "_");

@@ -4,6 +4,7 @@
 use super::conf::{Conf, Value, Version};
 use super::{Check, Mode, Modes, plain};
 use crate::config::Config;
+use crate::config::words::toml;
 use respond::Kind;
 use std::fmt::Write as _;
 
@@ -123,7 +124,7 @@ fn text(conf: &Conf, modes: Modes, runs: [bool; 2], words: &[String], line: &usi
         let Some((protocol, mode)) = group.first() else { continue };
         let suffix = if groups.len() > 1 { format!("-{protocol}") } else { String::new() };
         let filled: Vec<String> = words.iter().map(|word| filled(word, mode)).collect();
-        let quoted: Vec<String> = filled.iter().map(|word| toml::Value::String(word.clone()).to_string()).collect();
+        let quoted: Vec<String> = filled.iter().map(|word| toml(word)).collect();
         let (program, args) =
             quoted.split_first().map_or((String::new(), String::new()), |(program, args)| (program.clone(), args.join(", ")));
         let protocols: Vec<String> = group.iter().map(|(protocol, _)| format!("\"{protocol}\"")).collect();

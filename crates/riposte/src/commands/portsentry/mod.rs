@@ -8,6 +8,7 @@ use super::{Failure, fail};
 use crate::cli;
 use crate::config::guard::LISTS;
 use crate::config::response::{ResponseConfig, check};
+use crate::config::words::toml;
 use conf::{Conf, Value, Version};
 use model::net::{Prefix, Protocol};
 use model::ports::{Ports, Written};
@@ -287,7 +288,7 @@ impl Plan<'_> {
         self.comment(text, "PORT_BANNER", ": over TCP only; over UDP it would go to whoever is named as the sender");
         let mut cut: String = banner.chars().filter(|c| !c.is_control()).collect();
         cut.truncate(cut.floor_char_boundary(100));
-        let _ = writeln!(text, "banner = {}", toml::Value::String(cut));
+        let _ = writeln!(text, "banner = {}", toml(&cut));
     }
 
     fn trigger(&self, text: &mut String) {

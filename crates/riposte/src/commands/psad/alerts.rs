@@ -1,12 +1,12 @@
 //! The part of psad's configuration about whom it tells. Sends nothing.
 
 use super::Plan;
-use super::detection::{list, toml};
+use super::blocks::ADDRESS;
+use super::detection::list;
 use crate::commands::portsentry::actions::{commented, words};
 use crate::config::Config;
+use crate::config::words::toml;
 
-/// What stands for the address.
-const ADDRESS: &str = "SRCIP";
 /// Seconds for which a lookup may last; psad's 60 would keep a letter waiting.
 const LOOKUP_SECONDS: u64 = 15;
 /// Letters a day that riposte sends if nobody says otherwise.
@@ -109,10 +109,12 @@ impl Plan<'_> {
             let every = minutes.parse::<u64>().ok().filter(|minutes| *minutes > 0).map(|minutes| minutes.clamp(60, 7 * 1_440));
             let every = every.map_or_else(String::new, |minutes| format!("every = \"{minutes}m\"\n"));
             self.line("");
-            self.say(&["REPUTATION_FEED"], "over HTTPS; guarded against what no list may have");
+            self.told.insert("REPUTATION_FEED".to_owned());
+            let place = self.named("REPUTATION_FEED", &value.place);
+            self.comment(&format!("{place}: over HTTPS; guarded against what no list may have"));
             let level = level.parse::<u8>().unwrap_or(4);
             let text = format!("[[feed]]\nname = {}\nurl = {}\n{every}effect = \"level\"\nlevel = {level}\n", toml(&name), toml(&url));
-            self.section("REPUTATION_FEED", &text);
+            self.section_at(&value.place, "REPUTATION_FEED", &text);
         }
     }
 
@@ -165,11 +167,16 @@ impl Plan<'_> {
 
     /// A section, if riposte accepts it; else as comments, and what is wrong is told of this setting.
     pub(super) fn section(&mut self, key: &str, text: &str) {
+        let place = self.conf.place(key).unwrap_or(&self.file).to_owned();
+        self.section_at(&place, key, text);
+    }
+
+    /// Likewise for a setting that may stand there several times: for the one at this place.
+    fn section_at(&mut self, place: &str, key: &str, text: &str) {
         match Config::parse(&format!("{}{text}", self.text), "") {
             Ok(_) => self.text += text,
             Err(lines) => {
                 self.text += &commented(text);
-                let place = self.conf.place(key).unwrap_or(&self.file).to_owned();
                 self.conf.wrong.extend(lines.into_iter().map(|line| format!("{place}: {key}: {}", line.message)));
             }
         }

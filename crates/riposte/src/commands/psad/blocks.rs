@@ -2,17 +2,17 @@
 
 use super::Plan;
 use super::conf::Value;
-use super::detection::{list, toml};
+use super::detection::list;
 use crate::commands::portsentry::actions::{commented, words};
 use crate::config::Config;
-use crate::config::words::{PERIOD_MAX, Period};
+use crate::config::words::{PERIOD_MAX, Period, toml};
 use policy::config::SpoofableConfig;
 use std::time::Duration;
 
 const TIMES: [&str; 5] =
     ["AUTO_BLOCK_DL1_TIMEOUT", "AUTO_BLOCK_DL2_TIMEOUT", "AUTO_BLOCK_DL3_TIMEOUT", "AUTO_BLOCK_DL4_TIMEOUT", "AUTO_BLOCK_DL5_TIMEOUT"];
 /// What stands for the address.
-const ADDRESS: &str = "SRCIP";
+pub(super) const ADDRESS: &str = "SRCIP";
 
 impl Plan<'_> {
     pub(super) fn blocks(&mut self) {

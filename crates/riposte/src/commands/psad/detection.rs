@@ -3,7 +3,7 @@
 use super::Plan;
 use super::conf::Value;
 use crate::commands::portsentry::opened;
-use crate::config::words::{Period, quoted};
+use crate::config::words::{Period, quoted, toml};
 use crate::config::{Config, SignaturesConfig};
 use crate::lives::signatures::load_by;
 use detect::config::ScanConfig;
@@ -38,11 +38,6 @@ const TABLES: [(&str, &str); 6] = [
 
 /// What makes a text a pattern.
 const PATTERN: &[char] = &['*', '+', '?', '.', '(', ')', '[', ']', '{', '}', '^', '$', '\\'];
-
-/// A text in TOML.
-pub fn toml(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
 
 /// A list in TOML.
 pub fn list(texts: impl IntoIterator<Item = String>) -> String {
@@ -98,7 +93,7 @@ impl Plan<'_> {
 
     /// Which logged packets count. psad's patterns are mostly plain texts; one that is none is told.
     fn lines(&mut self) {
-        let mut lines: Vec<String> = Vec::new();
+        let mut lines: Vec<(&str, String)> = Vec::new();
         if !self.conf.flag("FW_SEARCH_ALL", true) {
             let mut all: Vec<String> =
                 self.conf.all("FW_MSG_SEARCH").to_vec().iter().flat_map(|value| self.plain_texts("FW_MSG_SEARCH", value)).collect();
@@ -108,34 +103,32 @@ impl Plan<'_> {
             // What fwsnort logs counts in any case.
             all.push("SID".to_owned());
             self.say(&["FW_SEARCH_ALL", "FW_MSG_SEARCH"], "");
-            lines.push(format!("only = {}", list(all.iter().map(|text| toml(text)))));
+            lines.push(("FW_MSG_SEARCH", format!("only = {}", list(all.iter().map(|text| toml(text))))));
         }
         if let Some(value) = self.conf.some("IGNORE_LOG_PREFIXES").cloned() {
             let texts = self.plain_texts("IGNORE_LOG_PREFIXES", &value);
             if !texts.is_empty() {
-                lines.push(format!("ignore = {}", list(texts.iter().map(|text| toml(text)))));
+                lines.push(("IGNORE_LOG_PREFIXES", format!("ignore = {}", list(texts.iter().map(|text| toml(text))))));
             }
         }
         if let Some(value) = self.conf.some("IGNORE_INTERFACES") {
             let names: Vec<&str> = value.text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-            lines.push(format!("ignore_interfaces = {}", list(names.into_iter().map(toml))));
+            lines.push(("IGNORE_INTERFACES", format!("ignore_interfaces = {}", list(names.into_iter().map(toml)))));
         }
+        // What is wrong with one of them takes nothing from the others.
+        lines.retain(|(key, line)| {
+            let wrong = Config::parse(&format!("[sense.lines]\n{line}\n"), "").err().unwrap_or_default();
+            let place = self.conf.place(key).unwrap_or(&self.file).to_owned();
+            self.conf.wrong.extend(wrong.iter().map(|line| format!("{place}: {key}: {}", line.message)));
+            wrong.is_empty()
+        });
         if lines.is_empty() {
-            return;
-        }
-        let text = format!("[sense.lines]\n{}\n", lines.join("\n"));
-        if let Err(why) = Config::parse(&text, "") {
-            let place = ["IGNORE_INTERFACES", "IGNORE_LOG_PREFIXES", "FW_MSG_SEARCH"]
-                .into_iter()
-                .find_map(|key| self.conf.place(key))
-                .unwrap_or(&self.file)
-                .to_owned();
-            self.conf.wrong.extend(why.into_iter().map(|line| format!("{place}: {}", line.message)));
             return;
         }
         self.line("");
         self.say(&["IGNORE_LOG_PREFIXES", "IGNORE_INTERFACES"], "");
-        self.text += &text;
+        self.line("[sense.lines]");
+        lines.iter().for_each(|(_, line)| self.line(line));
     }
 
     /// The plain texts that a pattern looks for: itself, or those between its bars.

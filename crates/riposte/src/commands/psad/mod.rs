@@ -149,9 +149,12 @@ impl Plan<'_> {
 
     /// `NAME, line 12`, or with the file if that is another.
     fn place(&self, key: &str) -> Option<String> {
-        let place = self.conf.place(key)?;
+        Some(self.named(key, self.conf.place(key)?))
+    }
+
+    fn named(&self, key: &str, place: &str) -> String {
         let line = place.strip_prefix(&self.file).and_then(|rest| rest.strip_prefix(':'));
-        Some(line.map_or_else(|| format!("{key}, {place}"), |line| format!("{key}, line {line}")))
+        line.map_or_else(|| format!("{key}, {place}"), |line| format!("{key}, line {line}"))
     }
 
     /// Says that a setting can't be taken over as it is, on standard error.

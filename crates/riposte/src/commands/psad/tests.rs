@@ -120,6 +120,10 @@ fn the_log_is_what_psad_reads() {
         (&["DENY", "Blocked by", "SID"].map(str::to_owned)[..], &["quiet".to_owned()][..])
     );
     assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: FW_MSG_SEARCH: '^x.*' is a pattern")), "{wrong:?}");
+    let many = (0..2_000).map(|n| format!("eth{n}")).collect::<Vec<_>>().join(",");
+    let (config, text, wrong) = conf(&format!("FW_SEARCH_ALL N;\nFW_MSG_SEARCH DENY;\nIGNORE_INTERFACES {many};\n"));
+    assert_eq!(config.lines.only, ["DENY", "SID"], "{text}");
+    assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: IGNORE_INTERFACES: [sense.lines] ")), "{wrong:?}");
 }
 
 #[test]
@@ -181,6 +185,12 @@ fn who_is_told_goes_on_being_told() {
     assert!(text.contains("[whois]\n") && text.contains("[reverse_dns]\n") && config.dshield.enabled, "{text}");
     assert_eq!((config.dshield.user, config.dshield.min_level.is_some(), config.feeds.len()), (17, true, 1));
     assert_eq!((config.feeds[0].name.as_str(), config.feeds[0].every.as_secs()), ("ET-block", 86_400));
+    let feed =
+        |name: &str, level: u8| format!("REPUTATION_FEED \"{name}\",{level},IP,newline,60,N,x.txt,\"wget https://example.org/x\";\n");
+    let (config, text, wrong) = conf(&(feed("one", 4) + &feed("two", 9) + &feed("three", 2)));
+    assert_eq!(config.feeds.iter().map(|feed| feed.name.as_str()).collect::<Vec<_>>(), ["one", "three"]);
+    assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:2: REPUTATION_FEED: [[feed]] level: 9 ")), "{wrong:?}");
+    assert!(text.contains("\n# REPUTATION_FEED, line 3: over HTTPS"), "{text}");
     let (config, ..) = conf("EMAIL_ADDRESSES root@localhost;\nALERTING_METHODS noemail;\n");
     assert!(config.alert.mail.is_none() && config.alert.syslog.is_some());
     let (config, text, wrong) = conf("EMAIL_ADDRESSES no one;\nENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /bin/echo SRCIP;\n");
