@@ -45,6 +45,21 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "signatures", run: signatures::run },
 ];
 
+/// Between the files of an input that is several.
+const CUT: &[u8] = b"\n%%\n";
+
+/// An input as files, one after the other: as many as there are, `most` of them at most.
+fn files(mut rest: &[u8], most: usize) -> Vec<&[u8]> {
+    let mut files = Vec::new();
+    while let Some(at) = rest.windows(CUT.len()).position(|window| window == CUT).filter(|_| files.len() + 1 < most) {
+        let (file, behind) = rest.split_at(at);
+        files.push(file);
+        rest = &behind[CUT.len()..];
+    }
+    files.push(rest);
+    files
+}
+
 /// Splits the first byte off: it chooses what is done with the rest.
 fn choice(bytes: &[u8]) -> (u8, &[u8]) {
     bytes.split_first().map_or((0, bytes), |(first, rest)| (*first, rest))

@@ -2,26 +2,18 @@
 //! riposte accepts as it stands; nothing of theirs becomes a line or a control character of it, everybody is never exempt, and a command is a
 //! program's full path that no shell sees; what is wrong is told in one line with its file; the same files come to the same.
 
-use crate::choice;
+use crate::{choice, files};
 use riposte::commands::portsentry::translate;
 use riposte::config::Config;
 use riposte::config::response::{On, Protocol};
 use std::path::Path;
 
-/// Between the files.
-const CUT: &[u8] = b"\n%%\n";
 const NAMES: [&str; 4] = ["/p/portsentry.conf", "/p/portsentry.ignore", "/p/portsentry.ignore.static", "/p/../default/portsentry"];
 
 /// The first byte says how it is started (`c`: in connect mode), the rest is the files, one after the other, as many as there are.
 pub fn run(bytes: &[u8]) {
-    let (mode, mut rest) = choice(bytes);
-    let mut files: Vec<&[u8]> = Vec::new();
-    while let Some(at) = rest.windows(CUT.len()).position(|window| window == CUT).filter(|_| files.len() + 1 < NAMES.len()) {
-        let (file, behind) = rest.split_at(at);
-        files.push(file);
-        rest = &behind[CUT.len()..];
-    }
-    files.push(rest);
+    let (mode, rest) = choice(bytes);
+    let files = files(rest, NAMES.len());
     let read = |path: &Path| {
         let place = NAMES.iter().position(|name| Path::new(name) == path);
         Ok(place.and_then(|place| files.get(place)).map(|bytes| bytes.to_vec()))

@@ -2,24 +2,17 @@
 //! configuration that riposte accepts as it stands; nothing of theirs becomes a line or a control character of it; what blocked nobody blocks nobody;
 //! a program is a full path that no shell sees; what is wrong is told in one line with its file; the same files come to the same.
 
+use crate::files;
 use riposte::commands::psad::{Host, translate};
 use riposte::config::Config;
 use riposte::config::response::{On, Protocol};
 use std::path::{Path, PathBuf};
 
-/// Between the files.
-const CUT: &[u8] = b"\n%%\n";
 const NAMES: [&str; 5] = ["/p/psad.conf", "/p/override", "/p/auto_dl", "/p/signatures", "/p/../default/psad"];
 
 /// The files, one after the other, as many as there are.
 pub fn run(bytes: &[u8]) {
-    let (mut files, mut rest): (Vec<&[u8]>, _) = (Vec::new(), bytes);
-    while let Some(at) = rest.windows(CUT.len()).position(|window| window == CUT).filter(|_| files.len() + 1 < NAMES.len()) {
-        let (file, behind) = rest.split_at(at);
-        files.push(file);
-        rest = &behind[CUT.len()..];
-    }
-    files.push(rest);
+    let files = files(bytes, NAMES.len());
     let read = |path: &Path| {
         let place = NAMES.iter().position(|name| Path::new(name) == path);
         Ok(place.and_then(|place| files.get(place)).map(|bytes| bytes.to_vec()))

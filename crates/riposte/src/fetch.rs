@@ -3,10 +3,8 @@
 
 use crate::lives::envoy::tls;
 use link::message::{ANSWER_BYTES, KNOWN_BYTES};
-use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, StatusCode};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 /// The longest time for one answer, all of it.
@@ -51,10 +49,7 @@ impl Asker {
     /// # Errors
     /// If there is no certificate in them.
     pub fn new(certificates: Option<&[u8]>, contact: Option<&str>) -> Result<Asker, String> {
-        let roots = tls::roots("ca", certificates)?;
-        let roots = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).unversioned_rustls_crypto_provider(provider);
+        let tls = tls::config("ca", certificates)?;
         let agent = Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .max_redirects(0)
@@ -62,7 +57,7 @@ impl Asker {
             .http_status_as_error(false)
             .proxy(None)
             .user_agent(contact.map_or_else(|| OURSELVES.to_owned(), |contact| format!("{OURSELVES} ({contact})")))
-            .tls_config(tls.build());
+            .tls_config(tls);
         Ok(Asker { agent: agent.build().into() })
     }
 

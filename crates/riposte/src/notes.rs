@@ -1,15 +1,40 @@
-//! What is noted of one source for reports alone: in `replay --detail`, and in the daemon for mails with a picture. Bounded, whatever it sends.
+//! What reports are told of one source: as the detectors have it, and what is noted for reports alone (in `replay --detail`, and in the daemon
+//! for mails with a picture). Bounded, whatever it sends.
 
+use detect::suspect::Suspect;
 use model::event::TcpFlags;
+use model::level::DangerLevel;
 use model::limits::{NOTED_AIMS, NOTED_KINDS, NOTED_SAMPLES};
 use model::net::{Prefix, Protocol};
 use model::time::Time;
-use report::offender::{AimLine, Detail, Ports, Sample, WayLine};
+use report::decision::Verdict;
+use report::offender::{AimLine, Detail, OffenderLine, Ports, Sample, WayLine};
 use report::picture::most_frequent;
 use report::serial::{Stamp, Whom};
 use sense::facts::Chain;
 use std::collections::HashMap;
 use std::net::IpAddr;
+
+/// A source as the detectors have it, without the names of what its packets have fitted. `matched`: the level that its signatures come to. `None`: it
+/// was never charged.
+pub fn offender(suspect: Suspect, matched: Option<DangerLevel>, decision: Verdict) -> Option<OffenderLine> {
+    Some(OffenderLine {
+        address: Whom(suspect.offender),
+        level: suspect.level.max(matched)?,
+        styles: suspect.styles,
+        targets: suspect.targets,
+        packets: suspect.packets,
+        ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
+        protocols: suspect.protocols,
+        signatures: Vec::new(),
+        systems: Vec::new(),
+        first: Stamp(suspect.first),
+        last: Stamp(suspect.last),
+        trust: suspect.trust,
+        decision,
+        detail: None,
+    })
+}
 
 /// A way through the firewall: chain, interface and log prefix by number, protocol.
 pub type Way = (Chain, u16, u16, Protocol);

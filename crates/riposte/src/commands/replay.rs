@@ -28,10 +28,10 @@ use model::offence::Offence;
 use model::time::Time;
 use policy::judge::Judge;
 use report::decision::Verdict;
-use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::offender::{OffenderLine, SignatureLine};
 use report::picture::{self, Picture, PortSources};
 use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
-use report::serial::{Stamp, Whom};
+use report::serial::Whom;
 use report::system::SystemLine;
 use report::table::thousands;
 use report::timeline::Timeline;
@@ -173,23 +173,8 @@ impl Bench {
         let matches = self.detectors.signatures().of(whom.addr());
         let signatures = matches.map_or_else(Vec::new, |matches| self.signatures(&matches.signatures));
         let matched = matches.and_then(|matches| matches.level);
-        let suspect = self.detectors.suspect(whom.addr())?;
-        Some(OffenderLine {
-            address: Whom(suspect.offender),
-            level: suspect.level.max(matched)?,
-            styles: suspect.styles,
-            targets: suspect.targets,
-            packets: suspect.packets,
-            ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
-            protocols: suspect.protocols,
-            signatures,
-            systems: self.systems(whom),
-            first: Stamp(suspect.first),
-            last: Stamp(suspect.last),
-            trust: suspect.trust,
-            decision,
-            detail: None,
-        })
+        let line = crate::notes::offender(self.detectors.suspect(whom.addr())?, matched, decision)?;
+        Some(OffenderLine { signatures, systems: self.systems(whom), ..line })
     }
 }
 

@@ -2,6 +2,8 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use std::sync::Arc;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// The system's, and those of a file beside them, in DER.
 ///
@@ -18,4 +20,15 @@ pub fn roots(key: &str, own: Option<&[u8]>) -> Result<Vec<CertificateDer<'static
         roots.extend(certificates);
     }
     Ok(roots)
+}
+
+/// What a web server is believed by: its name, proved by one of `roots`.
+///
+/// # Errors
+/// If the file has no certificate.
+pub fn config(key: &str, own: Option<&[u8]>) -> Result<TlsConfig, String> {
+    let roots = roots(key, own)?.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).unversioned_rustls_crypto_provider(provider);
+    Ok(tls.build())
 }

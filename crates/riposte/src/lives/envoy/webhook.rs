@@ -4,9 +4,7 @@ use super::way::Way;
 use super::{Secrets, tls};
 use crate::config::alert::{WebhookConfig, header};
 use report::alert::Letter;
-use std::sync::Arc;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// A web server.
 #[derive(Debug)]
@@ -36,11 +34,7 @@ impl Webhook {
             .proxy(None)
             .user_agent(concat!("riposte/", env!("CARGO_PKG_VERSION")));
         if config.url.starts_with("https:") {
-            let roots = tls::roots("[alert.webhook] ca", secrets.of("[alert.webhook] ca"))?;
-            let roots: Vec<Certificate<'static>> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let tls = TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).unversioned_rustls_crypto_provider(provider);
-            builder = builder.tls_config(tls.build());
+            builder = builder.tls_config(tls::config("[alert.webhook] ca", secrets.of("[alert.webhook] ca"))?);
         }
         Ok(Webhook { url: config.url.clone(), headers, agent: builder.build().into() })
     }

@@ -9,9 +9,8 @@ use model::block::Expiry;
 use model::net::Prefix;
 use model::time::Time;
 use report::decision::{Action, Verdict, because};
-use report::offender::{OffenderLine, Ports, SignatureLine};
+use report::offender::{OffenderLine, SignatureLine};
 use report::picture::{self, Offenders, PortSources, Tops};
-use report::serial::{Stamp, Whom};
 
 /// The most sources, and the most ports, in one answer.
 const TOP: usize = 1_000;
@@ -57,22 +56,7 @@ fn line(court: &Court, suspect: Suspect, now: Time) -> Option<OffenderLine> {
         },
         None => Verdict::none("not blocked now"),
     };
-    Some(OffenderLine {
-        address: Whom(suspect.offender),
-        level: suspect.level.max(matched)?,
-        styles: suspect.styles,
-        targets: suspect.targets,
-        packets: suspect.packets,
-        ports: Ports { tcp: suspect.tcp_ports, udp: suspect.udp_ports },
-        protocols: suspect.protocols,
-        signatures: Vec::new(),
-        systems: Vec::new(),
-        first: Stamp(suspect.first),
-        last: Stamp(suspect.last),
-        trust: suspect.trust,
-        decision,
-        detail: None,
-    })
+    crate::notes::offender(suspect, matched, decision)
 }
 
 /// Adds the names of what its packets have fitted.
