@@ -7,8 +7,8 @@ pub mod responses;
 mod rules;
 
 use crate::settings::Settings;
-use detect::Detector;
 use detect::detectors::Detectors;
+use detect::{Detector, WARM};
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption, WatchReason};
 use model::event::{Act, Event, RuleId, Touch, Trust};
@@ -32,8 +32,6 @@ use store::memory::{Allowance, Quote};
 
 /// An event's time may lie this far ahead of ours; a later one is taken for now: nobody decides about the future.
 const AHEAD: Duration = Duration::from_secs(60);
-/// Events whose sources are looked up together.
-const WARM: usize = 32;
 /// The kernel's timer and ours may differ by this much before a block is set again.
 const TIMER_SLACK: Duration = Duration::from_secs(2);
 /// While the store fails, the log is told this often.

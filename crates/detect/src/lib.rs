@@ -26,6 +26,10 @@ mod targets;
 pub mod touches;
 pub mod walk;
 
+/// Events that are best warmed up together ([`detectors::Detectors::warm`]): so many that their look-ups overlap, so few that what they need
+/// stays in the cache.
+pub const WARM: usize = 64;
+
 /// Looks at events and charges offenders. Time comes from the events alone; they may be slightly out of order.
 pub trait Detector {
     /// Takes one event in; charges that follow from it are appended to `out`.

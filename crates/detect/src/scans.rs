@@ -14,12 +14,13 @@ use crate::sketch::Sketch;
 use crate::source::{Seen, Source};
 use crate::suspect::{Counters, Suspect};
 use crate::walk::Walk;
-use crate::{Detector, Kind};
+use crate::{Detector, Kind, WARM};
 use hashbrown::HashTable;
 use model::event::{Act, Event, Probe, Trust};
 use model::net::Protocol;
 use model::offence::Offence;
 use model::time::Time;
+use smallvec::SmallVec;
 use std::hint::black_box;
 use std::net::IpAddr;
 
@@ -159,15 +160,17 @@ impl Scans {
         }
     }
 
-    /// Looks at what these events will need. Changes nothing: the loads of a batch overlap, where one event after the other waits for each.
+    /// Looks at what these events will need. Changes nothing. First where, then all at once: so that the loads overlap, where one event
+    /// after the other waits for each.
     pub(crate) fn warm(&self, events: &[Event]) {
-        for event in events.iter().filter(|event| !matches!(event.act, Act::Matched(_) | Act::Guessed(_))) {
-            let key = self.key(event.actor);
-            if let Some(place) = self.find(self.seed.address(key), key) {
-                let detail = self.heads.get(place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::touch);
-                black_box((detail, self.places.get(place).is_some_and(Source::is_charged)));
-            }
-        }
+        let probes = events.iter().filter(|event| !matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
+        let keys = probes.map(|event| self.key(event.actor));
+        let places: SmallVec<[usize; WARM]> = keys.filter_map(|key| self.find(self.seed.address(key), key)).collect();
+        let touch = |place: &usize| {
+            let detail = self.heads.get(*place).and_then(|head| head.detail.as_deref()).map_or(0, Detail::touch);
+            detail ^ self.places.get(*place).map_or(0, Source::touch)
+        };
+        black_box(places.iter().fold(0, |touched, place| touched ^ touch(place)));
     }
 
     /// Whether a source is charged as of its last probe.

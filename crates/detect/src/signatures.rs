@@ -3,7 +3,7 @@
 
 use crate::config::ScanConfig;
 use crate::hash::{Key, Seed, short};
-use crate::{Detector, Kind};
+use crate::{Detector, Kind, WARM};
 use model::event::{Act, Event, Match, RuleId, Trust};
 use model::level::DangerLevel;
 use model::limits;
@@ -24,8 +24,9 @@ pub const KIND: Kind = Kind {
     build: |config, seed| Box::new(Signatures::new(config, seed)),
 };
 
-/// Sources that share a group of places; among them the one quiet for longest gives way.
+/// Places of a group. A source has a place in one of two groups, so that these fill evenly; in full ones the one quiet for longest gives way.
 const GROUP: usize = 16;
+const GROUPS: usize = limits::MATCHERS / GROUP;
 /// Who goes on is charged again at most this often, if something can follow from it.
 const AGAIN: Duration = Duration::from_secs(10);
 /// The time in which so many charges may be made on nothing but forgeable matches.
@@ -80,7 +81,9 @@ pub struct Signatures {
     charges: u32,
     /// Of each place, 32 bits of its source's hash, or 0: apart and small, so that a group is searched at once.
     tags: Vec<u32>,
-    places: Vec<Option<Box<Source>>>,
+    /// Of each place that is taken, where its source is.
+    slots: Vec<u16>,
+    sources: Vec<Source>,
     /// By the signatures' numbers.
     tops: Vec<Top>,
     /// When the minute began, and what has been charged in it on forgeable matches alone.
@@ -89,7 +92,9 @@ pub struct Signatures {
     unheard: u64,
 }
 
+/// Two cache lines, nearly always: with ten thousand sources, fetching them is most of the work.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Source {
     whom: Key,
     matches: Matches,
@@ -106,7 +111,8 @@ impl Signatures {
             decay: config.decay,
             charges: config.match_charges,
             tags: Vec::new(),
-            places: Vec::new(),
+            slots: Vec::new(),
+            sources: Vec::new(),
             tops: Vec::new(),
             minute: (Time::EPOCH, 0),
             crowded_out: 0,
@@ -114,13 +120,13 @@ impl Signatures {
         }
     }
 
-    /// Looks at what these events will need. Changes nothing: the loads of a batch overlap.
+    /// Looks at what these events will need. Changes nothing. First where, then all at once: so that the loads overlap.
     pub(crate) fn warm(&self, events: &[Event]) {
-        for event in events.iter().filter(|event| matches!(event.act, Act::Matched(_))) {
-            black_box(
-                self.of(event.actor).map(|matches| (matches.last, matches.count, matches.signatures.first().map(|matched| matched.count))),
-            );
-        }
+        let matched = events.iter().filter(|event| matches!(event.act, Act::Matched(_)));
+        let places = matched.filter_map(|event| self.candidates(&self.whereabouts(event.actor)).next());
+        let slots: SmallVec<[u16; WARM]> = places.filter_map(|place| self.slots.get(place).copied()).collect();
+        let sources = slots.iter().filter_map(|slot| self.sources.get(usize::from(*slot)));
+        black_box(sources.fold(0, |touched, source| touched ^ source.touch()));
     }
 
     /// Goes by another configuration from now on.
@@ -140,8 +146,7 @@ impl Signatures {
 
     /// What an address' packets have fitted.
     pub fn of(&self, addr: IpAddr) -> Option<&Matches> {
-        let (whom, tag, first) = self.group(addr);
-        self.places.get(self.find(whom, tag, first)?)?.as_ref().map(|source| &source.matches)
+        self.find(&self.whereabouts(addr)).and_then(|slot| self.sources.get(slot)).map(|source| &source.matches)
     }
 
     /// A signature's own number, by its place in the dictionary; 0 if nothing has fitted it.
@@ -149,11 +154,29 @@ impl Signatures {
         self.tops.get(usize::from(rule.0)).map_or(0, |top| top.sid)
     }
 
-    /// The place of a source, if it has one in its group.
-    fn find(&self, whom: Key, tag: u32, first: usize) -> Option<usize> {
-        let tags = self.tags.get(first..first + GROUP)?.iter().enumerate().filter(|(_, known)| **known == tag);
-        let is_of = |place: &usize| self.places.get(*place).is_some_and(|source| source.as_ref().is_some_and(|s| s.whom == whom));
-        tags.map(|(place, _)| first + place).find(is_of)
+    /// The places that may be a source's: nearly always the one that is, or none.
+    #[inline]
+    fn candidates(&self, at: &Whereabouts) -> impl Iterator<Item = usize> {
+        // One bit a place, without a branch: where a source stands can't be foretold.
+        let marks = |first: usize| {
+            let tags = self.tags.get(first..first + GROUP).unwrap_or_default();
+            tags.iter().enumerate().fold(0_u32, |marks, (n, tag)| marks | u32::from(*tag == at.tag) << n)
+        };
+        let [one, two] = at.groups;
+        let mut marks = marks(one) | marks(two) << GROUP;
+        std::iter::from_fn(move || {
+            let n = marks.trailing_zeros() as usize;
+            marks &= marks.wrapping_sub(1);
+            let place = if n < GROUP { one + n } else { two + n - GROUP };
+            (n < 2 * GROUP).then_some(place)
+        })
+    }
+
+    /// Where a source is kept, if it is.
+    #[inline]
+    fn find(&self, at: &Whereabouts) -> Option<usize> {
+        let mut slots = self.candidates(at).filter_map(|place| self.slots.get(place).map(|slot| usize::from(*slot)));
+        slots.find(|slot| self.sources.get(*slot).is_some_and(|source| source.whom == at.whom))
     }
 
     /// The signatures that were fitted, the most frequent first.
@@ -173,37 +196,57 @@ impl Signatures {
         now.since(matches.last) > self.decay
     }
 
-    /// Who an address is counted as, the tag of that, and its group's first place.
+    /// Who an address is counted as, and where to look for that.
     #[inline]
-    fn group(&self, actor: IpAddr) -> (Key, u32, usize) {
+    fn whereabouts(&self, actor: IpAddr) -> Whereabouts {
         let whom = if self.count_by == (32, 128) { Key::from(actor) } else { Key::from(counted(actor, self.count_by).addr()) };
         let hash = self.seed.address(whom);
-        (whom, short(hash), hash as usize % (limits::MATCHERS / GROUP) * GROUP)
+        let group = |bits: u64| bits as usize % GROUPS * GROUP;
+        Whereabouts { whom, tag: short(hash), groups: [group(hash), group(hash >> 16)] }
     }
 
-    fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.places.iter().filter_map(Option::as_deref)
-    }
-
-    /// A source's place. If its group is full, the one that was quiet for longest gives way, those whose addresses are proven last.
-    fn source(&mut self, actor: IpAddr, at: Time) -> Option<&mut Source> {
-        if self.places.is_empty() {
-            self.places.resize_with(limits::MATCHERS, || None);
+    /// A source. If its groups are full, the one of them that was quiet for longest gives way, those whose addresses are proven last.
+    fn source(&mut self, actor: IpAddr, now: Time) -> Option<&mut Source> {
+        let at = self.whereabouts(actor);
+        if let Some(known) = self.find(&at) {
+            return self.sources.get_mut(known);
+        }
+        if self.tags.is_empty() {
             self.tags.resize(limits::MATCHERS, 0);
+            self.slots.resize(limits::MATCHERS, 0);
         }
-        let (whom, tag, first) = self.group(actor);
-        if let Some(known) = self.find(whom, tag, first) {
-            return self.places.get_mut(known)?.as_deref_mut();
+        let matches = Matches { level: None, first: now, last: now, trust: Trust::Spoofable, count: 0, signatures: SmallVec::new() };
+        let source = Source { whom: at.whom, matches, charged: None };
+        let place = self.place(&at)?;
+        let (tag, slot) = (self.tags.get_mut(place)?, self.slots.get_mut(place)?);
+        if std::mem::replace(tag, at.tag) != 0 {
+            self.crowded_out += 1;
+            let weakest = self.sources.get_mut(usize::from(*slot))?;
+            *weakest = source;
+            return Some(weakest);
         }
-        // Nobody ranks below everybody.
-        let rank = |place: &usize| self.places.get(*place)?.as_ref().map(|source| (source.matches.trust, source.matches.last));
-        let place = (first..first + GROUP).min_by_key(rank)?;
-        *self.tags.get_mut(place)? = tag;
-        let place = self.places.get_mut(place)?;
-        self.crowded_out += u64::from(place.is_some());
-        let trust = Trust::Spoofable;
-        let matches = Matches { level: None, first: at, last: at, trust, count: 0, signatures: SmallVec::new() };
-        Some(place.insert(Box::new(Source { whom, matches, charged: None })))
+        *slot = self.sources.len() as u16;
+        if self.sources.len() == self.sources.capacity() {
+            // Doubling, but never past the bound.
+            self.sources.reserve_exact(self.sources.len().max(64).min(limits::MATCHERS - self.sources.len()));
+        }
+        self.sources.push(source);
+        self.sources.last_mut()
+    }
+
+    /// Where a newcomer goes: to a free place of the emptier group, or else to that of the weakest.
+    fn place(&self, at: &Whereabouts) -> Option<usize> {
+        let free = |first: usize| self.tags.get(first..first + GROUP).unwrap_or_default().iter().filter(|tag| **tag == 0).count();
+        let [one, two] = at.groups.map(|first| (free(first), first));
+        let (free, roomier) = one.max(two);
+        if free > 0 {
+            return (roomier..roomier + GROUP).find(|place| self.tags.get(*place) == Some(&0));
+        }
+        let rank = |place: &usize| {
+            let source = self.slots.get(*place).and_then(|slot| self.sources.get(usize::from(*slot)));
+            source.map(|source| (source.matches.trust, source.matches.last))
+        };
+        at.groups.into_iter().flat_map(|first| first..first + GROUP).min_by_key(rank)
     }
 
     /// Takes a match in; `is_convicted` says whether the scan detector has convicted its source.
@@ -254,16 +297,28 @@ impl Signatures {
     pub fn memory_bound(&self) -> usize {
         let source = size_of::<Source>() + limits::SIGNATURES_OF_SOURCE * size_of::<Matched>();
         // Vectors double.
-        limits::MATCHERS * (size_of::<(u32, Option<Box<Source>>)>() + source) + limits::RULES * 2 * size_of::<Top>()
+        limits::MATCHERS * (size_of::<u32>() + size_of::<u16>() + source) + limits::RULES * 2 * size_of::<Top>()
     }
 
     /// Bytes that it takes now.
     pub fn memory_used(&self) -> usize {
         let heap = |source: &Source| if source.matches.signatures.spilled() { source.matches.signatures.capacity() } else { 0 };
-        let sources: usize = self.sources().map(|source| size_of::<Source>() + heap(source) * size_of::<Matched>()).sum();
-        let places = self.places.capacity() * size_of::<Option<Box<Source>>>() + self.tags.capacity() * size_of::<u32>();
+        let spilled: usize = self.sources.iter().map(heap).sum();
+        let places = self.slots.capacity() * size_of::<u16>() + self.tags.capacity() * size_of::<u32>();
+        let sources = self.sources.capacity() * size_of::<Source>() + spilled * size_of::<Matched>();
         places + sources + self.tops.capacity() * size_of::<Top>()
     }
+}
+
+const _: () = assert!(size_of::<Source>() == 128);
+
+/// Who somebody is counted as, and where to look for him.
+#[derive(Debug)]
+struct Whereabouts {
+    whom: Key,
+    tag: u32,
+    /// The first places of his two groups.
+    groups: [usize; 2],
 }
 
 /// The prefix that an address is counted as.
@@ -272,6 +327,12 @@ fn counted(actor: IpAddr, (v4, v6): (u8, u8)) -> Prefix {
 }
 
 impl Source {
+    /// Looks at both of its cache lines.
+    #[inline]
+    fn touch(&self) -> u64 {
+        self.matches.count ^ self.matches.signatures.len() as u64 ^ u64::from(self.whom == Key::default())
+    }
+
     /// Counts a match; whether it is the first of this signature.
     fn count(&mut self, matched: &Match, at: Time, times: u64, decay: Duration) -> bool {
         let matches = &mut self.matches;

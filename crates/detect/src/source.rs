@@ -124,6 +124,12 @@ impl Source {
         }
     }
 
+    /// Looks at both of its cache lines.
+    #[inline]
+    pub(crate) fn touch(&self) -> u32 {
+        self.fresh ^ u32::from(self.reached.is_some())
+    }
+
     /// Takes in a probe.
     pub(crate) fn probe(&mut self, detail: &mut Option<Box<Detail>>, seen: &Seen, rules: &Rules, roomy: bool) -> Outcome {
         if !rules.is_calm(self.last, seen.at) {

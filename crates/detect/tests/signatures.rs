@@ -142,3 +142,18 @@ fn forged_crowds_fill_neither_history_nor_memory_and_take_no_proven_sources_plac
     let known = detectors.signatures().of("0.0.0.9".parse().unwrap()).unwrap();
     assert_eq!((known.signatures.len(), known.count), (limits::SIGNATURES_OF_SOURCE, 501));
 }
+
+#[test]
+fn nobody_gives_way_while_three_quarters_of_the_places_are_taken() {
+    let mut detectors = detectors();
+    let sources = limits::MATCHERS as u32 * 3 / 4;
+    for secs in 0..2 {
+        for actor in 0..sources {
+            observe(&mut detectors, &matched(0x0a00_0000 + 7 * actor, secs, 1, level(2), Trust::Spoofable));
+        }
+    }
+    let [top] = detectors.signatures().tops()[..] else { panic!("one signature") };
+    assert_eq!((top.count, top.sources), (u64::from(2 * sources), u64::from(sources)));
+    assert_eq!(detectors.counters().matches_crowded_out, 0);
+    assert!(detectors.memory_used() <= detectors.memory_bound());
+}

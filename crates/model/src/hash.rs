@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 const MAPPED: u64 = 0xffff << 32;
 
 /// An address as a number; IPv4 as its IPv4-mapped form, so that each host has one key. Quicker to compare than an `IpAddr`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Key {
     high: u64,
     low: u64,

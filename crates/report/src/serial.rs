@@ -103,7 +103,11 @@ pub mod trust {
 /// One line of JSON with its newline, for the reports that travel and for `--json`. DEL and the C1 controls, which
 /// serde_json leaves as they are and some terminals obey, are escaped.
 pub fn to_json_line(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    let plain = serde_json::to_string(value)?;
+    let mut plain = serde_json::to_string(value)?;
+    if plain.bytes().all(|byte| byte < 0x7f) {
+        plain.push('\n');
+        return Ok(plain);
+    }
     let mut line = String::with_capacity(plain.len() + 1);
     for c in plain.chars() {
         // Outside of texts JSON has no such character, and serde_json has escaped the C0 controls.

@@ -1,5 +1,6 @@
 //! `riposte replay`: the same sensors, detectors and judge over old logs. Never touches a firewall; time is the log's own.
 
+mod bench;
 mod columns;
 mod criteria;
 mod fields;
@@ -10,53 +11,36 @@ use super::{Failure, config, fail};
 use crate::cli;
 use crate::config::Config;
 use crate::lives::log::utc_offset;
-use crate::lives::{fingerprints, now, signatures};
+use crate::lives::now;
+use bench::{Bench, Outcome};
 use columns::Columns;
 use criteria::Item;
-use detect::Detector;
-use detect::config::ScanConfig;
-use detect::detectors::Detectors;
-use detect::signatures::{Matched, Top};
 use fields::Packet;
 use indicatif::{ProgressBar, ProgressStyle};
-use model::block::Expiry;
-use model::decision::Decision;
-use model::event::{Act, Event, Guessed, RuleId, Trust};
+use model::event::{Act, Trust};
 use model::limits;
-use model::net::Prefix;
-use model::offence::Offence;
 use model::time::Time;
-use policy::judge::Judge;
 use report::decision::Verdict;
-use report::offender::{OffenderLine, SignatureLine};
+use report::offender::OffenderLine;
 use report::picture::{self, Picture, PortSources};
-use report::replay::{EventLine, SummaryLine, TopSignature, offender_table, signature_table, system_table};
+use report::replay::{EventLine, SummaryLine, offender_table, signature_table, system_table};
 use report::serial::Whom;
-use report::system::SystemLine;
 use report::table::thousands;
 use report::timeline::Timeline;
 use report::{plot, replay_csv};
 use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, LineKind, Provenance, Sighting};
-use sense::guessing::Guesser;
-use sense::matching::{Matcher, Named};
 use serde::Serialize;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tally::Tally;
 
 /// Bytes read at one time: what fits into the core's own cache beside everything else is read again from there.
 const CHUNK: usize = 64 << 10;
-/// Events that the detectors get at a time: so many that their look-ups overlap, so few that they stay in the cache.
-const BATCH: usize = 64;
 /// The progress bar moves after this many bytes.
 const STEP: u64 = 4 << 20;
-/// The tables' hash seed: any, but the same, so that a replay can be repeated.
-const SEED: u64 = 0x7269_706f_7374_6531;
 /// Ports that the host's own clients call from, if nothing better is known of the host whose log it is (Linux' default).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32_768..=60_999;
 
@@ -66,156 +50,6 @@ enum Format {
     Text,
     Json,
     Csv,
-}
-
-/// One configuration's detectors and judge, and what they came to.
-struct Bench {
-    matcher: Matcher,
-    named: Vec<Named>,
-    detectors: Detectors,
-    judge: Judge,
-    offences: Vec<Offence>,
-    /// What tells most of what was decided about each, and when.
-    decisions: HashMap<Prefix, (Decision, Time)>,
-    /// Above this many, the decisions about those whom the detectors have forgotten are dropped.
-    decisions_max: usize,
-    config_ignored: u64,
-    /// Events that the detectors have not seen yet.
-    events: Vec<Event>,
-}
-
-impl Bench {
-    fn new(config: &Config) -> Result<Self, Failure> {
-        let (set, remarks) = signatures::load(&config.signatures)?;
-        let guesser = fingerprints::load(&config.fingerprint)?.map(|fingerprints| Guesser::new(fingerprints, SEED));
-        remarks.iter().for_each(|remark| eprintln!("riposte: [signatures]: {remark}"));
-        // What happened is all to be told: nobody fills a history here.
-        let scan = ScanConfig { match_charges: u32::MAX, ..config.scan.clone() };
-        let mut policy = config.policy.clone();
-        policy.exempt.extend(signatures::spared(&config.signatures)?);
-        Ok(Bench {
-            matcher: Matcher::new(set).with_guesser(guesser),
-            named: Vec::new(),
-            detectors: Detectors::new(&scan, SEED),
-            judge: Judge::new(policy),
-            offences: Vec::new(),
-            decisions: HashMap::new(),
-            decisions_max: config.scan.tracked_sources + config.scan.tracked_sources / 4,
-            config_ignored: 0,
-            events: Vec::new(),
-        })
-    }
-
-    /// Takes a packet in. Most wait for each other, so that the detectors' look-ups overlap.
-    fn take(&mut self, sighting: &Sighting<'_>) {
-        self.matcher.events(&sighting.seen(0), sighting.event(0), &mut self.events);
-        if self.events.len() >= BATCH {
-            self.flush();
-        }
-    }
-
-    fn flush(&mut self) {
-        self.named.extend(self.matcher.take_unnamed());
-        let mut events = std::mem::take(&mut self.events);
-        self.detectors.warm(&events);
-        events.iter().for_each(|event| self.observe(event));
-        events.clear();
-        self.events = events;
-    }
-
-    fn observe(&mut self, event: &Event) {
-        if self.judge.ignores(event) {
-            // A packet counts once, whatever it fits besides.
-            self.config_ignored += u64::from(!matches!(event.act, Act::Matched(_) | Act::Guessed(_)));
-            return;
-        }
-        self.detectors.observe(event, &mut self.offences);
-        if self.offences.is_empty() {
-            return;
-        }
-        let mut offences = std::mem::take(&mut self.offences);
-        for offence in offences.drain(..) {
-            let (decision, _) = self.judge.judge(&offence, offence.at);
-            self.keep(offence.offender, decision, offence.at);
-        }
-        self.offences = offences;
-    }
-
-    /// Keeps the decision that tells most: a block rather than what came before or after it.
-    fn keep(&mut self, offender: Prefix, decision: Decision, at: Time) {
-        match self.decisions.get_mut(&offender) {
-            Some((old, since)) if ends(old, *since).is_some_and(|end| ends(&decision, at) <= Some(end)) => {}
-            Some(old) => *old = (decision, at),
-            None => drop(self.decisions.insert(offender, (decision, at))),
-        }
-        // Whom the detectors have forgotten is not printed either.
-        if self.decisions.len() > self.decisions_max {
-            let detectors = &self.detectors;
-            self.decisions.retain(|offender, _| detectors.suspect(offender.addr()).is_some());
-        }
-    }
-
-    /// Whom there was something to decide about, sorted.
-    fn whom(&self) -> Vec<Prefix> {
-        let mut whom: Vec<Prefix> = self.decisions.keys().copied().collect();
-        whom.sort_unstable();
-        whom
-    }
-
-    fn offenders(&self) -> Vec<OffenderLine> {
-        self.whom().iter().filter_map(|whom| self.line(whom)).collect()
-    }
-
-    /// What is known of an offender, unless the detectors have forgotten it.
-    fn line(&self, whom: &Prefix) -> Option<OffenderLine> {
-        let (decision, at) = self.decisions.get(whom)?;
-        let decision = Verdict::of(decision, *at);
-        let matches = self.detectors.signatures().of(whom.addr());
-        let signatures = matches.map_or_else(Vec::new, |matches| self.signatures(&matches.signatures));
-        let matched = matches.and_then(|matches| matches.level);
-        let line = crate::notes::offender(self.detectors.suspect(whom.addr())?, matched, decision)?;
-        Some(OffenderLine { signatures, systems: self.systems(whom), ..line })
-    }
-}
-
-impl Bench {
-    fn signature(&self, rule: RuleId, sid: u32, count: u64) -> SignatureLine {
-        let message = self.named.get(usize::from(rule.0)).map_or_else(String::new, |named| named.message.clone());
-        SignatureLine { sid, message, count }
-    }
-
-    /// What an offender's packets look like.
-    fn systems(&self, whom: &Prefix) -> Vec<SystemLine> {
-        let named = |guessed: &Guessed| self.named.get(usize::from(guessed.name.0)).map_or("", |named| &named.message);
-        self.detectors.systems().of(whom.addr()).iter().map(|guessed| SystemLine::new(guessed, named(guessed))).collect()
-    }
-
-    /// By number.
-    fn signatures(&self, matched: &[Matched]) -> Vec<SignatureLine> {
-        let known = self.detectors.signatures();
-        let mut lines: Vec<SignatureLine> = matched.iter().map(|m| self.signature(m.rule, known.sid(m.rule), m.count.into())).collect();
-        lines.sort_unstable_by_key(|line| line.sid);
-        lines
-    }
-
-    /// The signatures that were fitted most.
-    fn tops(&self) -> Vec<TopSignature> {
-        let line = |top: Top| TopSignature { signature: self.signature(top.rule, top.sid, top.count), sources: top.sources };
-        self.detectors.signatures().tops().into_iter().map(line).collect()
-    }
-}
-
-/// How long a block that this decision makes or prolongs lasts from the decision on; `None` if it makes none.
-fn ends(decision: &Decision, at: Time) -> Option<Duration> {
-    let expiry = match decision {
-        Decision::Block(block) => block.expiry,
-        Decision::Extend { expiry, .. } => *expiry,
-        Decision::Watch { .. } | Decision::Exempt(_) | Decision::Refuse(_) => return None,
-    };
-    match expiry {
-        Expiry::At(end) => Some(end.since(at)),
-        Expiry::Never => Some(Duration::MAX),
-    }
 }
 
 /// Everything that goes on while files are read.
@@ -246,9 +80,12 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
         return Err(fail("--plot draws into a file: name it with --svg or --png"));
     }
     let config_now = config(args.config.as_deref())?;
-    let mut benches = vec![Bench::new(&config_now)?];
+    let counts = args.detail || args.html.is_some() || args.plot.is_some();
+    // What is counted besides wants to know at once who is charged.
+    let apart = !counts && std::thread::available_parallelism().is_ok_and(|processors| processors.get() > 1);
+    let mut benches = vec![Bench::new(&config_now, apart)?];
     if let Some(path) = &args.what_if {
-        benches.push(Bench::new(&config(Some(path))?)?);
+        benches.push(Bench::new(&config(Some(path))?, apart)?);
     }
     let format = match (args.json, args.csv) {
         (true, _) => Format::Json,
@@ -260,7 +97,6 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
         only.extend(criteria::parse_conditions(list).map_err(|wrong| fail(format!("--only: {wrong}")))?);
     }
     let columns = Columns::new(args)?;
-    let counts = args.detail || args.html.is_some() || args.plot.is_some();
     let tally = counts.then(|| Box::new(Tally::new(&config_now.scan)));
     let summary = SummaryLine::default();
     let mut reader = Reader { args, format, benches, out, line: Vec::new(), summary, config: config_now, only, columns, tally };
@@ -395,8 +231,7 @@ impl<W: Write> Reader<'_, W> {
                 print_event(sighting, base, *format, printed);
             }
             if let Some(tally) = tally {
-                let charged = benches.first().map(|bench| &bench.decisions);
-                tally.count(sighting, |whom| charged.is_some_and(|charged| charged.contains_key(whom)));
+                tally.count(sighting, |whom| benches.first().is_some_and(|bench| bench.has_charged(whom)));
             }
             if ignored(sighting).is_some() {
                 summary.ignored += u64::from(sighting.times);
@@ -420,16 +255,16 @@ impl<W: Write> Reader<'_, W> {
         if self.columns.is_some() {
             return self.out.flush().map_err(|e| fail(e.to_string()));
         }
-        self.benches.iter_mut().for_each(Bench::flush);
+        let outcomes: Vec<Outcome> = std::mem::take(&mut self.benches).into_iter().map(Bench::finish).collect();
         let mut bytes = Vec::new();
         if self.format == Format::Csv && !self.args.events {
             bytes.extend_from_slice(replay_csv::OFFENDER_HEADER.as_bytes());
         }
         // Only what is aligned or compared has to be there all at once.
-        let (keeps, mut offenders) = (self.format == Format::Text || self.benches.len() > 1 || self.tally.is_some(), Vec::new());
+        let (keeps, mut offenders) = (self.format == Format::Text || outcomes.len() > 1 || self.tally.is_some(), Vec::new());
         let (mut levels, mut port_sources) = ([0; 5], PortSources::default());
-        for whom in self.benches.first().map(Bench::whom).unwrap_or_default() {
-            let Some(mut line) = self.benches.first().and_then(|bench| bench.line(&whom)) else { continue };
+        for whom in outcomes.first().map(Outcome::whom).unwrap_or_default() {
+            let Some(mut line) = outcomes.first().and_then(|outcome| outcome.line(&whom)) else { continue };
             self.summary.offenders += 1;
             levels = picture::add(levels, &line);
             if let Some(tally) = &self.tally {
@@ -449,9 +284,9 @@ impl<W: Write> Reader<'_, W> {
                 bytes.clear();
             }
         }
-        if let Some(bench) = self.benches.first() {
-            self.summary.ignored += bench.config_ignored + bench.matcher.counts().1;
-            self.summary.signatures = bench.tops();
+        if let Some(outcome) = outcomes.first() {
+            self.summary.ignored += outcome.ignored;
+            self.summary.signatures = outcome.tops();
         }
         let tops = match &self.tally {
             Some(tally) => tally.tops(levels, &port_sources, self.args.top),
@@ -471,7 +306,7 @@ impl<W: Write> Reader<'_, W> {
             bytes.extend_from_slice((apart.to_owned() + &tops.levels_text()).as_bytes());
         }
         self.summary.tops = self.args.detail.then_some(tops);
-        if let Some(other) = self.benches.get(1) {
+        if let Some(other) = outcomes.get(1) {
             what_if(&offenders, &other.offenders(), self.args, self.format, &mut bytes);
         }
         match self.format {
