@@ -78,6 +78,8 @@ pub enum Tag {
     AskHeld,
     /// See [`super::Message::Held`].
     Held,
+    /// See [`super::Message::Silent`].
+    Silent,
     /// See [`super::Message::AskKnown`].
     AskKnown,
     /// See [`super::Message::Known`].
@@ -100,7 +102,7 @@ pub enum Tag {
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 45] = [
+    pub const ALL: [Tag; 46] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -137,6 +139,7 @@ impl Tag {
         Tag::Carried,
         Tag::AskHeld,
         Tag::Held,
+        Tag::Silent,
         Tag::AskKnown,
         Tag::Known,
         Tag::Alert,
@@ -151,7 +154,7 @@ impl Tag {
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
     pub const fn is_state(self) -> bool {
         match self {
-            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles => true,
+            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles | Tag::Silent => true,
             Tag::Ready
             | Tag::Events
             | Tag::Counters

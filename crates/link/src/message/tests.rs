@@ -133,6 +133,7 @@ fn samples() -> Vec<Message> {
         Message::Carried { batch: 7, outcomes: vec![Outcome::Removed, Outcome::Failed(Fault::Full)] },
         Message::AskHeld(vec![v4, v6]),
         Message::Held(vec![(v4, 3), (v6, 0)]),
+        Message::Silent(4),
         Message::AskKnown {
             number: 7,
             flows: vec![Flow {

@@ -165,6 +165,57 @@ fn a_tool_that_is_missing_leaves_it_to_the_next() {
 }
 
 #[test]
+fn one_whose_tool_hangs_keeps_nobody_waiting_and_is_named() {
+    let network = network("hangs", 0);
+    let place = folder();
+    let (tool, hangs) = (place.path().join("ipset"), place.path().join("hangs"));
+    fs::copy("/usr/sbin/ipset", &tool).unwrap();
+    let wrapper = format!("#!/bin/sh\n[ ! -e {} ] || sleep 600\nexec {} \"$@\"\n", hangs.display(), tool.display());
+    fs::write(place.path().join("wrapper"), wrapper).unwrap();
+    let script = format!(
+        "chmod 755 {0} {0}/wrapper && mount --bind {0}/wrapper $(readlink -f /usr/sbin/ipset) && exec \"$@\"",
+        place.path().display()
+    );
+    let config = "[respond]\nkind = [\"nftables\", \"ipset\", \"routes\"]\n[respond.ipset]\nbackend = \"nft\"\n";
+    let daemon = Daemon::start_in(place, &network.victim, config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let all = ["nftables", "ipset", "routes"];
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &all);
+    let states = || {
+        let status = daemon.json_one(&["status"]);
+        status["responders"].as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one["state"]))).collect::<Vec<_>>()
+    };
+    let is = |state: &str| {
+        states()
+            == [("nftables", "working"), ("ipset", state), ("routes", "working")].map(|(name, state)| (name.to_owned(), state.to_owned()))
+    };
+    until("all are at work", || is("working").then_some(()));
+    fs::write(&hangs, "").unwrap();
+    assert!(daemon.text(&["block", "192.0.2.2", "--for", "1h"]).contains("is blocked"));
+    // What the ledger knows is told while the tool hangs.
+    let line = until("ipset is named", || daemon.json(&["list"]).into_iter().find(|line| line["silent"][0] == "ipset"));
+    assert_eq!((text(&line["state"]), &line["held_by"]), ("active".to_owned(), &Value::Null));
+    let said = daemon.text(&["list"]);
+    assert!(said.contains("2 blocks.\nipset does not answer: who has which block is not known now.\n"), "{said}");
+    assert!(daemon.text(&["explain", "192.0.2.2"]).replace('\n', " ").contains("ipset does not answer"));
+    assert!(is("silent"), "{:?}", states());
+    assert!(daemon.text(&["status"]).contains("TROUBLE: responder ipset does not answer"));
+    let check = daemon.ask(&["status", "--check"]);
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.code() == Some(1) && said.starts_with("RIPOSTE WARNING: responder ipset does not answer"), "{said}");
+    let metrics = || daemon.text(&["status", "--prometheus"]);
+    assert!(metrics().contains("riposte_responder_up{responder=\"ipset\"} 0\n"));
+    // Its tool is ended: it is not at work, and the others go on.
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "routes"]);
+    until("it is not at work", || is("idle").then_some(()));
+    let check = daemon.ask(&["status", "--check", "--json"]);
+    assert!(String::from_utf8_lossy(&check.stdout).contains("responder ipset is not at work"));
+    fs::remove_file(&hangs).unwrap();
+    wait_until_held(&daemon, "192.0.2.2", &all);
+    assert!(is("working") && metrics().contains("riposte_responder_up{responder=\"ipset\"} 1\n"), "{}", metrics());
+}
+
+#[test]
 fn blocks_end_in_time_where_nobody_else_ends_them() {
     let network = network("book", 0);
     let daemon = start(&network.victim, ALL);
@@ -333,6 +384,61 @@ fn whoever_becomes_exempt_is_let_go_everywhere() {
     daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
     wait_until_held(&daemon, "192.0.2.4", &["nftables", "hosts-deny", "routes"]);
     assert!(daemon.end().success());
+}
+
+#[test]
+fn who_becomes_exempt_while_nobody_judges_is_let_go_everywhere() {
+    let network = network("nojudge", 0);
+    let host = &network.victim;
+    let kinds = ["nftables", "ipset", "iptables", "ebtables", "routes", "hosts-deny"];
+    let backends: String = kinds[1..4].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"nft\"\n")).collect();
+    let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
+    let mut daemon = start(host, &config);
+    for whom in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "100.64.5.0/24"] {
+        daemon.text(&["block", whom, "--for", "1h"]);
+    }
+    wait_until_held(&daemon, "100.64.5.0/24", &kinds);
+    let file = daemon.path("etc/hosts.deny");
+    // Those beside nftables that still block somebody in these.
+    let blocked_in = |whom: &[&str]| {
+        let run = |program: &str, args: &[&str]| host.run(program, args).unwrap();
+        let texts = [
+            ("ipset", run("ipset", &["save"])),
+            ("iptables", run("iptables-nft-save", &[])),
+            ("ebtables", run("ebtables-nft-save", &[])),
+            ("routes", cut(host).join("\n")),
+            ("hosts-deny", fs::read_to_string(&file).unwrap().replace("100.64.5.0/255.255.255.0", "100.64.5.0/24")),
+        ];
+        texts.into_iter().filter(|(_, text)| whom.iter().any(|whom| text.contains(whom))).map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let all = &kinds[1..];
+    let is_all = |found: Vec<&str>| all.iter().all(|kind| found.contains(kind));
+    assert!(is_all(blocked_in(&["192.0.2.1"])) && is_all(blocked_in(&["100.64.5.0/24"])), "{:?}", blocked_in(&["100.64.5.0/24"]));
+    // The judge does nothing: the warden alone has read the file again.
+    let judge = daemon.life("judge").expect("it runs") as u32;
+    signal("STOP", judge);
+    let exempt = |list: &str| format!("[policy]\nexempt = [{list}]\n{config}{KERN_LOG}");
+    daemon.configure(&exempt("\"192.0.2.1\", \"100.64.5.5\""));
+    daemon.hang_up();
+    until("both are let go", || blocked_in(&["192.0.2.1", "100.64.5.0/24"]).is_empty().then_some(()));
+    assert!(is_all(blocked_in(&["192.0.2.2"])));
+    signal("CONT", judge);
+    until("the judge has heard of it", || (daemon.blocked() == ["192.0.2.2", "192.0.2.3"]).then_some(()));
+    // Everything dead at one blow, and an exemption more at the next start.
+    let keeper = daemon.life("responder").expect("it runs");
+    let works = until("one works", || worker(keeper));
+    daemon.expect_error("nobody begins it again");
+    signal("STOP", works);
+    signal("KILL", keeper as u32);
+    signal("KILL", works);
+    daemon.kill();
+    assert!(is_all(blocked_in(&["192.0.2.2"])));
+    daemon.configure(&exempt("\"192.0.2.2\""));
+    daemon.start_again();
+    until("he is let go", || blocked_in(&["192.0.2.2"]).is_empty().then_some(()));
+    wait_until_held(&daemon, "192.0.2.3", &kinds);
+    assert_eq!(daemon.blocked(), ["192.0.2.3"]);
+    assert!(!is_in_set(host, "blocked4", "192.0.2.2"));
 }
 
 #[test]

@@ -137,6 +137,8 @@ struct Judge {
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
     held: Option<Vec<(Scope, u16)>>,
+    /// Who of the responders doesn't answer, a bit each.
+    silent: u16,
 }
 
 /// Runs until the warden goes.
@@ -194,6 +196,7 @@ pub fn run(start: Start) -> Result<(), String> {
         dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
+        silent: 0,
     };
     // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
     if judge.court.failing.is_none() {
@@ -509,7 +512,8 @@ impl Judge {
                     self.court.ran(&[(run, ran)], now);
                 }
             }
-            Message::Held(held) => self.held = Some(held),
+            Message::Held(held) => (self.held, self.silent) = (Some(held), 0),
+            Message::Silent(bit) => self.silent = bit,
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
