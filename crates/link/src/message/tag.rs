@@ -78,8 +78,6 @@ pub enum Tag {
     AskHeld,
     /// See [`super::Message::Held`].
     Held,
-    /// See [`super::Message::Silent`].
-    Silent,
     /// See [`super::Message::AskKnown`].
     AskKnown,
     /// See [`super::Message::Known`].
@@ -98,6 +96,8 @@ pub enum Tag {
     Submit,
     /// See [`super::Message::Submitted`].
     Submitted,
+    /// See [`super::Message::Silent`].
+    Silent,
 }
 
 impl Tag {
@@ -139,7 +139,6 @@ impl Tag {
         Tag::Carried,
         Tag::AskHeld,
         Tag::Held,
-        Tag::Silent,
         Tag::AskKnown,
         Tag::Known,
         Tag::Alert,
@@ -149,6 +148,7 @@ impl Tag {
         Tag::Fetched,
         Tag::Submit,
         Tag::Submitted,
+        Tag::Silent,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.

@@ -133,7 +133,6 @@ fn samples() -> Vec<Message> {
         Message::Carried { batch: 7, outcomes: vec![Outcome::Removed, Outcome::Failed(Fault::Full)] },
         Message::AskHeld(vec![v4, v6]),
         Message::Held(vec![(v4, 3), (v6, 0)]),
-        Message::Silent(4),
         Message::AskKnown {
             number: 7,
             flows: vec![Flow {
@@ -154,6 +153,7 @@ fn samples() -> Vec<Message> {
         Message::Fetched { feed: 1, got: Got::Nothing { why: "429 Too Many Requests".into(), wait: Some(300) } },
         Message::Submit { skipped: 7 },
         Message::Submitted { wrong: Some("401".into()), wait: None },
+        Message::Silent(4),
     ]
 }
 

@@ -275,6 +275,9 @@ fn a_killed_responder_goes_on_where_it_was() {
     let keeper = daemon.life("responder").expect("it runs");
     let first = until("one works", || worker(keeper));
     signal("STOP", first);
+    // Which of them it is, nobody can say; whom the ledger has, it says.
+    let line = daemon.json(&["list"]).into_iter().find(|line| text(&line["address"]) == "192.0.2.1").unwrap();
+    assert_eq!((text(&line["state"]), &line["silent"]), ("active".to_owned(), &serde_json::json!(["hosts-deny", "routes"])));
     // What it is told while it does nothing, what somebody else does meanwhile, and it never wakes up again.
     daemon.text(&["unblock", "192.0.2.1"]);
     daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
@@ -441,9 +444,38 @@ fn who_becomes_exempt_while_nobody_judges_is_let_go_everywhere() {
     assert!(!is_in_set(host, "blocked4", "192.0.2.2"));
 }
 
+/// What others have in everything that a responder could touch, without counters and remarks.
+fn of_others(host: &Namespace) -> Vec<String> {
+    let programs: [(&str, &[&str]); 8] = [
+        ("iptables-nft-save", &[]),
+        ("ip6tables-nft-save", &[]),
+        ("iptables-legacy-save", &[]),
+        ("ip6tables-legacy-save", &[]),
+        ("ebtables-nft-save", &[]),
+        ("ipset", &["save"]),
+        ("ip", &["-4", "route", "show", "table", "all"]),
+        ("ip", &["-6", "route", "show", "table", "all"]),
+    ];
+    let texts = programs.map(|(program, args)| host.run(program, args).unwrap());
+    // The kernel's own routes come and go with the links.
+    let is_others =
+        |line: &&str| !["riposte", "proto 173", "proto kernel"].iter().any(|word| line.contains(word)) && !line.starts_with('#');
+    let lines = texts.iter().flat_map(|text| text.lines()).filter(is_others);
+    lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect()
+}
+
 #[test]
 fn every_kind_of_this_system_works_within_its_rights() {
     let network = network("kinds", 0);
+    let host = &network.victim;
+    for iptables in ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"] {
+        host.run(iptables, ["-N", "theirs"]).unwrap();
+        host.run(iptables, ["-A", "INPUT", "-p", "udp", "--dport", "1", "-j", "theirs"]).unwrap();
+    }
+    host.run("ebtables-nft", ["-A", "INPUT", "-p", "ARP", "-j", "ACCEPT"]).unwrap();
+    host.run("ipset", ["create", "blocked4", "hash:ip"]).unwrap();
+    host.run("ip", ["route", "add", "unreachable", "198.51.100.7"]).unwrap();
+    let before = of_others(host);
     // Debian has no older ebtables beside the one on nftables.
     let all: [(&str, &[&str]); 2] = [
         ("nft", &["nftables", "routes", "hosts-deny", "ipset", "iptables", "ebtables"]),
@@ -452,15 +484,18 @@ fn every_kind_of_this_system_works_within_its_rights() {
     for (backend, kinds) in all {
         let backends: String = kinds[3..].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"{backend}\"\n")).collect();
         let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
-        let mut daemon = start(&network.victim, &config);
+        let mut daemon = start(host, &config);
         daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
         wait_until_held(&daemon, "192.0.2.1", kinds);
+        assert_eq!(of_others(host), before, "{backend}: with a block");
         daemon.text(&["unblock", "192.0.2.1"]);
         until("all have let it go", || {
             kinds[1..].iter().all(|kind| daemon.figure(&format!("responder {kind}: lifted")) == 1).then_some(())
         });
         assert!(!daemon.log().contains(" WARN refused"), "{}", daemon.log());
         assert!(daemon.end().success());
+        assert_eq!(of_others(host), before, "{backend}: at the end");
+        assert_eq!(fs::read_to_string(daemon.path("etc/hosts.deny")).unwrap(), THEIRS);
     }
 }
 
