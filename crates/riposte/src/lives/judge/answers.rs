@@ -36,6 +36,8 @@ use sys::fd::{Interest, Poller};
 
 /// How long `status` waits for the sensors' counters, and `list` for who has which block; what is late is shown as it was.
 const COUNTERS_WAIT: Duration = Duration::from_millis(200);
+/// For so long the responder is not asked who has what once it has not answered in time: page after page, that would add up.
+const DEAF: Duration = Duration::from_secs(2);
 /// How long `block` waits for the word that it is set: most kinds take a millisecond.
 const SET_WAIT: Duration = Duration::from_millis(200);
 /// How long `reload` waits for the warden: it opens logs, which may lie on a slow disk.
@@ -224,7 +226,7 @@ impl Holders {
     }
 }
 
-/// Who has these; nothing if there is only one who could. If nobody answers in time it is not asked again until somebody has.
+/// Who has these; nothing if there is only one who could.
 fn ask_held(judge: &mut Judge, scopes: impl Iterator<Item = Scope>) -> Holders {
     let mut all = Holders::default();
     if judge.responders.len() < 2 {
@@ -232,22 +234,19 @@ fn ask_held(judge: &mut Judge, scopes: impl Iterator<Item = Scope>) -> Holders {
     }
     for piece in scopes.collect::<Vec<_>>().chunks(limits::BATCH_CHANGES) {
         judge.held = None;
-        if judge.silent != 0 || judge.warden.send(&Message::AskHeld(piece.to_vec())).is_err() {
+        if judge.silent() != 0 || judge.warden.send(&Message::AskHeld(piece.to_vec())).is_err() {
             break;
         }
         // One that comes late answers an earlier question.
         let is_answer = |held: &Vec<(Scope, u16)>| held.first().map(|(scope, _)| scope) == piece.first();
         hear_until(judge, COUNTERS_WAIT, |judge| judge.silent != 0 || judge.held.as_ref().is_some_and(is_answer));
         let Some(held) = judge.held.take().filter(is_answer) else {
-            if judge.silent == 0 {
-                // Which of them, nobody says. It is over with the first word.
-                judge.silent = judge.carried();
-            }
+            judge.deaf_until = crate::lives::monotonic().after(DEAF);
             break;
         };
         all.by.extend(held.into_iter().map(|(scope, by)| (scope, judge.named(by))));
     }
-    all.silent = judge.named(judge.silent);
+    all.silent = judge.named(judge.silent());
     all
 }
 
@@ -257,8 +256,11 @@ impl Judge {
         self.responders.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0).map(|(_, name)| (*name).to_owned()).collect()
     }
 
-    /// The bits of those whom the warden does not carry out itself.
-    fn carried(&self) -> u16 {
+    /// The bits of those who don't answer: whom the responder waits for, or, if it says nothing at all, all that it carries.
+    fn silent(&self) -> u16 {
+        if self.silent != 0 || crate::lives::monotonic() >= self.deaf_until {
+            return self.silent;
+        }
         let is_carried = |name: &str| Kind::of(name).is_some_and(|kind| kind.open.is_some());
         (0..).zip(&self.responders).filter(|(_, name)| is_carried(name)).map(|(n, _)| 1 << n).sum()
     }
@@ -470,8 +472,9 @@ fn responders(judge: &Judge) -> Vec<ResponderLine> {
         let figure = format!("responder {name}: not at work");
         judge.warden_counters.iter().any(|counter| counter.name == figure && counter.value > 0)
     };
+    let silent = judge.silent();
     let line = |(n, name): (u32, &&str)| {
-        let state = if judge.silent & (1 << n) != 0 {
+        let state = if silent & (1 << n) != 0 {
             ResponderState::Silent
         } else if is_idle(name) {
             ResponderState::Idle

@@ -137,8 +137,9 @@ struct Judge {
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
     held: Option<Vec<(Scope, u16)>>,
-    /// Who of the responders doesn't answer, a bit each.
+    /// Whom the responder says it waits for, a bit; and until when it is not asked again, since it has not answered itself.
     silent: u16,
+    deaf_until: Time,
 }
 
 /// Runs until the warden goes.
@@ -197,6 +198,7 @@ pub fn run(start: Start) -> Result<(), String> {
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
         silent: 0,
+        deaf_until: Time::EPOCH,
     };
     // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
     if judge.court.failing.is_none() {
@@ -512,7 +514,7 @@ impl Judge {
                     self.court.ran(&[(run, ran)], now);
                 }
             }
-            Message::Held(held) => (self.held, self.silent) = (Some(held), 0),
+            Message::Held(held) => (self.held, self.deaf_until) = (Some(held), Time::EPOCH),
             Message::Silent(bit) => self.silent = bit,
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
