@@ -207,6 +207,59 @@ fn what_goes_with_a_block_ends_with_it() {
     assert_eq!(kinds(&court.orders(at(900))), [(false, WHOM.into())]);
 }
 
+/// Blocks for ten minutes, as the kernel confirms; what is to be run then.
+fn blocked(court: &mut Court, now: Time) -> Vec<Order> {
+    court.block(WHOM.parse().unwrap(), Expiry::At(now.after(Duration::from_secs(600))), String::new(), now).unwrap();
+    let answers: Vec<_> = court.commit(now).iter().map(|change| (change.id(), Outcome::Added)).collect();
+    court.outcomes(&answers, now);
+    court.orders(now)
+}
+
+#[test]
+fn who_is_blocked_again_as_his_block_ends_is_responded_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut court = court(&path, at(0));
+    court.installed(&[], true, at(0));
+    let run = blocked(&mut court, at(0))[0].run;
+    court.ran(&[(run, Ran::Done)], at(0));
+    // The next block is there before anybody has looked whether the first is over: what stands goes on with it.
+    court.tick(at(600));
+    assert_eq!((blocked(&mut court, at(600)), court.response_tallies().0.renewed), (vec![], 1));
+    // It comes while `delete` is on its way: `add` waits for the answer, whatever that is.
+    court.tick(at(1_200));
+    let undone = court.orders(at(1_200));
+    assert_eq!((kinds(&undone), undone[0].run), (vec![(false, WHOM.into())], run));
+    assert_eq!(blocked(&mut court, at(1_200)), []);
+    court.ran(&[(run, Ran::Failed)], at(1_201));
+    let orders = court.orders(at(1_201));
+    assert_eq!(kinds(&orders), [(true, WHOM.into())]);
+    court.ran(&[(orders[0].run, Ran::Done)], at(1_202));
+    // And if that answer never comes.
+    court.tick(at(1_800));
+    assert_eq!((kinds(&court.orders(at(1_800))), blocked(&mut court, at(1_801))), (vec![(false, WHOM.into())], vec![]));
+    court.block(WHOM.parse().unwrap(), Expiry::Never, String::new(), at(1_802)).unwrap();
+    assert_eq!((court.orders(at(3_599)), kinds(&court.orders(at(3_600)))), (vec![], vec![(true, WHOM.into())]));
+    let run = court.runs_against(WHOM.parse().unwrap()).map(|run| run.id).next().unwrap();
+    court.ran(&[(run, Ran::Done)], at(3_601));
+    // Blocked while it is tried once more to undo the first: a new run in its place.
+    court.unblock(WHOM.parse().unwrap(), at(3_700));
+    assert_eq!(kinds(&court.orders(at(3_700))), [(false, WHOM.into())]);
+    court.ran(&[(run, Ran::Failed)], at(3_701));
+    let orders = blocked(&mut court, at(3_702));
+    assert_eq!(kinds(&orders), [(true, WHOM.into())]);
+    court.ran(&[(orders[0].run, Ran::Done)], at(3_703));
+    // Who is exempt meanwhile gets no `add`, also not once he is no longer.
+    court.tick(at(4_302));
+    assert_eq!(kinds(&court.orders(at(4_302))), [(false, WHOM.into())]);
+    assert_eq!(blocked(&mut court, at(4_302)), []);
+    court.allow(WHOM.parse().unwrap(), None, at(4_303)).unwrap();
+    court.disallow(WHOM.parse().unwrap(), at(4_304));
+    court.ran(&[(orders[0].run, Ran::Done)], at(4_305));
+    assert_eq!((court.orders(at(4_305)), court.response_tallies().1), (vec![], 0));
+    assert_eq!(court.store().load_runs().unwrap(), []);
+}
+
 #[test]
 fn who_comes_back_is_answered_for_longer_over_a_restart_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -317,6 +370,21 @@ fn a_block_waits_for_what_runs_first_and_no_longer_than_it_may() {
     // The cap of a minute: nothing is run, and nobody waits.
     court.block("203.0.113.6".parse().unwrap(), Expiry::At(at(600)), String::new(), at(13)).unwrap();
     assert_eq!((court.orders(at(13)), court.commit(at(13)).len()), (vec![], 1));
+}
+
+#[test]
+fn what_is_not_undone_is_run_for_each_block() {
+    let mut court = with_commands(Store::open_in_memory().unwrap(), at(0));
+    for n in 0..2 {
+        // The second comes in the moment in which the first ends.
+        let now = at(600 * n);
+        court.tick(now);
+        court.block(WHOM.parse().unwrap(), Expiry::At(at(600 * (n + 1))), String::new(), now).unwrap();
+        let orders = court.orders(now);
+        assert_eq!((names(&court, &orders), court.commit(now)), (vec!["first".to_owned()], vec![]), "{n}");
+        court.ran(&[(orders[0].run, Ran::Done)], now);
+        assert_eq!(court.commit(now).len(), 1);
+    }
 }
 
 #[test]

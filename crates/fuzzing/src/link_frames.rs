@@ -49,6 +49,7 @@ fn frame(bytes: &[u8]) {
         Message::Listed { items, .. } => items.len(),
         Message::FeedItems { items, gone, .. } => items.len() + gone.len(),
         Message::Ready { .. }
+        | Message::Silent(_)
         | Message::Alert(_)
         | Message::Fetch { .. }
         | Message::Fetched { .. }

@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Everything that the warden accepts. What is not in here is refused.
-pub const WARDEN_ACCEPTS: [Rule; 30] = [
+pub const WARDEN_ACCEPTS: [Rule; 31] = [
     // A restart may want to set two million blocks at once: 2,000 full batches.
     Rule { message: Tag::Apply, from: Life::Judge, max_len: limits::FRAME_BYTES, rate: 20_000, burst: 40_000 },
     Rule { message: Tag::AskInstalled, from: Life::Judge, max_len: 1, rate: 1, burst: 8 },
@@ -63,6 +63,8 @@ pub const WARDEN_ACCEPTS: [Rule; 30] = [
     Rule { message: Tag::Installed, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 300, burst: 1_200 },
     Rule { message: Tag::Counters, from: Life::Responder, max_len: 8_192, rate: 20, burst: 100 },
     Rule { message: Tag::Held, from: Life::Responder, max_len: limits::FRAME_BYTES, rate: 200, burst: 1_000 },
+    // A tool that is slow is told when it has been for 0.2 s, and once more behind it.
+    Rule { message: Tag::Silent, from: Life::Responder, max_len: 3, rate: 20, burst: 100 },
     // A question is up to 128 look-ups of a few microseconds; a ring's blocks come a hundred times a second.
     Rule { message: Tag::AskKnown, from: Life::Packets, max_len: 5_050, rate: 200, burst: 400 },
     Rule { message: Tag::Alive, from: Life::Judge, max_len: 1, rate: 10, burst: 100 },

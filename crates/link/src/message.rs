@@ -203,7 +203,7 @@ pub enum Message {
     },
     /// Host or lookup → warden, and warden → judge: the derived exemptions, all of them.
     Derived(Vec<Exemption>),
-    /// Judge → warden: the operators' allowances, all of them, each with its end.
+    /// Judge → warden: the operators' allowances, all of them, each with its end. Warden → responder: who is exempt.
     Allowed(Vec<(Prefix, Expiry)>),
     /// Warden → judge: somebody else had changed the firewall's own table, and it has been made anew.
     Repaired {
@@ -312,6 +312,8 @@ pub enum Message {
     AskHeld(Vec<Scope>),
     /// Responder → warden → judge: the answer, in the same order; bit n stands for the nth kind of `[respond]`.
     Held(Vec<(Scope, u16)>),
+    /// Responder → warden → judge: whom it waits for and hears nothing from, a bit as in `Held`; 0 once that is over.
+    Silent(u16),
     /// Judge → warden: whom others' lists block, all of them, in pieces; the last of them takes the place of what was told before.
     Listed {
         /// Whether it is the first piece.
@@ -474,6 +476,7 @@ impl Message {
             Message::Carried { .. } => Tag::Carried,
             Message::AskHeld(_) => Tag::AskHeld,
             Message::Held(_) => Tag::Held,
+            Message::Silent(_) => Tag::Silent,
             Message::Listed { .. } => Tag::Listed,
             Message::Fetch { .. } => Tag::Fetch,
             Message::FeedItems { .. } => Tag::FeedItems,

@@ -185,7 +185,8 @@ impl Explanation {
                 (_, _) if block.why.starts_with("adopted") => format!("({})", block.why),
                 (_, _) => format!("by {}", block.why),
             };
-            let held = block.held_by.as_ref().map_or_else(String::new, |names| match names.as_slice() {
+            let silent = if block.silent.is_empty() { String::new() } else { format!(" {}", crate::list::unsaid(&block.silent)) };
+            let held = block.held_by.as_ref().map_or(silent, |names| match names.as_slice() {
                 [] => " Nobody holds it at the moment.".to_owned(),
                 names => format!(" It is held by {}.", names.join(", ")),
             });

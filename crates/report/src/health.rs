@@ -1,7 +1,7 @@
 //! `riposte status --check`: how a daemon is, in one line for monitoring (Nagios' conventions for plugins). Judges what a status says; asks nobody.
 
 use crate::escape;
-use crate::status::{Mode, StatusReport};
+use crate::status::{Mode, ResponderLine, StatusReport};
 use crate::table::{count, thousands};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -181,8 +181,8 @@ impl Health {
             let state = if trouble.grave { State::Critical } else { State::Warning };
             findings.push((state, format!("{} ({})", trouble.what, trouble.why)));
         }
-        for name in report.idle_responders() {
-            findings.push((State::Warning, format!("responder {name} is not at work")));
+        for (who, what) in report.responders.iter().filter_map(ResponderLine::trouble) {
+            findings.push((State::Warning, format!("{who} {what}")));
         }
         let since = |of: fn(&StatusReport) -> u64| of(report).saturating_sub(before.map_or(0, of));
         let figures: Vec<Measured> =
@@ -242,7 +242,7 @@ fn restarts(report: &StatusReport) -> u64 {
 mod tests {
     use super::*;
     use crate::serial::Stamp;
-    use crate::status::{BlockCounts, SensorLine, TroubleLine};
+    use crate::status::{BlockCounts, ResponderState, SensorLine, TroubleLine};
     use model::time::Time;
 
     fn report() -> StatusReport {
@@ -265,6 +265,7 @@ mod tests {
             signatures: Vec::new(),
             troubles: Vec::new(),
             offenders: None,
+            responders: Vec::new(),
             absent: Vec::new(),
         }
     }
@@ -292,6 +293,14 @@ mod tests {
         assert!(!health.line().contains('\n'));
         ill.troubles.pop();
         assert_eq!(Health::of(&ill, None, &Thresholds::default()).state, State::Warning);
+        ill.troubles.clear();
+        for (state, said) in [(ResponderState::Idle, "is not at work"), (ResponderState::Silent, "does not answer")] {
+            ill.responders = vec![ResponderLine { name: "nftables".into(), state: ResponderState::Working }];
+            assert_eq!(Health::of(&ill, None, &Thresholds::default()).state, State::Ok);
+            ill.responders.push(ResponderLine { name: "ipset".into(), state });
+            let line = Health::of(&ill, None, &Thresholds::default()).line();
+            assert!(line.starts_with(&format!("RIPOSTE WARNING: responder ipset {said} |")), "{line}");
+        }
         ill.absent = vec!["log 3".into()];
         assert!(Health::of(&ill, None, &Thresholds::default()).line().starts_with("RIPOSTE CRITICAL: log 3 does not run; "));
     }

@@ -44,6 +44,9 @@ pub struct BlockLine {
     /// Which responders have it, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Vec<String>>,
+    /// Which of them does not answer, if it is not known who has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silent: Vec<String>,
 }
 
 /// The state of what a dry run doesn't set.
@@ -70,6 +73,7 @@ impl BlockLine {
             strike: None,
             state: state.word().to_owned(),
             held_by: None,
+            silent: Vec::new(),
         };
         match &block.because {
             Because::Adopted | Because::Operator { note: _ } => bare,
@@ -95,9 +99,9 @@ impl BlockLine {
         self.state == REHEARSED
     }
 
-    /// With the names of those who have it: nobody, in a dry run.
-    pub fn held_by(self, names: Option<Vec<String>>) -> BlockLine {
-        BlockLine { held_by: names.filter(|_| !self.is_rehearsed()), ..self }
+    /// With the names of those who have it (nobody, in a dry run), or of those who don't say.
+    pub fn held_by(self, names: Option<Vec<String>>, silent: Vec<String>) -> BlockLine {
+        BlockLine { held_by: names.filter(|_| !self.is_rehearsed()), silent, ..self }
     }
 
     /// Its state, and who has it, for people.
@@ -113,6 +117,12 @@ impl BlockLine {
     pub fn left(&self) -> String {
         self.remaining_secs.map_or_else(|| "for good".to_owned(), |secs| Human(secs).to_string())
     }
+}
+
+/// That it is not known who has a block, because these do not answer.
+pub(crate) fn unsaid(silent: &[String]) -> String {
+    let (names, verb) = (escape::text(&silent.join(", "), STATE_CHARS), if silent.len() == 1 { "does" } else { "do" });
+    format!("{names} {verb} not answer: who has which block is not known now.")
 }
 
 /// The blocks in aligned columns, in the order given, and a line that counts them.
@@ -131,5 +141,7 @@ pub fn text(blocks: &[BlockLine], room: Room) -> String {
             escape::text(&block.why, NOTE_CHARS),
         ]);
     }
-    format!("{}{}.\n", table.text(room), count(blocks.len() as u64, "block"))
+    let silent =
+        blocks.iter().find(|block| !block.silent.is_empty()).map_or_else(String::new, |block| format!("{}\n", unsaid(&block.silent)));
+    format!("{}{}.\n{silent}", table.text(room), count(blocks.len() as u64, "block"))
 }

@@ -2,7 +2,7 @@
 //! address: what is measured goes to whoever may scrape.
 
 use crate::escape;
-use crate::status::{Mode, StatusReport};
+use crate::status::{Mode, ResponderState, StatusReport};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -99,6 +99,16 @@ pub fn text(report: &StatusReport) -> String {
             page.sample("process_open_fds", "open descriptors.", true, &labels, open);
         }
     }
+    for responder in &report.responders {
+        let labels = [("responder", responder.name.as_str())];
+        page.sample(
+            "responder_up",
+            "whether a responder takes blocks.",
+            true,
+            &labels,
+            u64::from(responder.state == ResponderState::Working),
+        );
+    }
     for (name, value) in &report.counters {
         page.figure("", &[], name, *value);
     }
@@ -137,7 +147,7 @@ fn capital(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{BlockCounts, ProcessLine, SensorLine};
+    use crate::status::{BlockCounts, ProcessLine, ResponderLine, SensorLine};
 
     fn report() -> StatusReport {
         let process = |life: &str, rss_kb, open_fds| ProcessLine {
@@ -176,6 +186,9 @@ mod tests {
             signatures: Vec::new(),
             absent: Vec::new(),
             troubles: Vec::new(),
+            responders: [("nftables", ResponderState::Working), ("ipset", ResponderState::Idle), ("xdp", ResponderState::Silent)]
+                .map(|(name, state)| ResponderLine { name: name.into(), state })
+                .into(),
             offenders: None,
         }
     }
@@ -187,6 +200,9 @@ mod tests {
             "riposte_info{version=\"0.1.0\",mode=\"blocking\"} 1",
             "riposte_blocks{evidence=\"forgeable\"} 2",
             "riposte_blocks_made_total 6",
+            "riposte_responder_up{responder=\"nftables\"} 1",
+            "riposte_responder_up{responder=\"ipset\"} 0",
+            "riposte_responder_up{responder=\"xdp\"} 0",
             "riposte_sources_tracked 4",
             "riposte_refused_total{why=\"too many\"} 6",
             "riposte_process_restarts_total{process=\"log 1\"} 2",

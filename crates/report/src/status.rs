@@ -62,9 +62,45 @@ pub struct StatusReport {
     /// Processes that should run and wait to be begun again.
     #[serde(default)]
     pub absent: Vec<String>,
+    /// Who sets the blocks, in order.
+    #[serde(default)]
+    pub responders: Vec<ResponderLine>,
     /// Who was charged and is still followed; whoever shows it asks for it apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offenders: Option<Offenders>,
+}
+
+/// One who sets blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponderLine {
+    /// Its kind: `nftables`, `ipset` …
+    pub name: String,
+    /// What it is doing.
+    pub state: ResponderState,
+}
+
+/// What a responder is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponderState {
+    /// It takes blocks.
+    Working,
+    /// It can't be begun, and is tried again.
+    Idle,
+    /// Its tool doesn't end: the others beside nftables wait for it.
+    Silent,
+}
+
+impl ResponderLine {
+    /// What is wrong with it, in words that go on behind its name.
+    pub(crate) fn trouble(&self) -> Option<(String, &'static str)> {
+        let what = match self.state {
+            ResponderState::Working => return None,
+            ResponderState::Idle => "is not at work",
+            ResponderState::Silent => "does not answer",
+        };
+        Some((format!("responder {}", escape::text(&self.name, WORD_CHARS)), what))
+    }
 }
 
 /// How often packets have fitted a signature.
@@ -209,11 +245,14 @@ impl StatusReport {
         for life in &self.absent {
             let _ = writeln!(text, "TROUBLE: {} does not run, and is begun again.", escape::text(life, WORD_CHARS));
         }
-        for name in self.idle_responders() {
-            let _ = writeln!(
-                text,
-                "TROUBLE: responder {name} is not at work and sets no block (the log says why):\nit is tried again every half minute."
-            );
+        for responder in &self.responders {
+            let Some((who, what)) = responder.trouble() else { continue };
+            let _ = match responder.state {
+                ResponderState::Silent => writeln!(text, "TROUBLE: {who} {what}: the others beside nftables wait until its tool is ended."),
+                ResponderState::Idle | ResponderState::Working => {
+                    writeln!(text, "TROUBLE: {who} {what} and sets no block (the log says why):\nit is tried again every half minute.")
+                }
+            };
         }
         if let Some(storm) = &self.storm {
             let _ = writeln!(
@@ -265,12 +304,6 @@ impl StatusReport {
             ]);
         }
         format!("{}{below}", table.text(room))
-    }
-
-    /// The responders that could not be begun.
-    pub(crate) fn idle_responders(&self) -> impl Iterator<Item = String> {
-        let names = self.counters.iter().filter(|(_, number)| *number > 0);
-        names.filter_map(|(name, _)| Some(escape::text(name.strip_prefix("responder ")?.strip_suffix(": not at work")?, WORD_CHARS)))
     }
 
     fn sensors_text(&self, room: Room) -> String {

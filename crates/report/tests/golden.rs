@@ -12,7 +12,10 @@ use report::explain::{Explanation, Outlook, SuspectFigures};
 use report::history::{self, HistoryLine};
 use report::list::{self, BlockLine};
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
+use report::status::{
+    BlockCounts, Mode, ProcessLine, RepairLine, ResponderLine, ResponderState, SensorLine, SignatureCount, StatusReport, StormLine,
+    TroubleLine,
+};
 use report::table::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -306,6 +309,7 @@ fn the_status_is_shown() {
             grave: false,
         }],
         absent: vec!["packets".into()],
+        responders: vec![ResponderLine { name: "xdp".to_owned(), state: ResponderState::Idle }],
         offenders: None,
         storm: Some(StormLine {
             since: Stamp(Time::from_secs(NOON)),

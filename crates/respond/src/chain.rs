@@ -46,6 +46,47 @@ impl Backend {
     }
 }
 
+/// What can be chosen of those that have a rule for each block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Which program.
+    pub backend: Backend,
+    /// Rules, of iptables for each address family. Every packet or frame is compared with each of them in turn.
+    pub size: usize,
+}
+
+impl Settings {
+    /// The most rules: one after the other, they would slow down every packet.
+    pub(crate) const SIZE_MAX: usize = 50_000;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { backend: Backend::System, size: 5_000 }
+    }
+}
+
+/// The keys of a kind with a backend and a size, of the settings' field of this name.
+macro_rules! keys {
+    ($field:ident, $size_max:expr) => {
+        &[
+            $crate::Key {
+                name: "backend",
+                get: |settings| $crate::settings::word(&$crate::chain::Backend::WORDS, settings.$field.backend),
+                set: |settings, value| {
+                    $crate::settings::choice(&$crate::chain::Backend::WORDS, &value).map(|backend| settings.$field.backend = backend)
+                },
+            },
+            $crate::Key {
+                name: "size",
+                get: |settings| $crate::Value::Number(settings.$field.size as i64),
+                set: |settings, value| $crate::settings::in_range(&value, 1..=$size_max).map(|size| settings.$field.size = size),
+            },
+        ]
+    };
+}
+pub(crate) use keys;
+
 /// So many refused batches are halved. One wrong line in a thousand is found by ten; more means that all is refused, and each run may wait for a lock.
 const REFUSALS: usize = 16;
 

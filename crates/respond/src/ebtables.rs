@@ -1,9 +1,8 @@
 //! ebtables: blocks what comes through a bridge, one rule a block, before IP of this host sees it. Never touches a rule outside its own chain.
 
-use crate::chain::{self, Backend, Chain, Rules};
-use crate::settings::{choice, in_range, word};
+use crate::chain::{self, Chain, Rules, Settings};
 use crate::tool::Tool;
-use crate::{Key, Kind, Needs, Responder, Value};
+use crate::{Kind, Needs, Responder};
 use model::block::{Change, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::time::Time;
@@ -15,18 +14,7 @@ pub const KIND: Kind = Kind {
     summary: "Blocks what crosses or reaches a bridge, with one rule each in an own chain of ebtables; riposte takes them away in time.",
     example: "[respond]\nkind = \"ebtables\"\n",
     open: Some(open),
-    keys: &[
-        Key {
-            name: "backend",
-            get: |settings| word(&Backend::WORDS, settings.ebtables.backend),
-            set: |settings, value| choice(&Backend::WORDS, &value).map(|backend| settings.ebtables.backend = backend),
-        },
-        Key {
-            name: "size",
-            get: |settings| Value::Number(settings.ebtables.size as i64),
-            set: |settings, value| in_range(&value, 1..=SIZE_MAX).map(|size| settings.ebtables.size = size),
-        },
-    ],
+    keys: chain::keys!(ebtables, Settings::SIZE_MAX),
     needs: Needs {
         programs: &["ebtables-save", "ebtables-restore"],
         capabilities: chain::CAPABILITIES,
@@ -36,24 +24,6 @@ pub const KIND: Kind = Kind {
 
 /// The chain's name.
 const CHAIN: &str = "riposte";
-
-/// The most rules: one after the other, they would slow down every packet.
-const SIZE_MAX: usize = 50_000;
-
-/// What can be chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Which ebtables.
-    pub backend: Backend,
-    /// Rules. Every frame is compared with each of them in turn.
-    pub size: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { backend: Backend::System, size: 5_000 }
-    }
-}
 
 /// Blocks as rules.
 struct Ebtables {

@@ -2,9 +2,8 @@
 
 use crate::chain::{self, Backend, Chain, has_ipv6};
 use crate::ranges::Family;
-use crate::settings::{choice, in_range, word};
 use crate::tool::{Tool, ToolError};
-use crate::{Key, Kind, Needs, Responder, Value};
+use crate::{Kind, Needs, Responder};
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
 use model::net::Prefix;
@@ -19,18 +18,7 @@ pub const KIND: Kind = Kind {
     summary: "Blocks with own sets of ipset, which one rule of iptables and ip6tables asks first in INPUT and FORWARD; blocks end by the kernel's timer.",
     example: "[respond]\nkind = \"ipset\"\n",
     open: Some(open),
-    keys: &[
-        Key {
-            name: "backend",
-            get: |settings| word(&Backend::WORDS, settings.ipset.backend),
-            set: |settings, value| choice(&Backend::WORDS, &value).map(|backend| settings.ipset.backend = backend),
-        },
-        Key {
-            name: "size",
-            get: |settings| Value::Number(settings.ipset.size as i64),
-            set: |settings, value| in_range(&value, 1..=SIZE_MAX).map(|size| settings.ipset.size = size),
-        },
-    ],
+    keys: chain::keys!(ipset, SIZE_MAX),
     needs: Needs {
         programs: &["ipset", "iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"],
         capabilities: chain::CAPABILITIES,
@@ -73,8 +61,12 @@ impl Set {
         format!("hash:{kind} family {family}")
     }
 
+    /// How many it may have of so many addresses.
+    fn capped(&self, size: usize) -> usize {
+        if self.is_hosts { size } else { size.min(limits::NETS) }
+    }
+
     fn create(&self, name: &str, size: usize) -> String {
-        let size = if self.is_hosts { size } else { size.min(limits::NETS) };
         format!("create {name} {} maxelem {size} timeout 0\n", self.shape())
     }
 
@@ -89,6 +81,7 @@ pub struct Settings {
     /// Which iptables.
     pub backend: Backend,
     /// Addresses of each family that may be blocked at one time, 1 to `SIZE_MAX`; above, new ones are `Full`. Prefixes: as many, 4,096 at most.
+    /// If more stand at the start, all of them stay.
     pub size: usize,
 }
 
@@ -102,7 +95,10 @@ impl Default for Settings {
 struct Ipset {
     tool: Box<dyn Tool>,
     chains: Vec<(Family, Chain)>,
-    size: usize,
+    /// The sets with their sizes: as chosen, or as many as stand in it.
+    sets: Vec<(&'static Set, usize)>,
+    /// What somebody should know of them.
+    words: Option<String>,
     /// Whether sets, chains and rules stood when they were last looked at.
     is_laid: bool,
     /// Blocks that last longer than the kernel can tell: their end, and when the kernel would end them.
@@ -112,13 +108,20 @@ struct Ipset {
 fn open(settings: &crate::Settings, tool: Box<dyn Tool>) -> Result<Box<dyn Responder>, String> {
     let Settings { backend, size } = settings.ipset;
     let families = Family::ALL.into_iter().filter(|family| *family == Family::V4 || has_ipv6());
-    let chains = families.map(|family| (family, Chain::iptables(CHAIN, backend, family == Family::V6))).collect();
-    let mut ipset = Ipset { tool, chains, size, is_laid: false, lasting: BTreeMap::new() };
-    if ipset.lay().is_err() {
-        for set in ipset.sets() {
-            ipset.resize(set)?;
+    let chains: Vec<(Family, Chain)> = families.map(|family| (family, Chain::iptables(CHAIN, backend, family == Family::V6))).collect();
+    let mut ipset = Ipset { tool, chains, sets: Vec::new(), words: None, is_laid: false, lasting: BTreeMap::new() };
+    let sets = SETS.iter().filter(|set| ipset.has(set.family)).map(|set| (set, set.capped(size)));
+    ipset.sets = sets.collect();
+    match ipset.lay() {
+        Ok(()) => {}
+        Err(ToolError::Refused { .. }) => {
+            for place in 0..ipset.sets.len() {
+                ipset.resize(place)?;
+            }
+            ipset.lay().map_err(|error| error.to_string())?;
         }
-        ipset.lay().map_err(|error| error.to_string())?;
+        // Each run more would take its whole time.
+        Err(error) => return Err(error.to_string()),
     }
     Ok(Box::new(ipset))
 }
@@ -128,17 +131,15 @@ impl Ipset {
         self.chains.iter().any(|(has, _)| *has == family)
     }
 
-    fn sets(&self) -> Vec<&'static Set> {
-        SETS.iter().filter(|set| self.has(set.family)).collect()
-    }
-
     fn restore(&mut self, text: &str) -> Result<String, ToolError> {
         self.tool.run("ipset", &["restore", "-exist"], text)
     }
 
-    /// Makes a set that stands in another size anew, with what is in it.
-    fn resize(&mut self, set: &Set) -> Result<(), String> {
-        if self.restore(&set.create(set.name, self.size)).is_ok() {
+    /// Makes a set that stands in another size anew, with what is in it: all of it, if it is more than was chosen.
+    fn resize(&mut self, place: usize) -> Result<(), String> {
+        let Some((set, size)) = self.sets.get_mut(place) else { return Ok(()) };
+        let (set, chosen) = (*set, *size);
+        if self.restore(&set.create(set.name, chosen)).is_ok() {
             return Ok(());
         }
         let saved = self.save(set.name).map_err(|error| error.to_string())?;
@@ -146,27 +147,41 @@ impl Ipset {
         if !header.starts_with(&format!("create {} {} ", set.name, set.shape())) || !header.contains(" timeout ") {
             return Err(format!("a set named {} stands that is none of riposte's ({header}): rename it ('ipset rename')", set.name));
         }
+        let standing: Vec<(Prefix, u64)> = saved.lines().filter_map(|line| element(set, line)).collect();
+        let size = chosen.max(standing.len());
+        if size > chosen {
+            let many = standing.len();
+            let said = format!(
+                "{many} blocks stand in {}, more than [respond.ipset] size allows ({chosen}): all stay, and new ones are refused as \"full\" while so many stand; \
+                 the next start takes another look",
+                set.name
+            );
+            self.words = self.words.take().into_iter().chain([said]).reduce(|before, said| format!("{before}; {said}"));
+        }
         // Left by a run that died here; nearly always there is none, and this is refused.
         let _ = self.tool.run("ipset", &["destroy", SPARE], "");
-        let mut text = set.create(SPARE, self.size);
-        for (prefix, timeout) in saved.lines().filter_map(|line| element(set, line)) {
+        let mut text = set.create(SPARE, size);
+        for (prefix, timeout) in standing {
             let _ = writeln!(text, "add {SPARE} {prefix} timeout {timeout}");
         }
         let _ = write!(text, "swap {SPARE} {}\ndestroy {SPARE}\n", set.name);
-        self.restore(&text).map(drop).map_err(|error| {
+        if let Err(error) = self.restore(&text) {
             let _ = self.tool.run("ipset", &["destroy", SPARE], "");
-            error.to_string()
-        })
+            return Err(error.to_string());
+        }
+        if let Some((_, kept)) = self.sets.get_mut(place) {
+            *kept = size;
+        }
+        Ok(())
     }
 
     /// Makes sets, chains and rules as far as they are missing.
     fn lay(&mut self) -> Result<(), ToolError> {
-        let sets = self.sets();
-        let creation: String = sets.iter().map(|set| set.create(set.name, self.size)).collect();
+        let creation: String = self.sets.iter().map(|(set, size)| set.create(set.name, *size)).collect();
         self.restore(&creation)?;
         for (family, chain) in &self.chains {
             let standing = chain.read(&mut *self.tool)?;
-            let rules: Vec<String> = sets.iter().filter(|set| set.family == *family).map(|set| set.rule()).collect();
+            let rules: Vec<String> = self.sets.iter().filter(|(set, _)| set.family == *family).map(|(set, _)| set.rule()).collect();
             let mut edits = String::new();
             if standing.rules != rules {
                 let _ = writeln!(edits, "-F {CHAIN}");
@@ -325,6 +340,10 @@ impl Responder for Ipset {
             }
         }
         Ok(installed)
+    }
+
+    fn take_words(&mut self) -> Option<String> {
+        self.words.take()
     }
 }
 

@@ -1,10 +1,9 @@
 //! Plain iptables and ip6tables, one rule a block: for kernels and hosts without nftables and ipset. Never touches a rule outside its own chain.
 
-use crate::chain::{self, Backend, Chain, Rules, has_ipv6};
+use crate::chain::{self, Chain, Rules, Settings, has_ipv6};
 use crate::ranges::Family;
-use crate::settings::{choice, in_range, word};
 use crate::tool::Tool;
-use crate::{Key, Kind, Needs, Responder, Value};
+use crate::{Kind, Needs, Responder};
 use model::block::{Change, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::time::Time;
@@ -15,18 +14,7 @@ pub const KIND: Kind = Kind {
     summary: "Blocks with one rule each in an own chain of iptables and ip6tables, called first in INPUT and FORWARD; riposte takes them away in time.",
     example: "[respond]\nkind = \"iptables\"\n",
     open: Some(open),
-    keys: &[
-        Key {
-            name: "backend",
-            get: |settings| word(&Backend::WORDS, settings.iptables.backend),
-            set: |settings, value| choice(&Backend::WORDS, &value).map(|backend| settings.iptables.backend = backend),
-        },
-        Key {
-            name: "size",
-            get: |settings| Value::Number(settings.iptables.size as i64),
-            set: |settings, value| in_range(&value, 1..=SIZE_MAX).map(|size| settings.iptables.size = size),
-        },
-    ],
+    keys: chain::keys!(iptables, Settings::SIZE_MAX),
     needs: Needs {
         programs: &["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"],
         capabilities: chain::CAPABILITIES,
@@ -36,24 +24,6 @@ pub const KIND: Kind = Kind {
 
 /// The chain's name.
 const CHAIN: &str = "riposte";
-
-/// The most rules: one after the other, they would slow down every packet.
-const SIZE_MAX: usize = 50_000;
-
-/// What can be chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// Which iptables.
-    pub backend: Backend,
-    /// Rules for each address family. Every packet is compared with each of them in turn.
-    pub size: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { backend: Backend::System, size: 5_000 }
-    }
-}
 
 /// Blocks as rules.
 struct Iptables {

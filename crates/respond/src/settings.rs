@@ -1,6 +1,6 @@
 //! What can be chosen about responders that have something to choose: the keys of `[respond.NAME]`. Knows values, never files.
 
-use crate::{ebtables, hosts_deny, ipfw, ipset, iptables, pf, routes, xdp};
+use crate::{chain, hosts_deny, ipfw, ipset, pf, routes, xdp};
 use std::ops::RangeInclusive;
 
 /// One field for each kind that has something to choose.
@@ -9,9 +9,9 @@ pub struct Settings {
     /// Of ipset.
     pub ipset: ipset::Settings,
     /// Of iptables.
-    pub iptables: iptables::Settings,
+    pub iptables: chain::Settings,
     /// Of ebtables.
-    pub ebtables: ebtables::Settings,
+    pub ebtables: chain::Settings,
     /// Of routes.
     pub routes: routes::Settings,
     /// Of hosts-deny.

@@ -115,15 +115,24 @@ impl<D: Dialect + 'static> Table<D> {
         })
     }
 
+    /// Adds or removes these, so many in a run. One that hangs is not asked again: each run more would take its whole time.
+    fn change_all(&mut self, prefixes: &[Prefix], most: usize, adds: bool) -> Vec<Outcome> {
+        let hung = Outcome::Failed(Fault::Unreachable);
+        let mut outcomes = Vec::with_capacity(prefixes.len());
+        for part in prefixes.chunks(most) {
+            let settled = if outcomes.last() == Some(&hung) { vec![hung; part.len()] } else { self.change(part, adds) };
+            outcomes.extend(settled);
+        }
+        outcomes
+    }
+
     /// Adds or removes these, in one run or, if that is refused, one by one.
     fn change(&mut self, prefixes: &[Prefix], adds: bool) -> Vec<Outcome> {
         let call = if adds { self.dialect.add(prefixes) } else { self.dialect.remove(prefixes) };
         let (done, excuses) = if adds { (Outcome::Added, D::STANDS) } else { (Outcome::Removed, D::GONE) };
         match call.run(&mut *self.tool) {
             Ok(_) => vec![done; prefixes.len()],
-            Err(ToolError::Refused { .. }) if prefixes.len() > 1 => {
-                prefixes.iter().flat_map(|prefix| self.change(std::slice::from_ref(prefix), adds)).collect()
-            }
+            Err(ToolError::Refused { .. }) if prefixes.len() > 1 => self.change_all(prefixes, 1, adds),
             Err(ToolError::Refused { said, .. }) if excuses.iter().any(|words| said.contains(words)) => vec![done],
             Err(error) => vec![Outcome::Failed(fault(&error)); prefixes.len()],
         }
@@ -151,20 +160,11 @@ impl<D: Dialect + 'static> Responder for Table<D> {
                 continue;
             }
             let prefixes: Vec<Prefix> = row.iter().map(|change| change.scope().prefix()).collect();
-            let mut hangs = false;
-            for part in prefixes.chunks(D::BATCH) {
-                if hangs {
-                    outcomes.extend(part.iter().map(|_| Outcome::Failed(Fault::Unreachable)));
-                    continue;
-                }
-                let settled = self.change(part, adds);
-                for (prefix, _) in part.iter().zip(&settled).filter(|(_, outcome)| **outcome == Outcome::Added) {
-                    self.dialect.seal(&mut *self.tool, prefix);
-                }
-                // Each run more would take its whole time.
-                hangs = settled.contains(&Outcome::Failed(Fault::Unreachable));
-                outcomes.extend(settled);
+            let settled = self.change_all(&prefixes, D::BATCH, adds);
+            for (prefix, _) in prefixes.iter().zip(&settled).filter(|(_, outcome)| **outcome == Outcome::Added) {
+                self.dialect.seal(&mut *self.tool, prefix);
             }
+            outcomes.extend(settled);
         }
         outcomes
     }

@@ -17,6 +17,8 @@ use sys::process::{Child, Ended, Launch, Order, output_pipe, spawn};
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
 /// For how long one may run.
 const LIMIT: Duration = Duration::from_secs(10);
+/// One that has run for so long is slow.
+const SLOW: Duration = Duration::from_millis(200);
 /// Bytes of output that are kept: a listing of a million addresses. What comes behind is read and dropped.
 const OUTPUT_BYTES: usize = 64 << 20;
 /// Bytes of a refusal that are shown.
@@ -77,6 +79,16 @@ pub struct Programs;
 
 impl Tool for Programs {
     fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        Programs.run_heeding(program, args, input, &mut || {})
+    }
+}
+
+impl Programs {
+    /// As `run`; tells once if it is slow.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub fn run_heeding(self, program: &str, args: &[&str], input: &str, slow: &mut dyn FnMut()) -> Result<String, ToolError> {
         let path = installed(program).ok_or_else(|| ToolError::Missing(program.to_owned()))?;
         let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
         let begin = || -> io::Result<(Child, [File; 2])> {
@@ -93,7 +105,7 @@ impl Tool for Programs {
         let failed = |error: io::Error| ToolError::NotStarted(program.to_owned(), error.to_string());
         let (child, mut outputs) = begin().map_err(failed)?;
         let mut said = [Vec::new(), Vec::new()];
-        let in_time = hear(&child, &mut outputs, &mut said).map_err(failed)?;
+        let in_time = hear(&child, &mut outputs, &mut said, slow).map_err(failed)?;
         if !in_time {
             let _ = child.end_group().and_then(|()| child.order(Order::Kill));
         }
@@ -115,20 +127,24 @@ impl Tool for Programs {
 }
 
 /// Reads what it writes until it has ended; false if that takes too long. What it leaves running behind itself is not waited for.
-fn hear(child: &Child, outputs: &mut [File; 2], said: &mut [Vec<u8>; 2]) -> io::Result<bool> {
+fn hear(child: &Child, outputs: &mut [File; 2], said: &mut [Vec<u8>; 2], slow: &mut dyn FnMut()) -> io::Result<bool> {
     let poller = Poller::new()?;
     poller.add(child.as_fd(), 0, Interest::Read)?;
     for output in outputs.iter() {
         poller.add(output.as_fd(), 1, Interest::Read)?;
     }
-    let until = Time::from_nanos(clock::monotonic()).after(LIMIT);
+    let began = Time::from_nanos(clock::monotonic());
+    let (until, mut slow_at) = (began.after(LIMIT), Some(began.after(SLOW)));
     let (mut ready, mut buffer, mut is_silent) = (Vec::new(), vec![0; 65_536], [false; 2]);
     loop {
-        let left = until.since(Time::from_nanos(clock::monotonic()));
-        if left.is_zero() {
+        let now = Time::from_nanos(clock::monotonic());
+        if now >= until {
             return Ok(false);
         }
-        poller.wait(Some(left), &mut ready)?;
+        if slow_at.take_if(|at| *at <= now).is_some() {
+            slow();
+        }
+        poller.wait(Some(slow_at.unwrap_or(until).since(now)), &mut ready)?;
         let has_ended = ready.iter().any(|event| event.token == 0);
         for ((output, said), is_silent) in outputs.iter_mut().zip(said.iter_mut()).zip(&mut is_silent) {
             while !*is_silent {
@@ -211,6 +227,13 @@ mod tests {
         assert_eq!(Programs.run("printf", &["%s|", "a b", "$HOME", "`id`"], "").unwrap(), "a b|$HOME|`id`|");
         // What it remarks does not come between.
         assert_eq!(Programs.run("dd", &["if=/dev/null"], "").unwrap(), "");
+    }
+
+    #[test]
+    fn one_that_is_slow_is_told_once_and_waited_for() {
+        let mut told = 0;
+        assert_eq!(Programs.run_heeding("sleep", &["0.5"], "", &mut || told += 1), Ok(String::new()));
+        assert_eq!(told, 1);
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub const KIND: Kind = Kind {
             set: |settings, value| choice(&Place::WORDS, &value).map(|mode| settings.xdp.mode = mode),
         },
     ],
-    // CAP_SYS_ADMIN is for finding the maps that an earlier run has left.
+    // To load, attach and change, the first two are enough. A program and maps that an earlier run has left are found by their numbers, which
+    // takes CAP_SYS_ADMIN (BPF_PROG_GET_FD_BY_ID, BPF_MAP_GET_FD_BY_ID; still so in Linux 6.18).
     needs: Needs { capabilities: &[Capability::CAP_NET_ADMIN, Capability::CAP_BPF, Capability::CAP_SYS_ADMIN], ..Needs::NOTHING },
 };
 
@@ -221,9 +222,16 @@ impl Xdp {
             Some(old) => self.interfaces.detach(interface.index, &old.program, old.mode).map_err(refused)?,
             None => {
                 if let Some((id, _)) = interface.programs.first() {
-                    let whose = Program::of(*id)
-                        .and_then(|program| program.info())
-                        .map_or(String::new(), |info| format!(" '{}'", info.name.escape_debug()));
+                    let whose = match Program::of(*id).and_then(|program| program.info()) {
+                        Ok(info) => format!(" '{}'", info.name.escape_debug()),
+                        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+                            return Err(format!(
+                                "{name} has the XDP program number {id}, and whether it is riposte's own can only be seen with CAP_SYS_ADMIN: give \
+                                 riposte that, or take the program off (`ip link set dev {name} xdp off`)"
+                            ));
+                        }
+                        Err(_) => String::new(),
+                    };
                     return Err(format!(
                         "{name} has the XDP program{whose} number {id}, which riposte leaves alone: take it off \
                          (`ip link set dev {name} xdp off`), or take {name} out of [respond.xdp] interfaces"

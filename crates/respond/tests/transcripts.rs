@@ -150,6 +150,31 @@ proptest! {
     }
 }
 
+/// Refuses many at once, and hangs over each; how often it did.
+struct Hangs(Rc<RefCell<usize>>);
+
+impl Tool for Hangs {
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        match input.lines().count() {
+            0 => Lists(String::new()).run(program, args, input),
+            1 => {
+                *self.0.borrow_mut() += 1;
+                Err(ToolError::TimedOut(program.to_owned()))
+            }
+            _ => Err(ToolError::Refused { program: program.to_owned(), code: 255, said: "no".to_owned() }),
+        }
+    }
+}
+
+#[test]
+fn one_that_hangs_is_not_asked_for_each() {
+    let (asked, open) = (Rc::new(RefCell::new(0)), respond::Kind::of("pf").unwrap().open.unwrap());
+    let mut responder = open(&Settings::default(), Box::new(Hangs(Rc::clone(&asked)))).unwrap();
+    let hung = Outcome::Failed(Fault::Unreachable);
+    assert_eq!(responder.apply(&batch("+192.0.2.1 +192.0.2.2 +192.0.2.3"), NOW), [hung; 3]);
+    assert_eq!(*asked.borrow(), 1);
+}
+
 #[test]
 fn a_program_that_is_not_installed_is_named() {
     for (kind, command, program) in [

@@ -39,6 +39,7 @@ const TESTS: &[(&str, Test)] = &[
     ("nested_prefixes_are_dropped_until_the_last_ends", nested_prefixes_are_dropped_until_the_last_ends),
     ("somebody_else_s_program_stays", somebody_else_s_program_stays),
     ("a_program_that_was_taken_off_comes_back", a_program_that_was_taken_off_comes_back),
+    ("only_what_an_earlier_run_left_takes_cap_sys_admin", only_what_an_earlier_run_left_takes_cap_sys_admin),
     ("nothing_else_is_changed", nothing_else_is_changed),
     ("a_full_map_refuses_only_what_is_new", a_full_map_refuses_only_what_is_new),
     ("what_can_t_be_is_told_with_what_to_do", what_can_t_be_is_told_with_what_to_do),
@@ -54,6 +55,7 @@ fn main() {
             let why = Xdp::open(&settings(Place::Auto)).unwrap_err();
             assert!(why.contains("CAP_BPF"), "{why}");
         }
+        ["limited", which] => limited(which),
         // Whatever cargo passes on.
         _ => outside(),
     }
@@ -285,6 +287,34 @@ fn a_program_that_was_taken_off_comes_back(peer: &Peer) {
     assert!(peer.reaches(PEER[0]));
     assert_eq!(listed(&mut xdp).len(), 1);
     assert!(!peer.reaches(PEER[0]));
+}
+
+/// Which capability is for what, on this kernel.
+fn only_what_an_earlier_run_left_takes_cap_sys_admin(peer: &Peer) {
+    let own = std::env::current_exe().unwrap();
+    let limited = |which: &str| {
+        let bounds = ["--bounding-set=-all,+net_admin,+bpf", "--inh-caps=-all", own.to_str().unwrap(), "limited", which];
+        run("setpriv", bounds).unwrap();
+    };
+    limited("first");
+    assert!(!peer.reaches(PEER[0]));
+    limited("again");
+    assert!(!peer.reaches(PEER[0]));
+    assert_eq!(listed(&mut open()), [(PEER[0].to_owned(), Some(3_600))].into());
+}
+
+/// With CAP_NET_ADMIN and CAP_BPF alone.
+fn limited(which: &str) {
+    if which == "first" {
+        let mut xdp = open();
+        let batch = [add(PEER[0], after(HOUR)), add("10.78.0.128/25", after(HOUR)), remove("10.78.0.128/25")];
+        assert_eq!(xdp.apply(&batch, NOW), [Outcome::Added, Outcome::Added, Outcome::Removed]);
+        assert_eq!(listed(&mut xdp), [(PEER[0].to_owned(), Some(3_600))].into());
+        assert!(xdp.dropped().is_some());
+    } else {
+        let why = Xdp::open(&settings(Place::Generic)).unwrap_err();
+        assert!(why.starts_with("eth0 has the XDP program number") && why.contains("CAP_SYS_ADMIN"), "{why}");
+    }
 }
 
 /// The words of all that is said of interfaces, addresses and firewall, without those on XDP.

@@ -5,6 +5,9 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+/// RFC 6335's dynamic ports begin here.
+const FIRST_DYNAMIC_PORT: u16 = 49_152;
+
 /// A user of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
@@ -166,19 +169,42 @@ fn names(mask: u64) -> Vec<String> {
         .collect()
 }
 
-/// The ports from which this host's own connections start.
-pub fn ephemeral_ports() -> io::Result<RangeInclusive<u16>> {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let mut numbers = text.split_ascii_whitespace().map(str::parse::<u16>);
+/// The ports from which clients call by this host's addresses: its own, and, if it hands packets on, those behind it. Whoever translates addresses
+/// leaves a client its port (`nf_nat`), and most systems' clients call from RFC 6335's dynamic ports.
+///
+/// # Errors
+/// If the kernel's range can't be read.
+pub fn client_ports() -> io::Result<RangeInclusive<u16>> {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
+    let forwards = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
+        .iter()
+        .any(|name| fs::read_to_string(format!("/proc/sys/net/{name}")).is_ok_and(|text| text.trim() != "0"));
+    client_ports_of(&range, forwards).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "ip_local_port_range is not two ports"))
+}
+
+fn client_ports_of(range: &str, forwards: bool) -> Option<RangeInclusive<u16>> {
+    let mut numbers = range.split_ascii_whitespace().map(str::parse::<u16>);
     match (numbers.next(), numbers.next()) {
-        (Some(Ok(first)), Some(Ok(last))) if first <= last => Ok(first..=last),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "ip_local_port_range is not two ports")),
+        (Some(Ok(first)), Some(Ok(last))) if first <= last => {
+            Some(if forwards { first.min(FIRST_DYNAMIC_PORT)..=u16::MAX } else { first..=last })
+        }
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_s_clients_call_from_all_dynamic_ports() {
+        let of = |forwards| client_ports_of("32768\t60999\n", forwards);
+        assert_eq!((of(false), of(true)), (Some(32_768..=60_999), Some(32_768..=65_535)));
+        assert_eq!(client_ports_of("60000 61000", true), Some(49_152..=65_535));
+        for wrong in ["", "1", "9 8", "1 70000", "a b"] {
+            assert_eq!(client_ports_of(wrong, true), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn users_come_from_the_file_alone() {
@@ -214,7 +240,7 @@ mod tests {
         let report = ProcessReport::read(std::process::id()).unwrap();
         assert_eq!(report.uid, own_uid());
         assert!(report.resident_bytes > 0 && report.threads > 0);
-        assert!(ephemeral_ports().unwrap().start() > &0);
+        assert!(client_ports().unwrap().start() > &0);
         assert!(is_mapped(own_uid()));
         assert!(maps("0 1000 1\n", 0) && !maps("0 1000 1\n", 1) && !maps("junk", 0));
     }

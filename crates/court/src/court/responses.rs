@@ -10,6 +10,7 @@ use model::net::{Prefix, Protocol};
 use model::offence::Offence;
 use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
+use policy::judge::Judge;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use store::entry::Entry;
@@ -280,20 +281,34 @@ impl Court {
 
     /// Whether something begins that had not begun. `most`: new ones a minute, if that is less than the response's own number.
     fn begin(&mut self, response: ResponseId, run: Run, most: u32, now: Time) -> bool {
-        let Some(Response { name, per_minute, .. }) = self.config.responses.get(usize::from(response.0)).cloned() else {
+        let Some(Response { name, per_minute, undone, .. }) = self.config.responses.get(usize::from(response.0)).cloned() else {
             return false;
         };
         let Run { whom, user, until, block, .. } = run.clone();
         let same = |run: &Run| run.response == name && run.whom == whom && run.user == user;
-        if let Some((run, phase)) = self.responses.runs.values_mut().find(|(run, _)| same(run)) {
-            // As the managers have it: its time begins anew, and nothing is run.
-            if matches!(phase, Phase::Begun { .. } | Phase::Stands) && run.block.is_none() {
-                (run.until, run.block) = (until, block);
-                self.responses.tallies.renewed += 1;
-                let run = run.clone();
-                self.keep_runs(&[run]);
+        if let Some((id, (run, phase))) = self.responses.runs.iter_mut().find(|(_, (run, _))| same(run)) {
+            let is_free = run.block.is_none_or(|block| !self.judge.stands(block));
+            let is_renewed = match phase {
+                // As the managers have it: its time begins anew, and nothing is run. Or its block has just ended, and this is the next.
+                Phase::Begun { .. } => Some(is_free),
+                Phase::Stands if undone || run.block.is_none() || !is_free => Some(is_free),
+                // Its `delete` is on its way: once that is answered, it begins again.
+                Phase::Undoing { .. } => Some(true),
+                // What is run for each block, or could not be undone yet.
+                Phase::Stands | Phase::Over { .. } => None,
+            };
+            let id = *id;
+            match is_renewed {
+                Some(true) => {
+                    (run.until, run.block) = (until, block);
+                    self.responses.tallies.renewed += 1;
+                    let run = run.clone();
+                    self.keep_runs(&[run]);
+                    return false;
+                }
+                Some(false) => return false,
+                None => self.forget(id),
             }
-            return false;
         }
         let id = RunId(self.responses.next + 1);
         let refusal = if self.judge.is_exempt(&whom).is_some() {
@@ -383,6 +398,9 @@ impl Court {
                     self.responses.forgotten.extend((!is_undone).then_some(*id));
                 }
                 Phase::Stands | Phase::Over { .. } => {}
+                Phase::Undoing { .. } if self.responses.runs.get(id).is_some_and(|(run, _)| !is_over(run, &self.judge, now)) => {
+                    self.begin_again(*id, now);
+                }
                 Phase::Undoing { tries, .. } if failed && tries < TRIES => {
                     self.set_phase(*id, Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries - 1)), tries });
                 }
@@ -433,6 +451,15 @@ impl Court {
         self.responses.forgotten.push(id);
     }
 
+    /// Somebody whose response was just being undone is wanted again.
+    fn begin_again(&mut self, id: RunId, now: Time) {
+        let Some((run, _)) = self.responses.runs.get(&id).cloned() else { return };
+        self.forget(id);
+        if let Some(n) = self.config.responses.iter().position(|response| response.name == run.response) {
+            self.begin(ResponseId(n as u8), run, u32::MAX, now);
+        }
+    }
+
     /// Ends the runs of an address, before their time: it is unblocked, or exempt now.
     pub(super) fn end_runs(&mut self, whom: Prefix, now: Time) {
         for (run, _) in self.responses.runs.values_mut().filter(|(run, _)| whom.contains(run.whom.addr())) {
@@ -445,23 +472,27 @@ impl Court {
         if self.responses.runs.is_empty() && self.responses.forgotten.is_empty() {
             return Vec::new();
         }
-        let (mut left, mut kept) = (Vec::new(), Vec::new());
+        let (mut left, mut kept, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for (id, (run, phase)) in &mut self.responses.runs {
-            let is_over = match run.block {
-                Some(block) => !self.judge.stands(block),
-                None => run.until.is_over(now),
-            };
+            // Who has become exempt is let go at once, and for good.
+            if self.judge.is_exempt(&run.whom).is_some() {
+                (run.until, run.block) = (Expiry::At(now), None);
+            }
+            let is_over = is_over(run, &self.judge, now);
             if matches!(phase, Phase::Begun { sent } if now.since(*sent) >= PATIENCE) {
                 *phase = Phase::Stands;
             }
-            // Who has become exempt is let go at once.
-            if *phase == Phase::Stands && (is_over || self.judge.is_exempt(&run.whom).is_some()) {
+            if *phase == Phase::Stands && is_over {
                 *phase = Phase::Over { due: now, tries: 0 };
             }
             if let Phase::Undoing { tries, sent } = *phase
                 && now.since(sent) >= PATIENCE
             {
                 *phase = Phase::Over { due: now, tries };
+                if !is_over {
+                    again.push(*id);
+                    continue;
+                }
             }
             let Phase::Over { due, tries } = *phase else { continue };
             if due > now {
@@ -479,6 +510,7 @@ impl Court {
             self.responses.outbox.push(order(run, ResponseId(n as u8), false, None));
         }
         kept.into_iter().for_each(|id| self.forget(id));
+        again.into_iter().for_each(|id| self.begin_again(id, now));
         for id in left {
             if let Some((run, _)) = self.responses.runs.remove(&id) {
                 self.responses.tallies.left += 1;
@@ -527,6 +559,11 @@ impl Court {
         let runs: Vec<Run> = self.responses.runs.values().map(|(run, _)| run.clone()).collect();
         self.keep_runs(&runs);
     }
+}
+
+/// Whether nobody wants it any more.
+fn is_over(run: &Run, judge: &Judge, now: Time) -> bool {
+    run.block.map_or_else(|| run.until.is_over(now), |block| !judge.stands(block))
 }
 
 fn order(run: &Run, response: ResponseId, add: bool, until: Option<Time>) -> Order {

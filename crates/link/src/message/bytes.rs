@@ -117,6 +117,7 @@ impl Message {
                 w.scope(*scope);
                 w.u16(*by);
             }),
+            Message::Silent(by) => out.u16(*by),
             Message::Listed { first, last, items } => {
                 out.u8(u8::from(*first));
                 out.u8(u8::from(*last));
@@ -245,6 +246,7 @@ impl Message {
             Tag::Carried => Message::Carried { batch: r.u32()?, outcomes: r.list(limits::BATCH_CHANGES, Reader::outcome)? },
             Tag::AskHeld => Message::AskHeld(r.list(limits::BATCH_CHANGES, Reader::scope)?),
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
+            Tag::Silent => Message::Silent(r.u16()?),
             Tag::Alert => Message::Alert(r.text(limits::ALERT_BYTES)?),
             Tag::Listed => Message::Listed {
                 first: r.flag("first")?,

@@ -96,11 +96,13 @@ pub enum Tag {
     Submit,
     /// See [`super::Message::Submitted`].
     Submitted,
+    /// See [`super::Message::Silent`].
+    Silent,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 45] = [
+    pub const ALL: [Tag; 46] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -146,12 +148,13 @@ impl Tag {
         Tag::Fetched,
         Tag::Submit,
         Tag::Submitted,
+        Tag::Silent,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
     pub const fn is_state(self) -> bool {
         match self {
-            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles => true,
+            Tag::Config | Tag::Derived | Tag::Allowed | Tag::Processes | Tag::Troubles | Tag::Silent => true,
             Tag::Ready
             | Tag::Events
             | Tag::Counters

@@ -153,6 +153,7 @@ fn samples() -> Vec<Message> {
         Message::Fetched { feed: 1, got: Got::Nothing { why: "429 Too Many Requests".into(), wait: Some(300) } },
         Message::Submit { skipped: 7 },
         Message::Submitted { wrong: Some("401".into()), wait: None },
+        Message::Silent(4),
     ]
 }
 

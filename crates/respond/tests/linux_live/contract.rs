@@ -24,6 +24,8 @@ pub const WAYS: &[Way] = &[
     Way { name: "iptables-legacy", kind: "iptables", choices: &[("backend", "legacy")] },
     Way { name: "ebtables-nft", kind: "ebtables", choices: &[("backend", "nft")] },
     Way { name: "routes", kind: "routes", choices: &[] },
+    Way { name: "routes that say so", kind: "routes", choices: &[("answer", "unreachable")] },
+    Way { name: "routes that forbid", kind: "routes", choices: &[("answer", "prohibit")] },
     Way { name: "hosts-deny", kind: "hosts-deny", choices: &[] },
     Way { name: "hosts-deny with options", kind: "hosts-deny", choices: &[("format", "options")] },
 ];

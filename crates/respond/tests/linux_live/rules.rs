@@ -218,11 +218,30 @@ pub fn sets_take_another_size(_: &Network) {
         assert_eq!(listed(&mut *larger)["192.0.2.3"], None);
         let full = Outcome::Failed(Fault::Full);
         assert_eq!(larger.apply(&[whom(4), whom(5), whom(6)], NOW), [Outcome::Added, Outcome::Added, full], "{}", way.name);
-        // Too small for what stands: it says so, and nothing is lost.
-        let kind = Kind::of("ipset").unwrap();
-        let error = kind.open.unwrap()(&way.settings(Some(2)), Box::new(Programs)).err().unwrap();
-        assert!(error.contains("is full"), "{error}");
-        assert_eq!(listed(&mut *larger).len(), 6);
+        // Too small for what stands: it says so, nothing is lost, what stands can be prolonged and lifted, and nobody new comes in.
+        drop(larger);
+        let mut lower = way.open_as(&way.settings(Some(2)));
+        let words = lower.take_words().unwrap();
+        assert!(words.contains("5 blocks stand in riposte4, more than [respond.ipset] size allows (2)"), "{words}");
+        assert!(!words.contains("riposte4-nets") && lower.take_words().is_none(), "{words}");
+        assert_eq!(listed(&mut *lower).len(), 6);
+        assert_eq!(lower.apply(&[whom(1), whom(6), add("2001:db8::1")], NOW), [Outcome::Added, full, Outcome::Added], "{}", way.name);
+        // Sets that somebody has taken away come back.
+        let (program, _) = hands(&way);
+        for program in [program, &program.replace("iptables", "ip6tables")] {
+            sh(program, "-F");
+            sh(program, "-X");
+        }
+        sh("ipset", "destroy");
+        assert_eq!(lower.apply(&[whom(1)], NOW), [Outcome::Added]);
+        assert_eq!((listed(&mut *lower).len(), lower.apply(&[remove("192.0.2.1")], NOW)), (1, vec![Outcome::Removed]));
+        drop(lower);
+        // The next start finds room enough.
+        let mut lower = way.open_as(&way.settings(Some(2)));
+        assert_eq!(
+            (lower.take_words(), lower.apply(&[whom(1), whom(2), whom(3)], NOW)),
+            (None, vec![Outcome::Added, Outcome::Added, full])
+        );
         assert!(!sh("ipset", "list -n").contains("spare"));
     }
     // Somebody else's set of that name is nobody's to change.

@@ -64,7 +64,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // The warden tells it of its own log alone.
     let source = config.logs.first().ok_or("no such log")?;
     let judge = Channel::new(own(0)?);
-    let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    let ephemeral = sys::identity::client_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     let boot = Some(since_boot());
     let (input, provenance, zone) = open(source)?;
     // Zone data, signatures and fingerprints are read now: the sandbox has no files.

@@ -80,7 +80,7 @@ struct Packets {
 pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, slot } = start;
     let (judge, nflog, diag) = (own(0)?, own(1)?, own(2)?);
-    let ephemeral = sys::identity::ephemeral_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    let ephemeral = sys::identity::client_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
     // Signatures and fingerprints are files: they are read now.
     let matcher = fingerprints::matcher(&config)?;
     let user = unprivileged_user(&config.process.user)?;

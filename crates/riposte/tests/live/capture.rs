@@ -343,6 +343,32 @@ fn clients_of_what_stands_behind_a_guarded_port_are_charged_with_nothing() {
     assert_eq!((daemon.blocked(), daemon.sensor_figure("guard", "touches")), (Vec::new(), Some(0)));
 }
 
+/// What comes back for clients behind a gateway when connection tracking has forgotten them, or had no room for them.
+#[test]
+fn late_answers_to_clients_behind_a_gateway_are_nobodys_scan() {
+    let network = network("ringlate", 0);
+    network.victim.sysctl("net.ipv4.ip_forward=1").unwrap();
+    let daemon = Daemon::start(&network.victim, CAPTURE);
+    let wire = Wire::new(&network);
+    for (server, victim) in [("198.51.100.53", VICTIM), ("2001:db8:53::53", VICTIM6)] {
+        let ip = Ip::new(addr(server), addr(victim));
+        for port in (33_000..33_020).chain(50_000..50_020).chain(61_000..61_020).chain(65_500..=65_535) {
+            for source_port in [443, 53, 3_478] {
+                wire.send(&[], &ip.udp(source_port, port, b"an answer"));
+            }
+            for flags in [TcpFlags::ACK, TcpFlags::FIN | TcpFlags::ACK, TcpFlags::FIN, TcpFlags::RST, TcpFlags::SYN | TcpFlags::ACK] {
+                let late = Tcp { source_port: 443, port, sequence: 7, flags: TcpFlags(flags), window: 1_024, ..Tcp::default() };
+                wire.send(&[], &ip.tcp(&late));
+            }
+        }
+    }
+    // A probe from the very server is one, and is behind all of it in the ring.
+    let ip = Ip::new(addr("198.51.100.53"), addr(VICTIM));
+    wire.send(&[], &ip.tcp(&Tcp { source_port: 443, port: 61_000, flags: TcpFlags(TcpFlags::SYN), ..Tcp::default() }));
+    daemon.wait_until_figure_of_at_least(SENSOR, "captured: told", 1);
+    assert_eq!((daemon.sensor_figure(SENSOR, "captured: told"), daemon.blocked()), (Some(1), Vec::new()));
+}
+
 /// What a gateway masquerades for others comes back to itself, as do the answers to a client that has gone: no probe waits behind them.
 #[test]
 fn streams_of_the_hosts_own_use_up_no_ration() {

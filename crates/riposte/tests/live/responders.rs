@@ -165,6 +165,57 @@ fn a_tool_that_is_missing_leaves_it_to_the_next() {
 }
 
 #[test]
+fn one_whose_tool_hangs_keeps_nobody_waiting_and_is_named() {
+    let network = network("hangs", 0);
+    let place = folder();
+    let (tool, hangs) = (place.path().join("ipset"), place.path().join("hangs"));
+    fs::copy("/usr/sbin/ipset", &tool).unwrap();
+    let wrapper = format!("#!/bin/sh\n[ ! -e {} ] || sleep 600\nexec {} \"$@\"\n", hangs.display(), tool.display());
+    fs::write(place.path().join("wrapper"), wrapper).unwrap();
+    let script = format!(
+        "chmod 755 {0} {0}/wrapper && mount --bind {0}/wrapper $(readlink -f /usr/sbin/ipset) && exec \"$@\"",
+        place.path().display()
+    );
+    let config = "[respond]\nkind = [\"nftables\", \"ipset\", \"routes\"]\n[respond.ipset]\nbackend = \"nft\"\n";
+    let daemon = Daemon::start_in(place, &network.victim, config, &["unshare", "-m", "sh", "-c", &script, "sh"]);
+    let all = ["nftables", "ipset", "routes"];
+    daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
+    wait_until_held(&daemon, "192.0.2.1", &all);
+    let states = || {
+        let status = daemon.json_one(&["status"]);
+        status["responders"].as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one["state"]))).collect::<Vec<_>>()
+    };
+    let is = |state: &str| {
+        states()
+            == [("nftables", "working"), ("ipset", state), ("routes", "working")].map(|(name, state)| (name.to_owned(), state.to_owned()))
+    };
+    until("all are at work", || is("working").then_some(()));
+    fs::write(&hangs, "").unwrap();
+    assert!(daemon.text(&["block", "192.0.2.2", "--for", "1h"]).contains("is blocked"));
+    // What the ledger knows is told while the tool hangs.
+    let line = until("ipset is named", || daemon.json(&["list"]).into_iter().find(|line| line["silent"][0] == "ipset"));
+    assert_eq!((text(&line["state"]), &line["held_by"]), ("active".to_owned(), &Value::Null));
+    let said = daemon.text(&["list"]);
+    assert!(said.contains("2 blocks.\nipset does not answer: who has which block is not known now.\n"), "{said}");
+    assert!(daemon.text(&["explain", "192.0.2.2"]).replace('\n', " ").contains("ipset does not answer"));
+    assert!(is("silent"), "{:?}", states());
+    assert!(daemon.text(&["status"]).contains("TROUBLE: responder ipset does not answer"));
+    let check = daemon.ask(&["status", "--check"]);
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.code() == Some(1) && said.starts_with("RIPOSTE WARNING: responder ipset does not answer"), "{said}");
+    let metrics = || daemon.text(&["status", "--prometheus"]);
+    assert!(metrics().contains("riposte_responder_up{responder=\"ipset\"} 0\n"));
+    // Its tool is ended: it is not at work, and the others go on.
+    wait_until_held(&daemon, "192.0.2.2", &["nftables", "routes"]);
+    until("it is not at work", || is("idle").then_some(()));
+    let check = daemon.ask(&["status", "--check", "--json"]);
+    assert!(String::from_utf8_lossy(&check.stdout).contains("responder ipset is not at work"));
+    fs::remove_file(&hangs).unwrap();
+    wait_until_held(&daemon, "192.0.2.2", &all);
+    assert!(is("working") && metrics().contains("riposte_responder_up{responder=\"ipset\"} 1\n"), "{}", metrics());
+}
+
+#[test]
 fn blocks_end_in_time_where_nobody_else_ends_them() {
     let network = network("book", 0);
     let daemon = start(&network.victim, ALL);
@@ -224,6 +275,9 @@ fn a_killed_responder_goes_on_where_it_was() {
     let keeper = daemon.life("responder").expect("it runs");
     let first = until("one works", || worker(keeper));
     signal("STOP", first);
+    // Which of them it is, nobody can say; whom the ledger has, it says.
+    let line = daemon.json(&["list"]).into_iter().find(|line| text(&line["address"]) == "192.0.2.1").unwrap();
+    assert_eq!((text(&line["state"]), &line["silent"]), ("active".to_owned(), &serde_json::json!(["hosts-deny", "routes"])));
     // What it is told while it does nothing, what somebody else does meanwhile, and it never wakes up again.
     daemon.text(&["unblock", "192.0.2.1"]);
     daemon.text(&["block", "192.0.2.4", "--for", "1h"]);
@@ -336,8 +390,92 @@ fn whoever_becomes_exempt_is_let_go_everywhere() {
 }
 
 #[test]
+fn who_becomes_exempt_while_nobody_judges_is_let_go_everywhere() {
+    let network = network("nojudge", 0);
+    let host = &network.victim;
+    let kinds = ["nftables", "ipset", "iptables", "ebtables", "routes", "hosts-deny"];
+    let backends: String = kinds[1..4].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"nft\"\n")).collect();
+    let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
+    let mut daemon = start(host, &config);
+    for whom in ["192.0.2.1", "192.0.2.2", "192.0.2.3", "100.64.5.0/24"] {
+        daemon.text(&["block", whom, "--for", "1h"]);
+    }
+    wait_until_held(&daemon, "100.64.5.0/24", &kinds);
+    let file = daemon.path("etc/hosts.deny");
+    // Those beside nftables that still block somebody in these.
+    let blocked_in = |whom: &[&str]| {
+        let run = |program: &str, args: &[&str]| host.run(program, args).unwrap();
+        let texts = [
+            ("ipset", run("ipset", &["save"])),
+            ("iptables", run("iptables-nft-save", &[])),
+            ("ebtables", run("ebtables-nft-save", &[])),
+            ("routes", cut(host).join("\n")),
+            ("hosts-deny", fs::read_to_string(&file).unwrap().replace("100.64.5.0/255.255.255.0", "100.64.5.0/24")),
+        ];
+        texts.into_iter().filter(|(_, text)| whom.iter().any(|whom| text.contains(whom))).map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let all = &kinds[1..];
+    let is_all = |found: Vec<&str>| all.iter().all(|kind| found.contains(kind));
+    assert!(is_all(blocked_in(&["192.0.2.1"])) && is_all(blocked_in(&["100.64.5.0/24"])), "{:?}", blocked_in(&["100.64.5.0/24"]));
+    // The judge does nothing: the warden alone has read the file again.
+    let judge = daemon.life("judge").expect("it runs") as u32;
+    signal("STOP", judge);
+    let exempt = |list: &str| format!("[policy]\nexempt = [{list}]\n{config}{KERN_LOG}");
+    daemon.configure(&exempt("\"192.0.2.1\", \"100.64.5.5\""));
+    daemon.hang_up();
+    until("both are let go", || blocked_in(&["192.0.2.1", "100.64.5.0/24"]).is_empty().then_some(()));
+    assert!(is_all(blocked_in(&["192.0.2.2"])));
+    signal("CONT", judge);
+    until("the judge has heard of it", || (daemon.blocked() == ["192.0.2.2", "192.0.2.3"]).then_some(()));
+    // Everything dead at one blow, and an exemption more at the next start.
+    let keeper = daemon.life("responder").expect("it runs");
+    let works = until("one works", || worker(keeper));
+    daemon.expect_error("nobody begins it again");
+    signal("STOP", works);
+    signal("KILL", keeper as u32);
+    signal("KILL", works);
+    daemon.kill();
+    assert!(is_all(blocked_in(&["192.0.2.2"])));
+    daemon.configure(&exempt("\"192.0.2.2\""));
+    daemon.start_again();
+    until("he is let go", || blocked_in(&["192.0.2.2"]).is_empty().then_some(()));
+    wait_until_held(&daemon, "192.0.2.3", &kinds);
+    assert_eq!(daemon.blocked(), ["192.0.2.3"]);
+    assert!(!is_in_set(host, "blocked4", "192.0.2.2"));
+}
+
+/// What others have in everything that a responder could touch, without counters and remarks.
+fn of_others(host: &Namespace) -> Vec<String> {
+    let programs: [(&str, &[&str]); 8] = [
+        ("iptables-nft-save", &[]),
+        ("ip6tables-nft-save", &[]),
+        ("iptables-legacy-save", &[]),
+        ("ip6tables-legacy-save", &[]),
+        ("ebtables-nft-save", &[]),
+        ("ipset", &["save"]),
+        ("ip", &["-4", "route", "show", "table", "all"]),
+        ("ip", &["-6", "route", "show", "table", "all"]),
+    ];
+    let texts = programs.map(|(program, args)| host.run(program, args).unwrap());
+    // The kernel's own routes come and go with the links.
+    let is_others =
+        |line: &&str| !["riposte", "proto 173", "proto kernel"].iter().any(|word| line.contains(word)) && !line.starts_with('#');
+    let lines = texts.iter().flat_map(|text| text.lines()).filter(is_others);
+    lines.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
 fn every_kind_of_this_system_works_within_its_rights() {
     let network = network("kinds", 0);
+    let host = &network.victim;
+    for iptables in ["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"] {
+        host.run(iptables, ["-N", "theirs"]).unwrap();
+        host.run(iptables, ["-A", "INPUT", "-p", "udp", "--dport", "1", "-j", "theirs"]).unwrap();
+    }
+    host.run("ebtables-nft", ["-A", "INPUT", "-p", "ARP", "-j", "ACCEPT"]).unwrap();
+    host.run("ipset", ["create", "blocked4", "hash:ip"]).unwrap();
+    host.run("ip", ["route", "add", "unreachable", "198.51.100.7"]).unwrap();
+    let before = of_others(host);
     // Debian has no older ebtables beside the one on nftables.
     let all: [(&str, &[&str]); 2] = [
         ("nft", &["nftables", "routes", "hosts-deny", "ipset", "iptables", "ebtables"]),
@@ -346,15 +484,18 @@ fn every_kind_of_this_system_works_within_its_rights() {
     for (backend, kinds) in all {
         let backends: String = kinds[3..].iter().map(|kind| format!("[respond.{kind}]\nbackend = \"{backend}\"\n")).collect();
         let config = format!("[respond]\nkind = {kinds:?}\n{backends}[respond.hosts-deny]\nfile = \"{{}}/etc/hosts.deny\"\n");
-        let mut daemon = start(&network.victim, &config);
+        let mut daemon = start(host, &config);
         daemon.text(&["block", "192.0.2.1", "--for", "1h"]);
         wait_until_held(&daemon, "192.0.2.1", kinds);
+        assert_eq!(of_others(host), before, "{backend}: with a block");
         daemon.text(&["unblock", "192.0.2.1"]);
         until("all have let it go", || {
             kinds[1..].iter().all(|kind| daemon.figure(&format!("responder {kind}: lifted")) == 1).then_some(())
         });
         assert!(!daemon.log().contains(" WARN refused"), "{}", daemon.log());
         assert!(daemon.end().success());
+        assert_eq!(of_others(host), before, "{backend}: at the end");
+        assert_eq!(fs::read_to_string(daemon.path("etc/hosts.deny")).unwrap(), THEIRS);
     }
 }
 

@@ -18,9 +18,14 @@ use report::explain::{Explanation, ListingLine, Outlook, QuotedLine, SuspectFigu
 use report::history::HistoryLine;
 use report::list::BlockLine;
 use report::serial::{Stamp, Whom};
-use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
+use report::status::{
+    BlockCounts, Mode, ProcessLine, RepairLine, ResponderLine, ResponderState, SensorLine, SignatureCount, StatusReport, StormLine,
+    TroubleLine,
+};
+
 use report::system::SystemLine;
 use report::time::Readable;
+use respond::Kind;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
@@ -31,6 +36,8 @@ use sys::fd::{Interest, Poller};
 
 /// How long `status` waits for the sensors' counters, and `list` for who has which block; what is late is shown as it was.
 const COUNTERS_WAIT: Duration = Duration::from_millis(200);
+/// For so long the responder is not asked who has what once it has not answered in time: page after page, that would add up.
+const DEAF: Duration = Duration::from_secs(2);
 /// How long `block` waits for the word that it is set: most kinds take a millisecond.
 const SET_WAIT: Duration = Duration::from_millis(200);
 /// How long `reload` waits for the warden: it opens logs, which may lie on a slow disk.
@@ -199,28 +206,64 @@ fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
     let blocks = judge.court.judge.standing().skip_while(|block| after.is_some_and(|after| block.scope.prefix() <= after)).take(PAGE);
     let blocks: Vec<Block> = blocks.collect();
     let held = ask_held(judge, blocks.iter().map(|block| block.scope));
-    let lines: Vec<BlockLine> = blocks.iter().map(|block| line(judge, block, now).held_by(held.get(&block.scope).cloned())).collect();
+    let lines: Vec<BlockLine> = blocks.iter().map(|block| held.tell(line(judge, block, now), block.scope)).collect();
     Reply::of(&lines)
 }
 
-/// Who has these, by name; nothing if there is only one who could, or if nobody answers in time.
-fn ask_held(judge: &mut Judge, scopes: impl Iterator<Item = Scope>) -> HashMap<Scope, Vec<String>> {
-    let mut all = HashMap::new();
+/// Who has what.
+#[derive(Default)]
+struct Holders {
+    by: HashMap<Scope, Vec<String>>,
+    /// Who doesn't say.
+    silent: Vec<String>,
+}
+
+impl Holders {
+    fn tell(&self, line: BlockLine, scope: Scope) -> BlockLine {
+        let by = self.by.get(&scope).cloned();
+        let silent = if by.is_none() { self.silent.clone() } else { Vec::new() };
+        line.held_by(by, silent)
+    }
+}
+
+/// Who has these; nothing if there is only one who could.
+fn ask_held(judge: &mut Judge, scopes: impl Iterator<Item = Scope>) -> Holders {
+    let mut all = Holders::default();
     if judge.responders.len() < 2 {
         return all;
     }
     for piece in scopes.collect::<Vec<_>>().chunks(limits::BATCH_CHANGES) {
         judge.held = None;
-        if judge.warden.send(&Message::AskHeld(piece.to_vec())).is_err() {
+        if judge.silent() != 0 || judge.warden.send(&Message::AskHeld(piece.to_vec())).is_err() {
             break;
         }
-        hear_until(judge, COUNTERS_WAIT, |judge| judge.held.is_some());
-        let Some(held) = judge.held.take() else { break };
-        let names =
-            |by: u16| judge.responders.iter().enumerate().filter(move |(n, _)| by & (1 << n) != 0).map(|(_, name)| (*name).to_owned());
-        all.extend(held.into_iter().map(|(scope, by)| (scope, names(by).collect())));
+        // One that comes late answers an earlier question.
+        let is_answer = |held: &Vec<(Scope, u16)>| held.first().map(|(scope, _)| scope) == piece.first();
+        hear_until(judge, COUNTERS_WAIT, |judge| judge.silent != 0 || judge.held.as_ref().is_some_and(is_answer));
+        let Some(held) = judge.held.take().filter(is_answer) else {
+            judge.deaf_until = crate::lives::monotonic().after(DEAF);
+            break;
+        };
+        all.by.extend(held.into_iter().map(|(scope, by)| (scope, judge.named(by))));
     }
+    all.silent = judge.named(judge.silent());
     all
+}
+
+impl Judge {
+    /// The responders of these bits.
+    fn named(&self, bits: u16) -> Vec<String> {
+        self.responders.iter().enumerate().filter(|(n, _)| bits & (1 << n) != 0).map(|(_, name)| (*name).to_owned()).collect()
+    }
+
+    /// The bits of those who don't answer: whom the responder waits for, or, if it says nothing at all, all that it carries.
+    fn silent(&self) -> u16 {
+        if self.silent != 0 || crate::lives::monotonic() >= self.deaf_until {
+            return self.silent;
+        }
+        let is_carried = |name: &str| Kind::of(name).is_some_and(|kind| kind.open.is_some());
+        (0..).zip(&self.responders).filter(|(_, name)| is_carried(name)).map(|(n, _)| 1 << n).sum()
+    }
 }
 
 fn line(judge: &Judge, block: &Block, now: Time) -> BlockLine {
@@ -263,7 +306,7 @@ fn explain(judge: &mut Judge, addr: IpAddr, now: Time) -> Reply {
     let explanation = Explanation::compose(
         Whom(whom),
         court.judge.is_exempt(&whom).map(|reason| reason.word().to_owned()),
-        standing.map(|block| line(judge, &block, now).held_by(held.get(&block.scope).cloned())),
+        standing.map(|block| held.tell(line(judge, &block, now), block.scope)),
         bare,
         story.entries.iter().map(|entry| history_line(judge, entry)).collect(),
         strikes,
@@ -418,9 +461,29 @@ fn status(judge: &mut Judge, now: Time) -> Reply {
             .map(|top| signature_count(judge, top.rule, top.sid, (top.count, top.sources)))
             .collect(),
         troubles: troubles(judge),
+        responders: responders(judge),
         offenders: None,
     };
     Reply::of(&report)
+}
+
+fn responders(judge: &Judge) -> Vec<ResponderLine> {
+    let is_idle = |name: &str| {
+        let figure = format!("responder {name}: not at work");
+        judge.warden_counters.iter().any(|counter| counter.name == figure && counter.value > 0)
+    };
+    let silent = judge.silent();
+    let line = |(n, name): (u32, &&str)| {
+        let state = if silent & (1 << n) != 0 {
+            ResponderState::Silent
+        } else if is_idle(name) {
+            ResponderState::Idle
+        } else {
+            ResponderState::Working
+        };
+        ResponderLine { name: (*name).to_owned(), state }
+    };
+    (0..).zip(&judge.responders).map(line).collect()
 }
 
 pub(super) fn troubles(judge: &Judge) -> Vec<TroubleLine> {

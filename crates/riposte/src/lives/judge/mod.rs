@@ -137,6 +137,9 @@ struct Judge {
     responders: Vec<&'static str>,
     /// Who has what was asked last; `None`: not told yet.
     held: Option<Vec<(Scope, u16)>>,
+    /// Whom the responder says it waits for, a bit; and until when it is not asked again, since it has not answered itself.
+    silent: u16,
+    deaf_until: Time,
 }
 
 /// Runs until the warden goes.
@@ -194,6 +197,8 @@ pub fn run(start: Start) -> Result<(), String> {
         dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
         responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
         held: None,
+        silent: 0,
+        deaf_until: Time::EPOCH,
     };
     // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
     if judge.court.failing.is_none() {
@@ -509,7 +514,8 @@ impl Judge {
                     self.court.ran(&[(run, ran)], now);
                 }
             }
-            Message::Held(held) => self.held = Some(held),
+            Message::Held(held) => (self.held, self.deaf_until) = (Some(held), Time::EPOCH),
+            Message::Silent(bit) => self.silent = bit,
             Message::Alive => self.warden.send(&Message::Alive)?,
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };

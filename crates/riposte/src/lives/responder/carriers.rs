@@ -3,6 +3,7 @@
 
 use super::book::Book;
 use crate::config::respond::Mode;
+use court::shield::Shield;
 use link::message::Counter;
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
@@ -44,20 +45,34 @@ pub struct Opener {
 /// What a responder's tools said last when they refused.
 type Words = Rc<RefCell<Option<String>>>;
 
-/// Runs programs and keeps their words.
+/// Who is told which responder's tool doesn't end, a bit; 0 when it has.
+pub type Silence = Rc<dyn Fn(u16)>;
+
+/// Runs programs, keeps their words, and tells of the slow.
 struct Heard {
     words: Words,
+    bit: u16,
+    silence: Silence,
 }
 
 impl Tool for Heard {
     fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
-        Programs.run(program, args, input).inspect_err(|error| drop(self.words.replace(Some(error.to_string()))))
+        let mut was_slow = false;
+        let result = Programs.run_heeding(program, args, input, &mut || {
+            was_slow = true;
+            (self.silence)(self.bit);
+        });
+        if was_slow {
+            (self.silence)(0);
+        }
+        result.inspect_err(|error| drop(self.words.replace(Some(error.to_string()))))
     }
 }
 
 /// One responder.
 struct Carrier {
     opener: Opener,
+    silence: Silence,
     /// `None`: it can't be begun for now.
     responder: Option<Box<dyn Responder>>,
     words: Words,
@@ -84,8 +99,12 @@ impl Carrier {
             return true;
         }
         let Some(open) = self.opener.kind.open.filter(|_| self.begin_from <= now) else { return false };
-        match open(&self.opener.settings, Box::new(Heard { words: Rc::clone(&self.words) })) {
-            Ok(responder) => {
+        let tool = Heard { words: Rc::clone(&self.words), bit: self.opener.bit, silence: Rc::clone(&self.silence) };
+        match open(&self.opener.settings, Box::new(tool)) {
+            Ok(mut responder) => {
+                if let Some(words) = responder.take_words() {
+                    tracing::warn!(responder = self.name(), "{}", report::escape::text(&words, 2 * SHOWN));
+                }
                 self.responder = Some(responder);
                 self.is_new = true;
                 true
@@ -176,9 +195,10 @@ pub struct Carriers {
 
 impl Carriers {
     /// None is begun yet.
-    pub fn new(openers: Vec<Opener>, mode: Mode, has_kernel: bool, dry_run: bool) -> Self {
+    pub fn new(openers: Vec<Opener>, mode: Mode, has_kernel: bool, dry_run: bool, silence: Silence) -> Self {
         let carrier = |opener| Carrier {
             opener,
+            silence: Rc::clone(&silence),
             responder: None,
             words: Words::default(),
             begin_from: Time::EPOCH,
@@ -380,6 +400,15 @@ impl Carriers {
         self.book.next_end().into_iter().chain(self.compare_at).min()
     }
 
+    /// One of them has taken long. Whoever waits comes first, and only then another try.
+    pub fn rest(&mut self, now: Time) {
+        let soon = now.after(COMPARE_SOON);
+        self.compare_at = self.compare_at.map(|at| at.max(soon));
+        for carrier in self.carriers.iter_mut().filter(|carrier| carrier.responder.is_none()) {
+            carrier.begin_from = carrier.begin_from.max(soon);
+        }
+    }
+
     fn compare_within(&mut self, span: Duration, now: Time) {
         let at = now.after(span);
         self.compare_at = Some(self.compare_at.map_or(at, |due| due.min(at)));
@@ -393,7 +422,7 @@ impl Carriers {
             self.bring(place, now);
             let was_at_work = self.carriers.get(place).is_some_and(|carrier| carrier.responder.is_some());
             let Some((bit, there)) = self.there(place, now) else {
-                again = if was_at_work { COMPARE_SOON } else { again };
+                again = again.min(if was_at_work { COMPARE_SOON } else { BEGIN_AGAIN });
                 continue;
             };
             let mut changes = Vec::new();
@@ -421,6 +450,16 @@ impl Carriers {
         // Who is not at work may still have what nobody else knows of.
         if self.book.len() > 0 || again != COMPARE || self.carriers.iter().any(|carrier| carrier.responder.is_none()) {
             self.compare_within(again, now);
+        }
+    }
+
+    /// Lifts what holds somebody who is exempt now.
+    pub fn let_go(&mut self, exempt: &Shield, now: Time) {
+        let touched = self.book.iter().map(|(scope, _)| *scope).filter(|scope| exempt.touches(&scope.prefix()));
+        let changes: Vec<Change> = touched.map(remove).collect();
+        if !changes.is_empty() {
+            tracing::info!(blocks = changes.len(), "lifted: exempt now");
+            self.apply(&changes, now);
         }
     }
 

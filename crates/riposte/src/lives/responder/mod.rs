@@ -13,21 +13,27 @@ use super::lock::{self, Lock};
 use super::{Start, channel, channel::Channel, moved, now};
 use crate::config::Config;
 use carriers::{Carriers, Opener};
+use court::settings::Settings;
+use court::shield::Shield;
 use link::message::{Life, Message};
 use model::block::{Change, Expiry, Installed};
 use model::limits;
 use model::time::Time;
 use respond::Kind;
+use std::cell::RefCell;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 use sys::fd::{Poller, Ready, Signals};
 use sys::sandbox::Capability;
 
 const WARDEN: u64 = 1;
+/// Of the responders' work, so that others have waited for it.
+const LONG: Duration = Duration::from_secs(1);
 /// Frames taken before ends are looked at again.
 const TURN_FRAMES: usize = 256;
 /// Who has a block is told in so many bits.
@@ -84,7 +90,9 @@ pub fn run(start: Start) -> Result<(), String> {
     }
     sys::process::outlive_parent().map_err(fail)?;
     let Start { warden, config, .. } = start;
-    let mut worker = Worker { carriers: carriers(&config), warden, poller: Poller::new().map_err(fail)?, calm: Calm::default() };
+    // Shared with those who tell of a tool that doesn't end, while nobody else can.
+    let warden = Rc::new(RefCell::new(warden));
+    let mut worker = Worker { carriers: carriers(&config, &warden), warden, poller: Poller::new().map_err(fail)?, calm: Calm::default() };
     let found = worker.carriers.begin(boottime());
     let names: Vec<&str> = config.respond.carried().map(|kind| kind.name).collect();
     worker.send(&Message::Ready { sandbox: format!("writes only where {} must", names.join(", ")) });
@@ -107,15 +115,18 @@ fn wait_for_lock(config: &Config) -> Result<Option<UnixListener>, String> {
     Err("an earlier responder still runs and does not end".into())
 }
 
-fn carriers(config: &Config) -> Carriers {
+fn carriers(config: &Config, warden: &Rc<RefCell<Channel>>) -> Carriers {
     let respond = &config.respond;
     let bit = |kind: &Kind| respond.kinds.iter().position(|other| *other == kind).map_or(0, |place| 1 << place);
     let openers = respond.carried().map(|kind| Opener { kind, bit: bit(kind), settings: respond.settings.clone() });
-    Carriers::new(openers.collect(), respond.mode, respond.has_kernel(), config.policy.dry_run)
+    let warden = Rc::clone(warden);
+    // A warden that has gone is met by the next reading.
+    let silence = move |bit| drop(warden.borrow_mut().send(&Message::Silent(bit)));
+    Carriers::new(openers.collect(), respond.mode, respond.has_kernel(), config.policy.dry_run, Rc::new(silence))
 }
 
 struct Worker {
-    warden: Channel,
+    warden: Rc<RefCell<Channel>>,
     poller: Poller,
     calm: Calm,
     carriers: Carriers,
@@ -131,10 +142,15 @@ struct Wanted {
 
 impl Worker {
     fn watch(&mut self) -> io::Result<()> {
-        self.poller.add(self.warden.as_fd(), WARDEN, self.warden.interest())?;
+        {
+            let warden = self.warden.borrow();
+            self.poller.add(warden.as_fd(), WARDEN, warden.interest())?;
+        }
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
-            self.carriers.look(boottime());
+            let began = boottime();
+            self.carriers.look(began);
+            self.rest_if_long(began);
             let patience = self.carriers.next_look().map(|at| at.since(boottime()));
             self.calm.wait(&self.poller, patience, &mut ready)?;
             for event in &ready {
@@ -148,12 +164,12 @@ impl Worker {
 
     /// False when the warden has gone.
     fn hear_warden(&mut self, event: &Ready, frame: &mut [u8]) -> io::Result<bool> {
-        if event.writable && self.warden.flush().is_err() {
+        if event.writable && self.warden.borrow_mut().flush().is_err() {
             return Ok(false);
         }
         let (mut wanted, mut is_there) = (Wanted::default(), true);
         for _ in 0..TURN_FRAMES {
-            let received = match self.warden.hear(frame)? {
+            let received = match self.warden.borrow_mut().hear(frame)? {
                 Continue(received) => received,
                 Break(alive) => {
                     is_there = alive;
@@ -178,7 +194,8 @@ impl Worker {
         // Also when the warden has gone: what it let go is let go.
         self.carry(&mut wanted);
         if is_there {
-            self.poller.modify(self.warden.as_fd(), WARDEN, self.warden.interest())?;
+            let warden = self.warden.borrow();
+            self.poller.modify(warden.as_fd(), WARDEN, warden.interest())?;
         }
         Ok(is_there)
     }
@@ -196,8 +213,16 @@ impl Worker {
         };
         let changes: Vec<Change> = changes.iter().map(by_it).collect();
         let mut outcomes = self.carriers.apply(&changes, steady).into_iter();
+        self.rest_if_long(steady);
         for (batch, len) in batches {
             self.send(&Message::Carried { batch, outcomes: outcomes.by_ref().take(len).collect() });
+        }
+    }
+
+    fn rest_if_long(&mut self, began: Time) {
+        let now = boottime();
+        if now.since(began) >= LONG {
+            self.carriers.rest(now);
         }
     }
 
@@ -207,6 +232,10 @@ impl Worker {
             self.tell_installed(found);
         } else if message == Message::AskCounters {
             self.send(&Message::Counters(self.carriers.counters()));
+        } else if let Message::Allowed(exempt) = message {
+            let mut shield = Shield::new(&Settings::default());
+            shield.allow(exempt.into_iter().map(|(prefix, _)| prefix).collect());
+            self.carriers.let_go(&shield, boottime());
         } else if let Message::AskHeld(scopes) = message {
             self.send(&Message::Held(scopes.into_iter().map(|scope| (scope, self.carriers.held(&scope))).collect()));
         }
@@ -227,6 +256,6 @@ impl Worker {
 
     fn send(&mut self, message: &Message) {
         // A warden that has gone is met by the next reading: there is something to put right then.
-        let _ = self.warden.send(message);
+        let _ = self.warden.borrow_mut().send(message);
     }
 }

@@ -5,7 +5,7 @@ use super::{Warden, monotonic};
 use crate::config::respond::Mode;
 use crate::lives::channel;
 use link::message::{Counter, Life, Message};
-use model::block::{BlockId, Change, Fault, Installed, Outcome, Scope};
+use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ struct Awaited {
 pub struct Carry {
     next: u32,
     waiting: BTreeMap<u32, Batch>,
+    /// The last batch in which something was ordered about each of those whose answer is waited for.
+    latest: BTreeMap<Scope, u32>,
     /// What it has, as far as told; and all of it, until the judge has heard what the kernel has.
     pieces: Vec<Installed>,
     list: Option<Vec<Installed>>,
@@ -45,6 +47,8 @@ pub struct Carry {
     counters: Vec<Counter>,
     /// The judge waits for figures with ours.
     counts_for: Option<usize>,
+    /// Whom the responder waits for and hears nothing from, a bit; 0: nobody.
+    silent: u16,
     /// What the kernel refused and somebody else took.
     elsewhere: BTreeSet<Scope>,
     unanswered: u64,
@@ -54,6 +58,15 @@ impl Carry {
     /// When somebody has waited long enough.
     pub fn due(&self) -> Option<Time> {
         self.waiting.values().map(|batch| batch.until).min()
+    }
+
+    /// Whether nothing newer was ordered about this than that batch has; its answer is waited for no longer.
+    fn is_latest(&mut self, scope: &Scope, batch: u32) -> bool {
+        let is_latest = self.latest.get(scope) == Some(&batch);
+        if is_latest {
+            self.latest.remove(scope);
+        }
+        is_latest
     }
 
     /// For `status`.
@@ -124,6 +137,10 @@ impl Warden {
     fn hand_over(&mut self, responder: usize, changes: Vec<Change>, awaited: Vec<Awaited>) {
         self.carry.next = self.carry.next.wrapping_add(1);
         let batch = self.carry.next;
+        for change in &changes {
+            self.carry.latest.entry(change.scope()).and_modify(|latest| *latest = batch);
+        }
+        self.carry.latest.extend(awaited.iter().map(|awaited| (awaited.change.scope(), batch)));
         if !awaited.is_empty() {
             self.carry.waiting.insert(batch, Batch { until: monotonic().after(PATIENCE), awaited });
         }
@@ -135,6 +152,7 @@ impl Warden {
         let Some(Batch { awaited, .. }) = self.carry.waiting.remove(&batch) else { return };
         let mut answers = Vec::with_capacity(awaited.len());
         for Awaited { place, change, kernel } in awaited {
+            self.carry.is_latest(&change.scope(), batch);
             let outcome = outcomes.get(place).copied().unwrap_or(Outcome::Failed(Fault::Refused));
             if outcome == Outcome::Added && kernel != Outcome::Unsupported && self.carry.elsewhere.len() < limits::CARRIED {
                 self.carry.elsewhere.insert(change.scope());
@@ -169,8 +187,10 @@ impl Warden {
         for number in batches {
             let Some(Batch { awaited, .. }) = self.carry.waiting.remove(&number) else { continue };
             self.carry.unanswered += awaited.len() as u64;
-            let undo = awaited.iter().filter(|awaited| matches!(awaited.change, Change::Add { .. }));
-            let undo: Vec<Change> = undo.map(|awaited| Change::Remove { id: awaited.change.id(), scope: awaited.change.scope() }).collect();
+            // Not what has been ordered anew since.
+            let undo = awaited.iter().map(|awaited| awaited.change).filter(|change| self.carry.is_latest(&change.scope(), number));
+            let undo = undo.filter(|change| matches!(change, Change::Add { .. }));
+            let undo: Vec<Change> = undo.map(|change| Change::Remove { id: change.id(), scope: change.scope() }).collect();
             if let Some(index) = self.responder().filter(|_| !undo.is_empty()) {
                 self.hand_over(index, undo, Vec::new());
             }
@@ -179,9 +199,19 @@ impl Warden {
         }
     }
 
+    /// Has the others let go whoever is exempt now, in case that the judge is away. What they are asked to block later is looked through here.
+    pub(super) fn tell_exempt(&mut self) {
+        let Some(index) = self.responder() else { return };
+        for piece in self.shield.prefixes().chunks(limits::ALLOWED_TOLD) {
+            let list = piece.iter().map(|prefix| (*prefix, Expiry::Never)).collect();
+            self.send(index, &Message::Allowed(list), None);
+        }
+    }
+
     /// The responder has begun again: whatever it was at is not known.
     pub(super) fn lose_carried(&mut self) {
         self.carry.pieces.clear();
+        self.fall_silent(0);
         self.give_up_on(self.carry.waiting.keys().copied().collect());
     }
 
@@ -194,6 +224,7 @@ impl Warden {
         if last {
             self.carry.list = Some(std::mem::take(&mut self.carry.pieces));
             self.tell_installed();
+            self.tell_exempt();
         }
     }
 
@@ -222,11 +253,24 @@ impl Warden {
     /// A new judge asks first.
     pub(super) fn judge_begins(&mut self) {
         self.carry.judge_has_asked = false;
+        if self.carry.silent != 0 {
+            self.send_judge(&Message::Silent(self.carry.silent), None);
+        }
+    }
+
+    /// The responder waits for one of its own, and answers nobody meanwhile; or does so no more.
+    pub(super) fn fall_silent(&mut self, bit: u16) {
+        if std::mem::replace(&mut self.carry.silent, bit) != bit {
+            self.send_judge(&Message::Silent(bit), None);
+        }
+        if let Some(judge) = self.carry.counts_for.take_if(|_| bit != 0) {
+            self.tell_counters(judge);
+        }
     }
 
     /// The judge asks for figures: the responder's come first, and late ones are told as they were.
     pub(super) fn ask_counters(&mut self, judge: usize) {
-        match self.responder() {
+        match self.responder().filter(|_| self.carry.silent == 0) {
             Some(index) => {
                 self.carry.counts_for = Some(judge);
                 self.send(index, &Message::AskCounters, None);

@@ -457,6 +457,7 @@ impl Warden {
             Message::Counters(counters) => self.take_counters(counters),
             Message::AskHeld(scopes) => self.ask_held(scopes),
             Message::Held(held) => self.take_held(held),
+            Message::Silent(bit) => self.fall_silent(bit),
             Message::Ready { sandbox } => {
                 let ward = &mut self.wards[index];
                 ward.sandbox = sandbox;

@@ -412,6 +412,14 @@ rusty_fork_test! {
         assert_eq!(batches.last().unwrap().1, [Change::Remove { id: BlockId(4), scope: Scope::Source(prefix("198.51.100.10")) }]);
         say(&mut siege, responder, &Message::Carried { batch: batches[0].0, outcomes: vec![Outcome::Added, Outcome::Removed] });
         assert!(outcomes(&mut siege).is_empty(), "too late");
+        // What was ordered anew behind a batch that is given up is not undone with it.
+        let whom = "198.51.100.30";
+        assert_eq!(siege.warden.carry(&[add(6, whom)], vec![Outcome::Unsupported]), []);
+        assert_eq!(siege.warden.carry(&[add(7, whom)], vec![Outcome::Added]), [(BlockId(7), Outcome::Added)]);
+        siege.warden.lose_carried();
+        assert_eq!(outcomes(&mut siege), [(BlockId(6), lost)]);
+        let handed: Vec<Vec<Change>> = carried(&mut siege).into_iter().map(|(_, changes)| changes).collect();
+        assert_eq!(handed, [vec![add(6, whom)], vec![add(7, whom)]]);
         // One after the other: what the kernel takes later, to end when it now should, is not kept for longer by who took it first.
         siege.warden.config.respond.mode = crate::config::respond::Mode::First;
         let whom = "198.51.100.20";
@@ -453,6 +461,7 @@ rusty_fork_test! {
                 Tag::Counters => Message::Counters(Vec::new()),
                 Tag::AskHeld => Message::AskHeld(Vec::new()),
                 Tag::Held => Message::Held(Vec::new()),
+                Tag::Silent => Message::Silent(2),
                 Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
                 | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known | Tag::Alert

@@ -93,10 +93,11 @@ impl Troubles {
 }
 
 impl Warden {
-    /// Gives the kernel the exempt list as it is now.
+    /// Gives the kernel the exempt list as it is now, and the other responders.
     pub(super) fn set_exempt(&mut self) {
         let result = self.firewall.set_exempt(&self.shield.prefixes());
         self.tried(Matter::Exempt, result);
+        self.tell_exempt();
     }
 
     /// Gives the kernel the open ports as they are now.

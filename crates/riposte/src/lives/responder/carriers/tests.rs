@@ -2,6 +2,7 @@
 
 use super::*;
 use respond::Needs;
+use respond::tool::Transcript;
 use std::collections::BTreeMap;
 
 const KIND: Kind =
@@ -75,7 +76,7 @@ impl Shelf {
 /// Behind the kernel's bit, if that is there.
 fn carriers(mode: Mode, has_kernel: bool, shelves: &[Shelf]) -> Carriers {
     let opener = |place| Opener { kind: &KIND, bit: 1_u16 << (place + usize::from(has_kernel)), settings: Settings::default() };
-    let mut all = Carriers::new((0..shelves.len()).map(opener).collect(), mode, has_kernel, false);
+    let mut all = Carriers::new((0..shelves.len()).map(opener).collect(), mode, has_kernel, false, Rc::new(|_| {}));
     for (carrier, shelf) in all.carriers.iter_mut().zip(shelves) {
         carrier.responder = Some(Box::new(shelf.clone()));
         carrier.is_new = false;
@@ -136,6 +137,141 @@ fn ends_are_kept_for_those_who_keep_none() {
     all.look(NOW.after(Duration::from_secs(10)));
     assert_eq!((shelves[0].has().len(), shelves[1].has().len()), (1, 2), "the other one ends it by itself");
     assert_eq!((all.held(&scope("192.0.2.1")), all.held(&scope("192.0.2.2"))), (0, 6));
+}
+
+#[test]
+fn who_is_blocked_again_as_his_block_ends_is_blocked_everywhere() {
+    for looks_first in [false, true] {
+        let shelves = [Shelf::of(9), Shelf { keeps_ends: true, ..Shelf::of(9) }];
+        let mut all = carriers(Mode::All, true, &shelves);
+        all.apply(&[add_for("192.0.2.1", 10)], NOW);
+        let end = NOW.after(Duration::from_secs(10));
+        let again = Expiry::At(end.after(Duration::from_secs(10)));
+        if looks_first {
+            all.look(end);
+        }
+        assert_eq!(all.apply(&[add(scope("192.0.2.1"), again)], end), [Outcome::Added]);
+        all.look(end);
+        assert_eq!((shelves[0].has().len(), shelves[1].standing.borrow()[&scope("192.0.2.1")]), (1, again));
+        assert_eq!(all.held(&scope("192.0.2.1")), 6);
+    }
+    // One that could not lift it at its end, and is asked to have it again.
+    let shelf = Shelf { jams: true, ..Shelf::of(9) };
+    let mut all = carriers(Mode::All, true, std::slice::from_ref(&shelf));
+    all.apply(&[add_for("192.0.2.1", 10)], NOW);
+    all.look(NOW.after(Duration::from_secs(10)));
+    all.apply(&[add_for("192.0.2.1", 100)], NOW.after(Duration::from_secs(10)));
+    all.carriers[0].responder = Some(Box::new(Shelf { jams: false, ..shelf.clone() }));
+    all.look(all.next_look().unwrap());
+    assert_eq!((shelf.has().len(), all.held(&scope("192.0.2.1"))), (1, 2));
+}
+
+/// A transcript that several runs of a responder go on with.
+struct Played(Rc<RefCell<Transcript>>);
+
+impl Tool for Played {
+    fn run(&mut self, program: &str, args: &[&str], input: &str) -> Result<String, ToolError> {
+        self.0.borrow_mut().run(program, args, input)
+    }
+}
+
+/// One of the kinds whose systems are not here, begun.
+fn begun(kind: &'static Kind, tool: &Rc<RefCell<Transcript>>) -> Carriers {
+    let opener = Opener { kind, bit: 2, settings: Settings::default() };
+    let mut all = Carriers::new(vec![opener], Mode::All, true, false, Rc::new(|_| {}));
+    all.carriers[0].responder = Some(kind.open.unwrap()(&Settings::default(), Box::new(Played(Rc::clone(tool)))).unwrap());
+    all.carriers[0].is_new = false;
+    all
+}
+
+#[test]
+fn systems_that_are_not_here_are_compared_at_a_start_and_end_blocks_in_time() {
+    // What shows that it is ready with this address in its table, what lists it, adds and removes it.
+    let kinds: [(&str, [&str; 4]); 4] = [
+        (
+            "pf",
+            [
+                "$ pfctl -v -s Tables\n-pa-r--\triposte\n",
+                "$ pfctl -q -t riposte -T show\n   @\n",
+                "$ pfctl -t riposte -T add -f -\n< @\n$ pfctl -k @\n",
+                "$ pfctl -t riposte -T delete -f -\n< @\n",
+            ],
+        ),
+        (
+            "ipfw",
+            [
+                "$ ipfw list 50\n00050 deny ip from table(riposte) to any\n",
+                "$ ipfw table riposte list\n@/32 0\n",
+                "$ ipfw -q table riposte atomic add @ 0\n",
+                "$ ipfw -q table riposte delete @\n",
+            ],
+        ),
+        (
+            "ipf",
+            [
+                "$ ippool -l -m riposte -t tree\ntable role=ipf type=tree name=riposte\n\t{ @/32; };\n$ ipfstat -i\nblock in quick from pool/riposte to any\n",
+                "$ ippool -l -m riposte -t tree\ntable role=ipf type=tree name=riposte\n\t{ @/32; };\n",
+                "$ ippool -a -m riposte -i @\n",
+                "$ ippool -r -m riposte -i @\n",
+            ],
+        ),
+        (
+            "npf",
+            [
+                "$ npfctl show\n\tblock in final from <riposte> \n",
+                "$ npfctl table riposte list\n@\n",
+                "$ npfctl table riposte add @\n",
+                "$ npfctl table riposte rem @\n",
+            ],
+        ),
+    ];
+    let [old, new, next] = ["192.0.2.9", "192.0.2.7", "192.0.2.8"];
+    for (name, [ready, list, add, remove_it]) in kinds {
+        let kind = Kind::of(name).unwrap();
+        let tool = Rc::new(RefCell::new(Transcript::default()));
+        let script = |steps: &[(&str, &str)]| {
+            let text: String = steps.iter().map(|(step, whom)| step.replace('@', whom)).collect();
+            *tool.borrow_mut() = Transcript::new(&text);
+        };
+        let played = |what: &str| assert_eq!(tool.borrow().expected.front(), None, "{name}: {what}");
+        let listed = |all: &mut Carriers| all.installed(NOW).into_iter().map(|item| item.scope).collect::<Vec<_>>();
+        // An earlier run has left one that the ledger does not want.
+        script(&[(ready, old), (ready, old), (list, old), (remove_it, old), (ready, old), (add, new)]);
+        let mut all = begun(kind, &tool);
+        assert_eq!(listed(&mut all), [scope(old)], "{name}");
+        assert_eq!(all.apply(&[remove(scope(old)), add_for(new, 30)], NOW), [Outcome::Removed, Outcome::Added], "{name}");
+        played("a start");
+        script(&[(remove_it, new)]);
+        all.look(NOW.after(Duration::from_secs(30)));
+        played("an end");
+        // Killed with a block, which the next run finds, keeps, and lifts when it ends.
+        script(&[(ready, next), (add, next), (ready, next), (ready, next), (list, next)]);
+        assert_eq!(all.apply(&[add_for(next, 600)], NOW), [Outcome::Added]);
+        drop(all);
+        let mut all = begun(kind, &tool);
+        assert_eq!((listed(&mut all), all.held(&scope(next))), (vec![scope(next)], 2), "{name}");
+        played("a second start");
+        script(&[(ready, next), (list, next), (remove_it, next)]);
+        all.leave(NOW);
+        played("the end");
+    }
+}
+
+#[test]
+fn who_is_exempt_now_is_let_go() {
+    let shelves = [Shelf::of(9), Shelf { keeps_ends: true, ..Shelf::of(9) }];
+    let mut all = carriers(Mode::All, true, &shelves);
+    all.apply(&["192.0.2.1", "192.0.2.2", "198.51.100.0/24", "2001:db8::/64"].map(|text| add_for(text, 600)), NOW);
+    // What an earlier run left and the judge has not spoken of yet.
+    shelves[0].standing.borrow_mut().insert(scope("203.0.113.9"), Expiry::Never);
+    all.installed(NOW);
+    let mut exempt = Shield::new(&court::settings::Settings::default());
+    exempt.allow(["192.0.2.2", "198.51.100.7", "203.0.113.0/24"].map(|text| text.parse().unwrap()).into());
+    all.let_go(&exempt, NOW);
+    let left = ["192.0.2.1", "2001:db8::/64"];
+    assert_eq!((shelves[0].has(), shelves[1].has()), (left.map(str::to_owned).to_vec(), left.map(str::to_owned).to_vec()));
+    all.look(all.next_look().unwrap());
+    assert_eq!(shelves[0].has(), left);
 }
 
 #[test]
@@ -221,6 +357,21 @@ fn one_that_hangs_is_asked_once_and_keeps_nobody_blocked_elsewhere() {
     all.carriers[0].responder = Some(Box::new(shelves[0].clone()));
     all.look(all.next_look().unwrap());
     assert!(shelves[0].has().is_empty());
+}
+
+#[test]
+fn behind_one_that_hung_others_have_their_turn_before_it_is_tried_again() {
+    let (asked, shelf) = (Rc::new(RefCell::new(0)), Shelf::of(9));
+    let mut all = carriers(Mode::All, true, std::slice::from_ref(&shelf));
+    all.carriers[0].responder = Some(Box::new(Shelf { hangs: Some(Rc::clone(&asked)), ..shelf }));
+    all.apply(&[add_for("192.0.2.1", 600)], NOW);
+    // So late it is by then: what was to be done soon would be due already.
+    let late = NOW.after(Duration::from_secs(10));
+    assert!(all.next_look().unwrap() < late);
+    all.rest(late);
+    assert_eq!((all.next_look(), all.carriers[0].begin_from), (Some(late.after(COMPARE_SOON)), late.after(COMPARE_SOON)));
+    all.look(late.after(COMPARE_SOON));
+    assert_eq!(all.next_look(), Some(late.after(COMPARE_SOON).after(BEGIN_AGAIN)), "every half minute");
 }
 
 #[test]
