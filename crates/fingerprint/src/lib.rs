@@ -243,7 +243,7 @@ mod tests {
         let both = both();
         let guess = |syn: &Syn<'_>| both.guess(syn).map(|guess| guess.to_string());
         let linux = syn(64_240, &LINUX);
-        assert_eq!(guess(&linux).as_deref(), Some("Linux 5 Linux 5 and newer, 7 hops away"));
+        assert_eq!(guess(&linux).as_deref(), Some("Linux 5 and newer, 7 hops away"));
         assert_eq!(guess(&Syn { window: 29_200, ..linux }).as_deref(), Some("Linux 3.11 and newer, 7 hops away"));
         assert_eq!(guess(&Syn { window: 4_711, ..linux }), None);
     }

@@ -77,7 +77,8 @@ fn fingerprint(line: &str) -> Result<(Vec<Piece>, Fingerprint), String> {
     // pf.os has four fields of words, p0f 2 one of quirks and two of words.
     let (quirks, words) = match fields.get(5..) {
         Some([os, rest @ .., details]) if rest.len() >= 2 => {
-            (None, (*os, crate::name(&[rest.first().copied().unwrap_or_default(), details])))
+            let named = details.starts_with(os.trim_start_matches(['@', '*', '-']));
+            (None, (*os, if named { crate::name(&[details]) } else { crate::name(&[rest.first().copied().unwrap_or_default(), details]) }))
         }
         Some([quirks, os, details]) => (Some(read_quirks(quirks)?), (*os, crate::name(&[details]))),
         _ => return Err("the system's name is missing: …:OS:version:subtype:details behind the options".to_owned()),
@@ -104,7 +105,8 @@ fn fingerprint(line: &str) -> Result<(Vec<Piece>, Fingerprint), String> {
         size: Number::read(size, 65_535)?,
         wishes,
         quirks,
-        name: crate::name(&[genre, &version]),
+        // Most details of pf.os begin with the system's name themselves.
+        name: if version.starts_with(genre) { version } else { crate::name(&[genre, &version]) },
         is_rough,
         is_tool,
     };
@@ -236,7 +238,7 @@ mod tests {
     fn each_field_counts() {
         let linux = syn(5_840, &LINUX);
         let fits = "S4:64:1:60:M*,S,T,N,W7:Linux:2.6:8:Linux 2.6.8 and newer";
-        assert_eq!(first(fits, &linux).as_deref(), Some("Linux 2.6 Linux 2.6.8 and newer, 7 hops away"));
+        assert_eq!(first(fits, &linux).as_deref(), Some("Linux 2.6.8 and newer, 7 hops away"));
         for (field, other) in [
             ("S4", "S5"),
             ("S4", "T4"),
@@ -263,7 +265,7 @@ mod tests {
     fn rough_ones_come_last_and_tools_are_no_systems() {
         let bare = Syn { dont_fragment: Some(false), ..syn(4_096, &[]) };
         let text = "*:64:0:40:.:@Linux:2::rough\n4096:64:0:40:.:*NMAP:syn scan:1:NMAP syn scan (1)\n";
-        assert_eq!(first(text, &bare).as_deref(), Some("NMAP syn scan NMAP syn scan (1) (a scanner's own packet)"));
+        assert_eq!(first(text, &bare).as_deref(), Some("NMAP syn scan (1) (a scanner's own packet)"));
         assert_eq!(first(text, &Syn { window: 9, ..bare }).as_deref(), Some("perhaps Linux 2 rough, 7 hops away"));
     }
 

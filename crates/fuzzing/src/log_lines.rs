@@ -36,6 +36,7 @@ pub fn run(bytes: &[u8]) {
     match from {
         b'K' => read(Provenance::Kernel, text),
         b'J' => read(Provenance::Journal, text),
+        b'U' => read(Provenance::Ulogd, text),
         b'R' => ring(text),
         b'D' => datagram(text),
         b'X' => export(text),

@@ -131,13 +131,22 @@ impl FromStr for Prefix {
         let max = if addr.is_ipv4() { 32 } else { 128 };
         match len {
             None => Ok(Prefix::host(addr)),
-            Some(len) => match len.parse::<u8>() {
+            Some(len) => match length(len, addr.is_ipv4()) {
                 // A mapped address with a length would silently change what the length means.
-                Ok(n) if n <= max && canonical(addr) == addr => Ok(Prefix::new(addr, n)),
+                Some(n) if n <= max && canonical(addr) == addr => Ok(Prefix::new(addr, n)),
                 _ => Err(PrefixError::Length(len.to_owned())),
             },
         }
     }
+}
+
+/// `24`, for IPv4 also `255.255.255.0`.
+fn length(text: &str, is_ipv4: bool) -> Option<u8> {
+    if is_ipv4 && text.contains('.') {
+        let mask = u32::from(text.parse::<Ipv4Addr>().ok()?);
+        return (mask.leading_ones() == mask.count_ones()).then(|| mask.count_ones() as u8);
+    }
+    text.parse().ok().filter(|_| !text.starts_with('+'))
 }
 
 impl fmt::Display for Prefix {
@@ -198,6 +207,10 @@ impl Protocol {
     pub fn parse(text: &str) -> Option<Protocol> {
         if let Ok(n) = text.parse::<u8>() {
             return Some(Protocol(n));
+        }
+        // psad's word.
+        if text.eq_ignore_ascii_case("icmp6") {
+            return Some(Protocol::ICMPV6);
         }
         PROTOCOL_NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)).map(|(n, _)| Protocol(*n))
     }
@@ -269,6 +282,9 @@ mod tests {
     fn bad_prefixes_say_which_part_is_bad() {
         assert_eq!("10.0.0".parse::<Prefix>(), Err(PrefixError::Address("10.0.0".into())));
         assert_eq!("10.0.0.0/33".parse::<Prefix>(), Err(PrefixError::Length("33".into())));
+        assert_eq!("10.0.0.0/255.0.0.0".parse::<Prefix>(), "10.0.0.0/8".parse());
+        assert_eq!("10.0.0.0/255.0.255.0".parse::<Prefix>(), Err(PrefixError::Length("255.0.255.0".into())));
+        assert_eq!("10.0.0.0/+8".parse::<Prefix>(), Err(PrefixError::Length("+8".into())));
         assert_eq!("10.0.0.0/".parse::<Prefix>(), Err(PrefixError::Length("".into())));
         assert_eq!("::ffff:1.2.3.4/24".parse::<Prefix>(), Err(PrefixError::Length("24".into())));
     }
@@ -276,6 +292,7 @@ mod tests {
     #[test]
     fn protocols_have_names_and_numbers() {
         assert_eq!(Protocol::parse("ICMPv6"), Some(Protocol::ICMPV6));
+        assert_eq!(Protocol::parse("icmp6"), Some(Protocol::ICMPV6));
         assert_eq!(Protocol::parse("253"), Some(Protocol(253)));
         assert_eq!(Protocol::parse("256"), None);
         assert_eq!(Protocol(253).to_string(), "253");

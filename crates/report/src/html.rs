@@ -26,7 +26,7 @@ const STYLE: &str = ":root{color-scheme:light dark;--back:#fff;--fore:#222;--sof
     td,th{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}\
     .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.heads{display:flex;flex-wrap:wrap;gap:.6rem}\
     .heads div{background:var(--card);border-radius:.4rem;padding:.5rem .9rem;overflow-wrap:anywhere}.heads b{display:block;font-size:1.25rem}\
-    figure{margin:1rem 0;overflow-x:auto}svg{max-width:100%;height:auto}.beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}\
+    figure{margin:1rem 0;overflow-x:auto}svg{max-width:100%;min-width:34rem;height:auto}.beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}\
     details{border:1px solid var(--rule);border-radius:.4rem;margin:.6rem 0;padding:.4rem .9rem}summary{cursor:pointer;font-weight:600;overflow-wrap:anywhere}\
     dl{display:grid;grid-template-columns:7rem 1fr;gap:.2rem .8rem;margin:.8rem 0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}p.soft{color:var(--soft)}";
 

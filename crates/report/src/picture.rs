@@ -253,7 +253,7 @@ pub(crate) fn facts(line: &OffenderLine) -> Vec<(&'static str, String)> {
         add("ICMP", counted(&detail.icmp));
     }
     let signatures =
-        line.signatures.iter().map(|s| format!("{} ({}, {} times)", escape::text(&s.message, WORD_CHARS), s.sid, thousands(s.count)));
+        line.signatures.iter().map(|s| format!("{} ({}, {})", escape::text(&s.message, WORD_CHARS), s.sid, count(s.count, "time")));
     add("systems", system::joined(&line.systems));
     add("signatures", signatures.collect::<Vec<_>>().join(", "));
     add("evidence", line.trust.word().to_owned());

@@ -410,6 +410,9 @@ pub struct Replay {
     /// Every line is the kernel's own (output of dmesg): a line needs no syslog head to be believed.
     #[arg(long)]
     pub kernel: bool,
+    /// The files are ulogd's own (LOGEMU), which nobody else writes to.
+    #[arg(long, conflicts_with = "kernel")]
+    pub ulogd: bool,
     /// The time zone of stamps that have none, such as UTC or Europe/Berlin. Default: this machine's.
     #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,

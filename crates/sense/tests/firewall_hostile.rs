@@ -25,7 +25,7 @@ fn time_of(log: &mut FirewallLog, line: &str, now: Time) -> Time {
 }
 
 /// Heads that are not the kernel's, however near they come; what follows them is a record.
-const FORGED_HEADS: [&str; 39] = [
+const FORGED_HEADS: [&str; 41] = [
     "Nov 20 21:17:01 gw sshd[1]: Invalid user ",
     "Nov 20 21:17:01 gw sshd[1]: Invalid user x kernel: ",
     "Nov 20 21:17:01 gw sshd[1]: kernel: ",
@@ -44,6 +44,8 @@ const FORGED_HEADS: [&str; 39] = [
     // A log without hosts.
     "Nov 20 21:17:01 sshd[1]: kernel: DROP ",
     "Nov 20 21:17:01  sshd: kernel: DROP ",
+    "Nov 20 21:17:01 [sshd] kernel: DROP ",
+    "Nov 20 21:17:01 [sshd] [kernel] DROP ",
     "[86400.5] sshd[1]: kernel: DROP ",
     // A facility that is not the kernel's.
     "<13>Nov 20 21:17:01 gw kernel: DROP ",
@@ -80,6 +82,14 @@ fn text_that_others_wrote_is_no_packet() {
             assert_eq!(kind(&mut log, &format!("{head}{RECORD}")), LineKind::Ignored, "{head}");
             assert_eq!((log.counters().forged, log.counters().packets), (1, 0), "{head}");
         }
+    }
+}
+
+#[test]
+fn only_in_ulogds_own_file_a_line_needs_no_writer() {
+    for (provenance, wanted) in [(Provenance::Ulogd, LineKind::Packets(1)), (Provenance::Syslog, LineKind::Ignored)] {
+        assert_eq!(kind(&mut log(provenance), &format!("Nov 20 21:17:01 gw DROP: {RECORD}")), wanted);
+        assert_eq!(kind(&mut log(provenance), &format!("DROP: {RECORD}")), LineKind::Ignored);
     }
 }
 

@@ -155,6 +155,10 @@ fn heads_of_system_logs() {
             (concat!("Nov 20 21:17:01 gw kern.warn kernel: [   12.3] DROP ", syn!()), seen!("T0 gw[DROP]")),
             (concat!("Nov 20 21:17:01 kernel: DROP ", syn!()), seen!("T0 [DROP]")),
             (concat!("Nov 20 21:17:01 kernel: [1.5] drop: ", syn!()), seen!("T0 [drop:]")),
+            (concat!("Nov 20 21:17:01 [192.0.2.1] kernel: DROP ", syn!()), seen!("T0 [192.0.2.1][DROP]")),
+            // metalog.
+            (concat!("Nov 20 21:17:01 [kernel] DROP: ", syn!()), seen!("T0 [DROP:]")),
+            (concat!("Nov 20 21:17:01 [kernel] [   12.3] DROP ", syn!()), seen!("T0 [DROP]")),
             // A raw copy of the kernel's buffer.
             (concat!("[86400.000000] IPTables denied: ", syn!()), seen!("T0 [IPTables denied:]")),
             (concat!("[Fri Nov 20 21:17:01 2026] DROP ", syn!()), seen!("T0 [DROP]")),
@@ -316,6 +320,11 @@ fn other_protocols() {
             (
                 v4!("LEN=78 TOS=0x00 PREC=0x00 TTL=118 ID=9 PROTO=UDPLITE SPT=1025 DPT=137 LEN=58 "),
                 "T0 gw[DROP]eth0> udplite 198.51.100.7#1025>203.0.113.9#137 len:78 ttl:118 id:9",
+            ),
+            (
+                // A kernel that knows UDP-Lite by number alone.
+                v4!("LEN=78 TOS=0x00 PREC=0x00 TTL=118 ID=9 PROTO=136 "),
+                "T0 gw[DROP]eth0> udplite 198.51.100.7>203.0.113.9 len:78 ttl:118 id:9",
             ),
             (
                 v4!("LEN=84 TOS=0x00 PREC=0x00 TTL=64 ID=9 DF PROTO=ICMP TYPE=8 CODE=0 ID=77 SEQ=1 "),

@@ -4,7 +4,6 @@
 use model::net::Prefix;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::str::FromStr;
 
 /// Variables that stand for others, at most so deep, and entries of one list.
 const DEPTH: u32 = 20;
@@ -92,19 +91,7 @@ impl Addresses {
 
 /// An address, or a network as `10.0.0.0/8` or `10.0.0.0/255.0.0.0`.
 pub(crate) fn prefix(text: &str) -> Result<Prefix, String> {
-    let wrong = || format!("'{text}' is no address and no network");
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let bits = match length {
-        None => most,
-        Some(mask) if mask.contains('.') => {
-            let mask = u32::from(std::net::Ipv4Addr::from_str(mask).map_err(|_| wrong())?);
-            (mask.leading_ones() == mask.count_ones()).then(|| mask.count_ones() as u8).ok_or_else(wrong)?
-        }
-        Some(bits) => bits.parse().ok().filter(|known: &u8| *known <= most && !bits.starts_with('+')).ok_or_else(wrong)?,
-    };
-    Ok(Prefix::new(address, bits))
+    text.parse().map_err(|_| format!("'{text}' is no address and no network"))
 }
 
 /// Ports: rising ranges that do not overlap. Port 0 is one of them.

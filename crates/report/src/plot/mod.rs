@@ -185,7 +185,8 @@ pub fn sources_by_port(offenders: &[OffenderLine]) -> Drawing {
     let alt = format!("The ports (right, logarithmic) that {} tried, a row each.", count(shown.len() as u64, "source"));
     let mut canvas = Canvas::new(960, 74 + (ROW * shown.len().max(1) as f64) as u32, alt);
     canvas.legend(shown.iter().any(|line| !line.ports.tcp.is_empty()), shown.iter().any(|line| !line.ports.udp.is_empty()));
-    canvas.indent((longest + 1) as f64 * LETTER.0);
+    // A browser's letters may be somewhat wider.
+    canvas.indent(longest as f64 * LETTER.0 * 1.1 + 10.0);
     canvas.port_axis_below();
     for (n, (line, name)) in shown.iter().zip(names).enumerate() {
         let top = canvas.area.top + ROW * n as f64;

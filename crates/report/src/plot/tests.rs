@@ -116,3 +116,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_longest_address_has_room_beside_its_row() {
+    let line =
+        OffenderLine { address: Whom("2001:db8:aaaa:bbbb:cccc:dddd:eeee:1".parse().unwrap()), ..offender(Ports::default(), Vec::new()) };
+    let svg = sources_by_port(&[line]).to_svg_element();
+    let (_, name) = svg.split_once("text-anchor=\"end\" class=\"text\">").unwrap();
+    let name = name.split('<').next().unwrap().chars().count() as f64;
+    let (before, _) = svg.split_once("text-anchor=\"end\" class=\"text\"").unwrap();
+    let x: f64 = before.rsplit_once("<text x=\"").unwrap().1.split('"').next().unwrap().parse().unwrap();
+    // DejaVu Sans Mono's letters are 7.22 pixels wide at 12 pixels.
+    assert!(x >= name * 7.3, "{x} for {name} letters");
+}

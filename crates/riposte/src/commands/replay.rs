@@ -79,6 +79,9 @@ pub fn run(args: &cli::Replay, out: &mut impl Write) -> Result<(), Failure> {
     if args.plot.is_some() && args.svg.is_none() && args.png.is_none() {
         return Err(fail("--plot draws into a file: name it with --svg or --png"));
     }
+    if let Some(end) = args.end_line.filter(|end| *end < args.start_line) {
+        return Err(fail(format!("--end-line {end} is before --start-line {}", args.start_line)));
+    }
     let config_now = config(args.config.as_deref())?;
     let counts = args.detail || args.html.is_some() || args.plot.is_some();
     // What is counted besides wants to know at once who is charged.
@@ -156,7 +159,11 @@ impl<W: Write> Reader<'_, W> {
             ),
         };
         let clock = LogClock { utc_offset: utc_offset(zone), reference, boot: None };
-        let provenance = if self.args.kernel { Provenance::Kernel } else { Provenance::Syslog };
+        let provenance = match (self.args.kernel, self.args.ulogd) {
+            (true, _) => Provenance::Kernel,
+            (false, true) => Provenance::Ulogd,
+            (false, false) => Provenance::Syslog,
+        };
         let mut log = FirewallLog::new(0, provenance, clock, EPHEMERAL).wanting(&self.config.lines);
         let base = self.summary.lines;
         let mut input = BufReader::with_capacity(CHUNK, input);

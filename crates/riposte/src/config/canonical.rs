@@ -133,8 +133,8 @@ impl Page {
 
     fn log(&mut self, source: &LogSource) {
         match source {
-            LogSource::File { path: file, from, timezone } => {
-                self.key("kind", quote(LogKind::File.word()));
+            LogSource::File { path: file, from, timezone, ulogd } => {
+                self.key("kind", quote(if *ulogd { LogKind::Ulogd } else { LogKind::File }.word()));
                 self.key("path", path(file));
                 self.key("from", quote(from.word()));
                 self.zone(timezone);

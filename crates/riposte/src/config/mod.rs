@@ -181,6 +181,8 @@ pub enum LogSource {
         from: StartAt,
         /// Of timestamps without one.
         timezone: Zone,
+        /// Whether it is ulogd's own (LOGEMU), which nobody else writes to.
+        ulogd: bool,
     },
     /// A named pipe.
     Pipe {
@@ -322,6 +324,7 @@ enum LogKind {
     Kmsg,
     Journal,
     Syslog,
+    Ulogd,
 }
 
 macro_rules! word {
@@ -340,7 +343,7 @@ word!(StartAt: End = "end", Start = "start");
 word!(LogLevel: Error = "error", Warn = "warn", Info = "info", Debug = "debug", Trace = "trace");
 word!(TargetKind: Stderr = "stderr", Journal = "journal", File = "file");
 word!(LogFormat: Text = "text", Json = "json");
-word!(LogKind: File = "file", Pipe = "pipe", Kmsg = "kmsg", Journal = "journal", Syslog = "syslog");
+word!(LogKind: File = "file", Pipe = "pipe", Kmsg = "kmsg", Journal = "journal", Syslog = "syslog", Ulogd = "ulogd");
 
 impl LogLevel {
     /// The word for it, as `tracing` reads it too.

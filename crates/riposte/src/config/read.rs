@@ -272,12 +272,13 @@ impl Meaning<'_> {
     /// One log. A key that its kind doesn't have is refused: it would be believed to do something.
     fn log(&mut self, at: usize, mut raw: RawSource) -> Option<LogSource> {
         let Some(kind) = raw.kind.take() else {
-            self.problems.say(at, "[[sense.log]]: 'kind' is missing: file, pipe, kmsg, journal or syslog".to_owned());
+            self.problems.say(at, "[[sense.log]]: 'kind' is missing: file, ulogd, pipe, kmsg, journal or syslog".to_owned());
             return None;
         };
         let kind = self.word::<LogKind>(Some(kind))?;
         let source = match kind {
-            LogKind::File => LogSource::File {
+            LogKind::File | LogKind::Ulogd => LogSource::File {
+                ulogd: kind == LogKind::Ulogd,
                 path: self.log_path(at, raw.path.take(), kind)?,
                 from: self.word(raw.from.take()).unwrap_or_default(),
                 timezone: self.zone(raw.timezone.take()),

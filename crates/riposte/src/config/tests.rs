@@ -348,9 +348,9 @@ fn logs_are_read_by_their_kind() {
     assert_eq!(config.logs[1], LogSource::Journal { from: StartAt::End });
     assert_eq!(config.logs[2], LogSource::Syslog { socket: SyslogSocket::Udp("[::1]:5514".parse().unwrap()), timezone: None });
     for (text, line) in [
-        ("path = '/x'", "1:1: [[sense.log]]: 'kind' is missing: file, pipe, kmsg, journal or syslog"),
+        ("path = '/x'", "1:1: [[sense.log]]: 'kind' is missing: file, ulogd, pipe, kmsg, journal or syslog"),
         ("kind = 'file'", "1:1: [[sense.log]]: a log of kind \"file\" needs a 'path'"),
-        ("kind = 'fil'", "2:8: [[sense.log]] kind: 'fil' is none of file, pipe, kmsg, journal, syslog; did you mean 'file'?"),
+        ("kind = 'fil'", "2:8: [[sense.log]] kind: 'fil' is none of file, pipe, kmsg, journal, syslog, ulogd; did you mean 'file'?"),
         ("kind = 'kmsg'\npath = '/x'", "3:8: [[sense.log]] path: a log of kind \"kmsg\" has no such key"),
         ("kind = 'pipe'\npath = '/x'\nfrom = 'end'", "4:8: [[sense.log]] from: a log of kind \"pipe\" has no such key"),
         ("kind = 'syslog'", "1:1: [[sense.log]]: a log of kind \"syslog\" needs a 'path' or 'listen'"),
@@ -491,7 +491,7 @@ fn a_source() -> impl Strategy<Value = LogSource> {
     };
     let from = || prop_oneof![Just(StartAt::End), Just(StartAt::Start)];
     prop_oneof![
-        (path(), from(), zone()).prop_map(|(path, from, timezone)| LogSource::File { path, from, timezone }),
+        (path(), from(), zone(), any::<bool>()).prop_map(|(path, from, timezone, ulogd)| LogSource::File { path, from, timezone, ulogd }),
         (path(), zone()).prop_map(|(path, timezone)| LogSource::Pipe { path, timezone }),
         from().prop_map(|from| LogSource::Kmsg { from }),
         from().prop_map(|from| LogSource::Journal { from }),

@@ -92,12 +92,13 @@ pub fn run(start: Start) -> Result<(), String> {
 fn open(source: &LogSource) -> Result<(Input, Provenance, Zone), String> {
     let other = |source: Box<dyn Source>| Input::Other(source);
     Ok(match source {
-        LogSource::File { from, timezone, .. } => {
+        LogSource::File { from, timezone, ulogd, .. } => {
             let start = match from {
                 StartAt::End => file::Start::End,
                 StartAt::Start => file::Start::Beginning,
             };
-            (Input::File { followed: None, start }, Provenance::Syslog, timezone.clone())
+            let provenance = if *ulogd { Provenance::Ulogd } else { Provenance::Syslog };
+            (Input::File { followed: None, start }, provenance, timezone.clone())
         }
         LogSource::Pipe { timezone, .. } => {
             (other(Box::new(sources::pipe::PipeSource::new(own(1)?))), Provenance::Syslog, timezone.clone())

@@ -3,7 +3,7 @@
 //! and never by search, as everything behind it can be an attacker's text.
 
 use super::Provenance;
-use super::text::{number, skip_spaces, until_space, whole, word};
+use super::text::{address, number, skip_spaces, until_space, whole, word};
 use super::timestamp::Stamps;
 use model::time::Time;
 
@@ -45,6 +45,9 @@ enum Front {
 /// Reads a line's head.
 #[inline]
 pub(super) fn head<'l>(line: &'l [u8], provenance: Provenance, stamps: &mut Stamps, now: Time) -> Head<'l> {
+    if provenance == Provenance::Ulogd {
+        return ulogd(line, stamps, now);
+    }
     let mut head = match line.first() {
         Some(b'<') => with_priority(line, stamps, now),
         Some(b'0'..=b'9') => digits(line, provenance, stamps, now),
@@ -61,6 +64,13 @@ pub(super) fn head<'l>(line: &'l [u8], provenance: Provenance, stamps: &mut Stam
 
 fn other(now: Time, body: &[u8]) -> Head<'_> {
     Head { at: now, host: b"", writer: Writer::Other, body }
+}
+
+/// `Nov 20 21:17:01 host record`: nobody but ulogd writes there, and it has no tag.
+fn ulogd<'l>(line: &'l [u8], stamps: &mut Stamps, now: Time) -> Head<'l> {
+    let Some((at, rest)) = stamps.split(line, now) else { return other(now, line) };
+    let (host, body) = word(skip_spaces(rest));
+    Head { at, host, writer: Writer::Kernel, body }
 }
 
 /// `<4>…`: facility times eight plus severity (RFC 5424 §6.2.1). The kernel's facility is 0.
@@ -134,6 +144,12 @@ fn behind_stamp(at: Time, rest: &[u8]) -> Head<'_> {
         return head(b"", Writer::Tcpdump, rest);
     }
     let (first, behind) = word(rest);
+    // metalog: `[kernel] …`, without a host. A host in brackets is an address.
+    if let Some(name) = first.strip_prefix(b"[").and_then(|inside| inside.strip_suffix(b"]"))
+        && address(name).is_none()
+    {
+        return head(b"", if name == b"kernel" { Writer::Kernel } else { Writer::Other }, behind);
+    }
     if let Some(body) = behind.strip_prefix(b"kernel:")
         && !first.ends_with(b":")
         && facility(first).is_none()

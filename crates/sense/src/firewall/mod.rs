@@ -45,6 +45,8 @@ pub enum Provenance {
     /// `/dev/kmsg` or dmesg: every line is the kernel's own, but for what user space wrote there, which the facility tells.
     /// A line with a syslog head is judged by that head.
     Kernel,
+    /// What ulogd writes as LOGEMU: packets and nothing else, behind a stamp and the host.
+    Ulogd,
     /// The journal's kernel transport, in one of journalctl's short formats: the head must be there and name the kernel.
     Journal,
 }

@@ -155,7 +155,8 @@ struct Fields {
     named_header: Option<Protocol>,
     offset: Option<u16>,
     more: bool,
-    incomplete: bool,
+    /// Whether no transport header follows: cut off on the way, or of a protocol that the kernel knows by number alone.
+    headless: bool,
 }
 
 /// Puts a value in a place that is still empty; a key that comes twice belongs to somebody else.
@@ -202,8 +203,11 @@ impl Fields {
             DPT => value(after(4)).and_then(|read| put(&mut self.port, read)),
             WINDOW => rest.strip_prefix(b"WINDOW=").and_then(value).and_then(|read| put(&mut self.window, read)),
             TOS => {
-                self.service = rest.get(4..8).and_then(hexadecimal).and_then(|service| u8::try_from(service).ok());
-                Some(skip_fixed(rest, 8))
+                // ulogd writes it without the 0x.
+                let (digits, behind) = until_space(after(4));
+                let digits = digits.strip_prefix(b"0x").unwrap_or(digits);
+                self.service = <[u8; 2]>::try_from(digits).ok().and_then(byte);
+                Some(behind)
             }
             PREC => {
                 let precedence = rest.get(5..9).and_then(hexadecimal).and_then(|bits| u8::try_from(bits).ok());
@@ -233,7 +237,7 @@ impl Fields {
             CODE => rest.strip_prefix(b"CODE=").and_then(value).and_then(|read| put(&mut self.code, read)),
             FRAG => self.fragment(rest),
             INCOMPLETE => {
-                self.incomplete = true;
+                self.headless = true;
                 Some(skip(rest))
             }
             ESP => self.named_header(rest, Protocol::ESP),
@@ -298,6 +302,7 @@ impl Fields {
     #[inline]
     fn protocol<'l>(&mut self, rest: &'l [u8]) -> Option<&'l [u8]> {
         let (name, rest) = until_space(rest.strip_prefix(b"PROTO=")?);
+        self.headless |= name.first().is_some_and(u8::is_ascii_digit);
         put(&mut self.protocol, (protocol(name)?, rest))
     }
 
@@ -360,7 +365,7 @@ impl Fields {
             (None | Some(0), false) => Fragment::Whole,
         };
         let protocol = self.protocol.or(self.named_header).or_else(|| self.unnamed(whole, fragment))?;
-        let headless = self.incomplete || fragment == Fragment::Later;
+        let headless = self.headless || fragment == Fragment::Later;
         // A transport header that the kernel saw is written out in full: a line without it was cut.
         let has_ports = self.source_port.is_some() && self.port.is_some();
         if matches!(protocol, Protocol::TCP | Protocol::UDP | Protocol::UDPLITE) && !has_ports && !headless {

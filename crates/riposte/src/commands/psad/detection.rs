@@ -64,7 +64,7 @@ impl Plan<'_> {
              ports with no rule of yours; with both, what is logged counts twice.",
         );
         self.line("enabled = false\n\n[[sense.log]]");
-        let is_ulog = self.conf.value("SYSLOG_DAEMON").is_some_and(|value| value.text.contains("ulog"));
+        let is_ulog = self.conf.value("SYSLOG_DAEMON").is_some_and(|value| value.text.to_ascii_lowercase().contains("ulog"));
         let path =
             |plan: &Self, key: &str, default: &str| plan.conf.some(key).map_or_else(|| default.to_owned(), |value| value.text.clone());
         let command = self.conf.some("FW_MSG_READ_CMD").filter(|_| reads_command).cloned();
@@ -83,8 +83,8 @@ impl Plan<'_> {
             return self.say(&["ENABLE_SYSLOG_FILE", "IPT_SYSLOG_FILE"], "not read, nor by psad where journald runs");
         }
         let (keys, kind, path) = match (reads_file, is_ulog) {
-            (true, _) => (&["ENABLE_SYSLOG_FILE", "IPT_SYSLOG_FILE"], "file", path(self, "IPT_SYSLOG_FILE", "/var/log/messages")),
-            (false, true) => (&["SYSLOG_DAEMON", "ULOG_DATA_FILE"], "file", path(self, "ULOG_DATA_FILE", "/var/log/psad/ulogd.log")),
+            (true, false) => (&["ENABLE_SYSLOG_FILE", "IPT_SYSLOG_FILE"], "file", path(self, "IPT_SYSLOG_FILE", "/var/log/messages")),
+            (_, true) => (&["SYSLOG_DAEMON", "ULOG_DATA_FILE"], "ulogd", path(self, "ULOG_DATA_FILE", "/var/log/psad/ulogd.log")),
             (false, false) => (&["ENABLE_SYSLOG_FILE", "PSAD_FIFO_FILE"], "pipe", path(self, "PSAD_FIFO_FILE", "/var/lib/psad/psadfifo")),
         };
         self.say(keys, "");
@@ -343,7 +343,6 @@ impl Plan<'_> {
             let Some(value) = self.conf.some(key).cloned() else { continue };
             for part in value.text.split(',') {
                 let word: String = part.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
-                let word = if word == "icmp6" { "icmpv6" } else { &word };
                 match word.parse::<Ignore>() {
                     Ok(entry) if entries.len() < 1_024 => entries.push(entry),
                     Ok(_) => self.wrong(&value, key, "more than 1024 entries"),

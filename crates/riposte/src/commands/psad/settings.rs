@@ -90,7 +90,7 @@ pub const SETTINGS: &[Setting] = &[
     left(&["ENABLE_MAC_ADDR_REPORTING"], "link addresses are not kept"),
     left(
         &["ENABLE_CUSTOM_SYSLOG_TS_RE", "CUSTOM_SYSLOG_TS_RE"],
-        "there are no patterns for the head of a line; those of syslog (old and new), journalctl, dmesg, logread and the BSDs are known",
+        "there are no patterns for the head of a line; those of syslog (old and new), journalctl, dmesg, logread, metalog, ulogd and the BSDs are known",
     ),
     // Where it comes from.
     key(
@@ -104,7 +104,7 @@ pub const SETTINGS: &[Setting] = &[
             "PSAD_FIFO_FILE",
             "ULOG_DATA_FILE",
         ],
-        "`[[sense.log]]`: a file, a named pipe, or the journal, which no program is started for",
+        "`[[sense.log]]`: a file, ulogd's own file (`kind = \"ulogd\"`), a named pipe, or the journal, which no program is started for",
     ),
     gone(
         &["FW_MSG_READ_CMD_ARGS", "USE_FW_MSG_READ_CMD_ARGS", "FW_MSG_READ_MIN_PKTS"],

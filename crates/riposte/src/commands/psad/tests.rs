@@ -105,9 +105,12 @@ fn override_files_come_first_and_are_found_where_debian_names_them() {
 #[test]
 fn the_log_is_what_psad_reads() {
     let logs = |text: &str, journald| imported(&[("psad.conf", text)], &[], journald).0.logs;
-    let file = |path: &str| LogSource::File { path: path.into(), from: Default::default(), timezone: None };
+    let file = |path: &str| LogSource::File { path: path.into(), from: Default::default(), timezone: None, ulogd: path.contains("ulog") };
     assert_eq!(logs("IPT_SYSLOG_FILE /var/log/kern.log;\n", true), [file("/var/log/kern.log")]);
     assert_eq!(logs("AUTO_DETECT_JOURNALCTL Y;\n", false), [file("/var/log/messages")]);
+    // Before any other file.
+    let ulogd = "SYSLOG_DAEMON ulogd;\nIPT_SYSLOG_FILE /var/log/kern.log;\nULOG_DATA_FILE /var/log/ulog/packets;\n";
+    assert_eq!(logs(ulogd, false), [file("/var/log/ulog/packets")]);
     assert_eq!(logs("AUTO_DETECT_JOURNALCTL Y;\n", true), [LogSource::Journal { from: Default::default() }]);
     assert_eq!(
         logs("ENABLE_FW_MSG_READ_CMD Y;\nFW_MSG_READ_CMD /bin/journalctl;\n", false),

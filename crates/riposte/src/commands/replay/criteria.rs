@@ -129,7 +129,8 @@ fn test(kind: Kind, text: &str) -> Result<Test, String> {
         return compile(pattern).map(Test::Matches);
     }
     if let Some(literal) = inside('\'') {
-        return Ok(Test::Equals(literal.to_owned()));
+        // psad's way to ask for a protocol or a TOS.
+        return Ok(plain(kind, literal).unwrap_or_else(|_| Test::Equals(literal.to_owned())));
     }
     if text.starts_with(['/', '\'']) {
         return Err("nothing may stand behind the closing mark; (?i) at a pattern's begin passes over capitals".into());
@@ -137,6 +138,11 @@ fn test(kind: Kind, text: &str) -> Result<Test, String> {
     if text.is_empty() {
         return Err("there is no condition behind the colon".into());
     }
+    plain(kind, text)
+}
+
+/// A condition without marks around it.
+fn plain(kind: Kind, text: &str) -> Result<Test, String> {
     match kind {
         Kind::Number => range(text).map(|(low, high)| Test::Range(low, high)),
         Kind::Address => text.parse().map(Test::Inside).map_err(|error: model::net::PrefixError| error.to_string()),
@@ -237,6 +243,9 @@ mod tests {
     const UDP: &str = "Mar  1 12:00:02 host kernel: IN=eth1 OUT=eth2 SRC=2001:db8::1 DST=2001:db8::2 LEN=75 TC=3 HOPLIMIT=50 FLOWLBL=9 PROTO=UDP SPT=5 DPT=53 LEN=35";
     const PING: &str = "Mar  1 12:00:03 host kernel: P IN=eth0 OUT= SRC=192.0.2.1 DST=203.0.113.10 LEN=84 TTL=9 OPT (07040400) PROTO=ICMP TYPE=8 CODE=0 ID=7 SEQ=3";
 
+    const TUNNELED: &str = "Mar  1 12:00:04 host kernel: IN=sit1 OUT= MAC=45:00:00:50:00:00:40:00:40:29 SRC=2001:db8::1 DST=2001:db8::2 LEN=107 TC=3 HOPLIMIT=50 FLOWLBL=9 \
+        PROTO=ICMPv6 TYPE=1 CODE=4 [SRC=2001:db8::2 DST=2001:db8::1 LEN=59 TC=0 HOPLIMIT=64 FLOWLBL=0 PROTO=UDP SPT=5 DPT=6 LEN=19 ]";
+
     fn with<R>(line: &str, then: impl FnOnce(&Packet<'_>) -> R) -> R {
         let clock = LogClock { utc_offset: Box::new(|_| 0), reference: Time::from_secs(1_772_409_600), boot: None };
         let mut log = FirewallLog::new(0, Provenance::Syslog, clock, 32_768..=60_999);
@@ -272,7 +281,9 @@ mod tests {
             ("intf", UDP, "eth1"),
             ("OUT", UDP, "eth2"),
             ("OUT", SYN, ""),
-            ("chain", UDP, "forward"),
+            ("chain", UDP, "FORWARD"),
+            ("frag_bit", SYN, "1"),
+            ("frag_bit", NULL, "0"),
             ("log_prefix", NULL, "DROP"),
             ("src_mac", SYN, "02:00:00:00:00:02"),
             ("dst_mac", SYN, "02:00:00:00:00:01"),
@@ -297,6 +308,9 @@ mod tests {
             ("win", SYN, "1024"),
             ("udp_len", UDP, "35"),
             ("udp_len", SYN, ""),
+            ("flow_label", TUNNELED, "9"),
+            ("dst_mac", TUNNELED, ""),
+            ("itype", TUNNELED, "1"),
             ("fwsnort_sid", SYN, "2003"),
             ("fwsnort_rnum", SYN, "1"),
             ("fwsnort_estab", SYN, "1"),
@@ -326,9 +340,17 @@ mod tests {
             ("dp:not22", SYN, false),
             ("dp:!80", SYN, true),
             ("tos:0x10", SYN, true),
+            ("TOS:'0x10'", SYN, true),
+            ("tos:not'0x10'", SYN, false),
+            ("frag_bit:1", SYN, true),
+            ("proto:'tcp'", SYN, true),
+            ("proto:'icmp6'", SYN, false),
+            ("chain:/^INPUT$/", SYN, true),
+            ("chain:input", SYN, true),
             ("src:198.51.100.7", SYN, true),
             ("src:198.51.100.8", SYN, false),
             ("src:198.51.100.0/24", SYN, true),
+            ("src:198.51.100.0/255.255.255.0", SYN, true),
             ("src:not198.51.100.0/24", SYN, false),
             ("src:2001:db8::/32", UDP, true),
             ("src:2001:db9::/32", UDP, false),
@@ -343,6 +365,7 @@ mod tests {
             ("log_prefix:/SID\\d+ ESTAB/", SYN, true),
             ("log_prefix:'drop'", NULL, true),
             ("log_prefix:DRO", NULL, false),
+            ("log_prefix:'[1] REJ SID2003 ESTAB'", SYN, true),
             ("log_prefix:/A,B|[D],?R/", NULL, true),
             ("flags:'SYN'", SYN, true),
             ("flags:null", NULL, true),

@@ -94,7 +94,7 @@ pub const FIELDS: &[Field] = &[
     Field { names: &["intf", "interface"], kind: Kind::Text, read: |p| some(p.sighting.interface_in).or(some(p.sighting.interface_out)) },
     Field { names: &["in", "IN"], kind: Kind::Text, read: |p| some(p.sighting.interface_in) },
     Field { names: &["out", "OUT"], kind: Kind::Text, read: |p| some(p.sighting.interface_out) },
-    Field { names: &["chain"], kind: Kind::Text, read: |p| some(p.sighting.facts.chain.word().as_bytes()) },
+    Field { names: &["chain"], kind: Kind::Text, read: chain },
     Field { names: &["log_prefix", "prefix"], kind: Kind::Text, read: |p| some(p.sighting.prefix) },
     Field { names: &["src_mac"], kind: Kind::Text, read: |p| mac(p, 18..35) },
     Field { names: &["dst_mac"], kind: Kind::Text, read: |p| mac(p, 0..17) },
@@ -102,7 +102,7 @@ pub const FIELDS: &[Field] = &[
     Field { names: &["ttl", "TTL"], kind: Kind::Number, read: |p| four(p, number(p.sighting.facts.ttl)) },
     Field { names: &["tos", "TOS"], kind: Kind::Number, read: |p| four(p, number(p.sighting.facts.service)) },
     Field { names: &["ip_opts"], kind: Kind::Text, read: |p| behind(p, b"OPT (", b") PROTO=", b')') },
-    Field { names: &["frag_bit"], kind: Kind::Number, read: |p| number(p.sighting.facts.fragment_bits) },
+    Field { names: &["frag_bit"], kind: Kind::Number, read: |p| holds(p.sighting.facts.fragment_bits.is_some_and(|bits| bits & 2 != 0)) },
     Field { names: &["is_ipv6"], kind: Kind::Number, read: |p| holds(p.sighting.facts.source.is_ipv6()) },
     Field { names: &["tc", "TC"], kind: Kind::Number, read: |p| six(p, number(p.sighting.facts.service)) },
     Field { names: &["hop_limit", "HOPLIMIT"], kind: Kind::Number, read: |p| six(p, number(p.sighting.facts.ttl)) },
@@ -173,6 +173,11 @@ fn six<'p>(packet: &Packet<'p>, value: Value<'p>) -> Value<'p> {
     if packet.sighting.facts.source.is_ipv6() { value } else { Value::Absent }
 }
 
+/// As iptables calls it.
+fn chain<'p>(packet: &Packet<'p>) -> Value<'p> {
+    Value::Text(packet.sighting.facts.chain.word().to_ascii_uppercase().into_bytes().into())
+}
+
 fn flags<'p>(packet: &Packet<'p>) -> Value<'p> {
     packet.sighting.facts.flags.map_or(Value::Absent, |flags| {
         let names = flags.names().collect::<Vec<_>>().join(" ");
@@ -183,7 +188,9 @@ fn flags<'p>(packet: &Packet<'p>) -> Value<'p> {
 fn udp_length<'p>(packet: &Packet<'p>) -> Value<'p> {
     let facts = &packet.sighting.facts;
     match facts.header().payload {
-        Some((least, most)) if facts.protocol == Protocol::UDP && least == most => Value::Number(u64::from(most) + 8),
+        Some((least, most)) if matches!(facts.protocol, Protocol::UDP | Protocol::UDPLITE) && least == most => {
+            Value::Number(u64::from(most) + 8)
+        }
         Some(_) | None => Value::Absent,
     }
 }
@@ -194,12 +201,15 @@ fn has_style(packet: &Packet<'_>, style: Style) -> bool {
 
 /// What stands behind a key of Linux' format, to the next space. Only of a line with one packet can that be told.
 fn key<'p>(packet: &Packet<'p>, name: &[u8]) -> &'p [u8] {
-    let mut found = memchr::memmem::find_iter(packet.line, name);
+    // The packet that an ICMP error is about stands in brackets.
+    let end = memchr::memmem::find(packet.line, b" [SRC=").unwrap_or(packet.line.len());
+    let line = packet.line.get(..end).unwrap_or_default();
+    let mut found = memchr::memmem::find_iter(line, name);
     let at = match (found.next(), found.next()) {
         (Some(at), None) => at + name.len(),
         (Some(_) | None, _) => return b"",
     };
-    let rest = packet.line.get(at..).unwrap_or_default();
+    let rest = line.get(at..).unwrap_or_default();
     rest.split(|byte| *byte == b' ').next().unwrap_or_default()
 }
 
@@ -218,9 +228,10 @@ fn behind<'p>(packet: &Packet<'p>, first: &[u8], then: &[u8], close: u8) -> Valu
     if hex.iter().all(u8::is_ascii_hexdigit) { some(hex) } else { Value::Absent }
 }
 
-/// One of the two addresses in `MAC=`: the target's six bytes, the source's six, the type's two.
+/// One of the two addresses in `MAC=`: the target's six bytes, the source's six, the type's two. Other links have other headers.
 fn mac<'p>(packet: &Packet<'p>, range: std::ops::Range<usize>) -> Value<'p> {
-    some(key(packet, b"MAC=").get(range).unwrap_or_default())
+    const ETHERNET: usize = 14 * 3 - 1;
+    some(Some(key(packet, b"MAC=")).filter(|header| header.len() == ETHERNET).and_then(|header| header.get(range)).unwrap_or_default())
 }
 
 fn digits<'p>(text: &[u8]) -> Value<'p> {

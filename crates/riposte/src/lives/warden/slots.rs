@@ -62,8 +62,8 @@ pub fn is_still(source: &LogSource, kept: &OwnedFd) -> bool {
 /// Whether both are the same log: where it is read from and how its stamps are understood apart.
 pub fn is_same(one: &LogSource, other: &LogSource) -> bool {
     match (one, other) {
-        (LogSource::File { path: a, .. }, LogSource::File { path: b, .. })
-        | (LogSource::Pipe { path: a, .. }, LogSource::Pipe { path: b, .. }) => a == b,
+        (LogSource::File { path: a, ulogd: c, .. }, LogSource::File { path: b, ulogd: d, .. }) => (a, c) == (b, d),
+        (LogSource::Pipe { path: a, .. }, LogSource::Pipe { path: b, .. }) => a == b,
         (LogSource::Kmsg { .. }, LogSource::Kmsg { .. }) | (LogSource::Journal { .. }, LogSource::Journal { .. }) => true,
         (LogSource::Syslog { socket: a, .. }, LogSource::Syslog { socket: b, .. }) => a == b,
         (
