@@ -191,3 +191,40 @@ fn other_ports_are_guarded_after_a_reload() {
     daemon.wait_until_blocked(&attacker_address(3));
     until("nobody answers", || daemon.life("guard").is_none().then_some(()));
 }
+
+/// Each probe is from somebody else, and called what PortSentry calls it: by its flags alone, whatever riposte knows of its tool.
+#[test]
+fn portsentry_s_lines_name_each_probe_as_it_does() {
+    let unknown = |flags: &str| format!("Unknown Type: TCP Packet Flags: {flags} RST: 0");
+    let probes: [(&[&str], String); 10] = [
+        (&["nmap", "-sS"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sT"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sF"], "TCP FIN scan".into()),
+        (&["nmap", "-sN"], " TCP NULL scan".into()),
+        (&["nmap", "-sX"], "TCP XMAS scan".into()),
+        (&["nmap", "-sS", "--scanflags", "SYNFIN"], unknown("SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0")),
+        (&["nmap", "-sS", "--scanflags", "URGPSH"], unknown("SYN: 0 FIN: 0 ACK: 0 PSH: 1 URG: 1")),
+        (&["nmap", "-sS", "--scanflags", "ECESYN"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sU"], "UDP scan".into()),
+        (&["masscan"], "TCP SYN/Normal scan".into()),
+    ];
+    let network = network("named", probes.len());
+    let daemon = Daemon::start(&network.victim, "[guard]\nstealth = true\ntcp = [31337]\nudp = [31337]\nportsentry = true\n");
+    for (attacker, (command, _)) in network.attackers.iter().zip(&probes) {
+        let (tool, how) = command.split_first().expect("a tool");
+        let how = match *tool {
+            "masscan" => vec!["--wait", "0", "--rate", "100", "-p", "31337", VICTIM],
+            _ => [how, &["-n", "-Pn", "--max-retries", "0", "-p", "31337", VICTIM]].concat(),
+        };
+        attacker.run(tool, how).unwrap();
+    }
+    for (n, (command, what)) in probes.iter().enumerate() {
+        let address = attacker_address(n);
+        daemon.wait_until_blocked(&address);
+        let protocol = if command.contains(&"-sU") { "UDP" } else { "TCP" };
+        let line = format!(" attackalert: {what} from host: {address}/{address} to {protocol} port: 31337");
+        until("it is told", || daemon.log().lines().any(|told| told.ends_with(&line)).then_some(()));
+    }
+    let history = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).unwrap();
+    assert_eq!(history.lines().filter(|line| line.ends_with(" Port: 31337 TCP Blocked")).count(), 9, "{history}");
+}
