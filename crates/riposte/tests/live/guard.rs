@@ -127,7 +127,7 @@ fn a_port_whose_service_has_ended_is_guarded_again() {
 fn the_same_connection_again_is_seen_again() {
     let network = network("again", 1);
     // Recorded only, so that the second attempt is not dropped.
-    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [23]\nblock_tcp = false\n");
+    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [23]\nblock_tcp = false\nportsentry = true\n");
     for times in 1..=3 {
         // The same source port each time: in PortSentry's connect mode TIME-WAIT hides it for a minute.
         knock(&network.attackers[0], VICTIM, "23");
@@ -138,6 +138,8 @@ fn the_same_connection_again_is_seen_again() {
     let history = daemon.json(&["history", &attacker_address(0)]);
     assert_eq!((text(&history[0]["decision"]), daemon.blocked()), ("watch".into(), Vec::new()));
     assert!(text(&history[0]["why"]).contains("only records"), "{history:?}");
+    let ignored = |line: &str| line.ends_with(" attackalert: Ignoring TCP response per configuration file setting.");
+    assert!(daemon.log().lines().any(ignored) && !daemon.path("var/store/portsentry.history").exists(), "{}", daemon.log());
 }
 
 #[test]

@@ -184,7 +184,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: Lines::new(&config.store.path, &config.guard, 0),
+        lines: Lines::new(&config, 0),
         alerts: Alerts::new(config.alert.clone()),
         disk: (config.store.path.clone(), config.store.min_free_percent),
         reloads: Gate::new(Life::Judge, monotonic()),
@@ -494,7 +494,7 @@ impl Judge {
             Message::Config => {
                 let config = configuration(fd)?;
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
-                self.lines = Lines::new(&config.store.path, &config.guard, lost);
+                self.lines = Lines::new(&config, lost);
                 self.alerts.reconfigure(config.alert.clone());
                 self.disk = (config.store.path.clone(), config.store.min_free_percent);
                 self.tidy_at = Some(monotonic());

@@ -2,7 +2,9 @@
 //! Unlike there, only who is blocked is written down as such, nothing is said of the exempt, and no file is ever emptied. Never holds up a
 //! decision: what can't be written is counted.
 
-use crate::config::guard::{Form, GuardConfig};
+use crate::config::Config;
+use crate::config::guard::Form;
+use crate::config::response::{self, On};
 use court::court::{Answer, Touched};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -26,15 +28,23 @@ pub struct Lines {
     form: Form,
     /// UDP ports at which a PortSentry would listen: those of its connect mode.
     listens: Ports,
+    /// Protocols whose touches run a program, block or no block.
+    runs: Vec<Protocol>,
     /// Lines that could not be written.
     pub lost: u64,
 }
 
 impl Lines {
-    /// In this folder, about what is guarded; `lost` of them so far. `None` if nobody wants them.
-    pub fn new(folder: &Path, guard: &GuardConfig, lost: u64) -> Option<Lines> {
+    /// By this configuration, `lost` of them so far. `None` if nobody wants them.
+    pub fn new(config: &Config, lost: u64) -> Option<Lines> {
+        let guard = &config.guard;
         let listens = if guard.stealth { Ports::default() } else { guard.udp.clone() };
-        Some(Lines { folder: folder.to_owned(), form: guard.portsentry?, listens, lost })
+        let of_touches = config.responses.iter().filter(|response| response.on == On::Touch);
+        let runs = of_touches.flat_map(|response| &response.protocols).map(|protocol| match protocol {
+            response::Touched::Tcp => Protocol::TCP,
+            response::Touched::Udp => Protocol::UDP,
+        });
+        Some(Lines { folder: config.store.path.clone(), form: guard.portsentry?, listens, runs: runs.collect(), lost })
     }
 
     /// Tells of touches that were charged.
@@ -49,6 +59,9 @@ impl Lines {
                     tracing::warn!("{line}");
                     history += &format!("{} {line}\n", local(touched, &TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%.3f%z"));
                 }
+            }
+            if self.form == Form::One && touched.answer == Answer::Recorded && !self.runs.contains(&touched.touch.protocol) {
+                tracing::warn!("attackalert: Ignoring {} response per configuration file setting.", protocol(touched));
             }
             if touched.answer == Answer::Blocked {
                 tracing::warn!(
@@ -169,7 +182,9 @@ mod tests {
     }
 
     fn lines(folder: &Path, form: Form) -> Lines {
-        Lines::new(folder, &GuardConfig { portsentry: Some(form), ..GuardConfig::default() }, 0).expect("wanted")
+        let mut config = Config::default();
+        (config.store.path, config.guard.portsentry) = (folder.to_owned(), Some(form));
+        Lines::new(&config, 0).expect("wanted")
     }
 
     fn connection() -> Touched {
