@@ -4,7 +4,7 @@ use court::court::Court;
 use court::court::responses::{Response, Wanted, With};
 use court::settings::Settings;
 use model::block::{Change, Expiry, Installed, Outcome};
-use model::event::{Act, Event, Origin, Repeated, Report, RuleId, Touch, Trust};
+use model::event::{Act, Event, Origin, Repeated, Report, RuleId, TcpFlags, Touch, Trust};
 use model::level::DangerLevel;
 use model::net::{Prefix, Protocol};
 use model::response::{Order, Ran, ResponseId, RunId, UserName};
@@ -317,7 +317,7 @@ fn with_commands(store: Store, now: Time) -> Court {
 
 fn touched(whom: &str, protocol: Protocol, trust: Trust, now: Time) -> Event {
     let style = if protocol == Protocol::UDP { Style::Udp } else { Style::Connect };
-    Event { act: Act::Touched(Touch { protocol, port: 31_337, style, hops: None }), ..event(whom, trust, now) }
+    Event { act: Act::Touched(Touch { protocol, port: 31_337, style, flags: TcpFlags::default(), hops: None }), ..event(whom, trust, now) }
 }
 
 fn names(court: &Court, orders: &[Order]) -> Vec<String> {

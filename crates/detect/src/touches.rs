@@ -181,7 +181,7 @@ impl Detector for Touches {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::event::Origin;
+    use model::event::{Origin, TcpFlags};
     use model::net::Protocol;
     use std::net::{IpAddr, Ipv4Addr};
 
@@ -196,7 +196,7 @@ mod tests {
 
     fn from_afar(secs: u64, actor: u32, trust: Trust, hops: Option<u8>) -> Event {
         let style = if trust == Trust::Spoofable { Style::Udp } else { Style::Connect };
-        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: 31_337, style, hops: hops.map(Hops) });
+        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: 31_337, style, flags: TcpFlags::default(), hops: hops.map(Hops) });
         let actor = IpAddr::V4(Ipv4Addr::from(actor));
         Event { at: Time::from_secs(secs), origin: Origin::default(), actor, target: None, act, trust, times: 1 }
     }

@@ -213,7 +213,13 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn touch(&mut self) -> Result<Touch, Malformed> {
-        Ok(Touch { protocol: Protocol(self.u8()?), port: self.u16()?, style: self.one_of(&Style::ALL, "style")?, hops: self.hops()? })
+        Ok(Touch {
+            protocol: Protocol(self.u8()?),
+            port: self.u16()?,
+            style: self.one_of(&Style::ALL, "style")?,
+            flags: TcpFlags(self.u8()?),
+            hops: self.hops()?,
+        })
     }
 
     fn report(&mut self) -> Result<Report, Malformed> {
@@ -472,10 +478,11 @@ impl Writer {
         self.u32(event.times);
     }
 
-    pub(crate) fn touch(&mut self, Touch { protocol, port, style, hops }: Touch) {
+    pub(crate) fn touch(&mut self, Touch { protocol, port, style, flags, hops }: Touch) {
         self.u8(protocol.0);
         self.u16(port);
         self.u8(style as u8);
+        self.u8(flags.0);
         self.option(hops, |w, hops| w.u8(hops.0));
     }
 

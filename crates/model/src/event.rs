@@ -221,6 +221,8 @@ pub struct Touch {
     pub port: u16,
     /// How: a whole connection is `Style::Connect`.
     pub style: Style,
+    /// A lone segment's flags; none of a whole connection or a datagram.
+    pub flags: TcpFlags,
     /// How far away its sender seems to be.
     pub hops: Option<Hops>,
 }

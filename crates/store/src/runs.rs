@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::key::{Columns, Key, clean_note, nanos, whole};
 use crate::ledger::{expiry_column, expiry_of};
 use model::block::{BlockId, Expiry};
-use model::event::Touch;
+use model::event::{TcpFlags, Touch};
 use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
@@ -107,7 +107,9 @@ impl Store {
                     rule: row.maybe(4)?,
                     level: row.maybe(8)?.and_then(DangerLevel::new),
                     touch: match (row.maybe(9)?.map(Protocol), row.maybe(10)?) {
-                        (Some(protocol), Some(port)) => Some(Touch { protocol, port, style: row.one_of(11, &Style::ALL)?, hops: None }),
+                        (Some(protocol), Some(port)) => {
+                            Some(Touch { protocol, port, style: row.one_of(11, &Style::ALL)?, flags: TcpFlags::default(), hops: None })
+                        }
                         (_, _) => None,
                     },
                 },
@@ -135,7 +137,7 @@ mod tests {
             ground: Ground {
                 rule: Some(5_712),
                 level: Some(DangerLevel::MAX),
-                touch: Some(Touch { protocol: Protocol::UDP, port: 65_535, style: Style::Udp, hops: None }),
+                touch: Some(Touch { protocol: Protocol::UDP, port: 65_535, style: Style::Udp, flags: TcpFlags::default(), hops: None }),
             },
             made: Time::from_secs(1),
             until: Expiry::At(Time::from_secs(2)),

@@ -39,7 +39,10 @@ fn samples() -> Vec<Message> {
         wished: Some(Duration::from_secs(600)),
         repeated: Repeated([30, 60, 0, 0, 0]),
     };
-    let touched = Event { act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, hops: None }), ..event };
+    let touched = Event {
+        act: Act::Touched(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, flags: TcpFlags(TcpFlags::SYN), hops: None }),
+        ..event
+    };
     let reported = Event { act: Act::Reported(report), ..event };
     let matched = |level| {
         let matched = Match { rule: RuleId(7), sid: u32::MAX, level, protocol: Protocol::UDP, port: Some(53) };
@@ -49,7 +52,7 @@ fn samples() -> Vec<Message> {
     let ground = Ground {
         rule: Some(7),
         level: Some(DangerLevel::MAX),
-        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, hops: None }),
+        touch: Some(Touch { protocol: Protocol::TCP, port: 23, style: Style::Connect, flags: TcpFlags(TcpFlags::SYN), hops: None }),
     };
     let position = Position { device: 1, inode: 2, offset: 3, mark: b"end\n".to_vec() };
     vec![

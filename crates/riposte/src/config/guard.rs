@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 /// Entries of one list of ports.
 const ENTRIES_MAX: usize = 4_096;
 /// Bytes of a banner: less than anybody has sent to see it, with the handshake.
-const BANNER_BYTES: usize = 100;
+pub const BANNER_BYTES: usize = 100;
 
 /// What is guarded, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

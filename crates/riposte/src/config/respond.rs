@@ -85,7 +85,10 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
                     .into(),
             );
         }
-        if config.nflog.enabled {
+        if !(config.guard.trap_tcp.is_empty() && config.guard.trap_udp.is_empty()) {
+            notices.push("traps drop nobody by themselves: riposte's own table does, and 'nftables' is not configured".into());
+        }
+        if config.nflog.enabled && !config.capture.enabled {
             notices.push(
                 "no packets come over NFLOG: it is riposte's own table that hands them over, and 'nftables' is not configured; [sense.capture] sees \
                  them without it"
@@ -215,5 +218,21 @@ impl Meaning<'_> {
             kinds.push(kind);
         }
         kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_riposte_s_own_table_is_told_where_there_is_none() {
+        let told = |text: &str| {
+            let notices = check(&Config::parse(&format!("[respond]\nkind = [\"routes\"]\n{text}"), "x").unwrap()).unwrap();
+            ["nobody answers", "traps drop nobody", "over NFLOG"].map(|part| notices.iter().any(|notice| notice.contains(part)))
+        };
+        assert_eq!(told("[guard]\ntcp = [79]\n"), [true, false, true]);
+        assert_eq!(told("[guard]\ntrap_udp = [79]\n"), [false, true, true]);
+        assert_eq!(told("[guard]\nstealth = true\ntcp = [79]\n[sense.capture]\nenabled = true\n"), [false; 3]);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
 use link::message::{Counter, Message};
-use model::event::{Act, Event, Origin, Touch, Trust};
+use model::event::{Act, Event, Origin, TcpFlags, Touch, Trust};
 use model::limits;
 use model::net::{Hops, Protocol, canonical};
 use model::style::Style;
@@ -163,7 +163,7 @@ impl Guard {
         }
         self.touches += 1;
         let hops = listen::ttl(stream).map(Hops::of_ttl);
-        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: to.port(), style: Style::Connect, hops });
+        let act = Act::Touched(Touch { protocol: Protocol::TCP, port: to.port(), style: Style::Connect, flags: TcpFlags::default(), hops });
         let origin = Origin { sensor: self.slot, serial: self.touches };
         Some(Event { at: now(), origin, actor, target: Some(target), act, trust: Trust::Handshake, times: 1 })
     }

@@ -300,9 +300,9 @@ impl Packets {
 
     /// What a probe of a guarded port is besides.
     fn touch(&self, event: &Event) -> Option<Event> {
-        let Act::Probe(Probe { protocol, port: Some(port), style: Some(style), hops, .. }) = event.act else { return None };
+        let Act::Probe(Probe { protocol, port: Some(port), flags, style: Some(style), hops, .. }) = event.act else { return None };
         let is_touch = self.guard.is_touched_by_packet(protocol, port);
-        is_touch.then_some(Event { act: Act::Touched(Touch { protocol, port, style, hops }), ..*event })
+        is_touch.then(|| Event { act: Act::Touched(Touch { protocol, port, style, flags: flags.unwrap_or_default(), hops }), ..*event })
     }
 
     /// Lists all listeners.

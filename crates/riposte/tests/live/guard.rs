@@ -127,7 +127,7 @@ fn a_port_whose_service_has_ended_is_guarded_again() {
 fn the_same_connection_again_is_seen_again() {
     let network = network("again", 1);
     // Recorded only, so that the second attempt is not dropped.
-    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [23]\nblock_tcp = false\n");
+    let daemon = Daemon::start(&network.victim, "[guard]\ntcp = [23]\nblock_tcp = false\nportsentry = true\n");
     for times in 1..=3 {
         // The same source port each time: in PortSentry's connect mode TIME-WAIT hides it for a minute.
         knock(&network.attackers[0], VICTIM, "23");
@@ -138,6 +138,8 @@ fn the_same_connection_again_is_seen_again() {
     let history = daemon.json(&["history", &attacker_address(0)]);
     assert_eq!((text(&history[0]["decision"]), daemon.blocked()), ("watch".into(), Vec::new()));
     assert!(text(&history[0]["why"]).contains("only records"), "{history:?}");
+    let ignored = |line: &str| line.ends_with(" attackalert: Ignoring TCP response per configuration file setting.");
+    assert!(daemon.log().lines().any(ignored) && !daemon.path("var/store/portsentry.history").exists(), "{}", daemon.log());
 }
 
 #[test]
@@ -190,4 +192,41 @@ fn other_ports_are_guarded_after_a_reload() {
     assert!(!connects(four, VICTIM, "9000"));
     daemon.wait_until_blocked(&attacker_address(3));
     until("nobody answers", || daemon.life("guard").is_none().then_some(()));
+}
+
+/// Each probe is from somebody else, and called what PortSentry calls it: by its flags alone, whatever riposte knows of its tool.
+#[test]
+fn portsentry_s_lines_name_each_probe_as_it_does() {
+    let unknown = |flags: &str| format!("Unknown Type: TCP Packet Flags: {flags} RST: 0");
+    let probes: [(&[&str], String); 10] = [
+        (&["nmap", "-sS"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sT"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sF"], "TCP FIN scan".into()),
+        (&["nmap", "-sN"], " TCP NULL scan".into()),
+        (&["nmap", "-sX"], "TCP XMAS scan".into()),
+        (&["nmap", "-sS", "--scanflags", "SYNFIN"], unknown("SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0")),
+        (&["nmap", "-sS", "--scanflags", "URGPSH"], unknown("SYN: 0 FIN: 0 ACK: 0 PSH: 1 URG: 1")),
+        (&["nmap", "-sS", "--scanflags", "ECESYN"], "TCP SYN/Normal scan".into()),
+        (&["nmap", "-sU"], "UDP scan".into()),
+        (&["masscan"], "TCP SYN/Normal scan".into()),
+    ];
+    let network = network("named", probes.len());
+    let daemon = Daemon::start(&network.victim, "[guard]\nstealth = true\ntcp = [31337]\nudp = [31337]\nportsentry = true\n");
+    for (attacker, (command, _)) in network.attackers.iter().zip(&probes) {
+        let (tool, how) = command.split_first().expect("a tool");
+        let how = match *tool {
+            "masscan" => vec!["--wait", "0", "--rate", "100", "-p", "31337", VICTIM],
+            _ => [how, &["-n", "-Pn", "--max-retries", "0", "-p", "31337", VICTIM]].concat(),
+        };
+        attacker.run(tool, how).unwrap();
+    }
+    for (n, (command, what)) in probes.iter().enumerate() {
+        let address = attacker_address(n);
+        daemon.wait_until_blocked(&address);
+        let protocol = if command.contains(&"-sU") { "UDP" } else { "TCP" };
+        let line = format!(" attackalert: {what} from host: {address}/{address} to {protocol} port: 31337");
+        until("it is told", || daemon.log().lines().any(|told| told.ends_with(&line)).then_some(()));
+    }
+    let history = std::fs::read_to_string(daemon.path("var/store/portsentry.history")).unwrap();
+    assert_eq!(history.lines().filter(|line| line.ends_with(" Port: 31337 TCP Blocked")).count(), 9, "{history}");
 }

@@ -1,7 +1,7 @@
 //! What PortSentry does to whom it has caught (KILL_ROUTE, KILL_HOSTS_DENY, KILL_RUN_CMD), in riposte's words. Runs none of it, and makes no
 //! command of what takes a shell.
 
-use super::conf::{Conf, Value, Version};
+use super::conf::{self, Conf, Value, Version};
 use super::{Check, Mode, Modes, plain};
 use crate::config::Config;
 use crate::config::words::toml;
@@ -41,7 +41,8 @@ pub fn route(command: &str) -> Route {
 }
 
 /// The section `[respond]` with what becomes of KILL_ROUTE and KILL_HOSTS_DENY; and the notes for both lines.
-pub fn responders(conf: &Conf) -> (String, [String; 2]) {
+/// What can't be done is added to `wrong`.
+pub fn responders(conf: &Conf, wrong: &mut Vec<String>) -> (String, [String; 2]) {
     let own = "riposte's own nftables set, with an end to each block";
     let (mut kinds, mut notes) = (vec!["nftables"], [String::new(), String::new()]);
     let mut add = |kind: &'static str, what: &str| match Kind::of(kind) {
@@ -56,11 +57,19 @@ pub fn responders(conf: &Conf) -> (String, [String; 2]) {
             Route::Kind("nftables") => own.to_owned(),
             Route::Kind("routes") => add("routes", "; a route alone would only cut the way back"),
             Route::Kind(kind) => add(kind, "; the command is another system's packet filter"),
-            Route::Other => format!("a command of your own is not run; {own}. 'protocol = \"command\"' in a [[response]] runs programs"),
+            Route::Other => {
+                let why = format!("a command of your own is not run; {own}. 'protocol = \"command\"' in a [[response]] runs programs");
+                wrong.push(format!("{}:{}: KILL_ROUTE: {why}", conf.name, command.line));
+                why
+            }
         };
     }
-    if conf.value("KILL_HOSTS_DENY").is_some() {
-        notes[1] = add("hosts-deny", "; the packets are dropped before any service sees them");
+    if let Some(line) = conf.value("KILL_HOSTS_DENY") {
+        let parts: Vec<&str> = line.text.split(':').map(str::trim).collect();
+        let is_known = matches!(parts[..], ["ALL", "$TARGET$"] | ["ALL", "$TARGET$", "DENY" | "deny"]);
+        let other =
+            if is_known { "" } else { "; its lines deny ALL services and nothing else: other words of this one are not taken over" };
+        notes[1] = add("hosts-deny", &format!("; the packets are dropped before any service sees them{other}"));
     }
     let mut chosen = String::new();
     let mut choose = |kind: &str, key: &str, word: &str| {
@@ -92,6 +101,7 @@ pub fn responses(conf: &Conf, modes: Modes, runs: [bool; 2], check: Check) -> (S
     let words = match words(command) {
         Ok(words) => words,
         Err(why) => {
+            let why = conf::odd_token(command).map_or(why, |odd| odd.trim_start_matches(": ").to_owned());
             let own = vec!["/usr/local/sbin/portsentry-command".to_owned(), "$TARGET$".to_owned(), "$PORT$".to_owned(), MODE.to_owned()];
             let text = commented(&text(conf, modes, runs, &own, line));
             return (text, format!("not run: {why}"), Some(told(&why)));

@@ -6,6 +6,7 @@ use crate::config::words::{did_you_mean, quoted};
 use model::net::{Prefix, PrefixError};
 use model::ports::Ports;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// Every variable of either version, and which of them it belongs to.
 const VARIABLES: [(&str, Of); 17] = [
@@ -70,6 +71,8 @@ pub struct Conf {
     pub version: Version,
     /// By variable.
     values: BTreeMap<&'static str, Value>,
+    /// Variables that are given and can't be used.
+    unusable: Vec<&'static str>,
     /// What is wrong, by line: nothing of such a line is taken over.
     wrong: Vec<(usize, String)>,
     /// What PortSentry reads differently from what was probably meant, by line.
@@ -79,7 +82,14 @@ pub struct Conf {
 impl Conf {
     /// Reads a file. `starter` is Debian's /etc/default/portsentry, which only 1.x has.
     pub fn read(name: &str, text: &str, starter: bool) -> Conf {
-        let mut conf = Conf { name: name.to_owned(), version: Version::Two, values: BTreeMap::new(), wrong: Vec::new(), notes: Vec::new() };
+        let mut conf = Conf {
+            name: name.to_owned(),
+            version: Version::Two,
+            values: BTreeMap::new(),
+            unusable: Vec::new(),
+            wrong: Vec::new(),
+            notes: Vec::new(),
+        };
         let bare = text.strip_prefix('\u{feff}');
         if bare.is_some() {
             let message = "the file begins with a byte order mark, which PortSentry takes for a part of the line: save it without";
@@ -146,12 +156,12 @@ impl Conf {
         let key = key.trim();
         let known = VARIABLES.iter().map(|(name, _)| *name).chain([BANNER]);
         let Some(name) = known.clone().find(|name| *name == key) else {
-            let lower: Vec<String> = known.map(str::to_ascii_lowercase).collect();
-            let near = did_you_mean(key, lower.iter().map(String::as_str)).to_ascii_uppercase().replace("; DID YOU MEAN", "; did you mean");
+            let near = did_you_mean_variable(key, known);
             return self.wrong.push((line, format!("PortSentry knows no {}{near}", quoted(key))));
         };
         let rest = rest.trim_start();
         let Some((text, behind)) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) else {
+            self.unusable.push(name);
             return self.wrong.push((line, format!("{name}: the value must stand in double quotes: {name}=\"{}\"", inner(rest))));
         };
         if !behind.trim().is_empty() {
@@ -169,6 +179,8 @@ impl Conf {
         let values: Vec<(&'static str, Value)> = self.values.iter().map(|(key, value)| (*key, value.clone())).collect();
         for (key, value) in &values {
             let wrong = match *key {
+                // Nothing is left out then.
+                "ADVANCED_EXCLUDE_TCP" | "ADVANCED_EXCLUDE_UDP" if value.text.is_empty() => None,
                 "TCP_PORTS" | "UDP_PORTS" | "ADVANCED_EXCLUDE_TCP" | "ADVANCED_EXCLUDE_UDP" => self.check_ports(key, value),
                 "ADVANCED_PORTS_TCP" | "ADVANCED_PORTS_UDP" => not_within(key, value, 65_535),
                 "BLOCK_TCP" | "BLOCK_UDP" => {
@@ -177,15 +189,27 @@ impl Conf {
                 "RESOLVE_HOST" | "KILL_RUN_CMD_FIRST" => not_within(key, value, 1),
                 "SCAN_TRIGGER" => not_within(key, value, 1_000_000),
                 "KILL_ROUTE" | "KILL_HOSTS_DENY" if !value.text.contains(TARGET) => {
-                    Some(format!("{key}: {TARGET} is missing: it would block nobody, or always the same"))
+                    let near = odd_token(&value.text).unwrap_or_default();
+                    Some(format!("{key}: {TARGET} is missing: it would block nobody, or always the same{near}"))
+                }
+                "KILL_ROUTE" | "KILL_HOSTS_DENY" => {
+                    odd_token(&value.text).or_else(|| odd_address(&value.text)).map(|odd| format!("{key}{odd}"))
                 }
                 _ if value.text.is_empty() && *key != BANNER => Some(format!("{key}: it has no value; PortSentry 2.x refuses that")),
                 _ => None,
             };
             if let Some(message) = wrong {
                 self.wrong.push((value.line, message));
-                if !key.ends_with("_PORTS") && !key.starts_with("ADVANCED_EXCLUDE") {
-                    self.values.remove(key);
+                match *key {
+                    // What of them is right is taken over.
+                    "TCP_PORTS" | "UDP_PORTS" | "ADVANCED_EXCLUDE_TCP" | "ADVANCED_EXCLUDE_UDP" => {}
+                    "KILL_ROUTE" | "KILL_HOSTS_DENY" if value.text.contains(TARGET) => {}
+                    // Any other number is none of those that do something.
+                    "BLOCK_TCP" | "BLOCK_UDP" => drop(self.values.insert(key, Value { text: "0".to_owned(), ..value.clone() })),
+                    _ => {
+                        self.values.remove(key);
+                        self.unusable.push(key);
+                    }
                 }
             }
         }
@@ -247,11 +271,19 @@ impl Conf {
             }
         }
         if self.version == Version::One {
-            let missing = ["IGNORE_FILE", "HISTORY_FILE", "BLOCKED_FILE"].into_iter().filter(|key| !has(key));
+            let missing =
+                ["IGNORE_FILE", "HISTORY_FILE", "BLOCKED_FILE"].into_iter().filter(|key| !has(key) && !self.unusable.contains(key));
             wrong.extend(missing.map(|key| (0, format!("{key} is missing: PortSentry 1.x does not start without it (riposte does)"))));
         }
         self.wrong.extend(wrong);
     }
+}
+
+/// `; did you mean 'X'?` for a name in capital letters, or nothing.
+pub fn did_you_mean_variable(typed: &str, known: impl IntoIterator<Item = &'static str>) -> String {
+    let lower: Vec<String> = known.into_iter().map(str::to_ascii_lowercase).collect();
+    let near = did_you_mean(typed, lower.iter().map(String::as_str));
+    near.to_ascii_uppercase().replace("; DID YOU MEAN", "; did you mean")
 }
 
 /// What was probably meant to stand between quotes, cut and without control characters.
@@ -262,6 +294,35 @@ fn inner(text: &str) -> String {
 fn not_within(key: &str, value: &Value, most: u32) -> Option<String> {
     let fits = value.text.bytes().all(|b| b.is_ascii_digit()) && value.text.parse::<u32>().is_ok_and(|number| number <= most);
     (!fits).then(|| format!("{key}: {} is no number from 0 to {most}", quoted(&value.text)))
+}
+
+/// A word that looks like one of PortSentry's tokens and is none, with what was probably meant.
+pub fn odd_token(text: &str) -> Option<String> {
+    let tokens = [TARGET, "$PORT$", "$MODE$"];
+    let bare = tokens.into_iter().fold(text.to_owned(), |text, token| text.replace(token, ""));
+    let (_, word) = bare.split_once('$')?;
+    let word: String = word.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let near = did_you_mean_variable(&word, ["TARGET", "PORT", "MODE"]);
+    let near = near.strip_prefix("; did you mean '")?.strip_suffix("'?")?;
+    Some(format!(": PortSentry knows no {}; did you mean '${near}$'?", quoted(&format!("${word}"))))
+}
+
+/// A word that looks like an address and is none, as in the examples that come with PortSentry.
+fn odd_address(text: &str) -> Option<String> {
+    let looks = |word: &&str| {
+        word.split('.').count() == 4 && word.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let odd = text.split([' ', '\t', ':', '/']).filter(looks).find(|word| word.parse::<Ipv4Addr>().is_err())?;
+    Some(format!(": {} is no address: PortSentry's command fails by it, and riposte's own needs none", quoted(odd)))
+}
+
+/// `192.0.2.0/24` for an address and a netmask that is one.
+fn with_length(entry: &str) -> Option<String> {
+    let (address, mask) = entry.split_once('/')?;
+    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
+    let bits = mask.leading_ones();
+    let prefix: Prefix = format!("{address}/{bits}").parse().ok()?;
+    (bits > 0 && mask.count_ones() == bits).then(|| prefix.to_string())
 }
 
 /// Reads an ignore file: addresses and networks, what is wrong with the other lines, and what this version refuses.
@@ -287,7 +348,8 @@ pub fn ignore(name: &str, text: &str, version: Version) -> (Vec<(usize, Prefix)>
             Ok(prefix) if prefix.bits() == 0 => say("everybody (/0) would be ignored, and nobody ever blocked: left out".to_owned()),
             Ok(prefix) => exempt.push((line, prefix)),
             Err(PrefixError::Length(length)) => {
-                say(format!("{} is no prefix length for {}: write it like 192.0.2.0/24", quoted(&length), quoted(entry)))
+                let right = with_length(entry).unwrap_or_else(|| "it like 192.0.2.0/24".to_owned());
+                say(format!("{} is no prefix length for {}: write {right}", quoted(&length), quoted(entry)))
             }
             Err(PrefixError::Address(_)) => say(format!(
                 "{} is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",

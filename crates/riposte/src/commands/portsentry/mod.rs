@@ -6,9 +6,9 @@ mod conf;
 
 use super::{Failure, fail};
 use crate::cli;
-use crate::config::guard::LISTS;
+use crate::config::guard::{BANNER_BYTES, LISTS};
 use crate::config::response::{ResponseConfig, check};
-use crate::config::words::toml;
+use crate::config::words::{did_you_mean, quoted, toml};
 use conf::{Conf, Value, Version};
 use model::net::{Prefix, Protocol};
 use model::ports::{Ports, Written};
@@ -61,6 +61,7 @@ pub fn translate(
         wrong.push(format!("{}: {why}: how PortSentry is started is not known", dir.join(STARTER).display()));
         None
     });
+    wrong.extend(starter.iter().flat_map(|text| wrong_modes(&dir.join(STARTER).display().to_string(), text)));
     let mut conf = Conf::read(&name, &text, starter.is_some());
     wrong.extend(conf.wrong());
     let exempt = exempt(&conf, dir, read, &mut wrong);
@@ -101,9 +102,12 @@ pub fn opened(path: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>) 
 /// Whom its ignore files name: the one in the configuration, and Debian's list that is merged into it at each start.
 fn exempt(conf: &Conf, dir: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec<u8>>>, wrong: &mut Vec<String>) -> Vec<(String, Prefix)> {
     let named = conf.value("IGNORE_FILE").map(|value| (value.line, PathBuf::from(&value.text)));
-    let beside = [dir.join("portsentry.ignore"), dir.join("portsentry.ignore.static")];
-    // A configuration that is looked at elsewhere has its ignore file beside it, whatever path it names.
-    let files: BTreeSet<PathBuf> = named.iter().map(|(_, path)| path.clone()).chain(beside).collect();
+    let beside = ["portsentry.ignore", "portsentry.ignore.static"].map(|name| dir.join(name));
+    // A configuration that is looked at elsewhere has its ignore file beside it, whatever folder it names; Debian makes it of the static one.
+    let own = named.iter().filter_map(|(_, path)| Some(dir.join(path.file_name()?)));
+    let own: BTreeSet<PathBuf> =
+        own.flat_map(|path| [path.with_added_extension("static"), path]).chain(named.iter().map(|(_, path)| path.clone())).collect();
+    let files: BTreeSet<PathBuf> = own.iter().cloned().chain(beside).collect();
     let (mut list, mut found) = (Vec::new(), false);
     for file in files {
         let name = file.display();
@@ -111,12 +115,12 @@ fn exempt(conf: &Conf, dir: &Path, read: &dyn Fn(&Path) -> io::Result<Option<Vec
             Ok(Some(text)) => text,
             Ok(None) => continue,
             Err(why) => {
-                found = true;
+                found |= own.contains(&file);
                 wrong.push(format!("{name}: {why}: nobody of it is exempt"));
                 continue;
             }
         };
-        found = true;
+        found |= own.contains(&file);
         let (entries, problems) = conf::ignore(&name.to_string(), &text, conf.version);
         list.extend(entries.into_iter().map(|(line, prefix)| (format!("{name}:{line}"), prefix)));
         wrong.extend(problems);
@@ -144,6 +148,74 @@ pub(super) enum Mode {
     Advanced,
 }
 
+/// As they stand in the modes' names.
+const PROTOCOLS: [&str; 2] = ["tcp", "udp"];
+
+impl Mode {
+    /// What Debian's script starts by this word. With a wrong one it starts nothing.
+    fn of(word: &str, protocol: &str) -> Mode {
+        match word.strip_suffix(protocol) {
+            Some("") => Mode::Connect,
+            Some("s") => Mode::Stealth,
+            Some("a") => Mode::Advanced,
+            Some(_) | None => Mode::Off,
+        }
+    }
+}
+
+/// The mode of a protocol in Debian's /etc/default/portsentry, and its line. That is a shell's file: the last assignment counts.
+fn said(text: &str, protocol: &str) -> Option<(usize, String)> {
+    let of = |(line, content)| {
+        let (name, value) = assignment(content)?;
+        (name == mode_key(protocol)).then(|| (line, value.to_owned()))
+    };
+    (1..).zip(text.lines()).filter_map(of).last()
+}
+
+fn mode_key(protocol: &str) -> String {
+    format!("{}_MODE", protocol.to_ascii_uppercase())
+}
+
+/// A shell's assignment: the name, and the value without quotes and what stands behind it.
+fn assignment(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.trim().strip_prefix("export ").unwrap_or(line).split_once('=')?;
+    let value = value.trim_start();
+    let word = match value.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => value.split(quote).nth(1),
+        None => value.split([' ', '\t', ';', '#']).next(),
+    };
+    Some((name.trim(), word.unwrap_or_default().trim_end()))
+}
+
+/// What is wrong with /etc/default/portsentry, by line.
+fn wrong_modes(name: &str, text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with('#'));
+    for (line, content) in lines {
+        let Some((key, word)) = assignment(content) else { continue };
+        let mut say = |message: String| wrong.push(format!("{name}:{line}: {message}"));
+        let Some(protocol) = PROTOCOLS.into_iter().find(|protocol| mode_key(protocol) == key) else {
+            let near = conf::did_you_mean_variable(key, ["TCP_MODE", "UDP_MODE"]);
+            if !near.is_empty() {
+                say(format!("Debian's script knows no {}{near}", quoted(key)));
+            }
+            continue;
+        };
+        if content.contains(" =") || content.contains("= ") {
+            say(format!(
+                "{key}: a shell's assignment has no blanks beside '=': write {key}=\"{word}\" (taken over here)",
+                word = plain(word)
+            ));
+        }
+        if !word.is_empty() && Mode::of(word, protocol) == Mode::Off {
+            let modes = ["", "s", "a"].map(|way| format!("{way}{protocol}"));
+            let near = did_you_mean(word, modes.iter().map(String::as_str));
+            say(format!("{key}: {} is none of {}, and PortSentry does not start with it{near}", quoted(word), modes.join(", ")));
+        }
+    }
+    wrong
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Modes {
     tcp: Mode,
@@ -157,20 +229,10 @@ impl Modes {
         if connect {
             return Modes { tcp: Mode::Connect, udp: Mode::Connect, from: "--connect" };
         }
-        let said = |key: &str| {
-            let text = starter?;
-            let line = text.lines().rev().find_map(|line| line.trim().strip_prefix(key)?.trim_start().strip_prefix('='))?;
-            Some(match line.trim().trim_matches(['"', '\'']) {
-                "" => Mode::Off,
-                word if word.starts_with('s') => Mode::Stealth,
-                word if word.starts_with('a') => Mode::Advanced,
-                _ => Mode::Connect,
-            })
-        };
         match (starter, conf.version) {
-            (Some(_), _) => {
-                let mode = |key| said(key).unwrap_or(Mode::Off);
-                Modes { tcp: mode("TCP_MODE"), udp: mode("UDP_MODE"), from: "/etc/default/portsentry" }
+            (Some(text), _) => {
+                let [tcp, udp] = PROTOCOLS.map(|protocol| said(text, protocol).map_or(Mode::Off, |(_, word)| Mode::of(&word, protocol)));
+                Modes { tcp, udp, from: "/etc/default/portsentry" }
             }
             (None, Version::One) => Modes { tcp: Mode::Connect, udp: Mode::Connect, from: "1.x; its command line is not known" },
             (None, Version::Two) => Modes { tcp: Mode::Stealth, udp: Mode::Stealth, from: "2.x without --connect" },
@@ -208,7 +270,7 @@ impl Plan<'_> {
         for (key, name) in [("BLOCK_TCP", "block_tcp"), ("BLOCK_UDP", "block_udp")] {
             self.block(&mut text, key, name);
         }
-        let (respond, notes) = actions::responders(conf);
+        let (respond, notes) = actions::responders(conf, wrong);
         let runs = ["BLOCK_TCP", "BLOCK_UDP"].map(|key| self.block_value(key) > 0);
         let (responses, command, complaint) = actions::responses(conf, self.modes, runs, self.check);
         wrong.extend(complaint);
@@ -259,6 +321,9 @@ impl Plan<'_> {
                 all.without(&self.conf.ports(excluded).map(|(_, ports)| ports).unwrap_or_default())
             }
         };
+        if protocol == Protocol::TCP && ports.contains(22) {
+            *text += "# Port 22 is left alone ([sense.nflog] ssh_ports): whoever is logged in there counts as an administrator.\n";
+        }
         if let Some(list) = LISTS.iter().find(|list| !ports.is_empty() && list.ports(protocol) == ports) {
             let _ = writeln!(text, "{name} = [\"{}\"]", list.name);
             return;
@@ -285,10 +350,11 @@ impl Plan<'_> {
         if is_stealth {
             return self.comment(text, "PORT_BANNER", ": not said, nor does PortSentry in this mode");
         }
-        self.comment(text, "PORT_BANNER", ": over TCP only; over UDP it would go to whoever is named as the sender");
-        let mut cut: String = banner.chars().filter(|c| !c.is_control()).collect();
-        cut.truncate(cut.floor_char_boundary(100));
-        let _ = writeln!(text, "banner = {}", toml(&cut));
+        let mut said: String = banner.chars().filter(|c| !c.is_control()).collect();
+        said.truncate(said.floor_char_boundary(BANNER_BYTES));
+        let cut = if said.len() < banner.len() { format!(", and no more than {BANNER_BYTES} bytes") } else { String::new() };
+        self.comment(text, "PORT_BANNER", &format!(": over TCP only{cut}; over UDP it would go to whoever is named as the sender"));
+        let _ = writeln!(text, "banner = {}", toml(&said));
     }
 
     fn trigger(&self, text: &mut String) {
@@ -320,11 +386,14 @@ impl Plan<'_> {
         self.comment(text, "KILL_RUN_CMD", &format!(": {}", plain(command)));
         self.comment(text, "KILL_RUN_CMD_FIRST", ": 'when' of the [[response]]");
         self.comment(text, "RESOLVE_HOST", ": names are never looked up; an attacker's name server would answer");
+        self.comment(text, "HISTORY_FILE", ": 'riposte history', kept for [store] history_days");
+        self.comment(text, "BLOCKED_FILE", ": 'riposte list', kept through restarts");
         let form = if self.conf.version == Version::One { "1.x" } else { "2.x" };
-        let history =
-            format!(": 'riposte history', kept for [store] history_days; portsentry = \"{form}\" writes PortSentry's own lines as well");
-        self.comment(text, "HISTORY_FILE", &history);
-        self.comment(text, "BLOCKED_FILE", ": 'riposte list' instead, kept through restarts");
+        let _ = writeln!(
+            text,
+            "# PortSentry's own lines for programs that read them: in riposte's log, and in portsentry.history in the folder of [store].\n\
+             portsentry = \"{form}\""
+        );
         self.comment(text, "IGNORE_FILE", ": [policy] exempt, below");
         for (mode, listed, advanced) in [
             (self.modes.tcp, "TCP_PORTS", ["ADVANCED_PORTS_TCP", "ADVANCED_EXCLUDE_TCP"]),

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::Config;
+use crate::config::guard::Form;
 use crate::config::response::{On, Touched, When};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -111,6 +112,10 @@ fn who_blocked_nobody_goes_on_blocking_nobody() {
         (config.policy.dry_run, text.contains("who scans or guesses passwords is blocked"))
     };
     assert_eq!([[0, 0], [0, 2], [1, 0]].map(dry), [(true, true), (false, true), (false, false)]);
+    // A number that means nothing does nothing, in 1.x too, where a missing one blocks.
+    let conf = OLD.replace("BLOCK_TCP=\"1\"", "BLOCK_TCP=\"3\"").replace("BLOCK_UDP=\"0\"\n", "");
+    let (config, ..) = imported(&[("portsentry/portsentry.conf", &conf), ("portsentry/portsentry.ignore", "")], false);
+    assert_eq!(config.policy.touch_blocks, [false, true]);
 }
 
 #[test]
@@ -171,8 +176,10 @@ fn routes_and_wrappers_become_responders_behind_riposte_s_own() {
     );
     assert!(with("", "KILL_HOSTS_DENY=\"ALL: $TARGET$\"\n").1.contains("format = \"plain\""));
     assert_eq!(with("KILL_ROUTE=\"/sbin/iptables -I INPUT -s $TARGET$ -j DROP\"\n", "").0, ["nftables"]);
-    let (kinds, text) = with("KILL_ROUTE=\"/opt/mine $TARGET$\"\n", "");
-    assert!(kinds == ["nftables"] && text.contains("a command of your own is not run"), "{text}");
+    let conf = "TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\nKILL_ROUTE=\"/opt/mine $TARGET$\"\n";
+    let (config, text, wrong) = imported(&[("portsentry/portsentry.conf", conf)], false);
+    assert!(config.respond.kinds.len() == 1 && text.contains("KILL_ROUTE, line 3: a command of your own is not run"), "{text}");
+    assert!(wrong[0].starts_with("portsentry.conf:3: KILL_ROUTE: a command of your own is not run"), "{wrong:?}");
     // A kind that this riposte does not have is not named.
     let (kinds, text) = with("KILL_ROUTE=\"/sbin/ipfw add 1 deny all from $TARGET$:255.255.255.255 to any\"\n", "");
     assert_eq!(kinds.contains(&"ipfw"), respond::Kind::of("ipfw").is_some(), "{text}");
@@ -219,7 +226,7 @@ IGNORE_FILE="/nowhere/ignore"
 #[test]
 fn every_wrong_configuration_gets_its_clear_line() {
     let long = format!("KILL_RUN_CMD=\"/bin/true {}\"", "x".repeat(1_024));
-    let told: [(&str, &str); 36] = [
+    let told: [(&str, &str); 40] = [
         ("TCP_PORTS=\"0\"", "1: TCP_PORTS: '0' is no port (1 to 65535)"),
         ("TCP_PORTS=\"65536\"", "1: TCP_PORTS: '65536' is no port (1 to 65535)"),
         ("TCP_PORTS=\"9-1\"", "1: TCP_PORTS: '9-1' is no rising range: write 1-9"),
@@ -248,6 +255,19 @@ fn every_wrong_configuration_gets_its_clear_line() {
         ("KILL_RUN_CMD_FIRST=\"x\"", "1: KILL_RUN_CMD_FIRST: 'x' is no number from 0 to 1"),
         ("KILL_ROUTE=\"/sbin/route add -host reject\"", "1: KILL_ROUTE: $TARGET$ is missing: it would block nobody, or always the same"),
         ("KILL_ROUTE=\"\"", "1: KILL_ROUTE: $TARGET$ is missing"),
+        (
+            "KILL_ROUTE=\"/sbin/route add $TARGTE$\"",
+            "1: KILL_ROUTE: $TARGET$ is missing: it would block nobody, or always the same: PortSentry knows no '$TARGTE'; did you mean '$TARGET$'?",
+        ),
+        ("KILL_ROUTE=\"/sbin/route add $TARGET$ $MOD$\"", "1: KILL_ROUTE: PortSentry knows no '$MOD'; did you mean '$MODE$'?"),
+        (
+            "KILL_ROUTE=\"/sbin/route add $TARGET$ gw 333.444.555.666\"",
+            "1: KILL_ROUTE: '333.444.555.666' is no address: PortSentry's command fails by it",
+        ),
+        (
+            "BLOCK_TCP=\"2\"\nKILL_RUN_CMD=\"/bin/true $TARGET$ $PROT$\"",
+            "2: KILL_RUN_CMD: PortSentry knows no '$PROT'; did you mean '$PORT$'?",
+        ),
         ("KILL_HOSTS_DENY=\"ALL: ALL\"", "1: KILL_HOSTS_DENY: $TARGET$ is missing"),
         ("BLOCKED_FILE=\"\"", "1: BLOCKED_FILE: it has no value; PortSentry 2.x refuses that"),
         ("HISTORY_FILE=\"\"", "1: HISTORY_FILE: it has no value; PortSentry 2.x refuses that"),
@@ -315,22 +335,29 @@ fn settings_that_do_not_go_together_are_told() {
             && no_way[1].starts_with("portsentry.conf:3: BLOCK_UDP=\"2\" wants a KILL_RUN_CMD"),
         "{no_way:?}"
     );
-    let old = alone("TCP_PORTS=\"1, 2\"\nADVANCED_PORTS_TCP=\"1024\"\n");
+    let old = alone("TCP_PORTS=\"1, 2\"\nADVANCED_PORTS_TCP=\"1024\"\nADVANCED_EXCLUDE_TCP=\"\"\n");
     assert_eq!(old.len(), 3, "three files that 1.x wants: {old:?}");
+    // What is there and wrong is not missing besides.
+    let old = alone("ADVANCED_PORTS_TCP=\"1024\"\nIGNORE_FILE=\"DIR/portsentry/portsentry.ignore\"\nHISTORY_FILE=\"\"\nBLOCKED_FILE=b\n");
+    let expected =
+        ["portsentry.conf:3: HISTORY_FILE: it has no value", "portsentry.conf:4: BLOCKED_FILE: the value must stand in double quotes"];
+    assert!(old.len() == 2 && old.iter().zip(expected).all(|(line, part)| line.starts_with(part)), "{old:?}");
 }
 
 #[test]
 fn ignore_files_are_read_line_by_line() {
-    let text = "10.0.0.1\n10.0.0.0/33\nhost.example.org\n2001:DB8::/32\n0.0.0.0/0\n10.0.0.2 mine\n# all\n\n10.9.8.7";
+    let text =
+        "10.0.0.1\n10.0.0.0/33\n10.0.0.1/255.255.255.0\nhost.example.org\n2001:DB8::/32\n0.0.0.0/0\n10.0.0.2 mine\n# all\n\n10.9.8.7";
     let (entries, wrong) = conf::ignore("i", text, Version::One);
     let entries: Vec<String> = entries.iter().map(|(line, prefix)| format!("{line} {prefix}")).collect();
     // The last line has no end: PortSentry 2.0.7 loses its last digit.
-    assert_eq!(entries, ["1 10.0.0.1", "4 2001:db8::/32", "6 10.0.0.2", "9 10.9.8.7"]);
+    assert_eq!(entries, ["1 10.0.0.1", "5 2001:db8::/32", "7 10.0.0.2", "10 10.9.8.7"]);
     let expected = [
         "i:2: '33' is no prefix length for '10.0.0.0/33': write it like 192.0.2.0/24",
-        "i:3: 'host.example.org' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
-        "i:5: everybody (/0) would be ignored, and nobody ever blocked: left out",
-        "i:6: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
+        "i:3: '255.255.255.0' is no prefix length for '10.0.0.1/255.255.255.0': write 10.0.0.0/24",
+        "i:4: 'host.example.org' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
+        "i:6: everybody (/0) would be ignored, and nobody ever blocked: left out",
+        "i:7: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
     ];
     assert_eq!(wrong, expected);
 }
@@ -358,12 +385,77 @@ fn debians_static_list_and_modes_are_taken_in() {
         ("portsentry/portsentry.conf", OLD),
         ("portsentry/portsentry.ignore", "192.0.2.1\n198.51.100.1 # its own address at the last start\n"),
         ("portsentry/portsentry.ignore.static", "192.0.2.1\n192.0.2.128/25\n"),
-        ("default/portsentry", "# TCP_MODE=\"tcp\"\n TCP_MODE = stcp\nUDP_MODE='sudp'\n"),
+        ("default/portsentry", "# TCP_MODE=\"tcp\"\nTCP_MODE=tcp\nexport TCP_MODE=stcp; # the last one counts\nUDP_MODE='sudp'\n"),
     ];
     let (config, text, wrong) = imported(&files, false);
     let exempt: Vec<String> = config.policy.exempt.iter().map(ToString::to_string).collect();
     assert_eq!((exempt, wrong), (["192.0.2.1", "198.51.100.1", "192.0.2.128/25"].map(str::to_owned).to_vec(), Vec::new()));
     assert!(config.guard.stealth && text.contains("The mode is Stealth for TCP, Stealth for UDP (/etc/default/portsentry)."), "{text}");
+}
+
+#[test]
+fn modes_are_what_debian_s_script_starts() {
+    let with = |starter: &str| {
+        let files = [("portsentry/portsentry.conf", OLD), ("portsentry/portsentry.ignore", ""), ("default/portsentry", starter)];
+        let (config, text, wrong) = imported(&files, false);
+        let modes = text.lines().find_map(|line| line.strip_prefix("# The mode is ")).unwrap().replace(" (/etc/default/portsentry).", "");
+        let is_on = [!config.guard.tcp.is_empty(), !config.guard.udp.is_empty()];
+        (modes, is_on, wrong.iter().map(|line| line.replace("../default/portsentry", "default")).collect::<Vec<_>>().join("\n"))
+    };
+    let told = |modes: &str, is_on: [bool; 2], wrong: &str| (modes.to_owned(), is_on, wrong.to_owned());
+    assert_eq!(with("TCP_MODE=\"\" # tcp\nUDP_MODE=udp # or sudp\n"), told("Off for TCP, Connect for UDP", [false, true], ""));
+    assert_eq!(
+        with("TCP_MODE=\"scp\"\nUDP_MODE=\"stcp\"\n"),
+        told(
+            "Off for TCP, Off for UDP",
+            [false, false],
+            "default:1: TCP_MODE: 'scp' is none of tcp, stcp, atcp, and PortSentry does not start with it; did you mean 'tcp'?\n\
+             default:2: UDP_MODE: 'stcp' is none of udp, sudp, audp, and PortSentry does not start with it"
+        )
+    );
+    assert_eq!(
+        with("PATH=/bin\nTPC_MODE=\"tcp\"\nudp_mode=udp\nUDP_MODE = \"audp\"\n"),
+        told(
+            "Off for TCP, Advanced for UDP",
+            [false, true],
+            "default:2: Debian's script knows no 'TPC_MODE'; did you mean 'TCP_MODE'?\n\
+             default:3: Debian's script knows no 'udp_mode'; did you mean 'UDP_MODE'?\n\
+             default:4: UDP_MODE: a shell's assignment has no blanks beside '=': write UDP_MODE=\"audp\" (taken over here)"
+        )
+    );
+}
+
+#[test]
+fn what_other_programs_read_goes_on_in_its_own_version_s_form() {
+    let form = |text: &str| imported(&[("portsentry/portsentry.conf", text)], false).0.guard.portsentry;
+    assert_eq!(form(OLD), Some(Form::One));
+    assert_eq!(form("TCP_PORTS=\"1\"\n"), Some(Form::Two));
+}
+
+#[test]
+fn what_is_left_out_of_a_line_is_told() {
+    let text = |line: &str| imported(&[("portsentry/portsentry.conf", &format!("TCP_PORTS=\"1\"\nBLOCK_TCP=\"1\"\n{line}\n"))], true).1;
+    let long = text(&format!("PORT_BANNER=\"{}\"\nKILL_HOSTS_DENY=\"ALL: $TARGET$\"", "x".repeat(101)));
+    assert!(long.contains("over TCP only, and no more than 100 bytes") && !long.contains("not taken over"), "{long}");
+    assert!(text("KILL_HOSTS_DENY=\"ALL:$TARGET$:DENY\"\nPORT_BANNER=\"x\"").contains("over TCP only; over UDP"));
+    for other in ["sshd: $TARGET$", "ALL: $TARGET$ : spawn (/bin/mail root) & : DENY"] {
+        assert!(text(&format!("KILL_HOSTS_DENY=\"{other}\"")).contains("other words of this one are not taken over"), "{other}");
+    }
+}
+
+#[test]
+fn an_ignore_file_is_known_by_its_name_wherever_it_lies() {
+    let with = |name: &str, file: &str| {
+        let conf = format!("UDP_PORTS=\"1\"\nIGNORE_FILE=\"/nowhere/{name}\"\n");
+        let (config, _, wrong) = imported(&[("portsentry/portsentry.conf", &conf), (&format!("portsentry/{file}"), "192.0.2.1\n")], false);
+        (config.policy.exempt.len(), wrong)
+    };
+    for (name, file) in [("mine", "mine"), ("portsentry.ignore", "portsentry.ignore"), ("portsentry.ignore", "portsentry.ignore.static")] {
+        assert_eq!(with(name, file), (1, Vec::new()), "{name}");
+    }
+    // PortSentry would not find it: what lies there is taken over, and the slip told.
+    let (exempt, wrong) = with("portsentry.ingore", "portsentry.ignore");
+    assert!(exempt == 1 && wrong[0].starts_with("portsentry.conf:2: IGNORE_FILE: /nowhere/portsentry.ingore can't be found"), "{wrong:?}");
 }
 
 #[test]

@@ -187,7 +187,7 @@ pub fn run(start: Start) -> Result<(), String> {
         malformed: 0,
         turned_away: 0,
         positions,
-        lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
+        lines: Lines::new(&config, 0),
         alerts: Alerts::new(config.alert.clone()),
         disk: (config.store.path.clone(), config.store.min_free_percent),
         reloads: Gate::new(Life::Judge, monotonic()),
@@ -499,7 +499,7 @@ impl Judge {
             Message::Config => {
                 let config = configuration(fd)?;
                 let lost = self.lines.as_ref().map_or(0, |lines| lines.lost);
-                self.lines = config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, lost));
+                self.lines = Lines::new(&config, lost);
                 self.alerts.reconfigure(config.alert.clone());
                 self.disk = (config.store.path.clone(), config.store.min_free_percent);
                 self.tidy_at = Some(monotonic());

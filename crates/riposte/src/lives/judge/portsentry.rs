@@ -2,12 +2,15 @@
 //! Unlike there, only who is blocked is written down as such, nothing is said of the exempt, and no file is ever emptied. Never holds up a
 //! decision: what can't be written is counted.
 
+use crate::config::Config;
 use crate::config::guard::Form;
+use crate::config::response::{self, On};
 use court::court::{Answer, Touched};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use model::event::{TcpFlags, Trust};
 use model::net::Protocol;
+use model::ports::Ports;
 use model::style::Style;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -23,15 +26,25 @@ const FILES: [&str; 2] = ["portsentry.history", "portsentry.blocked"];
 pub struct Lines {
     folder: PathBuf,
     form: Form,
-    stealth: bool,
+    /// UDP ports at which a PortSentry would listen: those of its connect mode.
+    listens: Ports,
+    /// Protocols whose touches run a program, block or no block.
+    runs: Vec<Protocol>,
     /// Lines that could not be written.
     pub lost: u64,
 }
 
 impl Lines {
-    /// In this folder, `lost` of them so far.
-    pub fn new(folder: &Path, form: Form, stealth: bool, lost: u64) -> Lines {
-        Lines { folder: folder.to_owned(), form, stealth, lost }
+    /// By this configuration, `lost` of them so far. `None` if nobody wants them.
+    pub fn new(config: &Config, lost: u64) -> Option<Lines> {
+        let guard = &config.guard;
+        let listens = if guard.stealth { Ports::default() } else { guard.udp.clone() };
+        let of_touches = config.responses.iter().filter(|response| response.on == On::Touch);
+        let runs = of_touches.flat_map(|response| &response.protocols).map(|protocol| match protocol {
+            response::Touched::Tcp => Protocol::TCP,
+            response::Touched::Udp => Protocol::UDP,
+        });
+        Some(Lines { folder: config.store.path.clone(), form: guard.portsentry?, listens, runs: runs.collect(), lost })
     }
 
     /// Tells of touches that were charged.
@@ -40,12 +53,15 @@ impl Lines {
         // fail2ban's filter for 2.x takes every line for a scan, whatever stands behind 'ignored:'.
         for touched in touches.iter().filter(|touched| touched.answer != Answer::Exempt) {
             match self.form {
-                Form::One => tracing::warn!("attackalert: {}", alert(touched, self.stealth)),
+                Form::One => tracing::warn!("attackalert: {}", alert(touched, &self.listens)),
                 Form::Two => {
-                    let line = scan_from(touched, self.stealth);
+                    let line = scan_from(touched, &self.listens);
                     tracing::warn!("{line}");
                     history += &format!("{} {line}\n", local(touched, &TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%.3f%z"));
                 }
+            }
+            if self.form == Form::One && touched.answer == Answer::Recorded && !self.runs.contains(&touched.touch.protocol) {
+                tracing::warn!("attackalert: Ignoring {} response per configuration file setting.", protocol(touched));
             }
             if touched.answer == Answer::Blocked {
                 tracing::warn!(
@@ -76,18 +92,18 @@ pub(super) fn append(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// What PortSentry 1.x says. Its names are never looked up here: the address stands for itself.
-fn alert(touched: &Touched, stealth: bool) -> String {
+fn alert(touched: &Touched, listens: &Ports) -> String {
     let Touched { actor, touch, .. } = touched;
+    let what = kind(touched, Form::One, listens);
     // With a blank in front of this one, as there.
-    let blank = if touch.style == Style::Null { " " } else { "" };
-    let what = kind(touched, if stealth { "UDP scan" } else { "Connect" });
+    let blank = if what == "TCP NULL scan" { " " } else { "" };
     format!("{blank}{what} from host: {actor}/{actor} to {} port: {}", protocol(touched), touch.port)
 }
 
 /// What PortSentry 2.x says.
-fn scan_from(touched: &Touched, stealth: bool) -> String {
+fn scan_from(touched: &Touched, listens: &Ports) -> String {
     let Touched { actor, touch, answer, .. } = touched;
-    let kind = kind(touched, if stealth { "UDP" } else { "Connect" });
+    let kind = kind(touched, Form::Two, listens);
     let (noblock, blocked) = (*answer == Answer::Recorded, *answer == Answer::Blocked);
     format!(
         "Scan from: [{actor}] ({actor}) protocol: [{}] port: [{}] type: [{kind}] IP opts: [unknown] ignored: [false] triggered: [true] \
@@ -102,24 +118,38 @@ fn protocol(touched: &Touched) -> &'static str {
 }
 
 /// What PortSentry calls it.
-fn kind(Touched { touch, trust, .. }: &Touched, datagram: &str) -> String {
+fn kind(Touched { touch, trust, .. }: &Touched, form: Form, listens: &Ports) -> String {
     match touch.style {
-        Style::Udp => datagram.to_owned(),
-        _ if *trust > Trust::Spoofable => "Connect".to_owned(),
-        Style::Fin => "TCP FIN scan".to_owned(),
-        Style::Null => "TCP NULL scan".to_owned(),
-        Style::Xmas => "TCP XMAS scan".to_owned(),
-        Style::Ack => flags(TcpFlags::ACK),
-        Style::Maimon => flags(TcpFlags::ACK | TcpFlags::FIN),
-        _ => "TCP SYN/Normal scan".to_owned(),
+        Style::Udp if listens.contains(touch.port) => "Connect".to_owned(),
+        Style::Udp => if form == Form::One { "UDP scan" } else { "UDP" }.to_owned(),
+        Style::Connect if *trust > Trust::Spoofable => "Connect".to_owned(),
+        _ => flags(touch.flags, form),
     }
 }
 
-fn flags(bits: u8) -> String {
-    let names = ["SYN", "FIN", "ACK", "PSH", "URG", "RST"];
-    let values = [TcpFlags::SYN, TcpFlags::FIN, TcpFlags::ACK, TcpFlags::PSH, TcpFlags::URG, TcpFlags::RST];
-    let shown = names.iter().zip(values).map(|(name, bit)| format!(" {name}: {}", u8::from(bits & bit != 0)));
-    format!("Unknown Type: TCP Packet Flags:{}", shown.collect::<String>())
+/// What PortSentry makes of a segment's flags.
+fn flags(flags: TcpFlags, form: Form) -> String {
+    const FLAGS: [(&str, u8); 6] = [
+        ("SYN", TcpFlags::SYN),
+        ("FIN", TcpFlags::FIN),
+        ("ACK", TcpFlags::ACK),
+        ("PSH", TcpFlags::PSH),
+        ("URG", TcpFlags::URG),
+        ("RST", TcpFlags::RST),
+    ];
+    let known = flags.0 & FLAGS.iter().fold(0, |all, (_, bit)| all | bit);
+    // 2.x looks at the whole byte, with ECN's flags.
+    let is_null = if form == Form::One { known == 0 } else { flags.0 == 0 };
+    match known {
+        _ if is_null => "TCP NULL scan".to_owned(),
+        _ if flags.has(TcpFlags::FIN | TcpFlags::PSH | TcpFlags::URG) => "TCP XMAS scan".to_owned(),
+        TcpFlags::FIN => "TCP FIN scan".to_owned(),
+        TcpFlags::SYN => "TCP SYN/Normal scan".to_owned(),
+        _ => {
+            let shown = FLAGS.iter().map(|(name, bit)| format!(" {name}: {}", u8::from(flags.has(*bit))));
+            format!("Unknown Type: TCP Packet Flags:{}", shown.collect::<String>())
+        }
+    }
 }
 
 /// `EPOCH - MM/DD/YYYY HH:MM:SS Host: NAME/IP Port: N TCP Blocked`, in local time.
@@ -140,31 +170,68 @@ mod tests {
     use model::event::Touch;
     use model::time::Time;
 
-    fn touched(protocol: Protocol, style: Style, trust: Trust) -> Touched {
-        let touch = Touch { protocol, port: 11, style, hops: None };
+    fn touched(protocol: Protocol, style: Style, flags: u8, trust: Trust) -> Touched {
+        let touch = Touch { protocol, port: 11, style, flags: TcpFlags(flags), hops: None };
         Touched { at: Time::from_secs(1_700_000_000), actor: "192.0.2.7".parse().unwrap(), touch, trust, answer: Answer::Blocked }
+    }
+
+    /// A lone segment, or a connection.
+    fn tcp(flags: u8) -> Touched {
+        let style = TcpFlags(flags).style().unwrap_or(Style::Connect);
+        touched(Protocol::TCP, style, flags, Trust::Spoofable)
+    }
+
+    fn lines(folder: &Path, form: Form) -> Lines {
+        let mut config = Config::default();
+        (config.store.path, config.guard.portsentry) = (folder.to_owned(), Some(form));
+        Lines::new(&config, 0).expect("wanted")
+    }
+
+    fn connection() -> Touched {
+        touched(Protocol::TCP, Style::Connect, 0, Trust::Handshake)
     }
 
     #[test]
     fn lines_are_portsentrys_own() {
-        let tcp = |style, trust| alert(&touched(Protocol::TCP, style, trust), true);
+        let [fin, syn, psh, ack, urg, ece] = [TcpFlags::FIN, TcpFlags::SYN, TcpFlags::PSH, TcpFlags::ACK, TcpFlags::URG, TcpFlags::ECE];
         let host = "from host: 192.0.2.7/192.0.2.7 to";
-        assert_eq!(tcp(Style::Connect, Trust::Handshake), format!("Connect {host} TCP port: 11"));
-        assert_eq!(tcp(Style::Connect, Trust::Spoofable), format!("TCP SYN/Normal scan {host} TCP port: 11"));
-        assert_eq!(tcp(Style::Syn, Trust::Spoofable), format!("TCP SYN/Normal scan {host} TCP port: 11"));
-        assert_eq!(tcp(Style::Null, Trust::Spoofable), format!(" TCP NULL scan {host} TCP port: 11"));
-        assert_eq!(tcp(Style::Xmas, Trust::Spoofable), format!("TCP XMAS scan {host} TCP port: 11"));
-        let maimon = format!("Unknown Type: TCP Packet Flags: SYN: 0 FIN: 1 ACK: 1 PSH: 0 URG: 0 RST: 0 {host} TCP port: 11");
-        assert_eq!(tcp(Style::Maimon, Trust::Spoofable), maimon);
-        let udp = touched(Protocol::UDP, Style::Udp, Trust::Spoofable);
-        assert_eq!([alert(&udp, true), alert(&udp, false)], ["UDP scan", "Connect"].map(|what| format!("{what} {host} UDP port: 11")));
+        assert_eq!(alert(&connection(), &Ports::default()), format!("Connect {host} TCP port: 11"));
+        // A SYN with a system's options is one all the same.
+        let first = touched(Protocol::TCP, Style::Connect, syn, Trust::Spoofable);
+        assert_eq!(alert(&first, &Ports::default()), format!("TCP SYN/Normal scan {host} TCP port: 11"));
+        let unknown = |flags| format!("Unknown Type: TCP Packet Flags: {flags} RST: 0");
+        for (flags, one, two) in [
+            (syn, "TCP SYN/Normal scan".to_owned(), None),
+            (syn | ece, "TCP SYN/Normal scan".to_owned(), None),
+            (fin, "TCP FIN scan".to_owned(), None),
+            (0, " TCP NULL scan".to_owned(), Some("TCP NULL scan".to_owned())),
+            (ece, " TCP NULL scan".to_owned(), Some(unknown("SYN: 0 FIN: 0 ACK: 0 PSH: 0 URG: 0"))),
+            (fin | psh | urg, "TCP XMAS scan".to_owned(), None),
+            (fin | psh | urg | syn, "TCP XMAS scan".to_owned(), None),
+            (syn | fin, unknown("SYN: 1 FIN: 1 ACK: 0 PSH: 0 URG: 0"), None),
+            (psh, unknown("SYN: 0 FIN: 0 ACK: 0 PSH: 1 URG: 0"), None),
+            (urg | psh, unknown("SYN: 0 FIN: 0 ACK: 0 PSH: 1 URG: 1"), None),
+            (ack, unknown("SYN: 0 FIN: 0 ACK: 1 PSH: 0 URG: 0"), None),
+            (ack | fin, unknown("SYN: 0 FIN: 1 ACK: 1 PSH: 0 URG: 0"), None),
+        ] {
+            assert_eq!(alert(&tcp(flags), &Ports::default()), format!("{one} {host} TCP port: 11"));
+            let two = two.unwrap_or(one);
+            assert!(
+                scan_from(&tcp(flags), &Ports::default()).contains(&format!(" protocol: [TCP] port: [11] type: [{two}] IP opts: ")),
+                "{two}"
+            );
+        }
+        let udp = touched(Protocol::UDP, Style::Udp, 0, Trust::Spoofable);
+        assert_eq!(
+            [Ports::default(), Ports::from_iter([11..=11])].map(|listens| alert(&udp, &listens)),
+            ["UDP scan", "Connect"].map(|what| format!("{what} {host} UDP port: 11"))
+        );
         assert_eq!(blocked(&udp, &TimeZone::UTC), "1700000000 - 11/14/2023 22:13:20 Host: 192.0.2.7/192.0.2.7 Port: 11 UDP Blocked\n");
     }
 
     /// One that is blocked, one of each other kind.
     fn fates() -> [Touched; 4] {
-        let connect = touched(Protocol::TCP, Style::Connect, Trust::Handshake);
-        [Answer::Blocked, Answer::Exempt, Answer::Recorded, Answer::Spared].map(|answer| Touched { answer, ..connect.clone() })
+        [Answer::Blocked, Answer::Exempt, Answer::Recorded, Answer::Spared].map(|answer| Touched { answer, ..connection() })
     }
 
     #[test]
@@ -172,10 +239,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, "what was there before\n").unwrap();
-        let mut lines = Lines::new(folder.path(), Form::Two, false, 0);
-        lines.tell(&fates());
-        lines.tell(&[]);
-        assert_eq!((lines.lost, folder.path().join(FILES[1]).exists()), (0, false));
+        let mut told = lines(folder.path(), Form::Two);
+        told.tell(&fates());
+        told.tell(&[]);
+        assert_eq!((told.lost, folder.path().join(FILES[1]).exists()), (0, false));
         let text = fs::read_to_string(&history).unwrap();
         let (before, after) = text.split_once('\n').unwrap();
         assert_eq!((before, after.lines().count()), ("what was there before", 3));
@@ -191,10 +258,8 @@ mod tests {
             assert_eq!(line, expected);
             assert!(jiff::Zoned::strptime("%Y-%m-%dT%H:%M:%S%.3f%z", stamp).is_ok() && stamp.contains(".000"), "{stamp}");
         }
-        let null = touched(Protocol::TCP, Style::Null, Trust::Spoofable);
-        assert!(scan_from(&null, true).contains("type: [TCP NULL scan]"));
-        let udp = touched(Protocol::UDP, Style::Udp, Trust::Spoofable);
-        assert!(scan_from(&udp, true).contains("protocol: [UDP] port: [11] type: [UDP]"));
+        let udp = touched(Protocol::UDP, Style::Udp, 0, Trust::Spoofable);
+        assert!(scan_from(&udp, &Ports::default()).contains("protocol: [UDP] port: [11] type: [UDP]"));
     }
 
     #[test]
@@ -202,14 +267,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = folder.path().join(FILES[0]);
         fs::write(&history, vec![b'x'; FILE_BYTES as usize + 1]).unwrap();
-        let mut lines = Lines::new(folder.path(), Form::One, false, 0);
-        lines.tell(&fates());
+        let mut told = lines(folder.path(), Form::One);
+        told.tell(&fates());
         for name in FILES {
             assert_eq!(fs::read_to_string(folder.path().join(name)).unwrap().lines().count(), 1, "{name}");
         }
         assert_eq!(fs::metadata(folder.path().join("portsentry.history.1")).unwrap().len(), FILE_BYTES + 1);
-        let mut nowhere = Lines::new(Path::new("/nowhere"), Form::One, false, 0);
-        nowhere.tell(&[touched(Protocol::TCP, Style::Connect, Trust::Handshake)]);
-        assert_eq!((lines.lost, nowhere.lost), (0, 2));
+        let mut nowhere = lines(Path::new("/nowhere"), Form::One);
+        nowhere.tell(&[connection()]);
+        assert_eq!((told.lost, nowhere.lost), (0, 2));
     }
 }
