@@ -96,11 +96,15 @@ pub enum Tag {
     Submit,
     /// See [`super::Message::Submitted`].
     Submitted,
+    /// See [`super::Message::Kept`].
+    Kept,
+    /// See [`super::Message::Ways`].
+    Ways,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 45] = [
+    pub const ALL: [Tag; 47] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -146,6 +150,8 @@ impl Tag {
         Tag::Fetched,
         Tag::Submit,
         Tag::Submitted,
+        Tag::Kept,
+        Tag::Ways,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -191,7 +197,9 @@ impl Tag {
             | Tag::FeedItems
             | Tag::Fetched
             | Tag::Submit
-            | Tag::Submitted => false,
+            | Tag::Submitted
+            | Tag::Kept
+            | Tag::Ways => false,
         }
     }
 
