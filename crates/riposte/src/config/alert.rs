@@ -155,6 +155,8 @@ pub struct Share {
     pub min_level: u8,
     /// The most about one source in 24 hours.
     pub per_source: u32,
+    /// What comes within so long after the last goes out together.
+    pub digest: Duration,
 }
 
 /// What subjects begin with.
@@ -354,15 +356,15 @@ impl Meaning<'_> {
     pub(super) fn alert(&mut self, raw: RawAlert) -> AlertConfig {
         let default = AlertConfig::default();
         let before = self.problems.count();
-        let all = Share { tell: default.tell.clone(), min_level: default.min_level, per_source: default.per_source };
+        let all =
+            Share { tell: default.tell.clone(), min_level: default.min_level, per_source: default.per_source, digest: default.digest };
         let (per_source, per_day) = (at(&raw.per_source), at(&raw.per_day));
-        let all = self.share([raw.min_level, raw.per_source], raw.tell, &all);
+        let all = self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, &all);
         let config = AlertConfig {
             every: raw.every.map_or(default.every, |given| given.value),
             one_in: self.number(&raw.one_in, 1..=10_000, default.one_in),
             per_day: self.number(&raw.per_day, 1..=10_000, default.per_day),
             throttle: self.period(&raw.throttle, 0..=86_400, default.throttle),
-            digest: self.period(&raw.digest, 0..=86_400, default.digest),
             wait: self.period(&raw.wait, 0..=3_600, default.wait),
             user: raw.user.map_or(default.user, |user| self.messenger(user)),
             mail: raw.mail.and_then(|mail| self.alert_mail(mail, &all)),
@@ -372,6 +374,7 @@ impl Meaning<'_> {
             tell: all.tell,
             min_level: all.min_level,
             per_source: all.per_source,
+            digest: all.digest,
         };
         if self.problems.count() == before && config.per_source > config.per_day {
             let message =
@@ -382,7 +385,13 @@ impl Meaning<'_> {
     }
 
     /// What `[alert]` tells, or a way of it: that can't be more.
-    fn share(&mut self, [min_level, per_source]: [Option<Given<i64>>; 2], words: Option<GivenList<String>>, all: &Share) -> Share {
+    fn share(
+        &mut self,
+        [min_level, per_source]: [Option<Given<i64>>; 2],
+        digest: Option<Given<String>>,
+        words: Option<GivenList<String>>,
+        all: &Share,
+    ) -> Share {
         let mut tell = Vec::new();
         match words {
             None => tell.clone_from(&all.tell),
@@ -400,6 +409,7 @@ impl Meaning<'_> {
             tell,
             min_level: self.number(&min_level, i64::from(all.min_level)..=5, all.min_level),
             per_source: self.number(&per_source, 1..=10_000, all.per_source),
+            digest: self.period(&digest, 0..=86_400, all.digest),
         }
     }
 
@@ -466,7 +476,7 @@ impl Meaning<'_> {
             alert,
         };
         let timeout = self.period(&raw.timeout, 1..=300, Duration::from_secs(30));
-        Some(MailConfig { to, from, by, prefixes, timeout, share: self.share([raw.min_level, raw.per_source], raw.tell, all) })
+        Some(MailConfig { to, from, by, prefixes, timeout, share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all) })
     }
 
     /// `admin@example.org`, or a local name.
@@ -538,7 +548,7 @@ impl Meaning<'_> {
             headers_file: raw.headers_file.map(|file| self.path(Some(file), PathBuf::new())),
             ca: raw.ca.map(|file| self.path(Some(file), PathBuf::new())),
             timeout: self.period(&raw.timeout, 1..=300, Duration::from_secs(20)),
-            share: self.share([raw.min_level, raw.per_source], raw.tell, all),
+            share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all),
         })
     }
 
@@ -568,7 +578,7 @@ impl Meaning<'_> {
             }
         }
         let (argv, limit) = (self.argv(argv), self.period(&raw.limit, 1..=600, Duration::from_secs(10)));
-        Some(CommandConfig { argv, limit, share: self.share([raw.min_level, raw.per_source], raw.tell, all) })
+        Some(CommandConfig { argv, limit, share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all) })
     }
 }
 
@@ -620,7 +630,7 @@ pub(super) mod tests {
     pub const FULL: &str = "[alert]\nper_source = 3\n[alert.mail]\nto=['a@example.org','root']\nfrom='r@example.org'\nserver='mail.example.org'\n\
         user='u'\npassword_file='/p'\nca='/c'\nprefix='[x]'\nprefix_error='[y]'\ntell=['level']\nmin_level=2\nper_source=1\n\
         [alert.syslog]\nform='psad'\nfacility='local7'\nseverity='info'\nname='fw'\n[alert.webhook]\nurl='https://example.org:8443/x?y'\nheaders=['A: b']\n\
-        headers_file='/h'\nca='/c'\n[alert.command]\nargv=['/bin/true', '', \"it's\", '{address}']\nper_source=1\n";
+        headers_file='/h'\nca='/c'\n[alert.command]\nargv=['/bin/true', '', \"it's\", '{address}']\nper_source=1\ndigest='5s'\n";
 
     /// One of several that a configuration can be.
     pub fn of(which: usize) -> AlertConfig {

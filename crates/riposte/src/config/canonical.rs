@@ -277,6 +277,7 @@ impl Page {
         self.list("tell", share.tell.iter().map(|what| quote(what.word())));
         self.key("min_level", share.min_level);
         self.key("per_source", share.per_source);
+        self.key("digest", period(share.digest));
     }
 
     fn alert(&mut self, config: &Config) {

@@ -474,6 +474,7 @@ sections! {
         tell: GivenList<String>,
         min_level: Given<i64>,
         per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// Lines in the system's log.
     RawAlertSyslog "[alert.syslog]" {
@@ -495,6 +496,7 @@ sections! {
         tell: GivenList<String>,
         min_level: Given<i64>,
         per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// A program.
     RawAlertCommand "[alert.command]" {
@@ -504,6 +506,7 @@ sections! {
         tell: GivenList<String>,
         min_level: Given<i64>,
         per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// What registries say.
     RawWhois "[whois]" {

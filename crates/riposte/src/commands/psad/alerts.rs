@@ -25,7 +25,10 @@ impl Plan<'_> {
         self.line("\n[alert]");
         self.say(&["MIN_DANGER_LEVEL"], "");
         self.line(format!("min_level = {level}"));
-        self.say(&["ALERT_ALL"], "");
+        self.say(
+            &["ALERT_ALL"],
+            "psad mails every few seconds; here letters lie throttle and digest apart, and say all that came meanwhile",
+        );
         self.line(format!("every = {every}"));
         if one_in > 1 {
             self.say(&["EMAIL_THROTTLE"], "of what says nothing new; a higher level, or a block, is told at once");
@@ -202,7 +205,9 @@ impl Plan<'_> {
         let text = |argv: &[String]| {
             let argv = list(argv.iter().map(|word| placed(word)));
             let once = if once { "per_source = 1\n" } else { "" };
-            format!("[alert.command]\nargv = {argv}\nlimit = \"30s\"\ntell = [\"level\", \"block\"]\nmin_level = {level}\n{once}")
+            format!(
+                "[alert.command]\nargv = {argv}\nlimit = \"30s\"\ndigest = \"5s\"\ntell = [\"level\", \"block\"]\nmin_level = {level}\n{once}"
+            )
         };
         match words(&value.text) {
             Ok(argv) => self.section(key, &text(&argv)),

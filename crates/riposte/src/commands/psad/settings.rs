@@ -195,7 +195,10 @@ pub const SETTINGS: &[Setting] = &[
     key(&["EMAIL_ADDRESSES"], "`alert.mail.to`"),
     key(&["ALERTING_METHODS"], "whether there is an `[alert.mail]` and an `[alert.syslog]`"),
     key(&["EMAIL_ALERT_DANGER_LEVEL", "MIN_DANGER_LEVEL"], "`alert.mail.min_level`, and `alert.min_level` for all ways"),
-    key(&["ALERT_ALL"], "`alert.every`: at each charge, or only when the level rises"),
+    key(
+        &["ALERT_ALL"],
+        "`alert.every`: at each charge, or only when the level rises; letters lie `alert.throttle` and `alert.digest` apart",
+    ),
     key(&["EMAIL_LIMIT", "PSAD_EMAIL_LIMIT", "ENABLE_EMAIL_LIMIT_PER_DST"], "`alert.mail.per_source`, counted by source in a day"),
     key(&["EMAIL_THROTTLE"], "`alert.one_in`, of what says nothing new; a higher level, or a block, is told at once"),
     gone(&["EMAIL_LIMIT_STATUS_MSG"], "the last mail says that it is the last"),

@@ -210,6 +210,7 @@ fn who_is_told_goes_on_being_told() {
         (&command.argv[..], command.share.min_level, command.share.per_source),
         (&["/bin/echo", "seen"].map(str::to_owned)[..], 3, 1)
     );
+    assert_eq!((command.share.digest, mail.share.digest), (Duration::from_secs(5), Duration::from_secs(900)), "psad runs it at once");
     assert_eq!((command.share.tell, mail.share.tell), (vec![Tells::Level, Tells::Block], Tells::ALL.to_vec()));
     let (config, text, wrong) = conf(
         "EMAIL_ADDRESSES root@localhost;\nMIN_DANGER_LEVEL 2;\nEMAIL_ALERT_DANGER_LEVEL 1;\nEMAIL_THROTTLE 10;\nEMAIL_LIMIT 200;\nENABLE_AUTO_IDS_EMAILS N;\n\

@@ -79,7 +79,6 @@ pub struct Limits {
     one_in: u32,
     per_day: u32,
     throttle: Duration,
-    digest: Duration,
     wait: Duration,
     known: BTreeMap<Prefix, Known>,
     /// With when it may go.
@@ -109,7 +108,6 @@ impl Limits {
             one_in: config.one_in,
             per_day: config.per_day,
             throttle: config.throttle,
-            digest: config.digest,
             wait: config.wait,
             known: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -225,7 +223,7 @@ impl Limits {
             self.counts.crowded += 1;
             self.more += 1;
         } else {
-            self.over.push((alert, now.after(self.wait.max(self.digest))));
+            self.over.push((alert, now.after(self.wait.max(self.share.digest))));
         }
     }
 
@@ -267,7 +265,7 @@ impl Limits {
     /// When a letter may be due.
     pub fn due(&self) -> Option<Time> {
         let first = self.pending.values().chain(&self.own).chain(&self.over).map(|(_, due)| *due).min()?;
-        Some(self.last.map_or(first, |last| first.max(last.after(self.digest))))
+        Some(self.last.map_or(first, |last| first.max(last.after(self.share.digest))))
     }
 
     /// The letter that is due, if one is. Only what is in it counts as told.
@@ -414,7 +412,7 @@ mod tests {
     }
 
     fn limits(config: &AlertConfig) -> Limits {
-        let share = Share { tell: config.tell.clone(), min_level: config.min_level, per_source: config.per_source };
+        let share = Share { tell: config.tell.clone(), min_level: config.min_level, per_source: config.per_source, digest: config.digest };
         Limits::new(config, &share, Time::from_secs(0))
     }
 
