@@ -47,7 +47,7 @@ struct Log {
     rotated: Option<OwnedFd>,
     events: Vec<Event>,
     /// By which ways their packets came; `None`: nobody gets mail.
-    ways: Option<Vec<Passage>>,
+    ways: Option<Ways>,
     events_dropped: u64,
     /// When the warden was last asked to open the log (monotonic), while it has not done so. The gate may have turned the question away,
     /// or the log may not be readable for now: it is asked again.
@@ -84,7 +84,7 @@ pub fn run(start: Start) -> Result<(), String> {
         half_open: None,
         rotated: None,
         events: Vec::new(),
-        ways: config.alert.mail.is_some().then(Vec::new),
+        ways: config.alert.mail.is_some().then(Ways::default),
         events_dropped: 0,
         asked: None,
         told: None,
@@ -130,9 +130,16 @@ fn since_boot() -> Time {
     now().before(monotonic().since(Time::EPOCH))
 }
 
+/// By which ways packets came since the judge was last told, and how many of them there was no room for.
+#[derive(Debug, Default)]
+struct Ways {
+    list: Vec<Passage>,
+    crowded: u64,
+}
+
 /// Notes which way a probe took.
-fn note_way(ways: &mut Option<Vec<Passage>>, sighting: &Sighting<'_>) {
-    let (Some(ways), Reading::Evidence(Act::Probe(_), _)) = (ways, &sighting.reading) else { return };
+fn note_way(ways: &mut Option<Ways>, sighting: &Sighting<'_>) {
+    let (Some(Ways { list, crowded }), Reading::Evidence(Act::Probe(_), _)) = (ways, &sighting.reading) else { return };
     let (facts, whole) = (sighting.facts, if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in });
     let [interface, prefix] = [whole, sighting.prefix].map(|text| text.get(..PREFIX_BYTES).unwrap_or(text));
     let of = |passage: &&mut Passage| {
@@ -142,12 +149,14 @@ fn note_way(ways: &mut Option<Vec<Passage>>, sighting: &Sighting<'_>) {
             && passage.prefix.as_bytes() == prefix
             && passage.interface.as_bytes() == interface
     };
-    if let Some(passage) = ways.iter_mut().find(of) {
+    if let Some(passage) = list.iter_mut().find(of) {
         passage.packets = passage.packets.saturating_add(sighting.times);
-    } else if ways.len() < BATCH_WAYS {
+    } else if list.len() >= BATCH_WAYS {
+        *crowded += 1;
+    } else {
         // What is no text is left out: what stands for it is longer.
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).collect();
-        ways.push(Passage {
+        list.push(Passage {
             actor: facts.source,
             chain: facts.chain as u8,
             protocol: facts.protocol,
@@ -279,8 +288,8 @@ impl Log {
 
     fn tell(&mut self) -> io::Result<()> {
         self.judge.send_names(self.matcher.take_unnamed())?;
-        if let Some(ways) = self.ways.as_mut().filter(|ways| !ways.is_empty()) {
-            self.judge.send(&Message::Ways(std::mem::take(ways)))?;
+        if let Some(ways) = self.ways.as_mut().filter(|ways| !ways.list.is_empty()) {
+            self.judge.send(&Message::Ways(std::mem::take(&mut ways.list)))?;
         }
         let events = std::mem::take(&mut self.events);
         for batch in events.chunks(limits::BATCH_EVENTS) {
@@ -397,6 +406,7 @@ impl Log {
             ("packets asked about fingerprints", self.matcher.guesses()),
             ("nothing to look at (level 0)", passed_over),
             ("events dropped, judge too slow", self.events_dropped),
+            ("packets whose way is not told", self.ways.as_ref().map_or(0, |ways| ways.crowded)),
         ];
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
     }
