@@ -112,6 +112,8 @@ pub struct Spoken {
     pub judged: Vec<(Offence, Decision)>,
     /// Blocks that were lifted before their time, and why.
     pub lifted: Vec<(Prefix, Lift)>,
+    /// Blocks that have ended in their time.
+    pub ended: Vec<Prefix>,
 }
 
 /// A store that can't be written.
@@ -490,10 +492,11 @@ impl Court {
         }
     }
 
-    fn expired(&mut self, ids: &[BlockId]) {
-        for id in ids {
+    fn expired(&mut self, over: &[(BlockId, Prefix)]) {
+        for (id, whom) in over {
             self.unanswered.remove(id);
             self.marks.push((*id, State::Expired));
+            self.spoken.ended.push(*whom);
             tracing::debug!(%id, "block expired");
         }
     }

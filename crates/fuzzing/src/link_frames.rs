@@ -55,6 +55,8 @@ fn frame(bytes: &[u8]) {
         | Message::Fetched { .. }
         | Message::Submit { .. }
         | Message::Submitted { .. }
+        | Message::Kept { .. }
+        | Message::Ways(_)
         | Message::AskCounters
         | Message::AskInstalled
         | Message::OpenPorts { .. }

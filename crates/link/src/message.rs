@@ -8,7 +8,7 @@ use model::limits;
 use model::net::{Prefix, Protocol};
 use model::response::{Ground, Order, Ran, ResponseId, RunId, UserName};
 use model::time::Time;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 mod bytes;
 mod feed;
@@ -369,6 +369,16 @@ pub enum Message {
     },
     /// Judge → envoy: what people are to be told, as JSON in one line of at most [`limits::ALERT_BYTES`].
     Alert(String),
+    /// Envoy → judge: with what the way of this name is to go on when an envoy begins again, in its own words; at most [`limits::ALERT_BYTES`].
+    /// Judge → envoy: the same, unread.
+    Kept {
+        /// The way.
+        way: String,
+        /// Its note.
+        note: String,
+    },
+    /// Log sensor → judge: by which ways the packets came of whose events the next `Events` tell; at most [`limits::BATCH_WAYS`].
+    Ways(Vec<Passage>),
     /// Warden → packet sensor: the answer, one for each in their order.
     Known {
         /// The question's number.
@@ -376,6 +386,23 @@ pub enum Message {
         /// What is known.
         flows: Vec<Known>,
     },
+}
+
+/// Packets of one source that took the same way through the firewall.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passage {
+    /// Whose.
+    pub actor: IpAddr,
+    /// Input, forward or output, by number.
+    pub chain: u8,
+    /// Of what protocol.
+    pub protocol: Protocol,
+    /// By which interface; hostile, at most [`limits::PREFIX_BYTES`].
+    pub interface: String,
+    /// With which log prefix; likewise.
+    pub prefix: String,
+    /// How many.
+    pub packets: u32,
 }
 
 /// What a log rule reports.
@@ -486,6 +513,8 @@ impl Message {
             Message::AskKnown { .. } => Tag::AskKnown,
             Message::Known { .. } => Tag::Known,
             Message::Alert(_) => Tag::Alert,
+            Message::Kept { .. } => Tag::Kept,
+            Message::Ways(_) => Tag::Ways,
         }
     }
 }

@@ -91,6 +91,12 @@ pub const ALERT_BYTES: usize = 32_768;
 pub const ALERTS_WAITING: usize = 256;
 /// Changes in one transaction with the kernel.
 pub const BATCH_CHANGES: usize = 1_000;
+/// Ways through the firewall in one frame from a sensor to the judge. What comes by a further one in the same turn isn't told.
+pub const BATCH_WAYS: usize = 64;
+/// Bytes of a log prefix in one.
+pub const PREFIX_BYTES: usize = 64;
+/// Ways out whose letters are remembered for the envoy that follows.
+pub const KEPT_WAYS: usize = 8;
 /// Events in one frame from a sensor to the judge.
 pub const BATCH_EVENTS: usize = 512;
 /// Flows in one question to the warden: some half a millisecond of its time.

@@ -294,11 +294,11 @@ impl Judge {
         self.exempt.expire(now);
         ruling.lapsed = self.exempt.take_lapsed();
         self.storm.settle(self.clock.passed());
-        for (id, was_rehearsed) in self.standing.expire(now) {
+        for (id, prefix, was_rehearsed) in self.standing.expire(now) {
             self.counters.expired += 1;
             self.storm.ended(id);
             if !was_rehearsed {
-                ruling.expired.push(id);
+                ruling.expired.push((id, prefix));
             }
         }
         ruling

@@ -22,7 +22,7 @@ pub struct Ruling {
     /// Blocks taken back before their time.
     pub lifted: Vec<Lifted>,
     /// Blocks whose time was up by this call's `now`, but for those of a dry run. The kernel has let go of them by itself.
-    pub expired: Vec<BlockId>,
+    pub expired: Vec<(BlockId, Prefix)>,
     /// Allowances whose time was up by this call's `now`. The ledger is to forget them, or a clock set back would bring them back.
     pub lapsed: Vec<Prefix>,
     /// What to remember of past strikes.

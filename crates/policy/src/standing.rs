@@ -204,14 +204,16 @@ impl Standing {
         self.rehearsed.contains(&id)
     }
 
-    /// Takes out the blocks whose time is up, in the order in which they ended; with each, whether it was made in a dry run.
-    pub(crate) fn expire(&mut self, now: Time) -> Vec<(BlockId, bool)> {
+    /// Takes out the blocks whose time is up, in the order in which they ended; with each, whom it concerned and whether it was made in a dry run.
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<(BlockId, Prefix, bool)> {
         let mut over = Vec::new();
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
-            over.push((id, self.is_rehearsed(id)));
-            self.remove(id);
+            let was_rehearsed = self.is_rehearsed(id);
+            // Ends are taken out with their blocks, so there is one.
+            let Some((prefix, _)) = self.remove(id) else { break };
+            over.push((id, prefix, was_rehearsed));
         }
         over
     }
@@ -317,7 +319,7 @@ mod tests {
         assert_eq!(standing.restore(again.clone()), again[..2]);
         standing.check_invariants();
         assert_eq!(standing.expire(Time::from_secs(19)), []);
-        assert_eq!(standing.expire(Time::from_secs(20)), [(BlockId(3), false)]);
+        assert_eq!(standing.expire(Time::from_secs(20)), [(BlockId(3), "192.0.2.7".parse().unwrap(), false)]);
         assert_eq!((standing.len(), standing.next_end()), (1, None));
         standing.check_invariants();
     }

@@ -19,6 +19,8 @@ use std::time::Duration;
 pub enum Kind {
     /// Somebody asked for a sample.
     Test,
+    /// A block has ended in its time.
+    End,
     /// A block was lifted before its time.
     Lift,
     /// A source was charged and is not blocked (again).
@@ -38,6 +40,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Kind::Test => "test",
+            Kind::End => "end",
             Kind::Lift => "lift",
             Kind::Level => "level",
             Kind::Block => "block",
@@ -57,6 +60,9 @@ pub struct Alert {
     pub at: Stamp,
     /// What, in one line.
     pub said: String,
+    /// Whose block is over, of an `end` or a `lift`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Whom>,
     /// About whom, if it is about a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -84,7 +90,17 @@ pub struct Source {
 impl Alert {
     /// Something about riposte itself.
     pub fn own(kind: Kind, at: Stamp, said: String) -> Alert {
-        Alert { kind, at, said, source: None }
+        Alert { kind, at, said, address: None, source: None }
+    }
+
+    /// A block that is over.
+    pub fn over(kind: Kind, at: Stamp, whom: Prefix, said: String) -> Alert {
+        Alert { address: Some(Whom(whom)), ..Alert::own(kind, at, said) }
+    }
+
+    /// Whom it is about.
+    pub fn about(&self) -> Option<Whom> {
+        self.source.as_ref().map(|source| source.line.address).or(self.address)
     }
 
     /// A sample, about an address of the documentation's.
@@ -110,6 +126,7 @@ impl Alert {
             kind: Kind::Test,
             at,
             said: "A sample, as 'riposte alert --test' sends it: nothing has happened.".to_owned(),
+            address: None,
             source: Some(source),
         }
     }

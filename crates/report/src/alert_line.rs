@@ -19,7 +19,7 @@ pub fn severity(alert: &Alert) -> u8 {
     match alert.kind {
         Kind::Trouble => 4,
         Kind::Block | Kind::Level | Kind::Limit => 5,
-        Kind::Lift | Kind::Recovery | Kind::Test => 6,
+        Kind::End | Kind::Lift | Kind::Recovery | Kind::Test => 6,
     }
 }
 
@@ -51,13 +51,18 @@ pub fn line(alert: &Alert) -> String {
             let _ = write!(line, " until={}", Rfc3339(until.0));
         }
         let _ = write!(line, " why=\"{}\"", escape::text(&known.decision.why, TEXT_CHARS).replace('"', "'"));
+    } else if let Some(whom) = alert.address {
+        let _ = write!(line, "; address={whom}");
     }
     line
 }
 
 /// psad's own lines about the same.
 pub fn psad(alert: &Alert) -> Vec<String> {
-    let Some(source) = &alert.source else { return vec![escape::text(&alert.said, TEXT_CHARS)] };
+    let Some(source) = &alert.source else {
+        let over = alert.address.map(|whom| format!("removed iptables auto-block against {whom}"));
+        return vec![over.unwrap_or_else(|| escape::text(&alert.said, TEXT_CHARS))];
+    };
     let mut lines = vec![scan(source)];
     for signature in &source.line.signatures {
         lines.push(format!(
@@ -143,5 +148,8 @@ mod tests {
             ]
         );
         assert_eq!(ports(&[(1, 1), (3, 4), (9, 9)], 2), "1, 3-4 and 1 more");
+        let over = Alert::over(Kind::End, alert.at, "192.0.2.1/32".parse().unwrap(), "the block of 192.0.2.1 has ended".into());
+        assert_eq!(line(&over), "end: the block of 192.0.2.1 has ended; address=192.0.2.1");
+        assert_eq!(psad(&over), ["removed iptables auto-block against 192.0.2.1"]);
     }
 }

@@ -25,8 +25,28 @@ const LABEL: usize = 24;
 /// A row about a source: what, and the value, which is safe for a terminal.
 type Row = (&'static str, String);
 
-/// The subject: our own words, an address, the host's name.
-pub fn subject(letter: &Letter) -> String {
+/// What kind of letter it is: the most urgent of what is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Matter {
+    /// Sources.
+    Alert,
+    /// Blocks that are over, limits, and what works again.
+    Status,
+    /// Trouble.
+    Error,
+}
+
+/// What kind of letter it is.
+pub fn matter(letter: &Letter) -> Matter {
+    match letter.told.iter().map(|told| told.alert.kind).max() {
+        Some(Kind::Trouble) => Matter::Error,
+        _ if letter.told.iter().any(|told| told.alert.source.is_some()) => Matter::Alert,
+        _ => Matter::Status,
+    }
+}
+
+/// The subject: a prefix and our own words, an address, the host's name.
+pub fn subject(letter: &Letter, prefix: &str) -> String {
     let host = escape::text(&letter.host, 100);
     let sources: Vec<&Told> = letter.told.iter().filter(|told| told.alert.source.is_some()).collect();
     let own = letter.told.len() - sources.len();
@@ -38,16 +58,25 @@ pub fn subject(letter: &Letter) -> String {
             Some(Kind::Trouble) => "riposte is in trouble".to_owned(),
             Some(Kind::Limit) => "no more letters for now".to_owned(),
             Some(Kind::Recovery) => "riposte works again".to_owned(),
+            Some(Kind::End | Kind::Lift) => match letter.told.as_slice() {
+                [Told { alert: Alert { kind, address: Some(whom), .. }, .. }] if letter.more == 0 => {
+                    format!("{whom} is no longer blocked{}", if *kind == Kind::Lift { ", before its time" } else { "" })
+                }
+                all => format!("{} blocks are over", all.len() as u64 + letter.more),
+            },
             _ => "news".to_owned(),
         },
         (many, own) => {
             let worst = many.iter().filter_map(|told| told.alert.source.as_ref()).map(|source| source.line.level).max();
             let level = worst.map_or_else(String::new, |level| format!(", up to level {level}"));
-            let own = if own == 0 { String::new() } else { format!(", and {own} about riposte itself") };
-            format!("{} sources{level}{own}", many.len() as u64 + letter.more)
+            let over = letter.told.iter().filter(|told| told.alert.address.is_some()).count();
+            let count = |n: usize, what: &str| if n == 0 { String::new() } else { format!(", and {n} {what}") };
+            let own = count(over, if over == 1 { "block is over" } else { "blocks are over" }) + &count(own - over, "about riposte itself");
+            let n = many.len() as u64 + letter.more;
+            format!("{n} source{}{level}{own}", if n == 1 { "" } else { "s" })
         }
     };
-    format!("[riposte] {host}: {what}")
+    format!("{prefix} {host}: {what}")
 }
 
 /// In a word what came of it.
@@ -358,7 +387,7 @@ mod tests {
         );
         let text = text(&letter);
         assert!(text.contains("<script>alert('x')</script>\"&\\u{1b}[2J\\u{202e}") && !text.contains('\u{1b}'));
-        assert!(!subject(&letter).contains("script"));
+        assert!(!subject(&letter, "[riposte]").contains("script"));
     }
 
     #[test]
@@ -372,7 +401,7 @@ mod tests {
         let silent = Some(Stamp(Time::from_secs(1_700_050_000)));
         let told = Told { before: Some(before), number: 2, silent_until: silent, ..Told::once(alert) };
         let letter = letter(vec![told]);
-        assert_eq!(subject(&letter), "[riposte] gate: 192.0.2.1 is blocked, level 1");
+        assert_eq!(subject(&letter, "[riposte]"), "[riposte] gate: 192.0.2.1 is blocked, level 1");
         let text = text(&letter);
         for part in [
             "Decision: blocked for 1h, until 2023-11-14 23:13:20Z\n",
@@ -391,12 +420,26 @@ mod tests {
     fn many_are_a_list_and_no_book() {
         let told: Vec<Told> = (0..100).map(|_| Told::once(Alert::sample(AT))).collect();
         let letter = Letter { more: 900, ..letter(told) };
-        assert_eq!(subject(&letter), "[riposte] gate: 1000 sources, up to level 1");
+        assert_eq!(subject(&letter, "[riposte]"), "[riposte] gate: 1000 sources, up to level 1");
         assert_eq!(text(&letter).matches("Danger level").count(), AT_LENGTH);
         assert_eq!(html(&letter, &[]).matches("level 1</span>").count(), 100 + AT_LENGTH);
-        let own = |kind| subject(&self::letter(vec![Told::once(Alert::own(kind, AT, "x".into()))]));
+        let own = |kind| subject(&self::letter(vec![Told::once(Alert::own(kind, AT, "x".into()))]), "[riposte]");
         assert_eq!(own(Kind::Trouble), "[riposte] gate: riposte is in trouble");
         assert_eq!(own(Kind::Recovery), "[riposte] gate: riposte works again");
+    }
+
+    #[test]
+    fn a_block_that_is_over_is_status_and_hides_nothing() {
+        let over = |kind| Told::once(Alert::over(kind, AT, "192.0.2.7/32".parse().unwrap(), "the block of 192.0.2.7 has ended".into()));
+        let of = |told: Vec<Told>| (matter(&letter(told.clone())), subject(&letter(told), "[x]"));
+        assert_eq!(of(vec![over(Kind::End)]), (Matter::Status, "[x] gate: 192.0.2.7 is no longer blocked".to_owned()));
+        assert_eq!(of(vec![over(Kind::Lift)]).1, "[x] gate: 192.0.2.7 is no longer blocked, before its time");
+        assert_eq!(of(vec![over(Kind::End), over(Kind::Lift)]).1, "[x] gate: 2 blocks are over");
+        let source = Told::once(Alert { kind: Kind::Block, ..Alert::sample(AT) });
+        assert_eq!(of(vec![source, over(Kind::End)]), (Matter::Alert, "[x] gate: 1 source, up to level 1, and 1 block is over".to_owned()));
+        let trouble = Told::once(Alert::own(Kind::Trouble, AT, "x".into()));
+        assert_eq!(of(vec![trouble, over(Kind::End)]), (Matter::Error, "[x] gate: riposte is in trouble".to_owned()));
+        assert!(text(&letter(vec![over(Kind::End)])).contains("end: the block of 192.0.2.7 has ended"));
     }
 
     proptest! {
@@ -411,7 +454,7 @@ mod tests {
             prop_assert_eq!(tags(&stranger), tags(&by_a_stranger("harmless")));
             let both = text(&stranger) + &html(&stranger, &[]);
             prop_assert!(!both.chars().any(|c| c.is_control() && c != '\n'));
-            prop_assert!(!subject(&stranger).chars().any(char::is_control));
+            prop_assert!(!subject(&stranger, "[riposte]").chars().any(char::is_control));
         }
     }
 }

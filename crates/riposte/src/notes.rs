@@ -4,7 +4,7 @@
 use detect::suspect::Suspect;
 use model::event::TcpFlags;
 use model::level::DangerLevel;
-use model::limits::{NOTED_AIMS, NOTED_KINDS, NOTED_SAMPLES};
+use model::limits::{NOTED_AIMS, NOTED_KINDS, NOTED_SAMPLES, REPORT_WORDS};
 use model::net::{Prefix, Protocol};
 use model::time::Time;
 use report::decision::Verdict;
@@ -34,6 +34,43 @@ pub fn offender(suspect: Suspect, matched: Option<DangerLevel>, decision: Verdic
         decision,
         detail: None,
     })
+}
+
+/// Words that are known by number: interfaces, log prefixes. At the bound further ones share the last.
+#[derive(Debug, Default)]
+pub struct Words {
+    words: Vec<Vec<u8>>,
+    numbers: HashMap<Vec<u8>, u16>,
+    /// The latest: lines of one rule come in a row.
+    latest: u16,
+}
+
+/// What stands for the words for which there was no room.
+const OTHERS: &[u8] = b"(others)";
+
+impl Words {
+    /// The number of this one.
+    pub fn number(&mut self, word: &[u8]) -> u16 {
+        if self.words.get(usize::from(self.latest)).is_some_and(|latest| latest == word) {
+            return self.latest;
+        }
+        self.latest = match self.numbers.get(word) {
+            Some(number) => *number,
+            None => {
+                let word = if self.words.len() + 1 < REPORT_WORDS { word } else { OTHERS };
+                *self.numbers.entry(word.to_vec()).or_insert_with(|| {
+                    self.words.push(word.to_vec());
+                    (self.words.len() - 1) as u16
+                })
+            }
+        };
+        self.latest
+    }
+
+    /// The word of this number.
+    pub fn word(&self, number: u16) -> String {
+        String::from_utf8_lossy(self.words.get(usize::from(number)).map_or(b"".as_slice(), Vec::as_slice)).into_owned()
+    }
 }
 
 /// A way through the firewall: chain, interface and log prefix by number, protocol.

@@ -20,6 +20,9 @@ pub enum Chain {
 }
 
 impl Chain {
+    /// All of them.
+    pub const ALL: [Chain; 3] = [Chain::Input, Chain::Forward, Chain::Output];
+
     /// The word for it.
     pub const fn word(self) -> &'static str {
         match self {

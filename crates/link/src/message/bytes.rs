@@ -31,6 +31,18 @@ impl Message {
             }),
             Message::Repaired { why } => out.text(why),
             Message::Alert(json) => out.text(json),
+            Message::Kept { way, note } => {
+                out.text(way);
+                out.text(note);
+            }
+            Message::Ways(ways) => out.list(ways, |w, passage| {
+                w.addr(passage.actor);
+                w.u8(passage.chain);
+                w.u8(passage.protocol.0);
+                w.text(&passage.interface);
+                w.text(&passage.prefix);
+                w.u32(passage.packets);
+            }),
             Message::OpenPorts { tcp, udp } => {
                 out.bytes(&*tcp.0);
                 out.bytes(&*udp.0);
@@ -248,6 +260,17 @@ impl Message {
             Tag::Held => Message::Held(r.list(limits::BATCH_CHANGES, |r| Ok((r.scope()?, r.u16()?)))?),
             Tag::Silent => Message::Silent(r.u16()?),
             Tag::Alert => Message::Alert(r.text(limits::ALERT_BYTES)?),
+            Tag::Kept => Message::Kept { way: r.text(NAME_BYTES)?, note: r.text(limits::ALERT_BYTES)? },
+            Tag::Ways => Message::Ways(r.list(limits::BATCH_WAYS, |r| {
+                Ok(Passage {
+                    actor: r.addr()?,
+                    chain: r.u8()?,
+                    protocol: Protocol(r.u8()?),
+                    interface: r.text(limits::PREFIX_BYTES)?,
+                    prefix: r.text(limits::PREFIX_BYTES)?,
+                    packets: r.u32()?,
+                })
+            })?),
             Tag::Listed => Message::Listed {
                 first: r.flag("first")?,
                 last: r.flag("last")?,

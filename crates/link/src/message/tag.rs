@@ -98,11 +98,15 @@ pub enum Tag {
     Submitted,
     /// See [`super::Message::Silent`].
     Silent,
+    /// See [`super::Message::Kept`].
+    Kept,
+    /// See [`super::Message::Ways`].
+    Ways,
 }
 
 impl Tag {
     /// Every tag, in the order of their bytes.
-    pub const ALL: [Tag; 46] = [
+    pub const ALL: [Tag; 48] = [
         Tag::Ready,
         Tag::Events,
         Tag::Counters,
@@ -149,6 +153,8 @@ impl Tag {
         Tag::Submit,
         Tag::Submitted,
         Tag::Silent,
+        Tag::Kept,
+        Tag::Ways,
     ];
 
     /// Whether such a message says how something is from now on: only the latest counts, and that one must not get lost.
@@ -194,7 +200,9 @@ impl Tag {
             | Tag::FeedItems
             | Tag::Fetched
             | Tag::Submit
-            | Tag::Submitted => false,
+            | Tag::Submitted
+            | Tag::Kept
+            | Tag::Ways => false,
         }
     }
 

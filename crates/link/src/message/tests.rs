@@ -157,6 +157,15 @@ fn samples() -> Vec<Message> {
         Message::Submit { skipped: 7 },
         Message::Submitted { wrong: Some("401".into()), wait: None },
         Message::Silent(4),
+        Message::Kept { way: "mail".into(), note: "{}".into() },
+        Message::Ways(vec![Passage {
+            actor: "2001:db8::9".parse().unwrap(),
+            chain: 2,
+            protocol: Protocol::UDP,
+            interface: "eth0".into(),
+            prefix: "DROP".into(),
+            packets: 3,
+        }]),
     ]
 }
 

@@ -42,12 +42,12 @@ fn end_of(block: &Block) -> Time {
 }
 
 impl Naive {
-    fn expire(&mut self, now: Time) -> Vec<BlockId> {
-        let mut over: Vec<(Time, BlockId)> =
-            self.blocks.iter().map(|block| (end_of(block), block.id)).filter(|(end, _)| *end <= now).collect();
+    fn expire(&mut self, now: Time) -> Vec<(BlockId, Prefix)> {
+        let over = self.blocks.iter().map(|block| (end_of(block), block.id, block.scope.prefix()));
+        let mut over: Vec<(Time, BlockId, Prefix)> = over.filter(|(end, ..)| *end <= now).collect();
         over.sort();
         self.blocks.retain(|block| end_of(block) > now);
-        over.into_iter().map(|(_, id)| id).collect()
+        over.into_iter().map(|(_, id, whom)| (id, whom)).collect()
     }
 
     fn span(&self, charge: &Offence, strike: u32) -> Duration {

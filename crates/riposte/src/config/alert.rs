@@ -1,5 +1,6 @@
 //! `[alert]`: what people elsewhere are told, by which ways, and how often at most. Opens nothing.
 
+use super::placeholder::Placeholder;
 use super::raw::{Given, GivenList, RawAlert, RawAlertCommand, RawAlertMail, RawAlertSyslog, RawAlertWebhook};
 use super::read::{Meaning, at, place};
 use super::words::{Word, is_host_name, quoted};
@@ -25,17 +26,20 @@ pub enum Tells {
     Block,
     /// A block was lifted before its time.
     Lift,
+    /// A block has ended in its time.
+    End,
     /// A part of riposte was restarted or does not work as it should, or does again.
     Trouble,
 }
 
 impl Word for Tells {
-    const ALL: &'static [Self] = &[Tells::Level, Tells::Block, Tells::Lift, Tells::Trouble];
+    const ALL: &'static [Self] = &[Tells::Level, Tells::Block, Tells::Lift, Tells::End, Tells::Trouble];
     fn word(self) -> &'static str {
         match self {
             Tells::Level => "level",
             Tells::Block => "block",
             Tells::Lift => "lift",
+            Tells::End => "end",
             Tells::Trouble => "trouble",
         }
     }
@@ -94,6 +98,78 @@ impl Word for LineForm {
     }
 }
 
+/// Whose line it is in the system's log (RFC 5424's numbers): what a program that is no part of the kernel may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facility(pub u8);
+
+impl Word for Facility {
+    const ALL: &'static [Self] = &[
+        Facility(1),
+        Facility(3),
+        Facility(4),
+        Facility(10),
+        Facility(16),
+        Facility(17),
+        Facility(18),
+        Facility(19),
+        Facility(20),
+        Facility(21),
+        Facility(22),
+        Facility(23),
+    ];
+    fn word(self) -> &'static str {
+        match self.0 {
+            1 => "user",
+            3 => "daemon",
+            4 => "auth",
+            10 => "authpriv",
+            16 => "local0",
+            17 => "local1",
+            18 => "local2",
+            19 => "local3",
+            20 => "local4",
+            21 => "local5",
+            22 => "local6",
+            _ => "local7",
+        }
+    }
+}
+
+/// How urgent a line is (RFC 5424's numbers).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Severity(pub u8);
+
+impl Word for Severity {
+    const ALL: &'static [Self] = &[Severity(0), Severity(1), Severity(2), Severity(3), Severity(4), Severity(5), Severity(6), Severity(7)];
+    fn word(self) -> &'static str {
+        ["emerg", "alert", "crit", "err", "warning", "notice", "info"].get(usize::from(self.0)).copied().unwrap_or("debug")
+    }
+}
+
+/// What one way carries of all that is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// What.
+    pub tell: Vec<Tells>,
+    /// From which danger level on.
+    pub min_level: u8,
+    /// The most about one source in 24 hours.
+    pub per_source: u32,
+    /// What comes within so long after the last goes out together.
+    pub digest: Duration,
+}
+
+/// What subjects begin with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Of letters about sources.
+    pub alert: String,
+    /// Of those about blocks that are over, limits, and what works again.
+    pub status: String,
+    /// Of those that tell of trouble.
+    pub error: String,
+}
+
 /// A mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailServer {
@@ -129,8 +205,12 @@ pub struct MailConfig {
     pub from: Option<String>,
     /// By whom.
     pub by: Outgoing,
+    /// How subjects begin.
+    pub prefixes: Prefixes,
     /// The longest time for one step.
     pub timeout: Duration,
+    /// What goes out by it.
+    pub share: Share,
 }
 
 /// Lines in the system's log.
@@ -140,6 +220,12 @@ pub struct SyslogConfig {
     pub socket: PathBuf,
     /// How a line reads.
     pub form: LineForm,
+    /// Whose line it is.
+    pub facility: Facility,
+    /// How urgent each is; `None`: as it is.
+    pub severity: Option<Severity>,
+    /// The program's name in it.
+    pub name: String,
 }
 
 /// Posts to a web server.
@@ -157,15 +243,19 @@ pub struct WebhookConfig {
     pub ca: Option<PathBuf>,
     /// The longest time for all of it.
     pub timeout: Duration,
+    /// What goes out by it.
+    pub share: Share,
 }
 
 /// A program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandConfig {
-    /// Its full path and its arguments. What it is about stands in its environment.
+    /// Its full path and its arguments, with placeholders. What it is about stands in its environment, too.
     pub argv: Vec<String>,
     /// Its time.
     pub limit: Duration,
+    /// For what it is run.
+    pub share: Share,
 }
 
 /// What people elsewhere are told.
@@ -177,6 +267,8 @@ pub struct AlertConfig {
     pub min_level: u8,
     /// At each charge, and not only when the level rises or a block is made.
     pub every: bool,
+    /// Of so many about a source that say nothing new one is told.
+    pub one_in: u32,
     /// The most about one source in 24 hours, by each way.
     pub per_source: u32,
     /// The most in 24 hours, by each way.
@@ -202,9 +294,10 @@ pub struct AlertConfig {
 impl Default for AlertConfig {
     fn default() -> Self {
         AlertConfig {
-            tell: vec![Tells::Level, Tells::Block, Tells::Trouble],
+            tell: Tells::ALL.to_vec(),
             min_level: 1,
             every: false,
+            one_in: 1,
             per_source: 10,
             per_day: 100,
             throttle: Duration::from_secs(600),
@@ -230,6 +323,16 @@ impl AlertConfig {
         self.is_on() && self.tell.contains(&what)
     }
 
+    /// What goes out by the way of this name; `None`: all, and without limits.
+    pub fn share(&self, way: &str) -> Option<&Share> {
+        match way {
+            "mail" => self.mail.as_ref().map(|mail| &mail.share),
+            "webhook" => self.webhook.as_ref().map(|webhook| &webhook.share),
+            "command" => self.command.as_ref().map(|command| &command.share),
+            _ => None,
+        }
+    }
+
     /// TCP ports that the ways lead to.
     pub fn ports(&self) -> Vec<u16> {
         let mail = self.mail.as_ref().and_then(|mail| match &mail.by {
@@ -252,37 +355,62 @@ impl AlertConfig {
 impl Meaning<'_> {
     pub(super) fn alert(&mut self, raw: RawAlert) -> AlertConfig {
         let default = AlertConfig::default();
-        let mut tell = Vec::new();
-        match raw.tell {
-            None => tell.clone_from(&default.tell),
-            Some(words) => {
-                for word in words.value {
-                    tell.extend(self.word::<Tells>(Some(word)).filter(|word| !tell.contains(word)));
-                }
-            }
-        }
         let before = self.problems.count();
+        let all =
+            Share { tell: default.tell.clone(), min_level: default.min_level, per_source: default.per_source, digest: default.digest };
+        let (per_source, per_day) = (at(&raw.per_source), at(&raw.per_day));
+        let all = self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, &all);
         let config = AlertConfig {
-            tell,
-            min_level: self.number(&raw.min_level, 1..=5, default.min_level),
             every: raw.every.map_or(default.every, |given| given.value),
-            per_source: self.number(&raw.per_source, 1..=10_000, default.per_source),
+            one_in: self.number(&raw.one_in, 1..=10_000, default.one_in),
             per_day: self.number(&raw.per_day, 1..=10_000, default.per_day),
             throttle: self.period(&raw.throttle, 0..=86_400, default.throttle),
-            digest: self.period(&raw.digest, 0..=86_400, default.digest),
             wait: self.period(&raw.wait, 0..=3_600, default.wait),
             user: raw.user.map_or(default.user, |user| self.messenger(user)),
-            mail: raw.mail.and_then(|mail| self.alert_mail(mail)),
+            mail: raw.mail.and_then(|mail| self.alert_mail(mail, &all)),
             syslog: raw.syslog.and_then(|syslog| self.alert_syslog(syslog)),
-            webhook: raw.webhook.and_then(|webhook| self.alert_webhook(webhook)),
-            command: raw.command.and_then(|command| self.alert_command(command)),
+            webhook: raw.webhook.and_then(|webhook| self.alert_webhook(webhook, &all)),
+            command: raw.command.and_then(|command| self.alert_command(command, &all)),
+            tell: all.tell,
+            min_level: all.min_level,
+            per_source: all.per_source,
+            digest: all.digest,
         };
         if self.problems.count() == before && config.per_source > config.per_day {
             let message =
                 format!("[alert] per_source: {} about one source is more than per_day = {} in all", config.per_source, config.per_day);
-            self.problems.say(place(&[at(&raw.per_source), at(&raw.per_day)]), message);
+            self.problems.say(place(&[per_source, per_day]), message);
         }
         config
+    }
+
+    /// What `[alert]` tells, or a way of it: that can't be more.
+    fn share(
+        &mut self,
+        [min_level, per_source]: [Option<Given<i64>>; 2],
+        digest: Option<Given<String>>,
+        words: Option<GivenList<String>>,
+        all: &Share,
+    ) -> Share {
+        let mut tell = Vec::new();
+        match words {
+            None => tell.clone_from(&all.tell),
+            Some(words) => {
+                for word in words.value {
+                    let (place, given) = (word.clone(), self.word::<Tells>(Some(word)));
+                    if let Some(what) = given.filter(|what| !all.tell.contains(what)) {
+                        self.wrong(&place, format!("[alert] tell leaves out {}, for every way", quoted(what.word())));
+                    }
+                    tell.extend(given.filter(|what| !tell.contains(what)));
+                }
+            }
+        }
+        Share {
+            tell,
+            min_level: self.number(&min_level, i64::from(all.min_level)..=5, all.min_level),
+            per_source: self.number(&per_source, 1..=10_000, all.per_source),
+            digest: self.period(&digest, 0..=86_400, all.digest),
+        }
     }
 
     fn messenger(&mut self, given: Given<String>) -> String {
@@ -292,7 +420,7 @@ impl Meaning<'_> {
         self.account(given)
     }
 
-    fn alert_mail(&mut self, raw: RawAlertMail) -> Option<MailConfig> {
+    fn alert_mail(&mut self, raw: RawAlertMail, all: &Share) -> Option<MailConfig> {
         if raw.enabled.is_some_and(|given| !given.value) {
             return None;
         }
@@ -341,7 +469,14 @@ impl Meaning<'_> {
                 })
             }
         };
-        Some(MailConfig { to, from, by, timeout: self.period(&raw.timeout, 1..=300, Duration::from_secs(30)) })
+        let alert = raw.prefix.map_or_else(|| "[riposte]".to_owned(), |prefix| self.entry(prefix));
+        let prefixes = Prefixes {
+            status: raw.prefix_status.map_or_else(|| alert.clone(), |prefix| self.entry(prefix)),
+            error: raw.prefix_error.map_or_else(|| alert.clone(), |prefix| self.entry(prefix)),
+            alert,
+        };
+        let timeout = self.period(&raw.timeout, 1..=300, Duration::from_secs(30));
+        Some(MailConfig { to, from, by, prefixes, timeout, share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all) })
     }
 
     /// `admin@example.org`, or a local name.
@@ -375,10 +510,22 @@ impl Meaning<'_> {
         let is_on = raw.enabled.as_ref().is_none_or(|given| given.value);
         let socket = self.socket_path(raw.socket, "/dev/log".into());
         let form = self.word(raw.form).unwrap_or_default();
-        is_on.then_some(SyslogConfig { socket, form })
+        let (facility, severity) = (self.word(raw.facility).unwrap_or(Facility(10)), self.word(raw.severity));
+        let name = match raw.name {
+            None => if form == LineForm::Psad { "psad" } else { "riposte" }.to_owned(),
+            Some(given) => {
+                // RFC 3164's: what ends it is another character.
+                let odd = |c: char| !c.is_ascii_graphic() || c == '[' || c == ':';
+                if given.value.is_empty() || given.value.len() > 32 || given.value.contains(odd) {
+                    self.wrong(&given, format!("{} is no program's name: 1 to 32 letters and digits", quoted(&given.value)));
+                }
+                given.value
+            }
+        };
+        is_on.then_some(SyslogConfig { socket, form, facility, severity, name })
     }
 
-    fn alert_webhook(&mut self, raw: RawAlertWebhook) -> Option<WebhookConfig> {
+    fn alert_webhook(&mut self, raw: RawAlertWebhook, all: &Share) -> Option<WebhookConfig> {
         if raw.enabled.is_some_and(|given| !given.value) {
             return None;
         }
@@ -401,6 +548,7 @@ impl Meaning<'_> {
             headers_file: raw.headers_file.map(|file| self.path(Some(file), PathBuf::new())),
             ca: raw.ca.map(|file| self.path(Some(file), PathBuf::new())),
             timeout: self.period(&raw.timeout, 1..=300, Duration::from_secs(20)),
+            share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all),
         })
     }
 
@@ -413,7 +561,7 @@ impl Meaning<'_> {
         port
     }
 
-    fn alert_command(&mut self, raw: RawAlertCommand) -> Option<CommandConfig> {
+    fn alert_command(&mut self, raw: RawAlertCommand, all: &Share) -> Option<CommandConfig> {
         if raw.enabled.is_some_and(|given| !given.value) {
             return None;
         }
@@ -422,7 +570,15 @@ impl Meaning<'_> {
                 .say(place(&[at(&raw.limit)]), "[alert.command]: 'argv' is missing: a program's full path and its arguments".to_owned());
             return None;
         };
-        Some(CommandConfig { argv: self.argv(argv), limit: self.period(&raw.limit, 1..=600, Duration::from_secs(10)) })
+        for (n, given) in argv.value.iter().enumerate() {
+            match Placeholder::check(&given.value, &Placeholder::OF_ALERTS) {
+                Err(why) => self.wrong(given, format!("{} {why}", quoted(&given.value))),
+                Ok(any) if any && n == 0 => self.wrong(given, "which program is run doesn't hang on what has happened"),
+                Ok(_) => {}
+            }
+        }
+        let (argv, limit) = (self.argv(argv), self.period(&raw.limit, 1..=600, Duration::from_secs(10)));
+        Some(CommandConfig { argv, limit, share: self.share([raw.min_level, raw.per_source], raw.digest, raw.tell, all) })
     }
 }
 
@@ -472,8 +628,9 @@ pub(super) mod tests {
 
     /// Every key but one, which there is no place for beside the others.
     pub const FULL: &str = "[alert]\nper_source = 3\n[alert.mail]\nto=['a@example.org','root']\nfrom='r@example.org'\nserver='mail.example.org'\n\
-        user='u'\npassword_file='/p'\nca='/c'\n[alert.syslog]\nform='psad'\n[alert.webhook]\nurl='https://example.org:8443/x?y'\nheaders=['A: b']\n\
-        headers_file='/h'\nca='/c'\n[alert.command]\nargv=['/bin/true', '', \"it's\"]\n";
+        user='u'\npassword_file='/p'\nca='/c'\nprefix='[x]'\nprefix_error='[y]'\ntell=['level']\nmin_level=2\nper_source=1\n\
+        [alert.syslog]\nform='psad'\nfacility='local7'\nseverity='info'\nname='fw'\n[alert.webhook]\nurl='https://example.org:8443/x?y'\nheaders=['A: b']\n\
+        headers_file='/h'\nca='/c'\n[alert.command]\nargv=['/bin/true', '', \"it's\", '{address}']\nper_source=1\ndigest='5s'\n";
 
     /// One of several that a configuration can be.
     pub fn of(which: usize) -> AlertConfig {
@@ -491,7 +648,28 @@ pub(super) mod tests {
     fn what_is_wrong_is_said_with_its_place_and_the_nearest_right_word() {
         refused(
             "[alert]\ntell = ['blok']",
-            "r.toml:2:9: [alert] tell: 'blok' is none of level, block, lift, trouble; did you mean 'block'?",
+            "r.toml:2:9: [alert] tell: 'blok' is none of level, block, lift, end, trouble; did you mean 'block'?",
+        );
+        refused(
+            "[alert]\ntell=['level', 'block']\n[alert.mail]\nto=['root']\ntell=['level', 'end']",
+            "r.toml:5:16: [alert.mail] tell: [alert] tell leaves out 'end', for every way",
+        );
+        refused(
+            "[alert]\nmin_level=3\n[alert.webhook]\nurl='https://a.org'\nmin_level=2",
+            "r.toml:5:11: [alert.webhook] min_level: 2 is not within 3 to 5",
+        );
+        refused(
+            "[alert.syslog]\nfacility='lokal7'",
+            "r.toml:2:10: [alert.syslog] facility: 'lokal7' is none of user, daemon, auth, authpriv, local0, local1, local2, local3, local4, local5, local6, local7; did you mean 'local7'?",
+        );
+        refused("[alert.syslog]\nname='a b'", "r.toml:2:6: [alert.syslog] name: 'a b' is no program's name: 1 to 32 letters and digits");
+        refused(
+            "[alert.command]\nargv=['/bin/x', '--ip={adress}']",
+            "r.toml:2:17: [alert.command] argv: '--ip={adress}' has a placeholder that there is not ({address}, {level}, {kind}); did you mean '{address}'?",
+        );
+        refused(
+            "[alert.command]\nargv=['/bin/{kind}']",
+            "r.toml:2:7: [alert.command] argv: which program is run doesn't hang on what has happened",
         );
         refused("[alert]\nmin_level = 6", "r.toml:2:13: [alert] min_level: 6 is not within 1 to 5");
         refused(

@@ -1,6 +1,6 @@
 //! The configuration as it is meant, written out: every key in the file's order. Never leaves out a default.
 
-use super::alert::Outgoing;
+use super::alert::{Outgoing, Share};
 use super::capture::AUTO;
 use super::feed::{DshieldConfig, Place, effect_word};
 use super::response::{On, Protocol};
@@ -273,12 +273,20 @@ impl Page {
         }
     }
 
+    fn share(&mut self, share: &Share) {
+        self.list("tell", share.tell.iter().map(|what| quote(what.word())));
+        self.key("min_level", share.min_level);
+        self.key("per_source", share.per_source);
+        self.key("digest", period(share.digest));
+    }
+
     fn alert(&mut self, config: &Config) {
         let alert = &config.alert;
         self.section("[alert]");
         self.list("tell", alert.tell.iter().map(|what| quote(what.word())));
         self.key("min_level", alert.min_level);
         self.key("every", alert.every);
+        self.key("one_in", alert.one_in);
         self.key("per_source", alert.per_source);
         self.key("per_day", alert.per_day);
         self.key("throttle", period(alert.throttle));
@@ -301,13 +309,20 @@ impl Page {
                     self.optional("ca", server.ca.as_deref().map(path), "the system's alone");
                 }
             }
+            self.key("prefix", quote(&mail.prefixes.alert));
+            self.key("prefix_status", quote(&mail.prefixes.status));
+            self.key("prefix_error", quote(&mail.prefixes.error));
             self.key("timeout", period(mail.timeout));
+            self.share(&mail.share);
         }
         self.section("[alert.syslog]");
         self.key("enabled", alert.syslog.is_some());
         if let Some(syslog) = &alert.syslog {
             self.key("socket", path(&syslog.socket));
             self.key("form", quote(syslog.form.word()));
+            self.key("facility", quote(syslog.facility.word()));
+            self.optional("severity", syslog.severity.map(|severity| quote(severity.word())), "as urgent as it is");
+            self.key("name", quote(&syslog.name));
         }
         self.section("[alert.webhook]");
         self.key("enabled", alert.webhook.is_some());
@@ -317,12 +332,14 @@ impl Page {
             self.optional("headers_file", webhook.headers_file.as_deref().map(path), "none");
             self.optional("ca", webhook.ca.as_deref().map(path), "the system's alone");
             self.key("timeout", period(webhook.timeout));
+            self.share(&webhook.share);
         }
         self.section("[alert.command]");
         self.key("enabled", alert.command.is_some());
         if let Some(command) = &alert.command {
             self.list("argv", command.argv.iter().map(|arg| quote(arg)));
             self.key("limit", period(command.limit));
+            self.share(&command.share);
         }
         self.section("[whois]");
         self.key("enabled", config.whois.enabled);

@@ -1,4 +1,4 @@
-//! Placeholders in a response's arguments: `{address}` and its like. A value takes the place within its argument and never makes another one.
+//! Placeholders in the arguments of a response or of an alert's program: `{address}` and its like. A value takes the place within its argument and never makes another one.
 
 use super::words::{Word, did_you_mean};
 
@@ -21,6 +21,8 @@ pub enum Placeholder {
     Level,
     /// When the block ends, in seconds since 1970.
     Until,
+    /// What an alert is about: `level`, `block` and so on.
+    Kind,
 }
 
 impl Word for Placeholder {
@@ -33,6 +35,7 @@ impl Word for Placeholder {
         Placeholder::Rule,
         Placeholder::Level,
         Placeholder::Until,
+        Placeholder::Kind,
     ];
     fn word(self) -> &'static str {
         match self {
@@ -44,23 +47,40 @@ impl Word for Placeholder {
             Placeholder::Rule => "rule",
             Placeholder::Level => "level",
             Placeholder::Until => "until",
+            Placeholder::Kind => "kind",
         }
     }
 }
 
 impl Placeholder {
-    /// Looks whether every brace opens or closes a placeholder, or is doubled.
+    /// Those of a response.
+    pub const OF_RESPONSES: [Placeholder; 8] = [
+        Placeholder::Action,
+        Placeholder::Address,
+        Placeholder::Port,
+        Placeholder::Protocol,
+        Placeholder::Mode,
+        Placeholder::Rule,
+        Placeholder::Level,
+        Placeholder::Until,
+    ];
+    /// Those of an alert's program.
+    pub const OF_ALERTS: [Placeholder; 3] = [Placeholder::Address, Placeholder::Level, Placeholder::Kind];
+
+    /// Looks whether every brace opens or closes one of these placeholders, or is doubled; whether there is any.
     ///
     /// # Errors
     /// What is wrong, with the nearest right placeholder.
-    pub fn check(argument: &str) -> Result<(), String> {
-        walk(argument, &mut |_| {})
+    pub fn check(argument: &str, known: &[Placeholder]) -> Result<bool, String> {
+        let mut any = false;
+        walk(argument, known, &mut |piece| any |= matches!(piece, Piece::Value(_)))?;
+        Ok(any)
     }
 
     /// The argument with values in the place of its placeholders; `{{` and `}}` are braces. What [`check`](Self::check) refuses stays as it is.
-    pub fn fill(argument: &str, value: impl Fn(Placeholder) -> String) -> String {
+    pub fn fill(argument: &str, mut value: impl FnMut(Placeholder) -> String) -> String {
         let mut filled = String::new();
-        let done = walk(argument, &mut |piece| match piece {
+        let done = walk(argument, Placeholder::ALL, &mut |piece| match piece {
             Piece::Text(text) => filled.push_str(text),
             Piece::Value(placeholder) => filled.push_str(&value(placeholder)),
         });
@@ -73,7 +93,7 @@ enum Piece<'a> {
     Value(Placeholder),
 }
 
-fn walk(mut rest: &str, take: &mut impl FnMut(Piece<'_>)) -> Result<(), String> {
+fn walk(mut rest: &str, known: &[Placeholder], take: &mut impl FnMut(Piece<'_>)) -> Result<(), String> {
     const LONE: &str = "has a brace that is none of a placeholder's: write it twice if it is meant";
     while let Some(at) = rest.find(['{', '}']) {
         let (text, braces) = rest.split_at(at);
@@ -84,8 +104,8 @@ fn walk(mut rest: &str, take: &mut impl FnMut(Piece<'_>)) -> Result<(), String> 
             continue;
         }
         let (name, behind) = braces.strip_prefix('{').and_then(|inner| inner.split_once('}')).ok_or(LONE)?;
-        let placeholder = Placeholder::ALL.iter().find(|known| known.word() == name).ok_or_else(|| {
-            let words: Vec<&str> = Placeholder::ALL.iter().map(|known| known.word()).collect();
+        let placeholder = known.iter().find(|known| known.word() == name).ok_or_else(|| {
+            let words: Vec<&str> = known.iter().map(|known| known.word()).collect();
             let all: Vec<String> = words.iter().map(|word| format!("{{{word}}}")).collect();
             let near = did_you_mean(name, words).replace(" '", " '{").replace("'?", "}'?");
             format!("has a placeholder that there is not ({}){near}", all.join(", "))
@@ -113,18 +133,18 @@ mod tests {
             ("", ""),
             ("é{level}é", "é<level>é"),
         ] {
-            assert_eq!(Placeholder::check(text), Ok(()), "{text}");
+            assert_eq!(Placeholder::check(text, Placeholder::ALL), Ok(text.replace("{{", "").contains('{')), "{text}");
             assert_eq!(filled(text), expected);
         }
     }
 
     #[test]
     fn the_nearest_right_placeholder_is_named() {
-        let wrong = |text: &str| Placeholder::check(text).unwrap_err();
+        let wrong = |text: &str| Placeholder::check(text, &Placeholder::OF_RESPONSES).unwrap_err();
         assert!(wrong("{adress}").ends_with("did you mean '{address}'?"), "{}", wrong("{adress}"));
         assert!(wrong("x {prot}").ends_with("did you mean '{protocol}'?") || wrong("x {prot}").ends_with("did you mean '{port}'?"));
         for text in ["{", "}", "{address", "address}", "{a}}", "a{b{address}"] {
-            assert!(Placeholder::check(text).is_err(), "{text}");
+            assert!(Placeholder::check(text, Placeholder::ALL).is_err(), "{text}");
         }
     }
 }

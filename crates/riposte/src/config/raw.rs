@@ -443,6 +443,7 @@ sections! {
         tell: GivenList<String>,
         min_level: Given<i64>,
         every: Given<bool>,
+        one_in: Given<i64>,
         per_source: Given<i64>,
         per_day: Given<i64>,
         throttle: Given<String>,
@@ -466,13 +467,23 @@ sections! {
         user: Given<String>,
         password_file: Given<String>,
         ca: Given<String>,
+        prefix: Given<String>,
+        prefix_status: Given<String>,
+        prefix_error: Given<String>,
         timeout: Given<String>,
+        tell: GivenList<String>,
+        min_level: Given<i64>,
+        per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// Lines in the system's log.
     RawAlertSyslog "[alert.syslog]" {
         enabled: Given<bool>,
         socket: Given<String>,
         form: Given<String>,
+        facility: Given<String>,
+        severity: Given<String>,
+        name: Given<String>,
     }
     /// Posts to a web server.
     RawAlertWebhook "[alert.webhook]" {
@@ -482,12 +493,20 @@ sections! {
         headers_file: Given<String>,
         ca: Given<String>,
         timeout: Given<String>,
+        tell: GivenList<String>,
+        min_level: Given<i64>,
+        per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// A program.
     RawAlertCommand "[alert.command]" {
         enabled: Given<bool>,
         argv: GivenList<String>,
         limit: Given<String>,
+        tell: GivenList<String>,
+        min_level: Given<i64>,
+        per_source: Given<i64>,
+        digest: Given<String>,
     }
     /// What registries say.
     RawWhois "[whois]" {

@@ -311,7 +311,7 @@ impl Meaning<'_> {
         if given.value.contains('\0') || given.value.len() > ARG_BYTES {
             self.wrong(&given, format!("an argument has at most {ARG_BYTES} bytes, and none that is zero"));
         } else if protocol == Protocol::Command
-            && let Err(why) = Placeholder::check(&given.value)
+            && let Err(why) = Placeholder::check(&given.value, &Placeholder::OF_RESPONSES)
         {
             self.wrong(&given, format!("{} {why}", quoted(&given.value)));
         }

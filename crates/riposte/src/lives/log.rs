@@ -4,12 +4,13 @@
 use super::{Start, calm::Calm, channel, channel::Channel, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
-use link::message::{Counter, Message, Position};
-use model::event::Event;
-use model::limits;
+use link::message::{Counter, Message, Passage, Position};
+use model::event::{Act, Event};
+use model::limits::{self, BATCH_WAYS, PREFIX_BYTES};
 use model::time::Time;
+use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
-use sense::firewall::{FirewallLog, Provenance};
+use sense::firewall::{FirewallLog, Provenance, Sighting};
 use sense::matching::Matcher;
 use std::ffi::OsString;
 use std::io;
@@ -45,6 +46,8 @@ struct Log {
     /// What has come before that slot: the file that had the name before.
     rotated: Option<OwnedFd>,
     events: Vec<Event>,
+    /// By which ways their packets came; `None`: nobody gets mail.
+    ways: Option<Ways>,
     events_dropped: u64,
     /// When the warden was last asked to open the log (monotonic), while it has not done so. The gate may have turned the question away,
     /// or the log may not be readable for now: it is asked again.
@@ -81,6 +84,7 @@ pub fn run(start: Start) -> Result<(), String> {
         half_open: None,
         rotated: None,
         events: Vec::new(),
+        ways: config.alert.mail.is_some().then(Ways::default),
         events_dropped: 0,
         asked: None,
         told: None,
@@ -125,6 +129,43 @@ pub fn utc_offset(zone: Zone) -> Box<dyn Fn(i64) -> i32 + Send> {
 /// When the kernel's own stamps began to count: they stand still while the machine sleeps, and don't know when the clock is set.
 fn since_boot() -> Time {
     now().before(monotonic().since(Time::EPOCH))
+}
+
+/// By which ways packets came since the judge was last told, and how many of them there was no room for.
+#[derive(Debug, Default)]
+struct Ways {
+    list: Vec<Passage>,
+    crowded: u64,
+}
+
+/// Notes which way a probe took.
+fn note_way(ways: &mut Option<Ways>, sighting: &Sighting<'_>) {
+    let (Some(Ways { list, crowded }), Reading::Evidence(Act::Probe(_), _)) = (ways, &sighting.reading) else { return };
+    let (facts, whole) = (sighting.facts, if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in });
+    let [interface, prefix] = [whole, sighting.prefix].map(|text| text.get(..PREFIX_BYTES).unwrap_or(text));
+    let of = |passage: &&mut Passage| {
+        passage.actor == facts.source
+            && passage.protocol == facts.protocol
+            && passage.chain == facts.chain as u8
+            && passage.prefix.as_bytes() == prefix
+            && passage.interface.as_bytes() == interface
+    };
+    if let Some(passage) = list.iter_mut().find(of) {
+        passage.packets = passage.packets.saturating_add(sighting.times);
+    } else if list.len() >= BATCH_WAYS {
+        *crowded += 1;
+    } else {
+        // What is no text is left out: what stands for it is longer.
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).collect();
+        list.push(Passage {
+            actor: facts.source,
+            chain: facts.chain as u8,
+            protocol: facts.protocol,
+            interface: text(interface),
+            prefix: text(prefix),
+            packets: sighting.times,
+        });
+    }
 }
 
 impl Log {
@@ -218,9 +259,11 @@ impl Log {
         let at = now();
         self.firewall.booted(since_boot());
         let (firewall, matcher, events, slot) = (&mut self.firewall, &mut self.matcher, &mut self.events, self.slot);
+        let ways = &mut self.ways;
         let mut take = |line: Line<'_>| {
             let at = line.at.map_or(at, Time::from_nanos);
             firewall.line(line.text, at, |sighting| {
+                note_way(ways, sighting);
                 matcher.events(&sighting.seen(slot), sighting.event(slot), events);
             });
         };
@@ -246,6 +289,9 @@ impl Log {
 
     fn tell(&mut self) -> io::Result<()> {
         self.judge.send_names(self.matcher.take_unnamed())?;
+        if let Some(ways) = self.ways.as_mut().filter(|ways| !ways.list.is_empty()) {
+            self.judge.send(&Message::Ways(std::mem::take(&mut ways.list)))?;
+        }
         let events = std::mem::take(&mut self.events);
         for batch in events.chunks(limits::BATCH_EVENTS) {
             let before = self.judge.dropped();
@@ -289,9 +335,10 @@ impl Log {
         self.asked = None;
         sys::fd::set_nonblocking(slot.watch.as_fd(), true)?;
         let (firewall, matcher, events, number) = (&mut self.firewall, &mut self.matcher, &mut self.events, self.slot);
-        let at = now();
+        let (at, ways) = (now(), &mut self.ways);
         let mut take = |line: Line<'_>| {
             firewall.line(line.text, at, |sighting| {
+                note_way(ways, sighting);
                 matcher.events(&sighting.seen(number), sighting.event(number), events);
             });
         };
@@ -360,6 +407,7 @@ impl Log {
             ("packets asked about fingerprints", self.matcher.guesses()),
             ("nothing to look at (level 0)", passed_over),
             ("events dropped, judge too slow", self.events_dropped),
+            ("packets whose way is not told", self.ways.as_ref().map_or(0, |ways| ways.crowded)),
         ];
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
     }

@@ -288,6 +288,7 @@ mod tests {
     #[test]
     fn tokens_become_placeholders_and_braces_stay_braces() {
         assert_eq!(filled("--x={$TARGET$}/$PORT$/$MODE$", "atcp"), "--x={{{address}}}/{port}/atcp");
-        assert_eq!(crate::config::placeholder::Placeholder::check(&filled("--x={$TARGET$}/$PORT$", "")), Ok(()));
+        let responses = &crate::config::placeholder::Placeholder::OF_RESPONSES;
+        assert_eq!(crate::config::placeholder::Placeholder::check(&filled("--x={$TARGET$}/$PORT$", ""), responses), Ok(true));
     }
 }

@@ -1,7 +1,7 @@
 //! The part of psad's configuration about whom it tells. Sends nothing.
 
 use super::Plan;
-use super::blocks::ADDRESS;
+use super::blocks::placed;
 use super::detection::list;
 use crate::commands::portsentry::actions::{commented, words};
 use crate::config::Config;
@@ -11,32 +11,41 @@ use crate::config::words::toml;
 const LOOKUP_SECONDS: u64 = 15;
 /// Letters a day that riposte sends if nobody says otherwise.
 const PER_DAY: u64 = 100;
+/// psad's limit, and what older versions call it.
+const LIMITS: [&str; 2] = ["EMAIL_LIMIT", "PSAD_EMAIL_LIMIT"];
 
 impl Plan<'_> {
     pub(super) fn alerts(&mut self) {
         let methods = self.conf.some("ALERTING_METHODS").map_or_else(String::new, |value| value.text.to_ascii_lowercase());
         let (by_mail, by_syslog) = (!methods.contains("noemail"), !methods.contains("nosyslog"));
-        let level = self.conf.number("EMAIL_ALERT_DANGER_LEVEL", 1..=5, 1).max(self.conf.number("MIN_DANGER_LEVEL", 1..=5, 1));
+        let level = self.conf.number("MIN_DANGER_LEVEL", 1..=5, 1);
         let every = self.conf.flag("ALERT_ALL", true);
-        let keys = ["EMAIL_LIMIT", "PSAD_EMAIL_LIMIT"];
-        let limit = keys.map(|key| self.conf.number(key, 0..=10_000, 0)).into_iter().max().unwrap_or_default();
+        let one_in = self.conf.number("EMAIL_THROTTLE", 0..=10_000, 0);
+        let limit = LIMITS.map(|key| self.conf.number(key, 0..=10_000, 0)).into_iter().max().unwrap_or_default();
         self.line("\n[alert]");
-        self.say(&["EMAIL_ALERT_DANGER_LEVEL", "MIN_DANGER_LEVEL"], "");
+        self.say(&["MIN_DANGER_LEVEL"], "");
         self.line(format!("min_level = {level}"));
-        self.say(&["ALERT_ALL"], "");
+        self.say(
+            &["ALERT_ALL"],
+            "psad mails every few seconds; here letters lie throttle and digest apart, and say all that came meanwhile",
+        );
         self.line(format!("every = {every}"));
-        self.say(&keys, "about one source; 0 is without end in psad, here as many as by default. What is not told is counted");
-        if limit > 0 {
-            self.line(format!("per_source = {limit}\nper_day = {}", limit.max(PER_DAY)));
+        if one_in > 1 {
+            self.say(&["EMAIL_THROTTLE"], "of what says nothing new; a higher level, or a block, is told at once");
+            self.line(format!("one_in = {one_in}"));
         }
+        if limit > PER_DAY {
+            self.line(format!("per_day = {limit}"));
+        }
+        let level = self.conf.number("EMAIL_ALERT_DANGER_LEVEL", 1..=5, 1).max(level);
         self.say(&["ALERTING_METHODS"], "which of the sections below there are");
         if by_mail {
-            self.mail();
+            self.mail(level, limit);
         }
         if by_syslog {
-            self.section("ALERTING_METHODS", "\n[alert.syslog]\nform = \"psad\"\n");
+            self.syslog();
         }
-        self.alert_script();
+        self.alert_script(level);
         self.lookups(by_mail);
         self.dshield();
         self.feeds();
@@ -66,17 +75,20 @@ impl Plan<'_> {
         let hours = self.conf.number("DSHIELD_ALERT_INTERVAL", 1..=24, 6);
         let level = self.conf.number("DSHIELD_DL_THRESHOLD", 0..=5, 0);
         let mut text = format!("[dshield]\nenabled = true\nby = \"mail\"\nuser = {user}\ninterval = \"{hours}h\"\n");
-        for (key, ours) in [("DSHIELD_ALERT_EMAIL", "to"), ("DSHIELD_USER_EMAIL", "from")] {
-            if let Some(value) = self.conf.some(key) {
-                text += &format!("{ours} = {}\n", toml(&value.text));
-            }
+        if let Some(to) = self.conf.some("DSHIELD_ALERT_EMAIL") {
+            text += &format!("to = {}\n", toml(&to.text));
+        }
+        let own = self.conf.some("EMAIL_ADDRESSES").and_then(|to| to.text.split(',').next());
+        if let Some(from) = self.conf.some("DSHIELD_USER_EMAIL").map(|from| from.text.as_str()).or(own) {
+            text += &format!("from = {}\n", toml(from.trim()));
         }
         if level > 0 {
             text += &format!("min_level = {level}\n");
         }
         let keys = ["ENABLE_DSHIELD_ALERTS", "DSHIELD_USER_ID", "DSHIELD_USER_EMAIL", "DSHIELD_ALERT_EMAIL", "DSHIELD_ALERT_INTERVAL"];
         self.line("");
-        self.say(&keys, "");
+        let nobody = self.conf.some(keys[2]).is_none();
+        self.say(&keys, if nobody { "from the first of EMAIL_ADDRESSES, since no DSHIELD_USER_EMAIL says from whom" } else { "" });
         self.say(&["DSHIELD_DL_THRESHOLD"], "");
         self.section("ENABLE_DSHIELD_ALERTS", &text);
     }
@@ -118,7 +130,29 @@ impl Plan<'_> {
         }
     }
 
-    fn mail(&mut self) {
+    /// psad's lines, by the facility and under the name that it would have.
+    fn syslog(&mut self) {
+        self.line("");
+        let keys = ["SYSLOG_IDENTITY", "SYSLOG_FACILITY", "SYSLOG_PRIORITY"];
+        self.say(&keys, "");
+        let mut text = "[alert.syslog]\nform = \"psad\"\n".to_owned();
+        for (key, ours, missing) in [(keys[0], "name", "psad"), (keys[1], "facility", "LOG_LOCAL7"), (keys[2], "severity", "LOG_INFO")] {
+            let value = self.conf.some(key).map_or_else(|| missing.to_owned(), |value| value.text.clone());
+            let word = value.strip_prefix("LOG_").map_or_else(|| value.clone(), str::to_ascii_lowercase);
+            let line = format!("{ours} = {}\n", toml(&word));
+            // What is wrong with one of them takes nothing from the others.
+            match Config::parse(&format!("[alert.syslog]\n{line}"), "") {
+                Ok(_) => text += &line,
+                Err(lines) => {
+                    let place = self.conf.place(key).unwrap_or(&self.file).to_owned();
+                    self.conf.wrong.extend(lines.into_iter().map(|line| format!("{place}: {key}: {}", line.message)));
+                }
+            }
+        }
+        self.section("ALERTING_METHODS", &text);
+    }
+
+    fn mail(&mut self, level: u64, limit: u64) {
         let Some(to) = self.conf.some("EMAIL_ADDRESSES").cloned() else { return };
         let addresses = to.text.split(',').map(str::trim).filter(|address| !address.is_empty()).map(toml);
         let mut text = format!("[alert.mail]\nto = {}\n", list(addresses));
@@ -136,27 +170,46 @@ impl Plan<'_> {
             "by the host's own sendmail; 'server' takes a mail server with TLS instead"
         };
         self.say(&["EMAIL_ADDRESSES", "EMAIL_APPEND_HEADER"], by);
+        self.say(&["EMAIL_ALERT_DANGER_LEVEL"], "");
+        text += &format!("min_level = {level}\n");
+        self.say(&LIMITS, "about one source in a day; 0 is without end in psad, here as many as by default. What is not told is counted");
+        if limit > 0 {
+            text += &format!("per_source = {limit}\n");
+        }
+        if !self.conf.flag("ENABLE_AUTO_IDS_EMAILS", true) {
+            self.say(&["ENABLE_AUTO_IDS_EMAILS"], "what is told of a source says all the same what was decided");
+            text += "tell = [\"level\", \"trouble\"]\n";
+        }
+        let keys = ["MAIL_ALERT_PREFIX", "MAIL_STATUS_PREFIX", "MAIL_ERROR_PREFIX"];
+        self.say(&keys, "");
+        for (key, ours) in keys.into_iter().zip(["prefix", "prefix_status", "prefix_error"]) {
+            text += &self.conf.some(key).map_or_else(String::new, |value| format!("{ours} = {}\n", toml(&value.text)));
+        }
         self.section("EMAIL_ADDRESSES", &text);
     }
 
     /// The program that psad runs with a mail.
-    fn alert_script(&mut self) {
+    fn alert_script(&mut self, level: u64) {
         let key = "EXTERNAL_SCRIPT";
         if !self.conf.flag("ENABLE_EXT_SCRIPT_EXEC", false) {
             return;
         }
         let Some(value) = self.conf.some(key).cloned() else { return };
         self.line("");
+        let once = !self.conf.flag("EXEC_EXT_SCRIPT_PER_ALERT", false);
         self.say(
-            &["ENABLE_EXT_SCRIPT_EXEC", key, "EXEC_EXT_SCRIPT_PER_ALERT"],
-            "psad runs it as root; here it is [alert] user, never root",
+            &["ENABLE_EXT_SCRIPT_EXEC", key],
+            "psad runs it as root, by a shell; here it is [alert] user, never root, and there is no shell",
         );
-        let argv = words(&value.text).and_then(|words| match words.iter().any(|word| word.contains(ADDRESS)) {
-            true => Err(format!("{ADDRESS} is not filled in: the address is in the environment, as RIPOSTE_ADDRESS")),
-            false => Ok(words),
-        });
-        let text = |argv: &[String]| format!("[alert.command]\nargv = {}\nlimit = \"30s\"\n", list(argv.iter().map(|word| toml(word))));
-        match argv {
+        self.say(&["EXEC_EXT_SCRIPT_PER_ALERT"], if once { "with N once for each source; here once in 24 hours" } else { "" });
+        let text = |argv: &[String]| {
+            let argv = list(argv.iter().map(|word| placed(word)));
+            let once = if once { "per_source = 1\n" } else { "" };
+            format!(
+                "[alert.command]\nargv = {argv}\nlimit = \"30s\"\ndigest = \"5s\"\ntell = [\"level\", \"block\"]\nmin_level = {level}\n{once}"
+            )
+        };
+        match words(&value.text) {
             Ok(argv) => self.section(key, &text(&argv)),
             Err(why) => {
                 self.text += &commented(&text(&["/usr/local/sbin/psad-script".to_owned()]));

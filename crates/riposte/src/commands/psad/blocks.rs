@@ -12,7 +12,12 @@ use std::time::Duration;
 const TIMES: [&str; 5] =
     ["AUTO_BLOCK_DL1_TIMEOUT", "AUTO_BLOCK_DL2_TIMEOUT", "AUTO_BLOCK_DL3_TIMEOUT", "AUTO_BLOCK_DL4_TIMEOUT", "AUTO_BLOCK_DL5_TIMEOUT"];
 /// What stands for the address.
-pub(super) const ADDRESS: &str = "SRCIP";
+const ADDRESS: &str = "SRCIP";
+
+/// An argument of a program's, with a placeholder in the address' place.
+pub(super) fn placed(word: &str) -> String {
+    toml(&word.replace('{', "{{").replace('}', "}}").replace(ADDRESS, "{address}"))
+}
 
 impl Plan<'_> {
     pub(super) fn blocks(&mut self) {
@@ -42,22 +47,25 @@ impl Plan<'_> {
         let level = self.conf.number("AUTO_IDS_DANGER_LEVEL", 1..=5, 5);
         self.say(&["AUTO_IDS_DANGER_LEVEL"], "");
         self.line(format!("block_level = {level}"));
-        let longest = self.times();
+        let longest = self.times(level);
         self.ignored();
         self.forged(longest);
     }
 
-    /// How long a block is, by level; the longest.
-    fn times(&mut self) -> Duration {
+    /// How long a block is, by level from this one on; the longest.
+    fn times(&mut self, level: u64) -> Duration {
         let longest = PERIOD_MAX.as_secs();
         let usual = self.conf.number("AUTO_BLOCK_TIMEOUT", 0..=u64::MAX, 3_600);
+        let given = TIMES.map(|key| match self.conf.number(key, 0..=u64::MAX, usual) {
+            0 => longest,
+            seconds => seconds.min(longest),
+        });
         let (mut times, mut least, mut raised) = (Vec::new(), 0, false);
-        for key in TIMES {
-            let seconds = match self.conf.number(key, 0..=u64::MAX, usual) {
-                0 => longest,
-                seconds => seconds.min(longest),
-            };
-            raised |= seconds < least;
+        for (seconds, of) in given.into_iter().zip(1..) {
+            // The times of levels that nobody is blocked at make no other longer.
+            let first = given.iter().zip(1..).find(|(_, of)| *of == level).map_or(seconds, |(first, _)| *first);
+            let seconds = if of < level { seconds.min(first) } else { seconds };
+            raised |= of >= level && seconds < least;
             least = seconds.max(least);
             times.push(Duration::from_secs(least));
         }
@@ -154,8 +162,7 @@ impl Plan<'_> {
             "psad runs it as root; write user = \"root\" if it must be, and only what nobody else can change",
         );
         let response = |words: &[String]| {
-            let words: Vec<String> =
-                words.iter().map(|word| toml(&word.replace('{', "{{").replace('}', "}}").replace(ADDRESS, "{address}"))).collect();
+            let words: Vec<String> = words.iter().map(|word| placed(word)).collect();
             let (program, args) = words.split_first().map_or((toml(""), &[][..]), |(program, args)| (program.clone(), args));
             format!(
                 "[[response]]\nname = \"external-block-script\"\nprotocol = \"command\"\nprogram = {program}\nargs = [{}]\non = \"block\"\nlimit = \"30s\"\n",

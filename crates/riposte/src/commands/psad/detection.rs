@@ -55,8 +55,10 @@ impl Plan<'_> {
 
     /// What psad reads: the journal, a file, or the FIFO of kmsgsd.
     fn log(&mut self) {
-        let reads_command = self.conf.flag("ENABLE_FW_MSG_READ_CMD", false);
-        let finds_journal = self.conf.flag("AUTO_DETECT_JOURNALCTL", false) && self.host.journald;
+        // Where it is to find out itself, psad looks at nothing else.
+        let finds_out = self.conf.flag("AUTO_DETECT_JOURNALCTL", false);
+        let reads_command = self.conf.flag("ENABLE_FW_MSG_READ_CMD", false) && !finds_out;
+        let finds_journal = finds_out && self.host.journald;
         let reads_file = self.conf.flag("ENABLE_SYSLOG_FILE", true);
         self.line("\n[sense.nflog]");
         self.comment(
@@ -100,8 +102,8 @@ impl Plan<'_> {
             if all.is_empty() {
                 all.push("DROP".to_owned());
             }
-            // What fwsnort logs counts in any case.
-            all.push("SID".to_owned());
+            // What fwsnort logs counts in any case: its numbers, and not whatever comes from INSIDE.
+            all.extend((1..=9).map(|digit| format!("SID{digit}")));
             self.say(&["FW_SEARCH_ALL", "FW_MSG_SEARCH"], "");
             lines.push(("FW_MSG_SEARCH", format!("only = {}", list(all.iter().map(|text| toml(text))))));
         }
@@ -152,6 +154,9 @@ impl Plan<'_> {
     }
 
     fn signatures(&mut self) {
+        if let Some(value) = self.conf.some("SNORT_SID_STR").filter(|value| value.text != "SID").cloned() {
+            self.wrong(&value, "SNORT_SID_STR", "in prefixes fwsnort's own SID and a number are a match, and nothing else");
+        }
         let mut config = SignaturesConfig { enabled: true, shipped: false, ..SignaturesConfig::default() };
         self.line("\n[signatures]");
         self.line("enabled = true");
@@ -189,7 +194,10 @@ impl Plan<'_> {
             *table = Some(path.clone());
             let value = format!("{ours} = {}", toml(&path.to_string_lossy()));
             if self.loads(&trial) {
-                self.say(&[key], "");
+                self.say(
+                    &[key],
+                    if ours == "auto_dl" { "a level in it blocks nobody by itself, for anybody can forge an address" } else { "" },
+                );
                 self.line(value);
                 config = trial;
             } else {
@@ -258,7 +266,11 @@ impl Plan<'_> {
             // psad takes its own placeholder for everybody, and lists without brackets.
             let text = match value.text.as_str() {
                 text if text.contains("CHANGEME") => "any".to_owned(),
-                text if text.contains(',') && !text.contains('[') => format!("[{text}]"),
+                text if text.contains(',') && !text.contains('[') => match text.strip_prefix('!') {
+                    // `!$HOME_NET`: whoever is in none of them.
+                    Some(rest) if !rest.contains('!') => format!("![{rest}]"),
+                    _ => format!("[{text}]"),
+                },
                 text => text.to_owned(),
             };
             let none = Variables::default();
@@ -336,6 +348,13 @@ impl Plan<'_> {
         None
     }
 
+    /// The number of a protocol of this name in psad's own file.
+    fn protocol(&self, name: &str) -> Option<String> {
+        let text = opened(&self.dir.join("protocols"), self.host.read).ok().flatten()?;
+        let mut lines = text.lines().map(str::split_whitespace);
+        lines.find_map(|mut words| words.next()?.eq_ignore_ascii_case(name).then(|| words.next().map(str::to_owned))?)
+    }
+
     /// `policy.ignore`: what is no evidence at all.
     pub(super) fn ignored(&mut self) {
         let mut entries: Vec<Ignore> = Vec::new();
@@ -343,7 +362,9 @@ impl Plan<'_> {
             let Some(value) = self.conf.some(key).cloned() else { continue };
             for part in value.text.split(',') {
                 let word: String = part.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
-                match word.parse::<Ignore>() {
+                let word = if word == "icmp6" { "icmpv6" } else { &word };
+                let by_number = || self.protocol(word).and_then(|number| number.parse().ok());
+                match word.parse::<Ignore>().or_else(|why| by_number().ok_or(why)) {
                     Ok(entry) if entries.len() < 1_024 => entries.push(entry),
                     Ok(_) => self.wrong(&value, key, "more than 1024 entries"),
                     Err(why) => self.wrong(&value, key, &format!("{why}; left out")),

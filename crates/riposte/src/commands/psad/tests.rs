@@ -2,7 +2,9 @@
 
 use super::settings::{Fate, SETTINGS};
 use super::*;
+use crate::config::alert::Tells;
 use crate::config::response::On;
+use crate::config::words::Word;
 use crate::config::{Config, LogSource};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,6 +47,31 @@ fn thresholds_times_and_ignored_become_keys() {
     assert_eq!(config.lines.ignore_interfaces, ["eth1", "eth0.1"]);
     let free = |text: &str| conf(text).0.store.min_free_percent;
     assert_eq!(["", "DISK_MAX_PERCENTAGE 80;", "DISK_MAX_PERCENTAGE 0;", "DISK_MAX_PERCENTAGE 100;"].map(free), [5, 20, 0, 1]);
+}
+
+#[test]
+fn what_psad_means_by_a_list_and_by_a_level_s_time_is_what_is_written() {
+    // A level that nobody is blocked at makes no other's time longer.
+    let (config, text, _) = conf(
+        "ENABLE_AUTO_IDS Y;\nAUTO_IDS_DANGER_LEVEL 3;\nAUTO_BLOCK_TIMEOUT 7200;\nAUTO_BLOCK_DL3_TIMEOUT 600;\nAUTO_BLOCK_DL4_TIMEOUT 900;\nAUTO_BLOCK_DL5_TIMEOUT 1000;\n",
+    );
+    assert_eq!(config.policy.block_for[2..], [600, 900, 1_000].map(Duration::from_secs), "{text}");
+    assert!(!text.contains("A higher level earns no less"), "{text}");
+    // Names of psad's own file, and who reports to DShield if nobody is named.
+    let files = [
+        (
+            "psad.conf",
+            "IGNORE_PROTOCOLS vrrp, tcp;\nENABLE_DSHIELD_ALERTS Y;\nDSHIELD_USER_EMAIL NONE;\nEMAIL_ADDRESSES ops@example.org, root;\n",
+        ),
+        ("protocols", "# numbers\nip\t0\tIP\nvrrp 112 VRRP # redundancy\n"),
+    ];
+    let (config, _, wrong) = imported(&files, &[], false);
+    assert_eq!((wrong, config.dshield.from.as_deref()), (Vec::new(), Some("ops@example.org")));
+    assert_eq!(config.policy.ignore.iter().map(ToString::to_string).collect::<Vec<_>>(), ["112", "tcp"]);
+    let (.., wrong) = conf("SNORT_SID_STR MYSID;\n");
+    assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:1: SNORT_SID_STR: ")), "{wrong:?}");
+    let (config, ..) = conf("HOME_NET 203.0.113.0/24, 10.0.0.0/8;\nEXTERNAL_NET !$HOME_NET;\n");
+    assert_eq!(config.signatures.variables[1], ("EXTERNAL_NET".to_owned(), "![203.0.113.0/24, 10.0.0.0/8]".to_owned()));
 }
 
 #[test]
@@ -111,6 +138,9 @@ fn the_log_is_what_psad_reads() {
     // Before any other file.
     let ulogd = "SYSLOG_DAEMON ulogd;\nIPT_SYSLOG_FILE /var/log/kern.log;\nULOG_DATA_FILE /var/log/ulog/packets;\n";
     assert_eq!(logs(ulogd, false), [file("/var/log/ulog/packets")]);
+    assert_eq!(logs("AUTO_DETECT_JOURNALCTL Y;\nENABLE_FW_MSG_READ_CMD Y;\n", false), [file("/var/log/messages")]);
+    let ulogd = "SYSLOG_DAEMON ulogd;\nENABLE_SYSLOG_FILE Y;\nULOG_DATA_FILE /var/log/ulog/syslogemu.log;\n";
+    assert_eq!(logs(ulogd, false), [file("/var/log/ulog/syslogemu.log")]);
     assert_eq!(logs("AUTO_DETECT_JOURNALCTL Y;\n", true), [LogSource::Journal { from: Default::default() }]);
     assert_eq!(
         logs("ENABLE_FW_MSG_READ_CMD Y;\nFW_MSG_READ_CMD /bin/journalctl;\n", false),
@@ -119,13 +149,13 @@ fn the_log_is_what_psad_reads() {
     assert_eq!(logs("ENABLE_SYSLOG_FILE N;\n", false), [LogSource::Pipe { path: "/var/lib/psad/psadfifo".into(), timezone: None }]);
     let (config, _, wrong) = conf("FW_SEARCH_ALL N;\nFW_MSG_SEARCH DENY|Blocked by;\nFW_MSG_SEARCH ^x.*;\nIGNORE_LOG_PREFIXES quiet;\n");
     assert_eq!(
-        (&config.lines.only[..], &config.lines.ignore[..]),
-        (&["DENY", "Blocked by", "SID"].map(str::to_owned)[..], &["quiet".to_owned()][..])
+        (&config.lines.only[..3], &config.lines.only.len(), &config.lines.ignore[..]),
+        (&["DENY", "Blocked by", "SID1"].map(str::to_owned)[..], &11, &["quiet".to_owned()][..])
     );
     assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: FW_MSG_SEARCH: '^x.*' is a pattern")), "{wrong:?}");
     let many = (0..2_000).map(|n| format!("eth{n}")).collect::<Vec<_>>().join(",");
     let (config, text, wrong) = conf(&format!("FW_SEARCH_ALL N;\nFW_MSG_SEARCH DENY;\nIGNORE_INTERFACES {many};\n"));
-    assert_eq!(config.lines.only, ["DENY", "SID"], "{text}");
+    assert_eq!((config.lines.only[0].as_str(), config.lines.only.len()), ("DENY", 10), "{text}");
     assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:3: IGNORE_INTERFACES: [sense.lines] ")), "{wrong:?}");
 }
 
@@ -177,9 +207,33 @@ fn who_is_told_goes_on_being_told() {
         (&mail.to[..], mail.from.as_deref()),
         (&["root@localhost", "ops@example.org"].map(str::to_owned)[..], Some("fw@example.org"))
     );
-    assert_eq!((config.alert.min_level, config.alert.every, config.alert.per_source), (3, false, 5));
-    assert!(config.alert.syslog.is_some());
-    assert_eq!(config.alert.command.unwrap().argv, ["/bin/echo", "seen"]);
+    assert_eq!((config.alert.min_level, config.alert.every, mail.share.min_level, mail.share.per_source), (1, false, 3, 5));
+    let command = config.alert.command.unwrap();
+    assert_eq!(
+        (&command.argv[..], command.share.min_level, command.share.per_source),
+        (&["/bin/echo", "seen"].map(str::to_owned)[..], 3, 1)
+    );
+    assert_eq!((command.share.digest, mail.share.digest), (Duration::from_secs(5), Duration::from_secs(900)), "psad runs it at once");
+    assert_eq!((command.share.tell, mail.share.tell), (vec![Tells::Level, Tells::Block], Tells::ALL.to_vec()));
+    let (config, text, wrong) = conf(
+        "EMAIL_ADDRESSES root@localhost;\nMIN_DANGER_LEVEL 2;\nEMAIL_ALERT_DANGER_LEVEL 1;\nEMAIL_THROTTLE 10;\nEMAIL_LIMIT 200;\nENABLE_AUTO_IDS_EMAILS N;\n\
+         MAIL_ALERT_PREFIX [gate-alert];\nMAIL_STATUS_PREFIX [gate-status];\nSYSLOG_IDENTITY gate;\nSYSLOG_FACILITY LOG_LOCAL3;\nSYSLOG_PRIORITY LOG_ERR;\n\
+         ENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /usr/local/bin/tell --ip=SRCIP -v {x};\nEXEC_EXT_SCRIPT_PER_ALERT Y;\n",
+    );
+    assert_eq!(wrong, Vec::<String>::new(), "{text}");
+    let alert = config.alert;
+    let (mail, syslog, command) = (alert.mail.unwrap(), alert.syslog.unwrap(), alert.command.unwrap());
+    assert_eq!((alert.one_in, alert.min_level, mail.share.min_level, mail.share.per_source, alert.per_day), (10, 2, 2, 200, 200));
+    assert_eq!(mail.share.tell, [Tells::Level, Tells::Trouble]);
+    assert_eq!((mail.prefixes.alert.as_str(), mail.prefixes.status.as_str()), ("[gate-alert]", "[gate-status]"));
+    assert_eq!((syslog.name.as_str(), syslog.facility.word(), syslog.severity.map(Word::word)), ("gate", "local3", Some("err")));
+    assert_eq!(command.argv, ["/usr/local/bin/tell", "--ip={address}", "-v", "{{x}}"]);
+    assert_eq!(command.share.per_source, 10);
+    let (config, _, wrong) = conf("SYSLOG_FACILITY LOG_LOKAL3;\n");
+    assert!(
+        config.alert.syslog.unwrap().facility.word() == "authpriv" && wrong[0].starts_with("psad.conf:1: SYSLOG_FACILITY: "),
+        "{wrong:?}"
+    );
     let (config, text, wrong) = conf(
         "EMAIL_ADDRESSES root@localhost;\nENABLE_DSHIELD_ALERTS Y;\nDSHIELD_USER_ID 17;\nDSHIELD_USER_EMAIL me@example.org;\nDSHIELD_DL_THRESHOLD 2;\n\
          REPUTATION_FEED \"ET block\",4,IP,newline,1440,Y,et.txt,\"wget -O $LOCAL_FILE http://rules.example.org/block.txt\";\n",
@@ -196,13 +250,13 @@ fn who_is_told_goes_on_being_told() {
     assert!(text.contains("\n# REPUTATION_FEED, line 3: over HTTPS"), "{text}");
     let (config, ..) = conf("EMAIL_ADDRESSES root@localhost;\nALERTING_METHODS noemail;\n");
     assert!(config.alert.mail.is_none() && config.alert.syslog.is_some());
-    let (config, text, wrong) = conf("EMAIL_ADDRESSES no one;\nENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /bin/echo SRCIP;\n");
+    let (config, text, wrong) = conf("EMAIL_ADDRESSES no one;\nENABLE_EXT_SCRIPT_EXEC Y;\nEXTERNAL_SCRIPT /bin/echo SRCIP | mail root;\n");
     assert!(config.alert.mail.is_none() && config.alert.command.is_none() && text.contains("# [alert.mail]"), "{text}");
     assert!(
         wrong.len() == 2 && wrong[0].starts_with("psad.conf:1: EMAIL_ADDRESSES: [alert.mail] to: 'no one' is no mail address"),
         "{wrong:?}"
     );
-    assert!(wrong[1].contains("RIPOSTE_ADDRESS"), "{wrong:?}");
+    assert!(wrong[1].starts_with("psad.conf:3: EXTERNAL_SCRIPT: "), "{wrong:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What `replay --detail` counts beside the detectors. Every table is bounded; nothing of it decides anything.
 
-use crate::notes::Notebook;
+use crate::notes::{Notebook, Words};
 use detect::config::ScanConfig;
 use model::event::Act;
 use model::limits;
@@ -10,43 +10,6 @@ use report::picture::{PortSources, Tops, most_frequent};
 use report::timeline::Timeline;
 use sense::facts::{Chain, Reading};
 use sense::firewall::Sighting;
-use std::collections::HashMap;
-
-/// Words that are known by number: interfaces, log prefixes. At the bound further ones share the last.
-#[derive(Debug, Default)]
-pub struct Words {
-    words: Vec<Vec<u8>>,
-    numbers: HashMap<Vec<u8>, u16>,
-    /// The latest: lines of one rule come in a row.
-    latest: u16,
-}
-
-/// What stands for the words for which there was no room.
-const OTHERS: &[u8] = b"(others)";
-
-impl Words {
-    fn number(&mut self, word: &[u8]) -> u16 {
-        if self.words.get(usize::from(self.latest)).is_some_and(|latest| latest == word) {
-            return self.latest;
-        }
-        self.latest = match self.numbers.get(word) {
-            Some(number) => *number,
-            None => {
-                let word = if self.words.len() + 1 < limits::REPORT_WORDS { word } else { OTHERS };
-                *self.numbers.entry(word.to_vec()).or_insert_with(|| {
-                    self.words.push(word.to_vec());
-                    (self.words.len() - 1) as u16
-                })
-            }
-        };
-        self.latest
-    }
-
-    /// The word of this number.
-    pub fn word(&self, number: u16) -> String {
-        String::from_utf8_lossy(self.words.get(usize::from(number)).map_or(b"".as_slice(), Vec::as_slice)).into_owned()
-    }
-}
 
 /// Everything that is counted.
 #[derive(Debug)]

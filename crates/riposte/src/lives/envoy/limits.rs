@@ -1,15 +1,18 @@
 //! How much is told, and when: what one way out may carry. Whatever it holds back, it counts. Sends nothing and reads no clock.
 
 use crate::config::AlertConfig;
+use crate::config::alert::{Share, Tells};
 use model::net::Prefix;
 use model::time::Time;
 use report::alert::{Alert, Before, Kind, Letter, Told};
-use report::serial::Stamp;
+use report::offender::Ports;
+use report::serial::{Stamp, Whom};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The time that "a day" is: from the first letter on.
-const DAY: Duration = Duration::from_secs(86_400);
+pub const DAY: Duration = Duration::from_secs(86_400);
 /// Sources that wait to be told of. At the bound further ones are only counted in the letter.
 const PENDING: usize = 1_024;
 /// Things about riposte itself that wait.
@@ -22,6 +25,10 @@ const IN_LETTER: usize = 100;
 const SAME_TROUBLE: Duration = Duration::from_secs(3_600);
 /// Letters about riposte itself in a day, beside the others: a flood of strangers must not hide them.
 const OWN_PER_DAY: u32 = 24;
+/// Likewise of letters that tell of nothing but blocks that are over.
+const OVER_PER_DAY: u32 = 24;
+/// Sources that a successor is told of.
+const KEPT: usize = 256;
 
 /// What was not told, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,27 +54,45 @@ struct Known {
     before: Before,
     /// The end of the block that was told.
     until: Option<Stamp>,
+    /// What said nothing new since then.
+    passed: u32,
+    /// Told by a predecessor: of what it was told before, only the level is known.
+    kept: bool,
+}
+
+/// What a successor goes on with: times by the wall clock. It names no secret, for another process keeps it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    day: u64,
+    sent: [u32; 3],
+    limit_told: bool,
+    last: Option<u64>,
+    /// Whom; when its day began and letters in it; when the last was, the level in that, and the block's end.
+    known: Vec<(Whom, u64, u32, u64, u8, Option<Stamp>)>,
 }
 
 /// One way's limits.
 #[derive(Debug)]
 pub struct Limits {
+    share: Share,
     every: bool,
-    per_source: u32,
+    one_in: u32,
     per_day: u32,
     throttle: Duration,
-    digest: Duration,
     wait: Duration,
     known: BTreeMap<Prefix, Known>,
     /// With when it may go.
     pending: BTreeMap<Prefix, (Alert, Time)>,
     own: Vec<(Alert, Time)>,
+    /// Blocks that are over.
+    over: Vec<(Alert, Time)>,
     said: BTreeMap<String, Time>,
     more: u64,
     /// When the day began, and letters in it.
     day: Time,
     sent: u32,
     own_sent: u32,
+    over_sent: u32,
     limit_told: bool,
     last: Option<Time>,
     /// What was not told.
@@ -75,43 +100,98 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As configured; `now` is monotonic here and everywhere below.
-    pub fn new(config: &AlertConfig, now: Time) -> Limits {
+    /// As configured, for a way with this share; `now` is steady here and everywhere below.
+    pub fn new(config: &AlertConfig, share: &Share, now: Time) -> Limits {
         Limits {
+            share: share.clone(),
             every: config.every,
-            per_source: config.per_source,
+            one_in: config.one_in,
             per_day: config.per_day,
             throttle: config.throttle,
-            digest: config.digest,
             wait: config.wait,
             known: BTreeMap::new(),
             pending: BTreeMap::new(),
             own: Vec::new(),
+            over: Vec::new(),
             said: BTreeMap::new(),
             more: 0,
             day: now,
             sent: 0,
             own_sent: 0,
+            over_sent: 0,
             limit_told: false,
             last: None,
             counts: Counts::default(),
         }
     }
 
+    /// What a successor is to know.
+    pub fn keep(&self, now: Time, wall: Time) -> Kept {
+        let at = |time: Time| wall.before(now.since(time)).as_secs();
+        let mut known: Vec<(&Prefix, &Known)> = self.known.iter().filter(|(_, known)| now.since(known.since) < DAY).collect();
+        known.sort_unstable_by_key(|(whom, known)| (std::cmp::Reverse(known.before.at), **whom));
+        let known = known.into_iter().take(KEPT);
+        Kept {
+            day: at(self.day),
+            sent: [self.sent, self.own_sent, self.over_sent],
+            limit_told: self.limit_told,
+            last: self.last.map(at),
+            known: known.map(|(whom, k)| (Whom(*whom), at(k.since), k.sent, at(k.before.at.0), k.before.level, k.until)).collect(),
+        }
+    }
+
+    /// Goes on where a predecessor has ended, whatever was taken in since then. A clock that was set makes nothing longer than a day.
+    pub fn go_on(&mut self, kept: Kept, now: Time, wall: Time) {
+        let time = |secs: u64| now.before(wall.since(Time::from_secs(secs)));
+        self.day = time(kept.day);
+        [self.sent, self.own_sent, self.over_sent] = kept.sent;
+        self.limit_told = kept.limit_told;
+        self.last = kept.last.map(time);
+        for (whom, since, sent, at, level, until) in kept.known.into_iter().take(KEPT) {
+            let before = Before { at: Stamp(time(at)), level, packets: 0, ports: Ports::default() };
+            self.known.insert(whom.0, Known { since: time(since), sent, before, until, passed: 0, kept: true });
+        }
+    }
+
+    /// Whether it goes this way at all; a block that is not to be told as one is a charge like others.
+    fn is_ours(&self, alert: &mut Alert) -> bool {
+        let tells = |what| self.share.tell.contains(&what);
+        if alert.kind == Kind::Block && !tells(Tells::Block) {
+            alert.kind = Kind::Level;
+        }
+        let is_told = match alert.kind {
+            Kind::Test | Kind::Limit => true,
+            Kind::End => tells(Tells::End),
+            Kind::Lift => tells(Tells::Lift),
+            Kind::Level => tells(Tells::Level),
+            Kind::Block => tells(Tells::Block),
+            Kind::Recovery | Kind::Trouble => tells(Tells::Trouble),
+        };
+        is_told && alert.source.as_ref().is_none_or(|source| source.line.level.number() >= self.share.min_level)
+    }
+
     /// Takes an alert in.
-    pub fn take(&mut self, alert: Alert, now: Time) {
+    pub fn take(&mut self, mut alert: Alert, now: Time) {
         self.turn_the_day(now);
-        let Some(source) = &alert.source else { return self.take_own(alert, now) };
+        if !self.is_ours(&mut alert) {
+            return;
+        }
+        let Some(source) = &alert.source else {
+            return if alert.address.is_some() { self.take_over(alert, now) } else { self.take_own(alert, now) };
+        };
         let whom = source.line.address.0;
-        let known = self.known.get(&whom).filter(|known| now.since(known.since) < DAY);
+        let known = self.known.get_mut(&whom).filter(|known| now.since(known.since) < DAY);
         let waits = self.pending.get(&whom).map(|(alert, due)| (alert.kind, *due));
         if let Some(known) = known {
             let rises = source.line.level.number() > known.before.level || alert.kind == Kind::Block && source.until != known.until;
-            if !rises && !self.every && waits.is_none() {
-                self.counts.repeated += 1;
-                return;
+            if !rises && waits.is_none() {
+                known.passed += 1;
+                if !self.every || known.passed % self.one_in != 0 {
+                    self.counts.repeated += 1;
+                    return;
+                }
             }
-            if known.sent >= self.per_source {
+            if known.sent >= self.share.per_source {
                 self.counts.over_source += 1;
                 return;
             }
@@ -133,8 +213,18 @@ impl Limits {
             self.more += 1;
             return;
         }
-        let throttled = known.map_or(now, |known| known.last(self.throttle));
+        let throttled = self.known.get(&whom).map_or(now, |known| known.last(self.throttle));
         self.pending.insert(whom, (alert, throttled.max(now.after(self.wait))));
+    }
+
+    /// They gather for as long as letters do, so that a night's blocks are few.
+    fn take_over(&mut self, alert: Alert, now: Time) {
+        if self.over.len() >= PENDING {
+            self.counts.crowded += 1;
+            self.more += 1;
+        } else {
+            self.over.push((alert, now.after(self.wait.max(self.share.digest))));
+        }
     }
 
     fn take_own(&mut self, alert: Alert, now: Time) {
@@ -167,14 +257,15 @@ impl Limits {
 
     fn turn_the_day(&mut self, now: Time) {
         if now.since(self.day) >= DAY {
-            (self.day, self.sent, self.own_sent, self.limit_told) = (now, 0, 0, false);
+            (self.day, self.limit_told) = (now, false);
+            (self.sent, self.own_sent, self.over_sent) = (0, 0, 0);
         }
     }
 
     /// When a letter may be due.
     pub fn due(&self) -> Option<Time> {
-        let first = self.pending.values().chain(&self.own).map(|(_, due)| *due).min()?;
-        Some(self.last.map_or(first, |last| first.max(last.after(self.digest))))
+        let first = self.pending.values().chain(&self.own).chain(&self.over).map(|(_, due)| *due).min()?;
+        Some(self.last.map_or(first, |last| first.max(last.after(self.share.digest))))
     }
 
     /// The letter that is due, if one is. Only what is in it counts as told.
@@ -217,20 +308,39 @@ impl Limits {
                 told.push(self.remember(whom, &alert, now).tell(alert));
             }
         }
+        // They go along with any letter, due or not.
+        let goes = !told.is_empty() || self.over.iter().any(|(_, due)| *due <= now);
+        let may_go = !told.is_empty() || self.over_sent < OVER_PER_DAY;
+        let over = if goes { std::mem::take(&mut self.over) } else { Vec::new() };
+        for (alert, _) in over {
+            if !may_go {
+                self.counts.over_day += 1;
+            } else if told.len() >= IN_LETTER {
+                self.counts.crowded += 1;
+                self.more += 1;
+            } else {
+                told.push(Told::once(alert));
+            }
+        }
         // A number alone is no letter: it goes with the next one.
         if told.is_empty() {
             return None;
         }
-        if are_sources && has_room {
-            self.sent += 1;
-        } else if is_own {
-            self.own_sent += 1;
-        }
+        *self.budget(are_sources && has_room, is_own) += 1;
         told.sort_by_key(|told| {
             std::cmp::Reverse((told.alert.kind == Kind::Trouble, told.alert.source.as_ref().map(|source| source.line.level)))
         });
         self.last = Some(now);
         Some(Letter { host: host.to_owned(), at: Stamp(crate::lives::now()), told, more: std::mem::take(&mut self.more) })
+    }
+
+    /// The letters of this day that tell of the same.
+    fn budget(&mut self, are_sources: bool, is_own: bool) -> &mut u32 {
+        match (are_sources, is_own) {
+            (true, _) => &mut self.sent,
+            (_, true) => &mut self.own_sent,
+            _ => &mut self.over_sent,
+        }
     }
 
     /// What is told of a source is known from now on.
@@ -244,10 +354,10 @@ impl Limits {
         let (since, sent) = old.as_ref().map_or((now, 1), |old| (old.since, old.sent + 1));
         let before =
             Before { at: Stamp(now), level: source.line.level.number(), packets: source.line.packets, ports: source.line.ports.clone() };
-        self.known.insert(whom, Known { since, sent, before, until: source.until });
+        self.known.insert(whom, Known { since, sent, before, until: source.until, passed: 0, kept: false });
         // Until when, by the wall clock.
-        let silent = (sent >= self.per_source).then(|| Stamp(crate::lives::now().after(DAY.saturating_sub(now.since(since)))));
-        let before = old.map(|old| {
+        let silent = (sent >= self.share.per_source).then(|| Stamp(crate::lives::now().after(DAY.saturating_sub(now.since(since)))));
+        let before = old.filter(|old| !old.kept).map(|old| {
             let ago = now.since(old.before.at.0);
             Before { at: Stamp(crate::lives::now().before(ago)), ..old.before }
         });
@@ -264,11 +374,9 @@ impl Limits {
                 known.sent = known.sent.saturating_sub(1);
             }
         }
-        if any {
-            self.sent = self.sent.saturating_sub(1);
-        } else {
-            self.own_sent = self.own_sent.saturating_sub(1);
-        }
+        let is_own = letter.told.iter().any(|told| told.alert.about().is_none());
+        let budget = self.budget(any, is_own);
+        *budget = budget.saturating_sub(1);
     }
 }
 
@@ -303,6 +411,11 @@ mod tests {
         crate::config::Config::parse(&format!("[alert]\n{text}\n[alert.syslog]\n"), "x").unwrap().alert
     }
 
+    fn limits(config: &AlertConfig) -> Limits {
+        let share = Share { tell: config.tell.clone(), min_level: config.min_level, per_source: config.per_source, digest: config.digest };
+        Limits::new(config, &share, Time::from_secs(0))
+    }
+
     fn alert(address: &str, level: u8, kind: Kind) -> Alert {
         let sample = Alert::sample(Stamp(Time::from_secs(1)));
         let mut source = sample.source.unwrap();
@@ -328,7 +441,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_attackers_are_a_handful_of_letters() {
-        let mut limits = Limits::new(&AlertConfig::default(), Time::from_secs(0));
+        let mut limits = self::limits(&AlertConfig::default());
         let flood = (0..10_000_u64).flat_map(|n| {
             let address = format!("198.51.{}.{}", n / 256, n % 256);
             [(n / 100, alert(&address, 3, Kind::Level)), (n / 100, alert(&address, 5, Kind::Block))]
@@ -343,21 +456,21 @@ mod tests {
 
     #[test]
     fn only_a_rise_or_a_block_is_news() {
-        let mut limits = Limits::new(&config("throttle = '0s'\ndigest = '0s'\nwait = '0s'"), Time::from_secs(0));
+        let mut limits = self::limits(&config("throttle = '0s'\ndigest = '0s'\nwait = '0s'"));
         let levels = [2, 2, 3, 3, 3, 4].iter().enumerate().map(|(n, level)| (n as u64, alert("192.0.2.1", *level, Kind::Level)));
         let letters = run(&mut limits, levels);
         assert_eq!(letters.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 2, 5]);
         assert_eq!(limits.counts, Counts { repeated: 3, ..Counts::default() });
         let numbers: Vec<u64> = letters.iter().map(|(_, letter)| letter.told[0].number).collect();
         assert_eq!((numbers, letters[1].1.told[0].before.as_ref().unwrap().level), (vec![1, 2, 3], 2));
-        let mut all = Limits::new(&config("every = true\nthrottle = '0s'\ndigest = '0s'\nwait = '0s'"), Time::from_secs(0));
+        let mut all = self::limits(&config("every = true\nthrottle = '0s'\ndigest = '0s'\nwait = '0s'"));
         assert_eq!(run(&mut all, (0..4).map(|n| (n, alert("192.0.2.1", 2, Kind::Level)))).len(), 4);
     }
 
     #[test]
     fn a_source_is_told_of_so_often_a_day_and_only_what_was_sent_counts() {
         let text = "every = true\nper_source = 2\nthrottle = '0s'\ndigest = '0s'\nwait = '0s'";
-        let mut limits = Limits::new(&config(text), Time::from_secs(0));
+        let mut limits = self::limits(&config(text));
         let letters = run(&mut limits, (0..5).map(|n| (n, alert("192.0.2.1", 3, Kind::Level))));
         assert_eq!((letters.len(), limits.counts.over_source), (2, 3));
         assert!(letters[0].1.told[0].silent_until.is_none() && letters[1].1.told[0].silent_until.is_some());
@@ -375,7 +488,7 @@ mod tests {
 
     #[test]
     fn between_two_about_a_source_lies_the_throttle_and_nothing_is_lost_by_it() {
-        let mut limits = Limits::new(&config("throttle = '10m'\ndigest = '0s'\nwait = '0s'"), Time::from_secs(0));
+        let mut limits = self::limits(&config("throttle = '10m'\ndigest = '0s'\nwait = '0s'"));
         let levels = (1..=5).map(|level| (u64::from(level), alert("192.0.2.1", level, Kind::Level)));
         let letters = run(&mut limits, levels);
         assert_eq!(letters.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 601]);
@@ -385,7 +498,7 @@ mod tests {
 
     #[test]
     fn many_sources_go_together_and_the_day_has_an_end_that_is_said_once() {
-        let mut limits = Limits::new(&config("per_day = 3\nper_source = 1\ndigest = '1m'\nwait = '0s'"), Time::from_secs(0));
+        let mut limits = self::limits(&config("per_day = 3\nper_source = 1\ndigest = '1m'\nwait = '0s'"));
         let letters = run(&mut limits, (0..3_000).map(|n| (n, alert(&format!("10.0.{}.{}", n / 256, n % 256), 3, Kind::Level))));
         let times: Vec<u64> = letters.iter().map(|(at, _)| *at).collect();
         assert_eq!(times[..3], [0, 60, 120]);
@@ -400,7 +513,7 @@ mod tests {
 
     #[test]
     fn troubles_are_told_through_a_flood_and_not_again_and_again() {
-        let mut limits = Limits::new(&config("per_day = 1\nper_source = 1\ndigest = '1m'\nwait = '0s'"), Time::from_secs(0));
+        let mut limits = self::limits(&config("per_day = 1\nper_source = 1\ndigest = '1m'\nwait = '0s'"));
         let trouble = |n: u64| (n, Alert::own(Kind::Trouble, Stamp(Time::from_secs(n)), "the ledger can't be written".into()));
         let flood = (0..600).map(|n| (n, alert(&format!("10.0.{}.{}", n / 256, n % 256), 3, Kind::Level)));
         let letters = run(&mut limits, flood.chain((600..1_000).map(trouble)));
@@ -411,11 +524,106 @@ mod tests {
     #[test]
     fn what_begins_again_and_again_is_few_letters_a_day_even_when_strangers_have_used_up_theirs() {
         for strangers in [0, 10] {
-            let mut limits = Limits::new(&config("per_day = 1\nper_source = 1\ndigest = '1m'\nwait = '0s'"), Time::from_secs(0));
+            let mut limits = self::limits(&config("per_day = 1\nper_source = 1\ndigest = '1m'\nwait = '0s'"));
             let flood = (0..strangers).map(|n| (n, alert(&format!("10.0.0.{n}"), 3, Kind::Level)));
             let said = |n: u64| Alert::own(Kind::Trouble, Stamp(Time::from_secs(n)), format!("started again (time {n})"));
             let letters = run(&mut limits, flood.chain((10..8_600).map(|n| (10 * n, said(n)))));
             assert!(letters.len() <= OWN_PER_DAY as usize + 2, "{} letters, {:?}", letters.len(), limits.counts);
         }
+    }
+
+    #[test]
+    fn a_way_has_its_own_share_of_what_is_told() {
+        let text = "[alert]\nmin_level=2\nthrottle='0s'\ndigest='0s'\nwait='0s'\n[alert.mail]\nto=['root']\ntell=['level', 'lift']\nmin_level=3\nper_source=2\n";
+        let config = crate::config::Config::parse(text, "x").unwrap().alert;
+        let mut limits = Limits::new(&config, config.share("mail").unwrap(), Time::from_secs(0));
+        let over = |kind| Alert::over(kind, Stamp(Time::from_secs(1)), "192.0.2.1/32".parse().unwrap(), "over".into());
+        let letters = run(
+            &mut limits,
+            [
+                (1, alert("192.0.2.1", 2, Kind::Level)),
+                (2, alert("192.0.2.1", 3, Kind::Block)),
+                (3, over(Kind::Lift)),
+                (4, over(Kind::End)),
+                (5, Alert::own(Kind::Trouble, Stamp(Time::from_secs(1)), "x".into())),
+                (6, alert("192.0.2.1", 4, Kind::Level)),
+                (7, alert("192.0.2.1", 5, Kind::Level)),
+            ],
+        );
+        let kinds: Vec<(u64, Kind)> = letters.iter().map(|(at, letter)| (*at, letter.told[0].alert.kind)).collect();
+        assert_eq!(kinds, [(2, Kind::Level), (3, Kind::Lift), (6, Kind::Level)]);
+        assert_eq!(limits.counts.over_source, 1);
+    }
+
+    #[test]
+    fn of_what_says_nothing_new_one_in_so_many_is_told() {
+        let mut limits = self::limits(&config("every=true\none_in=10\nthrottle='0s'\ndigest='0s'\nwait='0s'"));
+        let same = (0..35).map(|n| (n, alert("192.0.2.1", 2, Kind::Level)));
+        let letters = run(&mut limits, same.chain([(35, alert("192.0.2.1", 3, Kind::Level))]));
+        assert_eq!(letters.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 10, 20, 30, 35], "a rise is always told");
+        assert_eq!(limits.counts.repeated, 31);
+    }
+
+    #[test]
+    fn blocks_that_are_over_gather_and_use_up_nobody_elses_letters() {
+        let mut limits = self::limits(&config("per_day = 3\nper_source = 1\ndigest = '1m'\nwait = '0s'"));
+        let over = |n: u64| (n, Alert::over(Kind::End, Stamp(Time::from_secs(n)), "192.0.2.1/32".parse().unwrap(), format!("{n}")));
+        let mut letters = run(&mut limits, (0..7_200).map(over));
+        assert_eq!((letters.len(), letters[0].1.told.len()), (OVER_PER_DAY as usize, 60));
+        assert!(limits.counts.over_day > 5_000);
+        // An attack and a trouble are told all the same.
+        letters = run(&mut limits, [(80_000, alert("192.0.2.9", 3, Kind::Block)), over(80_000)]);
+        assert_eq!(letters[0].1.told.iter().map(|told| told.alert.kind).collect::<Vec<_>>(), [Kind::Block]);
+        letters = run(&mut limits, [(80_200, Alert::own(Kind::Trouble, Stamp(Time::from_secs(1)), "x".into()))]);
+        assert_eq!(letters.len(), 1);
+    }
+
+    #[test]
+    fn fifty_restarts_are_no_flood_of_letters() {
+        let config = config("digest='1m'\nwait='1s'");
+        let (mut kept, mut told, mut own) = (Kept::default(), 0, 0);
+        // A restart a minute: each time every attacker is charged anew, and the envoy's end is told.
+        for n in 0..50_u64 {
+            let (steady, wall) = (|at: u64| Time::from_secs(at).after(DAY), |at: u64| Time::from_secs(1_700_000_000 + 60 * n + at));
+            let mut limits = self::limits(&config);
+            if n > 0 {
+                limits.go_on(kept, steady(1), wall(1));
+            }
+            for attacker in 0..20 {
+                limits.take(alert(&format!("192.0.2.{attacker}"), 3, Kind::Block), steady(2));
+            }
+            limits.take(Alert::own(Kind::Trouble, Stamp(wall(2)), format!("the envoy was started again (time {n})")), steady(2));
+            for at in 2..60 {
+                if let Some(letter) = limits.letter("h", steady(at)) {
+                    let sources = letter.told.iter().filter(|told| told.alert.source.is_some()).count();
+                    (told, own) = (told + sources, own + u32::from(sources == 0));
+                    assert!(sources == 0 || n == 0, "told again after {n} restarts");
+                    assert!(n == 0 || letter.told.iter().all(|told| told.before.is_none()));
+                }
+            }
+            kept = serde_json::from_str(&serde_json::to_string(&limits.keep(steady(59), wall(59))).unwrap()).unwrap();
+        }
+        assert_eq!(told, 20, "each attacker once");
+        assert!(own <= OWN_PER_DAY, "{own}");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_a_clock_that_was_set_silences_nobody_for_longer_than_a_day() {
+        let mut limits = self::limits(&config("per_day = 10000\nper_source = 1\ndigest='0s'\nwait='0s'"));
+        let long =
+            |n: u64| (n, alert(&format!("2001:db8:1111:2222:3333:4444:{:x}:{:x}", 0x1000 + n / 100, 0x1000 + n % 100), 3, Kind::Block));
+        run(&mut limits, (0..2_000).map(long));
+        let kept = limits.keep(Time::from_secs(3_000), Time::from_secs(1_700_000_000));
+        assert!(kept.known.len() == KEPT && serde_json::to_string(&kept).unwrap().len() <= model::limits::ALERT_BYTES);
+        // The clock was a year ahead when it was written.
+        let (now, mut next) = (Time::from_secs(10).after(DAY), self::limits(&config("per_source = 1\ndigest='0s'\nwait='0s'")));
+        let wall = Time::from_secs(1_700_000_000 - 365 * 86_400);
+        next.go_on(kept, now, wall);
+        let (_, again) = long(1_999);
+        next.take(again.clone(), now);
+        assert!(next.letter("h", now).is_none(), "told already");
+        let tomorrow = now.after(DAY).after(HOUR);
+        next.take(again, tomorrow);
+        assert!(next.letter("h", tomorrow).is_some());
     }
 }

@@ -4,7 +4,7 @@
 use super::messenger::{Errand, Messenger};
 use super::way::Way;
 use super::{Secrets, lookups::Lookups, tls};
-use crate::config::alert::{MailConfig, MailServer, Outgoing, Tls as Kind};
+use crate::config::alert::{MailConfig, MailServer, Outgoing, Prefixes, Tls as Kind};
 use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
@@ -13,7 +13,8 @@ use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsPar
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, Message, SmtpTransport, Transport};
 use report::alert::Letter;
-use report::{letter, plot};
+use report::letter::{self, Matter};
+use report::plot;
 use std::io;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub struct Mail {
     to: Vec<Address>,
     from: Address,
     by: By,
+    prefixes: Prefixes,
     timeout: Duration,
     lookups: Lookups,
     /// The letter that the server has refused for good.
@@ -68,7 +70,7 @@ impl Mail {
             Outgoing::Server(server) => By::Server(Box::new(transport(server, config, host, secrets)?), server.host.clone()),
             Outgoing::Program(_) => By::Program(messenger.ok_or("[alert.mail] program: nobody can run it until riposte is restarted")?),
         };
-        Ok(Mail { to, from, by, timeout: config.timeout, lookups, refused: None })
+        Ok(Mail { to, from, by, prefixes: config.prefixes.clone(), timeout: config.timeout, lookups, refused: None })
     }
 
     /// The mail: text, the same as HTML, and small pictures in that.
@@ -94,7 +96,12 @@ impl Mail {
             builder = builder.to(Mailbox::new(None, to.clone()));
         }
         let id = format!("<{nanos}.{}@{}>", std::process::id(), self.from.domain());
-        let builder = builder.subject(letter::subject(letter)).message_id(Some(id)).header(AutoSubmitted);
+        let prefix = match letter::matter(letter) {
+            Matter::Alert => &self.prefixes.alert,
+            Matter::Status => &self.prefixes.status,
+            Matter::Error => &self.prefixes.error,
+        };
+        let builder = builder.subject(letter::subject(letter, prefix)).message_id(Some(id)).header(AutoSubmitted);
         builder.multipart(body).map_err(|error| error.to_string())
     }
 }

@@ -16,7 +16,7 @@ mod webhook;
 mod whois;
 
 use super::calm::Calm;
-use super::{Start, channel, channel::Channel, enter, monotonic, own, unprivileged_user};
+use super::{Start, channel, channel::Channel, enter, own, unprivileged_user};
 use crate::config::Config;
 use crate::config::alert::Outgoing;
 use crate::config::feed::{FeedConfig, Place};
@@ -240,7 +240,7 @@ pub fn run(start: Start) -> Result<(), String> {
     let judge = own(0)?;
     let dup = |what: &OwnedFd| what.try_clone().map_err(|e| e.to_string());
     let ways_back = [dup(&judge)?, dup(&judge)?];
-    let judge = Channel::new(judge);
+    let (to_judge, judge) = (dup(&judge)?, Channel::new(judge));
     let secrets = Secrets::read(&config, |n| own(1 + n as RawFd))?;
     let host = host_name();
     let link = has_programs(&config).then(|| own(1 + files(&config).len() as RawFd)).transpose()?;
@@ -255,8 +255,13 @@ pub fn run(start: Start) -> Result<(), String> {
     let (feeds, dshield) = couriers(&config, &secrets, ways_back)?;
     let mut threads = Vec::new();
     for (name, way) in ways(&config, &host, &secrets, messenger.as_ref())? {
-        // A line in the system's log troubles nobody.
-        let limits = (name != "syslog").then(|| Limits::new(&config.alert, monotonic()));
+        let limits = match config.alert.share(name) {
+            Some(share) => {
+                Some((Limits::new(&config.alert, share, way::clock()), Answers::new(dup(&to_judge)?).map_err(|e| e.to_string())?))
+            }
+            // A line in the system's log troubles nobody.
+            None => None,
+        };
         threads.push(Thread::start(name, &host, way, limits)?);
     }
     let poller = Poller::new().map_err(|e| e.to_string())?;
@@ -320,6 +325,10 @@ impl Envoy {
                     Ok(alert) => self.tell(&alert)?,
                     Err(_) => self.malformed += 1,
                 },
+                Ok(Message::Kept { way, note }) => {
+                    // One that is configured no longer has nobody who goes on.
+                    self.threads.iter().any(|thread| thread.go_on(&way, &note));
+                }
                 Ok(Message::AskCounters) => {
                     let counters = self.counters();
                     self.judge.send(&Message::Counters(counters))?;

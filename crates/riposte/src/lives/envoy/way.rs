@@ -1,9 +1,11 @@
 //! One way out: a thread of its own, which may be as slow as the other end is. What can't be delivered is tried again, ever more slowly, and
 //! given up after a day. Its memory is bounded: one letter under way, and what `limits` lets wait.
 
-use super::limits::{Counts, Limits};
+use super::courier::Answers;
+use super::limits::{Counts, DAY, Limits};
 use crate::lives::monotonic;
-use link::message::Counter;
+use link::message::{Counter, Message};
+use model::limits::ALERT_BYTES;
 use model::time::Time;
 use report::alert::{Alert, Letter, Told};
 use report::serial::Stamp;
@@ -20,6 +22,11 @@ const LONGEST: Duration = Duration::from_secs(900);
 const GIVE_UP: Duration = Duration::from_secs(86_400);
 /// Without anything due a thread looks after its link this often.
 const IDLE: Duration = Duration::from_secs(3_600);
+
+/// A steady clock a day ahead, so that what a predecessor has done lies behind its beginning.
+pub fn clock() -> Time {
+    monotonic().after(DAY)
+}
 
 /// Carries letters.
 pub trait Way: Send {
@@ -41,11 +48,18 @@ struct Tally {
     counts: Counts,
 }
 
+/// What a way is told.
+enum Order {
+    Tell(Box<Alert>),
+    /// What a predecessor has left.
+    GoOn(String),
+}
+
 /// A way's thread, from outside.
 #[derive(Debug)]
 pub struct Thread {
     name: &'static str,
-    alerts: SyncSender<Alert>,
+    orders: SyncSender<Order>,
     tally: Arc<Mutex<Tally>>,
 }
 
@@ -54,17 +68,23 @@ impl Thread {
     ///
     /// # Errors
     /// If there can be no thread.
-    pub fn start(name: &'static str, host: &str, way: Box<dyn Way>, limits: Option<Limits>) -> Result<Thread, String> {
-        let (alerts, receiver) = sync_channel(WAITING);
+    pub fn start(name: &'static str, host: &str, way: Box<dyn Way>, limits: Option<(Limits, Answers)>) -> Result<Thread, String> {
+        let (orders, receiver) = sync_channel(WAITING);
+        let (limits, judge) = limits.unzip();
         let tally = Arc::new(Mutex::new(Tally::default()));
-        let courier = Courier { name, host: host.to_owned(), way, limits, tally: Arc::clone(&tally), under_way: None };
+        let courier = Courier { name, host: host.to_owned(), way, limits, judge, tally: Arc::clone(&tally), under_way: None };
         std::thread::Builder::new().name(name.to_owned()).spawn(move || courier.work(&receiver)).map_err(|e| format!("no thread: {e}"))?;
-        Ok(Thread { name, alerts, tally })
+        Ok(Thread { name, orders, tally })
+    }
+
+    /// Lets it go on where a way of this name has ended; false if it has another name, or has ended.
+    pub fn go_on(&self, name: &str, note: &str) -> bool {
+        name == self.name && self.orders.try_send(Order::GoOn(note.to_owned())).is_ok()
     }
 
     /// Gives it an alert; it never waits. False if the thread has ended.
     pub fn tell(&self, alert: &Alert) -> bool {
-        match self.alerts.try_send(alert.clone()) {
+        match self.orders.try_send(Order::Tell(Box::new(alert.clone()))) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 locked(&self.tally).dropped += 1;
@@ -110,14 +130,16 @@ struct Courier {
     host: String,
     way: Box<dyn Way>,
     limits: Option<Limits>,
+    /// Who keeps for a successor how much was told.
+    judge: Option<Answers>,
     tally: Arc<Mutex<Tally>>,
     under_way: Option<UnderWay>,
 }
 
 impl Courier {
-    fn work(mut self, alerts: &Receiver<Alert>) {
+    fn work(mut self, orders: &Receiver<Order>) {
         loop {
-            let now = monotonic();
+            let now = clock();
             let due = match &self.under_way {
                 Some(under_way) => Some(under_way.due),
                 None => self.limits.as_ref().and_then(Limits::due),
@@ -128,8 +150,13 @@ impl Courier {
             if is_busy {
                 std::thread::sleep(patience);
             } else {
-                match alerts.recv_timeout(patience) {
-                    Ok(alert) => self.take(alert),
+                match orders.recv_timeout(patience) {
+                    Ok(Order::Tell(alert)) => self.take(*alert),
+                    Ok(Order::GoOn(note)) => {
+                        if let (Some(limits), Ok(kept)) = (&mut self.limits, serde_json::from_str(&note)) {
+                            limits.go_on(kept, clock(), crate::lives::now());
+                        }
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     // Nobody is left to ask for anything.
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -140,7 +167,7 @@ impl Courier {
     }
 
     fn take(&mut self, alert: Alert) {
-        let now = monotonic();
+        let now = clock();
         match &mut self.limits {
             Some(limits) => limits.take(alert, now),
             None => {
@@ -155,9 +182,20 @@ impl Courier {
         self.under_way = Some(UnderWay { letter, since: now, wait: FIRST, due: now });
     }
 
+    /// Has the judge keep how much was told: only what was delivered, so that what was lost with us counts for nothing.
+    fn keep(&mut self) {
+        if let (Some(limits), Some(judge)) = (&self.limits, &mut self.judge)
+            && let Ok(note) = serde_json::to_string(&limits.keep(clock(), crate::lives::now()))
+            && note.len() <= ALERT_BYTES
+        {
+            // A judge that has gone ends us all.
+            let _ = judge.tell(&Message::Kept { way: self.name.to_owned(), note });
+        }
+    }
+
     /// Tries what is due.
     fn carry(&mut self) {
-        let now = monotonic();
+        let now = clock();
         if self.under_way.is_none()
             && let Some(limits) = &mut self.limits
             && let Some(letter) = limits.letter(&self.host, now)
@@ -169,6 +207,7 @@ impl Courier {
             let was_failing = std::mem::replace(&mut locked(&self.tally).failing, result.is_err());
             match result {
                 Ok(()) => {
+                    self.keep();
                     locked(&self.tally).delivered += 1;
                     if was_failing {
                         tracing::info!(way = self.name, "alerts are delivered again");
@@ -180,7 +219,7 @@ impl Courier {
                         tracing::warn!(way = self.name, why, "an alert can't be delivered: it is tried again");
                     }
                     locked(&self.tally).failed += 1;
-                    let ended = monotonic();
+                    let ended = clock();
                     if ended.since(under_way.since) >= GIVE_UP {
                         tracing::warn!(way = self.name, why, "an alert could not be delivered for a day: given up");
                         locked(&self.tally).given_up += 1;

@@ -5,10 +5,10 @@ use super::{ENVOY_SLOT, Judge, now};
 use super::{answers, pictures};
 use crate::config::AlertConfig;
 use crate::config::alert::Tells;
-use crate::notes::Notebook;
+use crate::notes::{Notebook, Words};
 use court::court::{Court, Spoken};
 use detect::config::ScanConfig;
-use link::message::{Life, Message, Process};
+use link::message::{Life, Message, Passage, Process};
 use model::block::Expiry;
 use model::decision::Decision;
 use model::event::{Act, Event};
@@ -19,8 +19,9 @@ use model::time::Time;
 use report::alert::{Alert, Kind, Source};
 use report::decision::Verdict;
 use report::explain::QuotedLine;
-use report::offender::{OffenderLine, Ports};
+use report::offender::{Detail, OffenderLine, Ports};
 use report::serial::{Stamp, Whom, to_json_line};
+use sense::facts::Chain;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
@@ -40,6 +41,9 @@ pub struct Alerts {
     seen: [usize; 6],
     /// What a mail's pictures and figures show of a source, if there are mails.
     notes: Option<Notebook>,
+    /// The words in those notes.
+    interfaces: Words,
+    prefixes: Words,
 }
 
 impl Alerts {
@@ -70,6 +74,18 @@ impl Alerts {
         }
     }
 
+    /// Notes likewise by which ways their packets came, as far as a log tells.
+    pub fn ways(&mut self, ways: &[Passage], scan: &ScanConfig) {
+        let Some(notes) = &mut self.notes else { return };
+        for passage in ways {
+            let Some(chain) = Chain::ALL.get(usize::from(passage.chain)) else { continue };
+            let bits = if passage.actor.is_ipv4() { scan.count_by_ipv4 } else { scan.count_by_ipv6 };
+            let (interface, prefix) = (passage.interface.as_bytes(), passage.prefix.as_bytes());
+            let way = (*chain, self.interfaces.number(interface), self.prefixes.number(prefix), passage.protocol);
+            notes.page(Prefix::new(passage.actor, bits), |_| false).way(way, passage.packets);
+        }
+    }
+
     fn is_full(&mut self) -> bool {
         let is_full = self.waiting.len() >= limits::ALERTS_WAITING;
         self.made += 1;
@@ -96,14 +112,22 @@ impl Alerts {
             let Some(kind) = self.kind(offence, decision) else { continue };
             // Before it is composed: under a flood that is what costs.
             if !self.is_full() {
-                let alert = charged(court, kind, offence, decision, self.notes.as_ref());
+                let notes = self.notes.as_ref().and_then(|notes| notes.of(&offence.offender));
+                let detail = notes.map(|notes| notes.detail(|n| self.interfaces.word(n), |n| self.prefixes.word(n)));
+                let alert = charged(court, kind, offence, decision, detail);
                 self.push(&alert);
             }
         }
         let lifts = self.config.tells(Tells::Lift);
         for (whom, why) in &spoken.lifted {
             if lifts && !self.is_full() {
-                self.push(&Alert::own(Kind::Lift, Stamp(now), format!("the block of {whom} is lifted: {why}")));
+                self.push(&Alert::over(Kind::Lift, Stamp(now), *whom, format!("the block of {whom} is lifted: {why}")));
+            }
+        }
+        let ends = self.config.tells(Tells::End);
+        for whom in &spoken.ended {
+            if ends && !self.is_full() {
+                self.push(&Alert::over(Kind::End, Stamp(now), *whom, format!("the block of {whom} has ended")));
             }
         }
     }
@@ -181,7 +205,7 @@ impl Judge {
     }
 }
 
-fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, notes: Option<&Notebook>) -> Alert {
+fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, detail: Option<Detail>) -> Alert {
     let whom = offence.offender;
     let suspect = court.detectors.suspect(whom.addr());
     let ports = suspect.as_ref().map(|s| Ports { tcp: s.tcp_ports.clone(), udp: s.udp_ports.clone() }).unwrap_or_default();
@@ -200,8 +224,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
         last: Stamp(offence.evidence.last),
         trust: offence.trust,
         decision: Verdict::of(decision, offence.at),
-        // An event does not tell of interfaces and log prefixes.
-        detail: notes.and_then(|notes| notes.of(&whom)).map(|notes| Box::new(notes.detail(|_| String::new(), |_| String::new()))),
+        detail: detail.map(Box::new),
     };
     pictures::name(court, &mut line);
     let charge = match offence.rule.and_then(|rule| court.rule_name(rule)) {
@@ -226,7 +249,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, no
         _ => "is watched",
     };
     let said = format!("{whom} {done}: {} at level {}", source.charge, offence.level);
-    Alert { kind, at: Stamp(offence.at), said, source: Some(source) }
+    Alert { source: Some(source), ..Alert::own(kind, Stamp(offence.at), said) }
 }
 
 #[cfg(test)]

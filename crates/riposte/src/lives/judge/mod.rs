@@ -6,6 +6,7 @@ mod answers;
 mod clocks;
 mod dshield;
 mod feeds;
+mod kept;
 mod pictures;
 mod portsentry;
 mod positions;
@@ -21,6 +22,7 @@ use court::court::Court;
 use court::court::responses::Wanted;
 use dshield::Dshield;
 use feeds::{Clock, Feeds};
+use kept::Kept;
 use link::gate::Gate;
 use link::message::{Asked, Counter, Life, Message, Process, Trouble};
 use model::block::{BlockId, Change, Expiry, Scope};
@@ -119,6 +121,7 @@ struct Judge {
     malformed: u64,
     turned_away: u64,
     positions: Positions,
+    kept: Kept,
     /// What is told elsewhere.
     alerts: Alerts,
     /// Whoever reads PortSentry's lines gets them.
@@ -188,6 +191,7 @@ pub fn run(start: Start) -> Result<(), String> {
         turned_away: 0,
         positions,
         lines: Lines::new(&config, 0),
+        kept: Kept::load(&config.store.path),
         alerts: Alerts::new(config.alert.clone()),
         disk: (config.store.path.clone(), config.store.min_free_percent),
         reloads: Gate::new(Life::Judge, monotonic()),
@@ -268,6 +272,7 @@ impl Judge {
                         self.court.tight = None;
                         while self.court.settle(now()) && self.court.owes_strikes() {}
                         self.positions.keep(&mut self.court, monotonic(), true);
+                        self.kept.write(monotonic(), true);
                         return Ok(());
                     }
                 } else if server.owns(event.token) {
@@ -291,6 +296,7 @@ impl Judge {
                 self.tell_allowed();
             }
             self.positions.keep(&mut self.court, monotonic(), false);
+            self.kept.write(monotonic(), false);
             self.look_after_feeds()?;
             self.resync()?;
             for token in waiting {
@@ -336,8 +342,9 @@ impl Judge {
         let tidy = self.tidy_at.map(|at| at.since(monotonic()));
         let resync = self.court.wants_resync().then(|| self.resync_from.since(monotonic()));
         let positions = self.positions.due().map(|at| at.since(monotonic()));
+        let kept = self.kept.due().map(|at| at.since(monotonic()));
         let feeds = self.exchange_due().map(|at| at.since(monotonic()));
-        settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).chain(feeds).min()
+        settle.into_iter().chain(tick).chain(tidy).chain(resync).chain(positions).chain(kept).chain(feeds).min()
     }
 
     /// The warden and the kernel hold the operators' allowances as well.
@@ -527,6 +534,9 @@ impl Judge {
                     }
                     link.send(&Message::Position(None))?;
                 } else if slot == ENVOY_SLOT {
+                    for message in self.kept.messages() {
+                        link.send(&message)?;
+                    }
                     self.envoy(true);
                 } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
                     link.send(&Message::Position(self.positions.of(&name)))?;
@@ -549,6 +559,8 @@ impl Judge {
             | Message::Fetched { .. }
             | Message::Submit { .. }
             | Message::Submitted { .. }
+            | Message::Kept { .. }
+            | Message::Ways(_)
             | Message::Ready { .. }
             | Message::Events(_)
             | Message::AskCounters
@@ -605,6 +617,7 @@ impl Judge {
                     let is_answer = self.dshield.as_mut().is_some_and(|dshield| dshield.submitted(wrong, wait, clock()));
                     self.malformed += u64::from(!is_answer);
                 }
+                Some(Message::Kept { way, note }) if sensor.slot == ENVOY_SLOT => self.malformed += u64::from(!self.kept.take(way, note)),
                 // It speaks with the whole world, and witnesses nothing.
                 Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,
                 Some(Message::Events(mut events)) if sensor.slot != APPLICATIONS_SLOT => {
@@ -637,6 +650,9 @@ impl Judge {
                     if let Some(lines) = &mut self.lines {
                         lines.tell(&self.court.take_touched());
                     }
+                }
+                Some(Message::Ways(ways)) if !matches!(sensor.slot, PACKETS_SLOT | APPLICATIONS_SLOT | GUARD_SLOT) => {
+                    self.alerts.ways(&ways, &self.court.config().scan);
                 }
                 Some(Message::Rules(names)) if sensor.slot != GUARD_SLOT => {
                     for (number, name) in names {

@@ -3,11 +3,14 @@
 
 use crate::config::AlertConfig;
 use crate::config::alert::Outgoing;
+use crate::config::placeholder::Placeholder;
+use crate::config::words::Word;
 use crate::lives::channel::Channel;
 use crate::lives::envoy::messenger::{BEGIN, Begin, Done, Errand, LAST, MORE};
 use crate::lives::envoy::{address, host_name};
 use crate::lives::monotonic;
 use model::limits::FRAME_BYTES;
+use model::net::Prefix;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -102,8 +105,35 @@ pub fn run(config: &AlertConfig, runner: Runner<'_>, errand: &Errand, input: &[u
             && value.len() <= VALUE_BYTES
             && !value.contains('\0')
     };
+    // What has no address, or no level, is nothing for a program that is given one.
+    let Some(args) = args.iter().map(|arg| filled(arg, errand)).collect::<Option<Vec<String>>>() else { return Ok(()) };
     let env: Vec<String> = errand.env.iter().filter(is_ours).take(VARIABLES).map(|(name, value)| format!("{name}={value}")).collect();
     execute(program, args.iter().chain(&to), &env, (input, limit, runner)).map_err(|why| format!("{program}: {why}"))
+}
+
+/// An argument with what the errand is about in it; `None` if it is about no such thing. The word of who speaks with the whole world is taken for
+/// nothing but what it must be.
+fn filled(arg: &str, errand: &Errand) -> Option<String> {
+    if !errand.command {
+        return Some(arg.to_owned());
+    }
+    let value = |placeholder: Placeholder| {
+        let name = format!("RIPOSTE_{}", placeholder.word().to_ascii_uppercase());
+        let (_, given) = errand.env.iter().find(|(known, _)| *known == name)?;
+        Some(match placeholder {
+            Placeholder::Address => given.parse::<Prefix>().ok()?.to_string(),
+            Placeholder::Level => given.parse::<u8>().ok().filter(|level| (1..=5).contains(level))?.to_string(),
+            _ => Some(given).filter(|word| word.len() <= 16 && word.bytes().all(|b| b.is_ascii_lowercase()))?.clone(),
+        })
+    };
+    let mut all = true;
+    let filled = Placeholder::fill(arg, |placeholder| {
+        value(placeholder).unwrap_or_else(|| {
+            all = false;
+            String::new()
+        })
+    });
+    all.then_some(filled)
 }
 
 fn execute<'a>(
@@ -198,6 +228,29 @@ mod tests {
         let own = Runner { identity: None, warden: None };
         assert_eq!(run(&config, own, &serde_json::from_str(errand).unwrap(), b"x"), Ok(()));
         assert_eq!(std::fs::read_to_string(file).unwrap(), format!("-i root@{} a@example.org\n", host_name()));
+    }
+
+    #[test]
+    fn values_take_their_place_as_one_argument_or_nothing_is_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("told");
+        let script = format!("printf \"%s|\" \"$@\" >> {}", file.display());
+        let config = config(&format!(
+            "[alert.command]\nargv = ['/bin/sh', '-c', '{script}', 'sh', '--ip={{address}}', '{{level}} {{kind}}', '$(id)', '{{{{}}}}']\n"
+        ));
+        let run = |address: &str, level: &str| {
+            let env = [("ADDRESS", address), ("LEVEL", level), ("KIND", "block")]
+                .map(|(name, value)| (format!("RIPOSTE_{name}"), value.to_owned()));
+            let _ = std::fs::remove_file(&file);
+            super::run(&config, Runner { identity: None, warden: None }, &Errand { command: true, env: env.into() }, b"").unwrap();
+            std::fs::read_to_string(&file).ok()
+        };
+        assert_eq!(run("2001:db8::7", "3").as_deref(), Some("--ip=2001:db8::7|3 block|$(id)|{}|"));
+        assert_eq!(run("192.0.2.0/24", "5").as_deref(), Some("--ip=192.0.2.0/24|5 block|$(id)|{}|"));
+        // What an envoy that was taken over says is no address, and what tells of riposte itself has none.
+        for (address, level) in [("--delete-all", "3"), ("192.0.2.1 -x", "3"), ("", "3"), ("192.0.2.1", "9"), ("192.0.2.1", "")] {
+            assert_eq!(run(address, level), None, "{address} {level}");
+        }
     }
 
     #[test]

@@ -205,8 +205,9 @@ fn command_arguments(order: &Order, args: &[String]) -> Vec<String> {
 
 /// The same values by name, those that are known.
 fn environment(order: &Order) -> Vec<String> {
-    let known =
-        Placeholder::ALL.iter().filter_map(|placeholder| Some((placeholder.word().to_ascii_uppercase(), value(order, *placeholder)?)));
+    let known = Placeholder::OF_RESPONSES
+        .into_iter()
+        .filter_map(|placeholder| Some((placeholder.word().to_ascii_uppercase(), value(order, placeholder)?)));
     known.map(|(name, value)| format!("RIPOSTE_{name}={value}")).collect()
 }
 
@@ -222,6 +223,8 @@ fn value(order: &Order, placeholder: Placeholder) -> Option<String> {
         Placeholder::Rule => order.ground.rule?.to_string(),
         Placeholder::Level => order.ground.level?.to_string(),
         Placeholder::Until => order.until?.as_secs().to_string(),
+        // An alert's.
+        Placeholder::Kind => return None,
     })
 }
 

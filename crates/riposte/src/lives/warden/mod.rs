@@ -521,6 +521,8 @@ impl Warden {
             | Message::Fetched { .. }
             | Message::Submit { .. }
             | Message::Submitted { .. }
+            | Message::Kept { .. }
+            | Message::Ways(_)
             | Message::FilePosition { .. }
             | Message::Followed { .. }
             | Message::Looked { .. } => self.malformed += 1,

@@ -465,7 +465,8 @@ rusty_fork_test! {
                 Tag::Events | Tag::Carry | Tag::Outcomes | Tag::Reopened | Tag::SensorLink | Tag::Processes
                 | Tag::ReopenedFile | Tag::RotatedFile | Tag::Rebuilt | Tag::Repaired | Tag::Reloaded | Tag::Config | Tag::Position | Tag::Troubles
                 | Tag::Rules | Tag::Reports | Tag::FilePosition | Tag::Followed | Tag::Looked | Tag::Known | Tag::Alert
-                | Tag::Fetch | Tag::FeedItems | Tag::Fetched | Tag::Submit | Tag::Submitted => panic!("the table accepts {:?}", rule.message),
+                | Tag::Fetch | Tag::FeedItems | Tag::Fetched | Tag::Submit | Tag::Submitted
+                | Tag::Kept | Tag::Ways => panic!("the table accepts {:?}", rule.message),
             };
             message.encode(&mut writer);
             let began = monotonic();
