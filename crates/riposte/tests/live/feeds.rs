@@ -174,6 +174,22 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
 }
 
 #[test]
+fn a_list_of_many_pages_is_shown_whole() {
+    let network = network("many-listed", 0);
+    let folder = folder();
+    let hosts = (0..11_000_u32).map(|n| std::net::Ipv4Addr::from(0x2d00_0000 + 2 * n).to_string() + "\n").collect::<String>();
+    fs::write(folder.path().join("own.list"), &hosts).expect("writable");
+    let own = "[[feed]]\nname = \"own\"\npath = \"{}/own.list\"\n";
+    let daemon = Daemon::start_in(folder, &network.victim, own, &[]);
+    until("the list is taken", || (line(&daemon, "own")["entries"] == 11_000).then_some(()));
+    let listed =
+        |args: &[&str]| daemon.json(&[&["list"], args].concat()).iter().map(|line| text(&line["address"]) + "\n").collect::<String>();
+    assert_eq!(listed(&[]), hosts);
+    assert_eq!(listed(&["--listed", "7000"]).lines().count(), 7_000);
+    assert_eq!(daemon.text(&["list"]).lines().count(), 1 + 20 + 1);
+}
+
+#[test]
 fn a_saved_list_is_checked_without_anybody_being_asked() {
     let folder = folder();
     let file = folder.path().join("list");
