@@ -3,7 +3,6 @@
 
 use crate::judge::Judge;
 use crate::prefixes::PrefixMap;
-use crate::standing::ends_later;
 use model::block::Expiry;
 use model::level::DangerLevel;
 use model::limits;
@@ -82,12 +81,12 @@ impl Judge {
     /// [`limits::LISTED`]; how many were left out as exempt, and how many beyond the bound.
     pub fn listed(&self, now: Time) -> (Vec<(Prefix, Expiry)>, usize, usize) {
         let (blocked, exempt, over) = self.listed_by(now);
-        (blocked.into_iter().map(|(prefix, (end, _))| (prefix, end)).collect(), exempt, over)
+        (blocked.into_iter().map(|(prefix, (end, _))| (prefix, Expiry::At(end))).collect(), exempt, over)
     }
 
     /// The same, with the list that blocks each the longest.
-    pub fn listed_by(&self, now: Time) -> (BTreeMap<Prefix, (Expiry, &str)>, usize, usize) {
-        let mut blocked: BTreeMap<Prefix, (Expiry, &str)> = BTreeMap::new();
+    pub fn listed_by(&self, now: Time) -> (BTreeMap<Prefix, (Time, &str)>, usize, usize) {
+        let mut blocked: BTreeMap<Prefix, (Time, &str)> = BTreeMap::new();
         let (mut exempt, mut over) = (0, 0);
         if self.config.dry_run {
             return (blocked, 0, 0);
@@ -95,11 +94,11 @@ impl Judge {
         for list in self.config.lists.iter().filter(|list| list.effect == Effect::Block) {
             let Some(entries) = self.lists.0.get(&list.name) else { continue };
             for (prefix, until) in entries.iter().filter(|(_, until)| **until > now) {
-                let by = (Expiry::At(*until), list.name.as_str());
+                let by = (*until, list.name.as_str());
                 if self.exempt.touches(prefix) {
                     exempt += 1;
                 } else if let Some(known) = blocked.get_mut(prefix) {
-                    *known = if ends_later(by.0, known.0) { by } else { *known };
+                    *known = if by.0 > known.0 { by } else { *known };
                 } else if blocked.len() >= limits::LISTED {
                     over += 1;
                 } else {

@@ -52,8 +52,8 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
     match request {
         Request::Status => status(judge, now),
         Request::Offenders { top, prefix, level } => super::pictures::offenders(judge, top, prefix.as_deref(), level, now),
-        Request::List { after } => list(judge, after.as_deref(), now),
-        Request::Listed { after, limit } => listed(judge, after.as_deref(), limit, now),
+        Request::List { after } => with_some_prefix(after.as_deref(), |after| list(judge, after, now)),
+        Request::Listed { after, limit } => with_some_prefix(after.as_deref(), |after| listed(judge, after, limit, now)),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
             let before = judge.court.judge.block_for(&prefix).map(|block| block.expiry).filter(|expiry| !expiry.is_over(now));
@@ -119,7 +119,9 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             Ok(addr) => explain(judge, model::net::canonical(addr), now),
             Err(_) => Reply::error(format!("'{address}' is no IPv4 or IPv6 address")),
         },
-        Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
+        Request::History { prefix, since_secs, limit } => {
+            with_some_prefix(prefix.as_deref(), |whom| history(judge, whom, since_secs, limit, now))
+        }
         Request::Feeds => Reply::of(&judge.feeds.lines(super::clock())),
         Request::UpdateFeeds { name } => match judge.feeds.update(name.as_deref(), super::clock()) {
             Ok(0) => done("every list was fetched within the hour".to_owned(), 0),
@@ -192,6 +194,13 @@ fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
     }
 }
 
+fn with_some_prefix(text: Option<&str>, then: impl FnOnce(Option<Prefix>) -> Reply) -> Reply {
+    match text {
+        Some(text) => with_prefix(text, |prefix| then(Some(prefix))),
+        None => then(None),
+    }
+}
+
 /// What an order did to a block that stood already.
 fn moved(prefix: Prefix, old: Expiry, new: Expiry) -> String {
     let word = |expiry| match expiry {
@@ -211,11 +220,7 @@ fn done(said: String, changed: usize) -> Reply {
     Reply::of(&Done { said, changed })
 }
 
-fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
-    let after = match after.map(str::parse::<Prefix>).transpose() {
-        Ok(after) => after,
-        Err(error) => return Reply::error(error.to_string()),
-    };
+fn list(judge: &mut Judge, after: Option<Prefix>, now: Time) -> Reply {
     let blocks = judge.court.judge.standing().skip_while(|block| after.is_some_and(|after| block.scope.prefix() <= after)).take(PAGE);
     let blocks: Vec<Block> = blocks.collect();
     let held = ask_held(judge, blocks.iter().map(|block| block.scope));
@@ -223,17 +228,11 @@ fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
     Reply::of(&lines)
 }
 
-fn listed(judge: &Judge, after: Option<&str>, limit: usize, now: Time) -> Reply {
-    let after = match after.map(str::parse::<Prefix>).transpose() {
-        Ok(after) => after,
-        Err(error) => return Reply::error(error.to_string()),
-    };
+fn listed(judge: &Judge, after: Option<Prefix>, limit: usize, now: Time) -> Reply {
     let (blocked, ..) = judge.court.judge.listed_by(now);
     let behind = blocked.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
-    let line = |(prefix, (end, list)): (&Prefix, &(Expiry, &str))| {
-        let until = if let Expiry::At(until) = end { *until } else { now };
-        BlockLine::of_list(list, *prefix, judge.feeds.fetched_at(list).unwrap_or(now), until, now)
-    };
+    let since = |list: &str| judge.feeds.fetched_at(list).unwrap_or(now);
+    let line = |(prefix, (until, list)): (&Prefix, &(Time, &str))| BlockLine::of_list(list, *prefix, since(list), *until, now);
     Reply::of(&Listed { all: blocked.len() as u64, entries: behind.take(limit.min(PAGE)).map(line).collect() })
 }
 
@@ -351,11 +350,7 @@ fn next_block_secs(judge: &Judge, suspect: Option<&detect::suspect::Suspect>, st
     policy.block_for[level].saturating_mul(factor).min(longest).as_secs()
 }
 
-fn history(judge: &Judge, prefix: Option<&str>, since_secs: Option<u64>, limit: usize, now: Time) -> Reply {
-    let whom = match prefix.map(str::parse::<Prefix>).transpose() {
-        Ok(whom) => whom,
-        Err(error) => return Reply::error(error.to_string()),
-    };
+fn history(judge: &Judge, whom: Option<Prefix>, since_secs: Option<u64>, limit: usize, now: Time) -> Reply {
     let since = since_secs.map(|secs| now.before(Duration::from_secs(secs)));
     let query = HistoryQuery { whom, since, until: None, limit: limit.min(HISTORY_MAX), newest_first: true };
     match judge.court.store().history(&query) {
