@@ -16,7 +16,7 @@ use model::time::Time;
 use report::decision::Verdict;
 use report::explain::{Explanation, ListingLine, Outlook, QuotedLine, SuspectFigures};
 use report::history::HistoryLine;
-use report::list::BlockLine;
+use report::list::{BlockLine, Listed};
 use report::serial::{Stamp, Whom};
 use report::status::{
     BlockCounts, Mode, ProcessLine, RepairLine, ResponderLine, ResponderState, SensorLine, SignatureCount, StatusReport, StormLine,
@@ -28,6 +28,7 @@ use report::time::Readable;
 use respond::Kind;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use store::entry::Entry;
@@ -58,7 +59,8 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
     match request {
         Request::Status => status(judge, now),
         Request::Offenders { top, prefix, level } => super::pictures::offenders(judge, top, prefix.as_deref(), level, now),
-        Request::List { after } => list(judge, after.as_deref(), now),
+        Request::List { after } => with_some_prefix(after.as_deref(), |after| list(judge, after, now)),
+        Request::Listed { after, limit } => with_some_prefix(after.as_deref(), |after| listed(judge, after, limit, now)),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
             let before = judge.court.judge.block_for(&prefix).map(|block| block.expiry).filter(|expiry| !expiry.is_over(now));
@@ -75,7 +77,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 (responses @ 1.., 0) => done(format!("{responses} responses to {prefix} are undone"), responses),
                 (_, 0) => match judge.court.judge.standing_for(prefix.addr()) {
                     Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
-                    None => Reply::error(format!("{prefix} is not blocked")),
+                    None => not_blocked(judge, prefix, now),
                 },
                 (_, lifted) => {
                     let said =
@@ -124,15 +126,35 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             Ok(addr) => explain(judge, model::net::canonical(addr), now),
             Err(_) => Reply::error(format!("'{address}' is no IPv4 or IPv6 address")),
         },
-        Request::History { prefix, since_secs, limit } => history(judge, prefix.as_deref(), since_secs, limit, now),
+        Request::History { prefix, since_secs, limit } => {
+            with_some_prefix(prefix.as_deref(), |whom| history(judge, whom, since_secs, limit, now))
+        }
         Request::Feeds => Reply::of(&judge.feeds.lines(super::clock())),
         Request::UpdateFeeds { name } => match judge.feeds.update(name.as_deref(), super::clock()) {
             Ok(0) => done("every list was fetched within the hour".to_owned(), 0),
             Ok(many) => done(format!("{many} fetched now: 'riposte feeds list' shows how it went"), many),
             Err(why) => Reply::error(why),
         },
+        Request::Dshield => match &judge.dshield {
+            Some(dshield) => Reply::of(&dshield.submission(super::clock())),
+            None => Reply::error("DShield is told nothing: '[dshield] enabled = true' in the configuration has it told"),
+        },
         Request::Reload => reload(judge),
     }
+}
+
+/// Nothing can be lifted: a list is not ours to change.
+fn not_blocked(judge: &Judge, prefix: Prefix, now: Time) -> Reply {
+    let listings = judge.court.judge.listings(prefix.addr(), now);
+    Reply::error(match listings.iter().find(|listing| listing.blocks) {
+        Some(listing) => {
+            let (entry, list) = (listing.prefix, &listing.list);
+            format!(
+                "{prefix} is blocked with {entry} by the feed {list}, which is not ours to change: 'riposte allow {prefix}' lets it pass"
+            )
+        }
+        None => format!("{prefix} is not blocked"),
+    })
 }
 
 /// What became of an order to block, if somebody says so in time: no one is told of a block that nobody has set.
@@ -179,6 +201,13 @@ fn with_prefix(text: &str, then: impl FnOnce(Prefix) -> Reply) -> Reply {
     }
 }
 
+fn with_some_prefix(text: Option<&str>, then: impl FnOnce(Option<Prefix>) -> Reply) -> Reply {
+    match text {
+        Some(text) => with_prefix(text, |prefix| then(Some(prefix))),
+        None => then(None),
+    }
+}
+
 /// What an order did to a block that stood already.
 fn moved(prefix: Prefix, old: Expiry, new: Expiry) -> String {
     let word = |expiry| match expiry {
@@ -198,16 +227,20 @@ fn done(said: String, changed: usize) -> Reply {
     Reply::of(&Done { said, changed })
 }
 
-fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
-    let after = match after.map(str::parse::<Prefix>).transpose() {
-        Ok(after) => after,
-        Err(error) => return Reply::error(error.to_string()),
-    };
+fn list(judge: &mut Judge, after: Option<Prefix>, now: Time) -> Reply {
     let blocks = judge.court.judge.standing().skip_while(|block| after.is_some_and(|after| block.scope.prefix() <= after)).take(PAGE);
     let blocks: Vec<Block> = blocks.collect();
     let held = ask_held(judge, blocks.iter().map(|block| block.scope));
     let lines: Vec<BlockLine> = blocks.iter().map(|block| held.tell(line(judge, block, now), block.scope)).collect();
     Reply::of(&lines)
+}
+
+fn listed(judge: &Judge, after: Option<Prefix>, limit: usize, now: Time) -> Reply {
+    let (blocked, ..) = judge.court.judge.listed_by(now);
+    let behind = blocked.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    let since = |list: &str| judge.feeds.fetched_at(list).unwrap_or(now);
+    let line = |(prefix, (until, list)): (&Prefix, &(Time, &str))| BlockLine::of_list(list, *prefix, since(list), *until, now);
+    Reply::of(&Listed { all: blocked.len() as u64, entries: behind.take(limit.min(PAGE)).map(line).collect() })
 }
 
 /// Who has what.
@@ -360,11 +393,7 @@ fn next_block_secs(judge: &Judge, suspect: Option<&detect::suspect::Suspect>, st
     policy.block_for[level].saturating_mul(factor).min(longest).as_secs()
 }
 
-fn history(judge: &Judge, prefix: Option<&str>, since_secs: Option<u64>, limit: usize, now: Time) -> Reply {
-    let whom = match prefix.map(str::parse::<Prefix>).transpose() {
-        Ok(whom) => whom,
-        Err(error) => return Reply::error(error.to_string()),
-    };
+fn history(judge: &Judge, whom: Option<Prefix>, since_secs: Option<u64>, limit: usize, now: Time) -> Reply {
     let since = since_secs.map(|secs| now.before(Duration::from_secs(secs)));
     let query = HistoryQuery { whom, since, until: None, limit: limit.min(HISTORY_MAX), newest_first: true };
     match judge.court.store().history(&query) {
@@ -628,6 +657,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("entries of feeds not blocked, exempt", judge.feeds.kept_back[0] as u64),
         ("entries of feeds not blocked, too many", judge.feeds.kept_back[1] as u64),
         ("copies of feeds that could not be kept", judge.feeds.unwritten),
+        ("answers of the envoy that nobody waits for", judge.late),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),
