@@ -265,6 +265,17 @@ impl Feeds {
         self.feeds.iter().for_each(|feed| feed.set(court, clock));
     }
 
+    /// The machine slept: lists have aged as much. The warden's clock and the kernel's timers stood still meanwhile.
+    pub fn slept(&mut self, span: Duration, court: &mut Court, clock: Clock) {
+        for feed in &mut self.feeds {
+            feed.entries.iter_mut().for_each(|(_, end)| *end = end.before(span));
+            (feed.until, feed.due) = (feed.until.before(span), feed.due.before(span));
+            [&mut feed.asked, &mut feed.tried].into_iter().flatten().for_each(|at| *at = at.before(span));
+            feed.set(court, clock);
+        }
+        self.exemptions_changed();
+    }
+
     /// Lets go of what is over.
     pub fn expire(&mut self, court: &mut Court, clock: Clock) {
         for feed in &mut self.feeds {
@@ -308,7 +319,7 @@ impl Feeds {
                 Place::File(file) => file.to_string_lossy().into_owned(),
             },
             effect: effect_word(feed.config.effect).to_owned(),
-            entries: feed.entries.len() as u64,
+            entries: (feed.entries.len() as u64).saturating_sub(feed.left_out[1]),
             fetched: feed.fetched.map(Stamp),
             next: (feed.asked.is_none()).then(|| Stamp(clock.wall_of(feed.due.max(clock.steady)))),
             until: (!feed.entries.is_empty()).then(|| Stamp(clock.wall_of(feed.until))),
@@ -387,15 +398,15 @@ impl Feed {
         if list.entries.is_empty() && before.is_some() && !self.config.is_stream() {
             return Err("it is empty".to_owned());
         }
-        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
         if !self.config.is_stream() {
             for (prefix, old) in self.entries.iter().filter(|(_, old)| !self.is_half_over(*old, clock)) {
                 ends.entry(*prefix).and_modify(|end| *end = *old);
             }
         }
-        let vetted = vet(&list, &self.config.terms(), is_exempt, before).map_err(|refusal| refusal.to_string())?;
-        let counts = [vetted.not_public, vetted.exempt, vetted.too_large].map(|count| count as u64);
-        self.left_out = [counts[0], counts[1], counts[2], unread[0].into(), unread[1].into()];
+        // Who is exempt now is left out whenever the warden is told: he may be so no longer before the list is another one.
+        let vetted = vet(&list, &self.config.terms(), |_| false, before).map_err(|refusal| refusal.to_string())?;
+        let [not_public, too_large] = [vetted.not_public, vetted.too_large].map(|count| count as u64);
+        self.left_out = [not_public, exempt(&vetted.entries, court), too_large, unread[0].into(), unread[1].into()];
         self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
         // Each is a line of the copy: one with lines of its own would be entries that nobody has vetted.
         let is_line = |text: &String| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
@@ -418,8 +429,8 @@ impl Feed {
             .map(|(prefix, end)| (prefix, clock.steady.after(end.since(clock.wall)).min(latest)))
             .collect();
         let list = List { entries: ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect(), ..List::default() };
-        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
-        if let Ok(vetted) = vet(&list, &self.config.terms(), is_exempt, None) {
+        if let Ok(vetted) = vet(&list, &self.config.terms(), |_| false, None) {
+            self.left_out[1] = exempt(&vetted.entries, court);
             self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
             (self.known, self.fetched, self.until) = (copy.known, Some(copy.fetched), latest);
             // A stream says only what has changed since somebody was connected: it begins anew.
@@ -436,6 +447,11 @@ impl Feed {
             entries: self.entries.iter().map(|(prefix, end)| (*prefix, clock.wall_of(*end))).collect(),
         }
     }
+}
+
+/// How many of a list nobody may block.
+fn exempt(entries: &[Entry], court: &Court) -> u64 {
+    entries.iter().filter(|entry| court.judge.protection(&entry.prefix).is_some()).count() as u64
 }
 
 /// The last good copy of a list: lines `PREFIX SECONDS`, behind three lines that say what it is.
@@ -566,6 +582,47 @@ mod tests {
         assert_eq!((after.judge.listed(over.wall).0.len(), again.lines(over)[0].entries), (0, 0));
         let mut late = a_court(&config);
         assert_eq!(Feeds::load(&config.feeds, folder.path(), &mut late, over).lines(over)[0].entries, 0);
+    }
+
+    #[test]
+    fn who_is_exempt_no_longer_is_listed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config("url = 'https://a.example/'");
+        let mut court = a_court(&config);
+        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+        feeds.envoy(true);
+        let whom = items(0..1)[0].0;
+        let _ = court.allow(whom, None, CLOCK.wall).unwrap();
+        assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 4);
+        assert_eq!((feeds.lines(CLOCK)[0].entries, feeds.lines(CLOCK)[0].left_out.clone()), (4, vec![("exempt".to_owned(), 1)]));
+        assert!(court.disallow(whom, later(60).wall));
+        assert_eq!(court.judge.listed(later(60).wall).0.len(), 5);
+        let _ = court.allow(whom, None, later(60).wall).unwrap();
+        // A restart must not forget him either.
+        let mut after = a_court(&config);
+        Feeds::load(&config.feeds, folder.path(), &mut after, later(120));
+        assert_eq!(after.judge.listed(later(120).wall).0.len(), 5);
+    }
+
+    #[test]
+    fn lists_age_while_the_machine_sleeps() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config("url = 'https://a.example/'\nexpires = '2d'");
+        let mut court = a_court(&config);
+        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+        feeds.envoy(true);
+        assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
+        let told = feeds.tell(&court, CLOCK);
+        // A day of sleep: for that long the clock that never steps stood still.
+        let day = Duration::from_secs(86_400);
+        let awake = Clock { wall: CLOCK.wall.after(day), ..later(60) };
+        feeds.slept(day, &mut court, awake);
+        assert!(court.judge.listed(awake.wall).0.iter().all(|(_, end)| *end == model::block::Expiry::At(CLOCK.wall.after(day * 2).before(Duration::from_secs(60)))));
+        assert!(told.len() == 1 && feeds.tell(&court, awake).len() == 1, "the warden hears of it");
+        assert_eq!(feeds.orders(awake).len(), 1, "it is fetched at once");
+        feeds.slept(day, &mut court, Clock { wall: awake.wall.after(day), ..awake });
+        feeds.expire(&mut court, awake);
+        assert_eq!(court.judge.listed(awake.wall).0.len(), 0);
     }
 
     #[test]

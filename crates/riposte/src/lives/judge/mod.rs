@@ -5,7 +5,7 @@ mod alerts;
 mod answers;
 mod clocks;
 mod dshield;
-mod feeds;
+pub mod feeds;
 mod pictures;
 mod portsentry;
 mod positions;
@@ -320,6 +320,7 @@ impl Judge {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
                 self.court.want_resync();
                 self.resync_from = Time::EPOCH;
+                self.feeds.slept(span, &mut self.court, clock());
             }
         }
     }
