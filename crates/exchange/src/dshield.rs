@@ -1,6 +1,7 @@
 //! What DShield takes: lines by tabs in a mail, or JSON with a proof of who sends it. Who is attacked is masked, and nobody's own or private
 //! addresses are named as attackers. Shapes: isc.sans.edu's own clients.
 
+use crate::vet::is_public;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -77,7 +78,7 @@ impl Report {
 /// How the attacked are hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mask {
-    /// In place of each private address stands this one, the one by which the Internet knows us.
+    /// In place of each address that is not public stands this one, the one by which the Internet knows us.
     Public(IpAddr),
     /// The first bits of each address are replaced by 10.0.0.0/8's, or fd00::/8's.
     Network,
@@ -86,34 +87,22 @@ pub enum Mask {
 impl Mask {
     fn of(self, target: IpAddr) -> IpAddr {
         match (self, target) {
-            (Mask::Public(ours), target) if is_private(target) && ours.is_ipv4() == target.is_ipv4() => ours,
-            (Mask::Public(_), target) if !is_private(target) => target,
+            (Mask::Public(_), target) if is_public(&Prefix::host(target)) => target,
+            (Mask::Public(ours), target) if ours.is_ipv4() == target.is_ipv4() => ours,
             (_, IpAddr::V4(v4)) => IpAddr::V4(Ipv4Addr::from(u32::from(v4) & 0x00ff_ffff | 0x0a00_0000)),
             (_, IpAddr::V6(v6)) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & (u128::MAX >> 8) | 0xfd << 120)),
         }
     }
 }
 
-/// Whether it is only known within a house: RFC 1918, RFC 6598, RFC 4193, link-local and loopback.
-fn is_private(addr: IpAddr) -> bool {
-    match addr {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64,
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-/// Whether a report may go out: an attacker that others can know, and whom we don't know better.
-pub fn may_go(report: &Report, own: &[Prefix]) -> bool {
-    let no_host = match report.source {
-        IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || v4.octets()[0] >= 240 || v4.octets()[0] == 0,
-        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
-    };
+/// Whether a report may go out: an attacker that others can know, and no packet that went to everybody.
+pub fn may_go(report: &Report) -> bool {
     // What goes to everybody is no attack on anybody.
     let to_all = match report.target {
         IpAddr::V4(v4) => v4.is_broadcast() || v4.is_multicast(),
         IpAddr::V6(v6) => v6.is_multicast(),
     };
-    !no_host && !to_all && !is_private(report.source) && !own.iter().any(|own| own.contains(report.source))
+    !to_all && is_public(&Prefix::host(report.source))
 }
 
 /// The mail's subject. `user` is 0 for who has no account.
@@ -240,8 +229,7 @@ mod tests {
             [addr("198.51.100.7"), addr("8.8.8.8"), addr("fd00::7")]
         );
         assert_eq!(Mask::Network.of(addr("2001:db8::7")), addr("fd01:db8::7"));
-        let own = ["203.0.113.0/24".parse().unwrap()];
-        let from = |text: &str| may_go(&Report { source: addr(text), ..REPORT }, &own);
+        let from = |text: &str| may_go(&Report { source: addr(text), ..REPORT });
         assert!(from("8.8.8.8") && from("2600::1"));
         for never in [
             "203.0.113.9",
@@ -259,6 +247,6 @@ mod tests {
         ] {
             assert!(!from(never), "{never}");
         }
-        assert!(!may_go(&Report { target: addr("224.0.0.1"), ..REPORT }, &[]));
+        assert!(!may_go(&Report { source: addr("8.8.8.8"), target: addr("224.0.0.1"), ..REPORT }));
     }
 }

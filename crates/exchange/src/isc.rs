@@ -2,6 +2,7 @@
 //! texts or as null; whatever else comes is hostile.
 
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Ports of one answer that are kept.
 const PORTS: usize = 100;
@@ -75,8 +76,12 @@ pub fn top_ports(answer: &str) -> Result<Vec<TopPort>, String> {
         let count = |key| number(row, key).unwrap_or(0);
         Some(TopPort { rank: number(row, "rank")?, port, records: count("records"), targets: count("targets"), sources: count("sources") })
     };
-    let mut ports: Vec<TopPort> = rows.iter().filter_map(read).take(PORTS).collect();
+    let mut ports: Vec<TopPort> = rows.iter().filter_map(read).collect();
     ports.sort_by_key(|port| (port.rank, port.port));
+    // One that is named twice has its first rank.
+    let mut seen = BTreeSet::new();
+    ports.retain(|port| seen.insert(port.port));
+    ports.truncate(PORTS);
     if ports.is_empty() { Err(foreign()) } else { Ok(ports) }
 }
 
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn ports_come_by_rank_and_in_any_spelling() {
-        let answer = r#"{"1":{"rank":2,"targetport":"22","records":"10","targets":3,"sources":2},"0":{"rank":1,"targetport":23,"records":99,"targets":40,"sources":30},"limit":"10","2":{"rank":3,"targetport":70000}}"#;
+        let answer = r#"{"1":{"rank":2,"targetport":"22","records":"10","targets":3,"sources":2},"0":{"rank":1,"targetport":23,"records":99,"targets":40,"sources":30},"limit":"10","2":{"rank":3,"targetport":70000},"3":{"rank":4,"targetport":22}}"#;
         let ports: Vec<_> = top_ports(answer).unwrap().into_iter().map(|port| (port.rank, port.port, port.records)).collect();
         assert_eq!(ports, [(1, 23, 99), (2, 22, 10)]);
         for foreign in ["", "{}", "[]", "7", "{\"error\":\"no\"}", "<html>"] {

@@ -161,8 +161,11 @@ fn plain(text: &str, list: &mut List) {
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_start_matches('\u{feff}');
         let said = line.split(['#', ';']).next().unwrap_or_default().trim();
-        let Some(word) = said.split([' ', '\t', ',']).next().filter(|word| !word.is_empty()) else { continue };
-        let read = match word.split_once('-') {
+        let mut words = said.split([' ', '\t', ',']);
+        let Some(word) = words.next().filter(|word| !word.is_empty()) else { continue };
+        // A range with blanks around its dash; other words behind an address are remarks.
+        let last = words.next().filter(|dash| *dash == "-").and(words.next()).filter(|last| last.parse::<IpAddr>().is_ok());
+        let read = match word.split_once('-').or(last.map(|last| (word, last))) {
             Some((first, last)) => range(first, last),
             None => prefix(word).map(|prefix| vec![prefix]),
         };
@@ -325,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_plain_list_has_one_entry_a_line() {
-        let text = "\u{feff}# remark\n192.0.2.7\n198.51.100.0/24 ; SBL1\n\n2001:db8::/32\t# net\n203.0.113.4-203.0.113.7\n203.0.113.9-203.0.113.10,x\n192.0.2.7\n";
+        let text = "\u{feff}# remark\n192.0.2.7\n198.51.100.0/24 ; SBL1\n\n2001:db8::/32\t# net\n203.0.113.4-203.0.113.7\n203.0.113.9 - 203.0.113.10,x\n192.0.2.7 - worm\n";
         let list = read(Format::Plain, text).unwrap();
         assert_eq!(prefixes(&list), ["192.0.2.7", "198.51.100.0/24", "203.0.113.4/30", "203.0.113.9", "203.0.113.10", "2001:db8::/32"]);
         assert_eq!(list.unread, 0);

@@ -40,6 +40,11 @@ const fn v6([a, b]: [u16; 2], bits: u8) -> (IpAddr, u8) {
     (IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), bits)
 }
 
+/// Whether all of it can be strangers' on the Internet.
+pub fn is_public(prefix: &Prefix) -> bool {
+    !NOT_PUBLIC.iter().any(|(addr, bits)| Prefix::new(*addr, *bits).overlaps(prefix))
+}
+
 /// What is taken of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
@@ -109,12 +114,11 @@ pub fn vet(list: &List, terms: &Terms, is_exempt: impl Fn(&Prefix) -> bool, befo
     if has > terms.most {
         return Err(Refusal::TooMany(has));
     }
-    let not_public = NOT_PUBLIC.map(|(addr, bits)| Prefix::new(addr, bits));
     let mut vetted = Vetted::default();
     for entry in &list.entries {
         let [v4, v6] = terms.shortest;
         let shortest = if entry.prefix.addr().is_ipv4() { v4 } else { v6 };
-        let count = if not_public.iter().any(|range| range.overlaps(&entry.prefix)) {
+        let count = if !is_public(&entry.prefix) {
             &mut vetted.not_public
         } else if entry.prefix.bits() < shortest {
             &mut vetted.too_large

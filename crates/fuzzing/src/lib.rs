@@ -3,9 +3,11 @@
 
 pub mod config;
 pub mod control;
+pub mod dshield;
 pub mod fail2ban;
 pub mod host_files;
 pub mod link_frames;
+pub mod lists;
 pub mod log_lines;
 pub mod native;
 pub mod netlink;
@@ -27,7 +29,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "log_lines", run: log_lines::run },
     Target { name: "packets", run: packets::run },
     Target { name: "netlink", run: netlink::run },
@@ -43,6 +45,8 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "psad", run: psad::run },
     Target { name: "responders", run: responders::run },
     Target { name: "signatures", run: signatures::run },
+    Target { name: "lists", run: lists::run },
+    Target { name: "dshield", run: dshield::run },
 ];
 
 /// Between the files of an input that is several.

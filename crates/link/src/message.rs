@@ -323,6 +323,8 @@ pub enum Message {
     },
     /// Judge → envoy: fetch this feed now.
     Fetch {
+        /// The order's number, which the answers have: one that comes too late belongs to no other order.
+        order: u32,
         /// Its place in the configuration.
         feed: u8,
         /// All of it, of a stream of changes.
@@ -332,8 +334,8 @@ pub enum Message {
     },
     /// Envoy → judge: a part of what a feed has, hostile.
     FeedItems {
-        /// Its place in the configuration.
-        feed: u8,
+        /// The order's number.
+        order: u32,
         /// Who is on it, with the seconds that the feed gives; at most [`limits::BATCH_LISTED`].
         items: Vec<(Prefix, Option<u32>)>,
         /// Who is so no longer; likewise.
@@ -341,18 +343,20 @@ pub enum Message {
     },
     /// Envoy → judge: that was all of it, or why there is nothing.
     Fetched {
-        /// Its place in the configuration.
-        feed: u8,
+        /// The order's number.
+        order: u32,
         /// How it went.
         got: Got,
     },
     /// Judge → envoy: what was told by `Events` since the last of these is for DShield.
     Submit {
-        /// Probes that are in none of them: there were too many.
-        skipped: u64,
+        /// The order's number.
+        order: u32,
     },
     /// Envoy → judge: what became of it.
     Submitted {
+        /// The order's number.
+        order: u32,
         /// Why it was not taken, in words; at most [`ANSWER_BYTES`], hostile. `None`: it was.
         wrong: Option<String>,
         /// For how many seconds nobody is to try again, if the other side said so.

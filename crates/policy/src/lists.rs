@@ -81,27 +81,33 @@ impl Judge {
     /// What lists block now, sorted, each prefix once with its latest end: nobody exempt, nothing in a dry run, and at most
     /// [`limits::LISTED`]; how many were left out as exempt, and how many beyond the bound.
     pub fn listed(&self, now: Time) -> (Vec<(Prefix, Expiry)>, usize, usize) {
-        let mut blocked: BTreeMap<Prefix, Expiry> = BTreeMap::new();
+        let (blocked, exempt, over) = self.listed_by(now);
+        (blocked.into_iter().map(|(prefix, (end, _))| (prefix, end)).collect(), exempt, over)
+    }
+
+    /// The same, with the list that blocks each the longest.
+    pub fn listed_by(&self, now: Time) -> (BTreeMap<Prefix, (Expiry, &str)>, usize, usize) {
+        let mut blocked: BTreeMap<Prefix, (Expiry, &str)> = BTreeMap::new();
         let (mut exempt, mut over) = (0, 0);
         if self.config.dry_run {
-            return (Vec::new(), 0, 0);
+            return (blocked, 0, 0);
         }
         for list in self.config.lists.iter().filter(|list| list.effect == Effect::Block) {
             let Some(entries) = self.lists.0.get(&list.name) else { continue };
             for (prefix, until) in entries.iter().filter(|(_, until)| **until > now) {
-                let end = Expiry::At(*until);
+                let by = (Expiry::At(*until), list.name.as_str());
                 if self.exempt.touches(prefix) {
                     exempt += 1;
                 } else if let Some(known) = blocked.get_mut(prefix) {
-                    *known = if ends_later(end, *known) { end } else { *known };
+                    *known = if ends_later(by.0, known.0) { by } else { *known };
                 } else if blocked.len() >= limits::LISTED {
                     over += 1;
                 } else {
-                    blocked.insert(*prefix, end);
+                    blocked.insert(*prefix, by);
                 }
             }
         }
-        (blocked.into_iter().collect(), exempt, over)
+        (blocked, exempt, over)
     }
 
     /// The lists that this address is on.
@@ -150,6 +156,8 @@ mod tests {
         let listed = |judge: &Judge, secs| judge.listed(Time::from_secs(secs));
         let whole = vec![(prefix("192.0.2.0/24"), Expiry::At(late)), (prefix("192.0.2.7"), Expiry::At(early))];
         assert_eq!(listed(&judge, 50), (whole.clone(), 2, 0));
+        let by = |secs| judge.listed_by(Time::from_secs(secs)).0.into_values().map(|(_, list)| list.to_owned()).collect::<Vec<_>>();
+        assert_eq!(by(50), ["list1", "list1"], "of two the one that lasts longer");
         assert_eq!(listed(&judge, 150).0, whole[..1]);
         assert_eq!(listed(&judge, 200).0, []);
         let names = |judge: &Judge, addr: &str| {

@@ -160,14 +160,16 @@ impl Explanation {
     /// With the lists that it is on: one of them may be all that blocks it.
     pub fn listed(self, listings: Vec<ListingLine>) -> Explanation {
         let blocking = listings.iter().find(|listing| listing.blocks).filter(|_| self.block.is_none());
-        let verdict = match blocking {
+        let (verdict, what_next) = match blocking {
             Some(listing) => {
                 let with = if listing.entry == self.address { String::new() } else { format!(" with {}", listing.entry) };
-                format!("{} is blocked{with} by the feed {} until {}.", self.address, listing.list, Readable(listing.until.0))
+                let until = Readable(listing.until.0);
+                let verdict = format!("{} is blocked{with} by the feed {} until {until}.", self.address, listing.list);
+                (verdict, format!("It passes when the list forgets it, or with riposte allow. {}", self.what_next).trim_end().to_owned())
             }
-            None => self.verdict,
+            None => (self.verdict, self.what_next),
         };
-        Explanation { listings, verdict, ..self }
+        Explanation { listings, verdict, what_next, ..self }
     }
 
     fn say_verdict(&self) -> String {

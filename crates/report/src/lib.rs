@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod alert_line;
 pub mod decision;
+pub mod dshield;
 pub mod duration;
 pub mod escape;
 pub mod explain;

@@ -4,9 +4,10 @@ use crate::decision::{NOTE_CHARS, because};
 use crate::duration::Human;
 use crate::escape;
 use crate::serial::{Stamp, Whom};
-use crate::table::{Room, Side, Table, count};
+use crate::table::{Room, Side, Table, count, thousands};
 use crate::time::Readable;
 use model::block::{Because, Block, Expiry, State};
+use model::net::Prefix;
 use model::time::Time;
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +45,24 @@ pub struct BlockLine {
     /// Which responders have it, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Vec<String>>,
+    /// It is no block of riposte's own, but an entry of this list of others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
 }
 
 /// The state of what a dry run doesn't set.
 pub const REHEARSED: &str = "dry run";
+/// The state of an entry of others' lists.
+pub const LISTED: &str = "listed";
+
+/// What others' lists block: some of it, by address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// How many entries there are in all.
+    pub all: u64,
+    /// These.
+    pub entries: Vec<BlockLine>,
+}
 
 impl BlockLine {
     /// A block of the ledger, as it stands at `now`.
@@ -70,6 +85,7 @@ impl BlockLine {
             strike: None,
             state: state.word().to_owned(),
             held_by: None,
+            list: None,
         };
         match &block.because {
             Because::Adopted | Because::Operator { note: _ } => bare,
@@ -81,6 +97,26 @@ impl BlockLine {
                 strike: Some(*strike),
                 ..bare
             },
+        }
+    }
+
+    /// An entry of a list of others, fetched at `since`.
+    pub fn of_list(list: &str, prefix: Prefix, since: Time, until: Time, now: Time) -> BlockLine {
+        BlockLine {
+            address: Whom(prefix),
+            since: Stamp(since),
+            until: Some(Stamp(until)),
+            remaining_secs: Some(until.since(now).as_secs()),
+            why: format!("on the list of the feed {list}"),
+            level: None,
+            charge: None,
+            rule: None,
+            styles: Vec::new(),
+            trust: None,
+            strike: None,
+            state: LISTED.to_owned(),
+            held_by: None,
+            list: Some(list.to_owned()),
         }
     }
 
@@ -117,12 +153,18 @@ impl BlockLine {
 
 /// The blocks in aligned columns, in the order given, and a line that counts them.
 pub fn text(blocks: &[BlockLine], room: Room) -> String {
-    if blocks.is_empty() {
+    whole_text(blocks, &Listed { all: 0, entries: Vec::new() }, room)
+}
+
+/// Likewise, and behind them what others' lists block.
+pub fn whole_text(blocks: &[BlockLine], listed: &Listed, room: Room) -> String {
+    let (all, shown) = (listed.all, listed.entries.len() as u64);
+    if blocks.is_empty() && all == 0 {
         return "Nobody is blocked.\n".to_owned();
     }
     let mut table =
         Table::new([("ADDRESS", Side::Left), ("SINCE", Side::Left), ("LEFT", Side::Right), ("STATE", Side::Left), ("WHY", Side::Left)]);
-    for block in blocks {
+    for block in blocks.iter().chain(&listed.entries) {
         table.row([
             block.address.to_string(),
             Readable(block.since.0).to_string(),
@@ -131,5 +173,38 @@ pub fn text(blocks: &[BlockLine], room: Room) -> String {
             escape::text(&block.why, NOTE_CHARS),
         ]);
     }
-    format!("{}{}.\n", table.text(room), count(blocks.len() as u64, "block"))
+    let table = if blocks.len() as u64 + shown > 0 { table.text(room) } else { String::new() };
+    let others = match all.saturating_sub(shown) {
+        _ if all == 0 => String::new(),
+        0 => format!(", and {} of others' lists", entries(all)),
+        more => format!(", and {} of others' lists, {} of them not shown (riposte list --listed {all})", entries(all), thousands(more)),
+    };
+    format!("{table}{}{others}.\n", count(blocks.len() as u64, "block"))
+}
+
+fn entries(number: u64) -> String {
+    format!("{} {}", thousands(number), if number == 1 { "entry" } else { "entries" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_others_lists_are_told_from_blocks() {
+        let (now, end) = (Time::from_secs(100), Time::from_secs(160));
+        let entry = |text: &str| BlockLine::of_list("drop", text.parse().unwrap(), now, end, now);
+        let text = |all, entries: &[BlockLine]| whole_text(&[], &Listed { all, entries: entries.to_vec() }, Room::Endless);
+        let one = text(1, &[entry("46.1.0.0/16")]);
+        assert!(one.contains("46.1.0.0/16") && one.contains("listed") && one.contains("on the list of the feed drop"), "{one}");
+        assert!(one.ends_with("0 blocks, and 1 entry of others' lists.\n"), "{one}");
+        let more = text(4_000, &[entry("45.9.9.9")]);
+        assert!(more.ends_with("4,000 entries of others' lists, 3,999 of them not shown (riposte list --listed 4000).\n"), "{more}");
+        assert_eq!(text(2, &[]), "0 blocks, and 2 entries of others' lists, 2 of them not shown (riposte list --listed 2).\n");
+        assert_eq!(text(0, &[]), "Nobody is blocked.\n");
+        // Who reads blocks reads it, and who asks is told whose it is.
+        let json = crate::serial::to_json_line(&entry("45.9.9.9")).unwrap();
+        assert!(json.contains("\"list\":\"drop\"") && json.contains("\"remaining_secs\":60"), "{json}");
+        assert_eq!(serde_json::from_str::<BlockLine>(&json).unwrap(), entry("45.9.9.9"));
+    }
 }

@@ -454,7 +454,9 @@ fn whatever_is_damaged_is_repaired(_: &Peer) {
         add("2001:db8:1::/64", secs(600)),
     ];
     assert!(nft.apply(&batch, NOW).iter().all(|outcome| *outcome == Outcome::Added));
+    nft.set_listed(&[("45.9.0.0/16".parse().unwrap(), Expiry::Never)], NOW).unwrap();
     let (table, standing) = (stateless(), listed(&mut nft));
+    assert!(table.concat().contains("45.9.0.0/16"));
     for (what, damage) in DAMAGES {
         assert!(!nft.hear(), "before '{what}': what we do ourselves alarms nobody");
         run("nft", [what]).unwrap();
@@ -464,7 +466,7 @@ fn whatever_is_damaged_is_repaired(_: &Peer) {
         let by = rebuilt.by.unwrap();
         assert_eq!((by.damage, by.program.as_str()), (damage, "nft"), "{what}");
         assert!(by.pid > 0 && by.generation.is_some(), "{what}");
-        assert!(rebuilt.complete && rebuilt.in_one, "{what}");
+        assert!(rebuilt.complete && rebuilt.listed && rebuilt.in_one, "{what}");
         assert_eq!(stateless(), table, "after '{what}'");
         assert_eq!(listed(&mut nft), standing, "after '{what}'");
     }

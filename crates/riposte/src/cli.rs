@@ -32,9 +32,11 @@ pub enum Command {
     /// Have the running daemon read its configuration again. One with an error changes nothing.
     #[command(after_help = "Example: sudo riposte reload && echo in force")]
     Reload(Ask),
-    /// List the blocks that stand.
-    #[command(after_help = "Example: sudo riposte list --json | jq -r .address")]
-    List(Ask),
+    /// List the blocks that stand, and what others' lists block.
+    #[command(
+        after_help = "Examples: sudo riposte list --json | jq -r .address\n          sudo riposte list --json --listed 0    (nothing of others' lists)"
+    )]
+    List(List),
     /// Block an address or prefix by hand.
     #[command(after_help = "Example: sudo riposte block 203.0.113.9 --for 2h --note 'abuse report 4711'")]
     Block(Block),
@@ -82,7 +84,7 @@ pub enum Command {
     /// Others' lists of attackers: how fresh they are, what would be taken of one; what DShield knows, and what of this host it says is attacked most.
     #[command(
         subcommand,
-        after_help = "Examples: sudo riposte feeds list\n          riposte feeds check firehol_level1.netset\n          riposte feeds lookup 203.0.113.9 --contact me@example.org\n          sudo riposte feeds ports --contact me@example.org"
+        after_help = "Examples: sudo riposte feeds list\n          riposte feeds check firehol_level1.netset\n          riposte feeds lookup 203.0.113.9 --contact me@example.org\n          sudo riposte feeds ports --contact me@example.org\n          sudo riposte feeds dshield"
     )]
     Feeds(Feeds),
     /// Say what becomes of another program's configuration.
@@ -153,6 +155,17 @@ pub struct Ask {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// So many entries of others' lists at most. Default: 20, with --json all.
+    #[arg(long, value_name = "N")]
+    pub listed: Option<usize>,
+    /// How to reach the daemon.
+    #[command(flatten)]
+    pub ask: Ask,
 }
 
 /// Arguments of `status`.
@@ -576,6 +589,9 @@ pub enum Feeds {
     Lookup(FeedsLookup),
     /// Ask DShield which ports are attacked most, and say which of them are open here and what would close or guard them. Changes nothing.
     Ports(FeedsPorts),
+    /// Show what the running daemon would tell DShield now ([dshield]), as it would be sent. Sends nothing.
+    #[command(after_help = "Example: sudo riposte feeds dshield | less")]
+    Dshield(Ask),
 }
 
 /// Arguments of `feeds update`.

@@ -8,7 +8,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
 
 /// The longest time for one answer, all of it.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 /// Bytes of the longest answer.
 pub const ANSWER_MAX: u64 = 32 << 20;
 /// Bytes of an answer's head.

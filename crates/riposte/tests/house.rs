@@ -46,7 +46,10 @@ const ARROWS: [(&str, &[&str]); 20] = [
             "range",
         ],
     ),
-    ("fuzzing", &["model", "wire", "signatures", "sense", "respond", "report", "link", "ruleset", "logrules", "sys", "riposte"]),
+    (
+        "fuzzing",
+        &["model", "wire", "signatures", "sense", "exchange", "respond", "report", "link", "ruleset", "logrules", "sys", "riposte"],
+    ),
 ];
 
 fn root() -> PathBuf {

@@ -109,7 +109,8 @@ pub struct Driver {
     pub(crate) listed: [Listed; 2],
     pub(crate) exempt: Option<Vec<Prefix>>,
     pub(crate) exempt_stands: bool,
-    pub(crate) rebuilt: bool,
+    /// The table was made anew, with or without the lists.
+    pub(crate) rebuilt: Option<bool>,
 }
 
 /// Whether a prefix belongs into an interval set.
@@ -139,19 +140,18 @@ impl Driver {
             standing.sort_by_key(|range| range.first);
             nets[index].adopt(family, standing);
         }
-        Driver { nets, listed: Default::default(), exempt: None, exempt_stands: false, rebuilt: false }
+        Driver { nets, listed: Default::default(), exempt: None, exempt_stands: false, rebuilt: None }
     }
 
-    /// Whether the table was made anew since the last call.
-    pub fn take_rebuilt(&mut self) -> bool {
-        std::mem::take(&mut self.rebuilt)
+    /// Whether the table was made anew since the last call, and if so, whether with the lists.
+    pub fn take_rebuilt(&mut self) -> Option<bool> {
+        self.rebuilt.take()
     }
 
     /// Makes the table anew, if it is gone.
     pub fn rebuild(&mut self, kernel: &mut Kernel, at: &mut Moment<'_>) {
         if !kernel.table {
             kernel.table = true;
-            self.rebuilt = true;
             self.nets.iter_mut().for_each(|nets| nets.installed(Vec::new()));
             self.lay_lists_again(kernel, at);
         }

@@ -133,9 +133,9 @@ impl Reference {
         self.tell_time(machine);
         let now = machine.clock.truth();
         if taken.was_asked {
-            let trouble = machine.feeds.lines(machine.clocks()).into_iter().nth(taken.feed).and_then(|line| line.trouble);
+            let trouble = machine.feeds.lines(machine.clocks()).into_iter().nth(taken.answer.feed).and_then(|line| line.trouble);
             let is_kept = !machine.copies_fail;
-            if let Some(known) = self.feeds.get_mut(taken.feed) {
+            if let Some(known) = self.feeds.get_mut(taken.answer.feed) {
                 known.fetched(taken, trouble.is_none(), now, is_kept)?;
             }
         }

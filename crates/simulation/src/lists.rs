@@ -41,6 +41,8 @@ pub struct Publisher {
 /// What the envoy has fetched, as it answers the judge.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
+    /// Which feed.
+    pub feed: usize,
     /// Entries, with the seconds that the feed gives.
     pub items: Vec<(Prefix, Option<u32>)>,
     /// Who is so no longer.
@@ -74,8 +76,6 @@ pub(crate) struct Elsewhere {
 /// The end of an answer, as the judge has taken it.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    /// Which feed.
-    pub feed: usize,
     /// How it went.
     pub got: Got,
     /// All of the answer.
@@ -188,20 +188,21 @@ impl Machine {
 
     /// The envoy fetches a list; what it says of it comes in pieces, and late.
     fn fetch(&mut self, order: Message) {
-        let Message::Fetch { feed, whole, known } = order else { return };
+        let Message::Fetch { order, feed, whole, known } = order else { return };
         let number = usize::from(feed);
         let Some(is_stream) = self.feed_configs.get(number).map(FeedConfig::is_stream) else { return };
         let now = self.clock.truth();
         let (got, answer) = self.elsewhere.publishers[number].answer(whole, &known, is_stream, now, &mut self.dice);
+        let answer = Answer { feed: number, ..answer };
         let most = self.feed_configs[number].max_entries + 1;
         let mut said: Vec<Said> = Vec::new();
         for items in answer.items[..answer.items.len().min(most)].chunks(PIECE) {
-            said.push(Said::Items(Message::FeedItems { feed, items: items.to_vec(), gone: Vec::new() }));
+            said.push(Said::Items(Message::FeedItems { order, items: items.to_vec(), gone: Vec::new() }));
         }
         for gone in answer.gone.chunks(PIECE) {
-            said.push(Said::Items(Message::FeedItems { feed, items: Vec::new(), gone: gone.to_vec() }));
+            said.push(Said::Items(Message::FeedItems { order, items: Vec::new(), gone: gone.to_vec() }));
         }
-        said.push(Said::End(Message::Fetched { feed, got }, answer));
+        said.push(Said::End(Message::Fetched { order, got }, answer));
         // One thing after the other; a server may trickle for longer than the judge waits.
         let mut at = self.elsewhere.said.back().map_or(now, |(at, _)| now.max(*at));
         let longest = if self.elsewhere.is_slow { Duration::from_secs(1_200) } else { Duration::from_secs(20) };
@@ -222,13 +223,13 @@ impl Machine {
         let (_, said) = self.elsewhere.said.pop_front_if(|(at, _)| *at <= now)?;
         let clock = self.clocks();
         match said {
-            Said::Items(Message::FeedItems { feed, items, gone }) => {
-                self.feeds.items(feed, items, gone);
+            Said::Items(Message::FeedItems { order, items, gone }) => {
+                self.feeds.items(order, items, gone);
                 Some(None)
             }
-            Said::End(Message::Fetched { feed, got }, answer) => {
-                let was_asked = self.feeds.fetched(feed, got.clone(), &mut self.court, clock);
-                Some(Some(Taken { feed: usize::from(feed), got, answer, was_asked }))
+            Said::End(Message::Fetched { order, got }, answer) => {
+                let was_asked = self.feeds.fetched(order, got.clone(), &mut self.court, clock);
+                Some(Some(Taken { got, answer, was_asked }))
             }
             Said::Items(_) | Said::End(..) => Some(None),
         }
@@ -273,6 +274,13 @@ impl Machine {
         let mut at = Moment { wall: self.clock.wall(), now: self.clock.kernel(), dice: &mut self.dice };
         let done = self.driver.set_listed(&mut self.kernel, self.lists.list(), &mut at);
         self.tried(0, done);
+    }
+
+    /// The table was made anew: without the lists they are to be set soon.
+    pub(crate) fn rebuilt(&mut self, has_lists: bool) {
+        if !has_lists && self.shield.has_derived(Life::Host) {
+            self.tried(0, false);
+        }
     }
 
     fn tried(&mut self, matter: usize, done: bool) {

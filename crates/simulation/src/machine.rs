@@ -254,10 +254,7 @@ impl Machine {
                 self.court.derived(list.clone(), now);
                 self.feeds.exemptions_changed();
             }
-            ToJudge::Rebuilt => {
-                self.court.rebuilt(now);
-                self.feeds.exemptions_changed();
-            }
+            ToJudge::Rebuilt => self.court.rebuilt(now),
         }
         Some(message)
     }
@@ -319,7 +316,8 @@ impl Machine {
             }
             self.driver.rebuild(&mut self.kernel, &mut at);
         }
-        if self.driver.take_rebuilt() {
+        if let Some(has_lists) = self.driver.take_rebuilt() {
+            self.rebuilt(has_lists);
             self.say(ToJudge::Rebuilt);
         }
         asked

@@ -69,26 +69,20 @@ impl Driver {
         self.exempt_stands
     }
 
-    /// The table is made anew: with all in one transaction, or, if that is too much, with the exempt first and all others bit by bit, as many
-    /// as the kernel takes. Says whether all are back.
-    pub(crate) fn lay_lists_again(&mut self, kernel: &mut Kernel, at: &mut Moment<'_>) -> bool {
+    /// The table is made anew: with all in one transaction, or, if that is too much, first without those whom lists name.
+    pub(crate) fn lay_lists_again(&mut self, kernel: &mut Kernel, at: &mut Moment<'_>) {
         let at = &mut Moment { wall: at.now, now: at.now, dice: &mut *at.dice };
         kernel.exempt = self.exempt.clone().unwrap_or_default();
         self.exempt_stands |= self.exempt.is_some();
         let in_one = !at.dice.one_in(3);
-        let mut complete = true;
         for (listed, set) in self.listed.iter_mut().zip(&mut kernel.listed) {
             listed.target.retain(|range| !range.expiry.is_over(at.now));
             set.clear();
-            let mut fresh = listed.target.clone();
-            if !in_one {
-                fresh.retain(|_| !at.dice.one_in(3));
+            if in_one {
+                lay(set, &Difference { gone: Vec::new(), fresh: listed.target.clone() }, at);
             }
-            complete &= fresh.len() == listed.target.len();
-            lay(set, &Difference { gone: Vec::new(), fresh }, at);
             listed.stands = in_one;
         }
-        self.rebuilt |= !complete;
-        complete
+        self.rebuilt = Some(in_one);
     }
 }

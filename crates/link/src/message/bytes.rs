@@ -125,25 +125,27 @@ impl Message {
                     w.expiry(*expiry);
                 });
             }
-            Message::Fetch { feed, whole, known } => {
+            Message::Fetch { order, feed, whole, known } => {
+                out.u32(*order);
                 out.u8(*feed);
                 out.u8(u8::from(*whole));
                 known.iter().for_each(|known| out.text(known));
             }
-            Message::FeedItems { feed, items, gone } => {
-                out.u8(*feed);
+            Message::FeedItems { order, items, gone } => {
+                out.u32(*order);
                 out.list(items, |w, (prefix, lasts)| {
                     w.prefix(*prefix);
                     w.option(lasts.as_ref(), |w, lasts| w.u32(*lasts));
                 });
                 out.list(gone, |w, prefix| w.prefix(*prefix));
             }
-            Message::Fetched { feed, got } => {
-                out.u8(*feed);
+            Message::Fetched { order, got } => {
+                out.u32(*order);
                 got.write(out);
             }
-            Message::Submit { skipped } => out.u64(*skipped),
-            Message::Submitted { wrong, wait } => {
+            Message::Submit { order } => out.u32(*order),
+            Message::Submitted { order, wrong, wait } => {
+                out.u32(*order);
                 out.option(wrong.as_ref(), |w, wrong| w.text(wrong));
                 out.option(wait.as_ref(), |w, wait| w.u32(*wait));
             }
@@ -251,15 +253,22 @@ impl Message {
                 last: r.flag("last")?,
                 items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.expiry()?)))?,
             },
-            Tag::Fetch => Message::Fetch { feed: r.u8()?, whole: r.flag("whole")?, known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?] },
-            Tag::FeedItems => Message::FeedItems {
+            Tag::Fetch => Message::Fetch {
+                order: r.u32()?,
                 feed: r.u8()?,
+                whole: r.flag("whole")?,
+                known: [r.text(KNOWN_BYTES)?, r.text(KNOWN_BYTES)?],
+            },
+            Tag::FeedItems => Message::FeedItems {
+                order: r.u32()?,
                 items: r.list(limits::BATCH_LISTED, |r| Ok((r.prefix()?, r.option(Reader::u32)?)))?,
                 gone: r.list(limits::BATCH_LISTED, Reader::prefix)?,
             },
-            Tag::Fetched => Message::Fetched { feed: r.u8()?, got: Got::read(&mut r)? },
-            Tag::Submit => Message::Submit { skipped: r.u64()? },
-            Tag::Submitted => Message::Submitted { wrong: r.option(|r| r.text(ANSWER_BYTES))?, wait: r.option(Reader::u32)? },
+            Tag::Fetched => Message::Fetched { order: r.u32()?, got: Got::read(&mut r)? },
+            Tag::Submit => Message::Submit { order: r.u32()? },
+            Tag::Submitted => {
+                Message::Submitted { order: r.u32()?, wrong: r.option(|r| r.text(ANSWER_BYTES))?, wait: r.option(Reader::u32)? }
+            }
             Tag::AskKnown => Message::AskKnown {
                 number: r.u32()?,
                 flows: r.list(limits::BATCH_FLOWS, |r| {

@@ -144,15 +144,15 @@ fn samples() -> Vec<Message> {
         Message::Known { number: 7, flows: Known::ALL.to_vec() },
         Message::Alert("{\"kind\":\"test\"}".into()),
         Message::Listed { first: true, last: false, items: vec![("2001:db8::/64".parse().unwrap(), Expiry::At(Time::from_secs(5)))] },
-        Message::Fetch { feed: 1, whole: true, known: ["\"tag\"".into(), String::new()] },
+        Message::Fetch { order: 70_000, feed: 1, whole: true, known: ["\"tag\"".into(), String::new()] },
         Message::FeedItems {
-            feed: 1,
+            order: 1,
             items: vec![("192.0.2.0/24".parse().unwrap(), None), ("192.0.2.7".parse().unwrap(), Some(3_600))],
             gone: vec!["2001:db8::1".parse().unwrap()],
         },
-        Message::Fetched { feed: 1, got: Got::Nothing { why: "429 Too Many Requests".into(), wait: Some(300) } },
-        Message::Submit { skipped: 7 },
-        Message::Submitted { wrong: Some("401".into()), wait: None },
+        Message::Fetched { order: 1, got: Got::Nothing { why: "429 Too Many Requests".into(), wait: Some(300) } },
+        Message::Submit { order: 7 },
+        Message::Submitted { order: 7, wrong: Some("401".into()), wait: None },
     ]
 }
 
@@ -220,7 +220,7 @@ fn the_largest_lists_fit_into_a_frame() {
     Message::Listed { first: true, last: true, items }.encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
     let (items, gone) = (vec![(exemption.prefix, Some(1)); limits::BATCH_LISTED], vec![exemption.prefix; limits::BATCH_LISTED]);
-    Message::FeedItems { feed: 0, items, gone }.encode(&mut out);
+    Message::FeedItems { order: 0, items, gone }.encode(&mut out);
     assert!(out.as_bytes().len() <= limits::FRAME_BYTES);
 }
 
@@ -228,7 +228,7 @@ fn the_largest_lists_fit_into_a_frame() {
 fn a_feed_that_is_there_or_unchanged_survives_the_way() {
     let mut out = Writer::default();
     for got in [Got::Same, Got::List { known: ["a".into(), "b".into()], left_out: [1, 2] }] {
-        let message = Message::Fetched { feed: 3, got };
+        let message = Message::Fetched { order: 3, got };
         message.encode(&mut out);
         assert_eq!(Message::decode(out.as_bytes()), Ok(message));
     }

@@ -30,6 +30,8 @@ pub struct Rebuilt {
     pub by: Option<Intrusion>,
     /// Whether all its blocks are back. If not, they must be added again.
     pub complete: bool,
+    /// Whether whom lists name is back. If not, they must be set again.
+    pub listed: bool,
     /// Whether one transaction did it all.
     pub in_one: bool,
     /// How many were set again, at most: some may have run out.
@@ -82,18 +84,19 @@ impl Nftables {
             first.push((set.name, interval_elements(set.family, &listed.target, Some(now)).collect()));
         }
         let mut rest = beyond(&mut first, IN_ONE);
-        if self.lay_again(&first).is_err() {
-            // Too much at once even so: first what protects the exempt, then all blocks.
+        let listed = self.lay_again(&first).is_ok();
+        if !listed {
+            // Too much at once even so: first what protects the exempt, then all blocks. Lists are only ever set as a whole, by whoever has them.
             self.lay_again(&[])?;
-            rest.extend(first);
+            rest.extend(first.drain(..BLOCK_SETS.len()));
         }
         let in_one = rest.is_empty();
         let complete = self.bring_back(&rest) && self.known;
         self.counted = [self.counted[0].plus(&self.counted[1]), Counters::default()];
         self.nets.iter_mut().for_each(|nets| nets.installed(nets.target()));
         // Whoever asked for them before they could be set is told of them now.
-        self.listed.iter_mut().for_each(|listed| listed.stands = in_one);
-        self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, in_one, blocks: self.book.len() });
+        self.listed.iter_mut().for_each(|set| set.stands = listed);
+        self.rebuilt = Some(Rebuilt { by: self.intrusion.take(), complete, listed, in_one, blocks: self.book.len() });
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use report::duration::Human;
 use report::escape;
 use report::explain::Explanation;
 use report::history::HistoryLine;
-use report::list::BlockLine;
+use report::list::{BlockLine, Listed};
 use report::offender::SignatureLine;
 use report::picture::{Offenders, Picture};
 use report::replay::TopSignature;
@@ -22,6 +22,9 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use sys::identity::{ProcessReport, Seccomp};
+
+/// Entries of others' lists that `list` shows to people.
+const LISTED_SHOWN: usize = 20;
 
 pub(super) fn connect(ask: &Ask) -> Result<Client, Failure> {
     reach(ask.socket.as_deref(), ask.config.as_deref())
@@ -234,21 +237,39 @@ fn pages(client: &mut Client, mut take: impl FnMut(Vec<BlockLine>) -> Result<boo
 ///
 /// # Errors
 /// One line that says why there is no answer.
-pub fn list(args: &Ask, out: &mut impl Write) -> Result<(), Failure> {
-    let mut client = connect(args)?;
+pub fn list(args: &cli::List, out: &mut impl Write) -> Result<(), Failure> {
+    let (mut client, is_json) = (connect(&args.ask)?, args.ask.json);
     let mut all: Vec<BlockLine> = Vec::new();
     pages(&mut client, |page| {
-        if args.json {
+        if is_json {
             page.iter().try_for_each(|line| json_line(out, line))?;
         } else {
             all.extend(page);
         }
         Ok(true)
     })?;
-    if args.json {
-        return Ok(());
+    // Programs want all of it, people see how many there are.
+    let most = args.listed.unwrap_or(if is_json { usize::MAX } else { LISTED_SHOWN });
+    let listed = listed(&mut client, most)?;
+    if is_json {
+        return listed.entries.iter().try_for_each(|line| json_line(out, line));
     }
-    write!(out, "{}", report::list::text(&all, room())).map_err(io)
+    write!(out, "{}", report::list::whole_text(&all, &listed, room())).map_err(io)
+}
+
+/// What others' lists block: the first so many.
+fn listed(client: &mut Client, most: usize) -> Result<Listed, Failure> {
+    let mut listed = Listed { all: 0, entries: Vec::new() };
+    loop {
+        let after = listed.entries.last().map(|line: &BlockLine| line.address.to_string());
+        let page: Listed = client.ask(&Request::Listed { after, limit: most - listed.entries.len() })?;
+        let is_full = page.entries.len() == PAGE;
+        listed.all = page.all;
+        listed.entries.extend(page.entries);
+        if !is_full || listed.entries.len() >= most {
+            return Ok(listed);
+        }
+    }
 }
 
 pub(super) fn order(ask: &Ask, request: &Request, out: &mut impl Write) -> Result<(), Failure> {

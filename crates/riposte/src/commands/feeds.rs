@@ -15,6 +15,7 @@ use exchange::list::{Format, read};
 use exchange::vet::{Terms, vet};
 use model::limits;
 use policy::judge::Judge;
+use report::dshield::Submission;
 use report::escape;
 use report::feed::FeedLine;
 use report::table::thousands;
@@ -47,20 +48,23 @@ pub fn run(command: &Feeds, out: &mut impl Write) -> Result<(), Failure> {
             }
             write!(out, "{}", report::feed::text(&lines)).map_err(io)
         }
+        Feeds::Dshield(ask) => {
+            let submission: Submission = connect(ask)?.ask(&Request::Dshield)?;
+            if ask.json { json_line(out, &submission) } else { write!(out, "{}", submission.text()).map_err(io) }
+        }
         Feeds::Update(args) => order(&args.ask, &Request::UpdateFeeds { name: args.name.clone() }, out),
         Feeds::Check(args) => check(args, out),
         Feeds::Lookup(args) => {
             let answer = dshield(&args.dshield, &format!("ip/{}?json", args.address))?;
             let known = about(&answer).map_err(fail)?;
-            if args.dshield.json { json_line(out, &lookup_json(&known)) } else { lookup(&known, out).map_err(io) }
+            say_about(&known, args.dshield.json, out)
         }
         Feeds::Ports(args) => {
             // Before anything comes from outside: afterwards there is no right left to ask the kernel.
             let listening = Diag::open().and_then(|mut diag| diag.listening()).map_err(|e| fail(format!("listening sockets: {e}")))?;
             let answer = dshield(&args.dshield, &format!("topports/records/{}?json", args.top))?;
             let top = top_ports(&answer).map_err(fail)?;
-            let found = found(&top, &listening);
-            if args.dshield.json { json_line(out, &ports_json(&found)) } else { ports(&found, out).map_err(io) }
+            say_ports(&top, &listening, args.dshield.json, out)
         }
     }
 }
@@ -145,6 +149,23 @@ fn shut_in(config: &Config, url: &str) -> Result<(), Failure> {
     let ports: Vec<u16> = port_of(url).into_iter().collect();
     let user = unprivileged_user(&config.process.user).map_err(fail)?;
     sys::sandbox::enter(&Profile::envoy(user, &ports)).map(drop).map_err(|error| fail(error.to_string()))
+}
+
+/// Says what is known of an address, as text or as a line of JSON.
+///
+/// # Errors
+/// If it can't be written.
+pub fn say_about(known: &About, json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    if json { json_line(out, &lookup_json(known)) } else { lookup(known, out).map_err(io) }
+}
+
+/// Says which ports are attacked most and which of them are open here, likewise.
+///
+/// # Errors
+/// If it can't be written.
+pub fn say_ports(top: &[TopPort], listening: &[Listener], json: bool, out: &mut impl Write) -> Result<(), Failure> {
+    let found = found(top, listening);
+    if json { json_line(out, &ports_json(&found)) } else { ports(&found, out).map_err(io) }
 }
 
 fn lookup(known: &About, out: &mut impl Write) -> std::io::Result<()> {

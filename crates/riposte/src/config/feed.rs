@@ -50,6 +50,15 @@ pub enum Place {
     File(PathBuf),
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Url(url) => f.write_str(url),
+            Place::File(file) => file.display().fmt(f),
+        }
+    }
+}
+
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FeedFormat {
@@ -188,9 +197,10 @@ impl DshieldConfig {
 }
 
 impl FeedConfig {
-    /// The judge's part.
-    pub fn policy(&self) -> ListConfig {
-        ListConfig { name: self.name.clone(), effect: self.effect }
+    /// The judge's part. Only riposte's own table blocks by lists.
+    pub fn policy(&self, has_table: bool) -> ListConfig {
+        let effect = if self.effect == Effect::Block && !has_table { Effect::Mark } else { self.effect };
+        ListConfig { name: self.name.clone(), effect }
     }
 
     /// The port that it is fetched from.
@@ -427,6 +437,9 @@ pub(super) mod tests {
         assert_eq!(Config::parse(&config.canonical(), "again"), Ok(config.clone()));
         let lists = config.court().policy.lists;
         assert_eq!(lists.iter().map(|list| list.name.as_str()).collect::<Vec<_>>(), ["drop", "crowd"], "only those that are used");
+        assert_eq!(lists[0].effect, Effect::Block);
+        let elsewhere = Config::parse(&format!("{text}[respond]\nkind = \"ipset\"\n"), "f.toml").unwrap();
+        assert_eq!(elsewhere.court().policy.lists[0].effect, Effect::Mark, "nobody can block by it");
     }
 
     #[test]

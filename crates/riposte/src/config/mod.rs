@@ -478,10 +478,11 @@ impl Config {
     pub fn court(&self) -> court::settings::Settings {
         let StoreConfig { history_days: days, history_max: entries_max, max_mib, .. } = self.store;
         let retention = store::tidy::Retention { days, entries_max, bytes_max: u64::from(max_mib) << 20 };
+        let has_table = self.respond.has_kernel() || self.respond.is_null();
         court::settings::Settings {
             scan: self.scan.clone(),
             policy: PolicyConfig {
-                lists: self.feeds.iter().filter(|feed| feed.enabled).map(feed::FeedConfig::policy).collect(),
+                lists: self.feeds.iter().filter(|feed| feed.enabled).map(|feed| feed.policy(has_table)).collect(),
                 ..self.policy.clone()
             },
             responses: self.responses.iter().map(response::ResponseConfig::court).collect(),

@@ -5,6 +5,7 @@ use super::problems::Problems;
 use super::raw::{Given, GivenList, Leaf, RawRespond, Read, Section, shown};
 use super::read::Meaning;
 use super::words::{Word, did_you_mean, quoted};
+use policy::lists::Effect;
 use respond::tool::installed;
 use respond::{Key, Kind, RESPONDERS, Settings, Value};
 use std::collections::HashSet;
@@ -83,6 +84,11 @@ pub fn check(config: &Config) -> Result<Vec<String>, String> {
             notices.push(
                 "nobody answers at guarded ports: it is riposte's own table that directs connections there, and 'nftables' is not configured"
                     .into(),
+            );
+        }
+        if config.feeds.iter().any(|feed| feed.enabled && feed.effect == Effect::Block) {
+            notices.push(
+                "nobody is blocked by a [[feed]]: it is riposte's own table that has their sets, and 'nftables' is not configured".into(),
             );
         }
         if config.nflog.enabled {

@@ -39,6 +39,14 @@ pub enum Request {
         #[serde(default)]
         after: Option<String>,
     },
+    /// One page of what others' lists block, by address: no blocks of riposte's own.
+    Listed {
+        /// Go on behind this prefix.
+        #[serde(default)]
+        after: Option<String>,
+        /// At most so many, and no more than a page.
+        limit: usize,
+    },
     /// Block by hand.
     Block {
         /// Whom.
@@ -108,6 +116,8 @@ pub enum Request {
         #[serde(default)]
         name: Option<String>,
     },
+    /// What DShield would be told now.
+    Dshield,
     /// Read the configuration again.
     Reload,
 }
@@ -127,10 +137,12 @@ impl Request {
             Request::Status
             | Request::Offenders { .. }
             | Request::List { .. }
+            | Request::Listed { .. }
             | Request::Allowed
             | Request::Explain { .. }
             | Request::History { .. }
-            | Request::Feeds => false,
+            | Request::Feeds
+            | Request::Dshield => false,
         }
     }
 }

@@ -118,7 +118,7 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     until("it is told", || fs::read_to_string(&log).ok().filter(|log| log.contains("trouble: the feed busy can't be renewed")));
     assert!(daemon.refusal(&["feeds", "update", "good"]).contains("wants an hour in between"));
 
-    // What stands in a list is dropped, and `explain` says by which; it is no block of `list`, nor of the history.
+    // What stands in a list is dropped, and `explain` and `list` say by which; it is no block, nor in the history.
     // hping3 says with its exit code that nobody has answered.
     let _ = network.attackers[0].run("hping3", ["-q", "-c", "3", "-i", "u1000", "-S", "-p", "80", "-a", STRANGER, VICTIM]);
     assert!(daemon.figure("packets dropped from the listed") > 0);
@@ -129,7 +129,19 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     assert!(daemon.text(&["explain", "50.9.9.9"]).contains("by the feed crowd") && !is_in_set(&network.victim, "listed4", "50.9.9.8"));
     until("the file is read", || (line(&daemon, "own")["entries"] == 1).then_some(()));
     assert!(daemon.text(&["explain", "49.9.9.9"]).contains("own (49.9.9.9"));
-    assert!(daemon.blocked().is_empty() && daemon.json(&["history"]).is_empty());
+    assert!(daemon.json(&["list", "--listed", "0"]).is_empty() && daemon.json(&["history"]).is_empty());
+    let entries: Vec<[String; 3]> =
+        daemon.json(&["list"]).iter().map(|line| ["address", "list", "state"].map(|key| text(&line[key]))).collect();
+    assert_eq!(entries, [[STRANGER, "good", "listed"], ["46.1.0.0/16", "good", "listed"], ["50.9.9.9", "crowd", "listed"]]);
+    daemon.text(&["block", "192.0.2.77", "--for", "1h"]);
+    let list = daemon.text(&["list", "--listed", "1"]);
+    assert!(list.contains("192.0.2.77") && list.contains(STRANGER) && !list.contains("50.9.9.9"), "{list}");
+    assert!(list.ends_with("1 block, and 3 entries of others' lists, 2 of them not shown (riposte list --listed 3).\n"), "{list}");
+    assert!(daemon.text(&["list"]).ends_with("1 block, and 3 entries of others' lists.\n"));
+    daemon.text(&["unblock", "192.0.2.77"]);
+    assert!(daemon.refusal(&["feeds", "dshield"]).contains("'[dshield] enabled = true'"));
+    let refused = daemon.refusal(&["unblock", "46.1.2.3"]);
+    assert!(refused.contains("blocked with 46.1.0.0/16 by the feed good") && refused.contains("riposte allow 46.1.2.3"), "{refused}");
     // A table that somebody else deletes comes back with them.
     network.victim.run("nft", ["delete", "table", "inet", "riposte"]).expect("a table");
     until("the list is back", || {
@@ -148,6 +160,7 @@ fn lists_are_fetched_vetted_and_blocked_and_bad_ones_change_nothing() {
     let copy = daemon.path("var/store/feeds/good.copy");
     let kept = fs::read_to_string(&copy).expect("a copy");
     let (head, rest) = kept.split_once('\n').expect("lines");
+    assert!(kept.contains("\n# from https://127.0.0.1:8443/good\n") && kept.ends_with("\n# entries 2\n"), "{kept}");
     let fetched: u64 = head.strip_prefix("# fetched ").and_then(|secs| secs.parse().ok()).expect("a time");
     fs::write(&copy, format!("# fetched {}\n{rest}", fetched - 3_700)).expect("writable");
     fs::write(place.join("asked"), "").expect("writable");
@@ -259,6 +272,20 @@ fn dshield_is_told_by_its_api_with_its_proof() {
     until("it is counted", || (daemon.figure("probes told to DShield") == logs.len() as u64).then_some(()));
     let copy = fs::read_to_string(daemon.path("var/store/dshield.copy")).expect("a copy");
     assert_eq!(copy.lines().count(), logs.len());
+    // What comes now waits for its time, and can be looked at.
+    let waiting = until("more waits", || {
+        daemon.append("kern.log", &scan_lines(STRANGER, VICTIM, 2_000..2_001));
+        Some(daemon.json_one(&["feeds", "dshield"])).filter(|waiting| waiting["probes"] != 0)
+    });
+    let body: Value = serde_json::from_str(&text(&waiting["body"])).expect("JSON");
+    assert_eq!(body["logs"].as_array().map(|logs| logs.len() as u64), waiting["probes"].as_u64(), "{waiting}");
+    assert!(body["logs"][0]["dport"] == "2000" && body["logs"][0]["sip"] == STRANGER && !waiting["next"].is_null(), "{waiting}");
+    let shown = daemon.text(&["feeds", "dshield"]);
+    assert!(
+        shown.contains(" for http://127.0.0.1:8085/submitapi/, sent at 2") && shown.contains("\nX-ISC-LogType: firewall\n\n{"),
+        "{shown}"
+    );
+    assert!(!shown.contains("secret") && shown.contains("Credentials=(made when it is sent)"), "{shown}");
 }
 
 #[test]

@@ -230,7 +230,10 @@ pub const SETTINGS: &[Setting] = &[
         ],
         "`[dshield]`",
     ),
-    gone(&["DSHIELD_EMAIL_FILE", "DSHIELD_COUNTER_FILE"], "`riposte status` counts what was sent"),
+    gone(
+        &["DSHIELD_EMAIL_FILE", "DSHIELD_COUNTER_FILE"],
+        "`riposte feeds dshield` shows what would be sent, `riposte status` counts what was",
+    ),
     // Reports and the disk.
     gone(
         &[

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::config::alert::Outgoing;
 use crate::config::feed::{By, DshieldConfig};
 use crate::fetch::{Answer, Asker};
-use exchange::dshield::{LINES, Mask, Report, authorization, line, message, subject};
+use exchange::dshield::{Mask, Report, authorization, line, message, subject};
 use jiff::tz::Offset;
 use lettre::message::header::ContentType;
 use lettre::{SmtpTransport, Transport};
@@ -60,39 +60,37 @@ impl Reporter {
     ///
     /// # Errors
     /// If the judge is gone.
-    pub fn work(&self, events: &[Event], judge: &mut Answers) -> io::Result<()> {
-        let reports: Vec<Report> = events.iter().filter_map(Report::of).take(LINES).collect();
-        let (wrong, wait) = match self.send(&reports) {
+    pub fn work(&self, order: u32, events: &[Event], judge: &mut Answers) -> io::Result<()> {
+        let (wrong, wait) = match self.send(events) {
             Ok(()) => (None, None),
             Err((why, wait)) => (Some(why.chars().take(ANSWER_BYTES / 4).collect()), wait),
         };
-        judge.tell(&Message::Submitted { wrong, wait })
+        judge.tell(&Message::Submitted { order, wrong, wait })
     }
 
-    fn send(&self, reports: &[Report]) -> Result<(), (String, Option<u32>)> {
+    fn send(&self, events: &[Event]) -> Result<(), (String, Option<u32>)> {
         let config = &self.config;
         match &self.way {
             Way::Api { asker, key } => {
                 let mut nonce = [0; 8];
                 let random = rustls::crypto::ring::default_provider().secure_random;
                 random.fill(&mut nonce).map_err(|_| ("no random numbers".to_owned(), None))?;
+                let reports: Vec<Report> = events.iter().filter_map(Report::of).collect();
                 let proof = authorization(config.user, key, nonce);
                 let headers = [("X-ISC-Authorization", proof.as_str()), ("X-ISC-LogType", "firewall")];
-                match asker.post(&config.url, &headers, &message(reports, config.mask(), &proof).to_string(), ANSWER) {
+                match asker.post(&config.url, &headers, &message(&reports, config.mask(), &proof).to_string(), ANSWER) {
                     Answer::Text { .. } | Answer::Same => Ok(()),
                     Answer::Nothing { why, wait } => Err((why, wait)),
                 }
             }
             Way::Mail(server) => {
-                let offset = Offset::UTC;
-                let lines = reports.iter().map(|report| line(report, config.user, offset, config.mask()) + "\n");
                 let mail = |text: &str| text.parse::<lettre::message::Mailbox>().map_err(|error| (format!("{text}: {error}"), None));
                 let mail = lettre::Message::builder()
                     .from(mail(config.from.as_deref().unwrap_or_default())?)
                     .to(mail(&config.to)?)
-                    .subject(subject(config.user, offset, env!("CARGO_PKG_VERSION")))
+                    .subject(config.subject())
                     .header(ContentType::TEXT_PLAIN)
-                    .body(lines.collect::<String>())
+                    .body(config.lines(events))
                     .map_err(|error| (error.to_string(), None))?;
                 server.send(&mail).map(drop).map_err(|error| (error.to_string(), None))
             }
@@ -104,5 +102,16 @@ impl DshieldConfig {
     /// How our own addresses are hidden.
     pub fn mask(&self) -> Mask {
         self.public.map_or(Mask::Network, Mask::Public)
+    }
+
+    /// A mail's subject.
+    pub fn subject(&self) -> String {
+        subject(self.user, Offset::UTC, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// These events as a mail has them, a line each.
+    pub fn lines<'e>(&self, events: impl IntoIterator<Item = &'e Event>) -> String {
+        let reports = events.into_iter().filter_map(Report::of);
+        reports.map(|report| line(&report, self.user, Offset::UTC, self.mask()) + "\n").collect()
     }
 }

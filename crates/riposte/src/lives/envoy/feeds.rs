@@ -19,6 +19,8 @@ const STREAM: &str = "v1/decisions/stream?scopes=ip,range&startup=";
 /// An order to fetch a feed.
 #[derive(Debug)]
 pub struct Order {
+    /// Its number, for the answer.
+    pub number: u32,
     /// Its place in the configuration.
     pub feed: u8,
     /// All of it, of a stream of changes.
@@ -62,18 +64,18 @@ impl Fetcher {
     /// If the judge is gone.
     pub fn work(&self, order: &Order, judge: &mut Answers) -> io::Result<()> {
         let Some(source) = self.0.get(usize::from(order.feed)) else { return Ok(()) };
-        let feed = order.feed;
         let (list, got) = source.fetch(order);
+        let order = order.number;
         // One more than is taken, so that the judge sees that it is too long.
         let most = source.config.max_entries + 1;
         let items: Vec<_> = list.entries.iter().take(most).map(|entry| (entry.prefix, entry.lasts.map(seconds))).collect();
         for part in items.chunks(limits::BATCH_LISTED) {
-            judge.tell(&Message::FeedItems { feed, items: part.to_vec(), gone: Vec::new() })?;
+            judge.tell(&Message::FeedItems { order, items: part.to_vec(), gone: Vec::new() })?;
         }
         for part in list.gone.chunks(limits::BATCH_LISTED) {
-            judge.tell(&Message::FeedItems { feed, items: Vec::new(), gone: part.to_vec() })?;
+            judge.tell(&Message::FeedItems { order, items: Vec::new(), gone: part.to_vec() })?;
         }
-        judge.tell(&Message::Fetched { feed, got })
+        judge.tell(&Message::Fetched { order, got })
     }
 }
 

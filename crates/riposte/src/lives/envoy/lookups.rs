@@ -108,7 +108,8 @@ impl Lookups {
     }
 }
 
-/// Whether an address is somebody's in the wide world.
+/// Whether an address is somebody's in the wide world. Not `exchange::vet::is_public`, by which lists are vetted and DShield is told: that one leaves
+/// out the addresses of documentation and benchmarks too, which are strangers here, in `riposte demo` and to whoever tries things out.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

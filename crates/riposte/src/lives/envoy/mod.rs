@@ -225,7 +225,7 @@ struct Envoy {
     threads: Vec<Thread>,
     /// Who fetches lists, and who tells DShield.
     feeds: Option<Courier<Order>>,
-    dshield: Option<Courier<Vec<Event>>>,
+    dshield: Option<Courier<(u32, Vec<Event>)>>,
     /// What is for DShield, until it is whole.
     probes: Vec<Event>,
     malformed: u64,
@@ -263,7 +263,7 @@ pub fn run(start: Start) -> Result<(), String> {
     Envoy { warden, judge, poller, threads, feeds, dshield, probes: Vec::new(), malformed: 0 }.watch().map_err(|e| e.to_string())
 }
 
-type Couriers = (Option<Courier<Order>>, Option<Courier<Vec<Event>>>);
+type Couriers = (Option<Courier<Order>>, Option<Courier<(u32, Vec<Event>)>>);
 
 /// Who fetches lists and who tells DShield, if either is wanted.
 fn couriers(config: &Config, secrets: &Secrets, ways_back: [OwnedFd; 2]) -> Result<Couriers, String> {
@@ -275,7 +275,9 @@ fn couriers(config: &Config, secrets: &Secrets, ways_back: [OwnedFd; 2]) -> Resu
     }
     if config.dshield.enabled {
         let reporter = Reporter::new(config, secrets)?;
-        dshield = Some(Courier::start("dshield", to_dshield?, move |events: Vec<Event>, judge| reporter.work(&events, judge))?);
+        dshield = Some(Courier::start("dshield", to_dshield?, move |(order, events): (u32, Vec<Event>), judge| {
+            reporter.work(order, &events, judge)
+        })?);
     }
     Ok((feeds, dshield))
 }
@@ -324,14 +326,15 @@ impl Envoy {
                     let counters = self.counters();
                     self.judge.send(&Message::Counters(counters))?;
                 }
-                Ok(Message::Fetch { feed, whole, known }) => {
-                    let taken = self.feeds.as_ref().map_or(Ok(false), |feeds| feeds.order(Order { feed, whole, known }))?;
+                Ok(Message::Fetch { order: number, feed, whole, known }) => {
+                    let order = Order { number, feed, whole, known };
+                    let taken = self.feeds.as_ref().map_or(Ok(false), |feeds| feeds.order(order))?;
                     self.malformed += u64::from(!taken);
                 }
                 Ok(Message::Events(events)) if self.probes.len() < bounds::DSHIELD => self.probes.extend(events),
-                Ok(Message::Submit { .. }) => {
+                Ok(Message::Submit { order }) => {
                     let probes = std::mem::take(&mut self.probes);
-                    let taken = self.dshield.as_ref().map_or(Ok(false), |dshield| dshield.order(probes))?;
+                    let taken = self.dshield.as_ref().map_or(Ok(false), |dshield| dshield.order((order, probes)))?;
                     self.malformed += u64::from(!taken);
                 }
                 Ok(_) | Err(_) => self.malformed += 1,

@@ -16,13 +16,14 @@ use model::time::Time;
 use report::decision::Verdict;
 use report::explain::{Explanation, ListingLine, Outlook, QuotedLine, SuspectFigures};
 use report::history::HistoryLine;
-use report::list::BlockLine;
+use report::list::{BlockLine, Listed};
 use report::serial::{Stamp, Whom};
 use report::status::{BlockCounts, Mode, ProcessLine, RepairLine, SensorLine, SignatureCount, StatusReport, StormLine, TroubleLine};
 use report::system::SystemLine;
 use report::time::Readable;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use store::entry::Entry;
@@ -52,6 +53,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
         Request::Status => status(judge, now),
         Request::Offenders { top, prefix, level } => super::pictures::offenders(judge, top, prefix.as_deref(), level, now),
         Request::List { after } => list(judge, after.as_deref(), now),
+        Request::Listed { after, limit } => listed(judge, after.as_deref(), limit, now),
         Request::Block { prefix, seconds, note } => with_prefix(&prefix, |prefix| {
             let expiry = seconds.map_or(Expiry::Never, |secs| Expiry::At(now.after(Duration::from_secs(secs))));
             let before = judge.court.judge.block_for(&prefix).map(|block| block.expiry).filter(|expiry| !expiry.is_over(now));
@@ -68,7 +70,7 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
                 (responses @ 1.., 0) => done(format!("{responses} responses to {prefix} are undone"), responses),
                 (_, 0) => match judge.court.judge.standing_for(prefix.addr()) {
                     Some(block) => Reply::error(format!("{prefix} is blocked as part of {}: unblock that", block.scope.prefix())),
-                    None => Reply::error(format!("{prefix} is not blocked")),
+                    None => not_blocked(judge, prefix, now),
                 },
                 (_, lifted) => {
                     let said =
@@ -124,8 +126,26 @@ pub fn answer(judge: &mut Judge, request: Request, root: bool) -> Reply {
             Ok(many) => done(format!("{many} fetched now: 'riposte feeds list' shows how it went"), many),
             Err(why) => Reply::error(why),
         },
+        Request::Dshield => match &judge.dshield {
+            Some(dshield) => Reply::of(&dshield.submission(super::clock())),
+            None => Reply::error("DShield is told nothing: '[dshield] enabled = true' in the configuration has it told"),
+        },
         Request::Reload => reload(judge),
     }
+}
+
+/// Nothing can be lifted: a list is not ours to change.
+fn not_blocked(judge: &Judge, prefix: Prefix, now: Time) -> Reply {
+    let listings = judge.court.judge.listings(prefix.addr(), now);
+    Reply::error(match listings.iter().find(|listing| listing.blocks) {
+        Some(listing) => {
+            let (entry, list) = (listing.prefix, &listing.list);
+            format!(
+                "{prefix} is blocked with {entry} by the feed {list}, which is not ours to change: 'riposte allow {prefix}' lets it pass"
+            )
+        }
+        None => format!("{prefix} is not blocked"),
+    })
 }
 
 /// What became of an order to block, if somebody says so in time: no one is told of a block that nobody has set.
@@ -201,6 +221,20 @@ fn list(judge: &mut Judge, after: Option<&str>, now: Time) -> Reply {
     let held = ask_held(judge, blocks.iter().map(|block| block.scope));
     let lines: Vec<BlockLine> = blocks.iter().map(|block| line(judge, block, now).held_by(held.get(&block.scope).cloned())).collect();
     Reply::of(&lines)
+}
+
+fn listed(judge: &Judge, after: Option<&str>, limit: usize, now: Time) -> Reply {
+    let after = match after.map(str::parse::<Prefix>).transpose() {
+        Ok(after) => after,
+        Err(error) => return Reply::error(error.to_string()),
+    };
+    let (blocked, ..) = judge.court.judge.listed_by(now);
+    let behind = blocked.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    let line = |(prefix, (end, list)): (&Prefix, &(Expiry, &str))| {
+        let until = if let Expiry::At(until) = end { *until } else { now };
+        BlockLine::of_list(list, *prefix, judge.feeds.fetched_at(list).unwrap_or(now), until, now)
+    };
+    Reply::of(&Listed { all: blocked.len() as u64, entries: behind.take(limit.min(PAGE)).map(line).collect() })
 }
 
 /// Who has these, by name; nothing if there is only one who could, or if nobody answers in time.
@@ -565,6 +599,7 @@ fn counters(judge: &Judge) -> Vec<(String, u64)> {
         ("entries of feeds not blocked, exempt", judge.feeds.kept_back[0] as u64),
         ("entries of feeds not blocked, too many", judge.feeds.kept_back[1] as u64),
         ("copies of feeds that could not be kept", judge.feeds.unwritten),
+        ("answers of the envoy that nobody waits for", judge.late),
         ("clock was set", t.clock_set),
         ("ledger behind", u64::from(court.failing.is_some())),
         ("ledger in memory only", u64::from(court.store_trouble.is_some())),

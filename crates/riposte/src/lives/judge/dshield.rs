@@ -4,14 +4,17 @@
 use super::feeds::Clock;
 use super::portsentry::append;
 use crate::config::feed::{By, DshieldConfig};
+use crate::config::words::Word;
 use court::court::Court;
-use exchange::dshield::{Report, line, may_go};
-use jiff::tz::Offset;
+use exchange::dshield::{Report, may_go, message};
 use link::message::Message;
 use model::event::{Act, Event};
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
+use report::dshield::Submission;
+use report::feed::FeedTrouble;
+use report::serial::Stamp;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,8 +37,10 @@ pub struct Dshield {
     config: DshieldConfig,
     folder: PathBuf,
     waiting: VecDeque<Event>,
-    /// How many of those were given to the envoy, and when (steady).
-    asked: Option<(usize, Time)>,
+    /// By which order how many of those were given to the envoy, and when (steady).
+    asked: Option<(u32, usize, Time)>,
+    /// The number of the last order.
+    order: u32,
     has_envoy: bool,
     due: Time,
     /// The time of the last probe that was told: older ones were, too.
@@ -64,6 +69,7 @@ impl Dshield {
             folder: store.to_owned(),
             waiting: VecDeque::new(),
             asked: None,
+            order: 0,
             has_envoy: false,
             due: clock.steady.after(wait),
             told,
@@ -76,7 +82,7 @@ impl Dshield {
     /// Picks from what sensors have seen.
     pub fn take(&mut self, events: &[Event], court: &Court) {
         for event in events.iter().filter(|event| matches!(event.act, Act::Probe(_)) && event.at > self.told) {
-            let is_known = Report::of(event).is_some_and(|report| may_go(&report, &[]));
+            let is_known = Report::of(event).is_some_and(|report| may_go(&report));
             if !is_known || court.judge.is_exempt(&Prefix::host(event.actor)).is_some() {
                 continue;
             }
@@ -95,7 +101,7 @@ impl Dshield {
 
     /// When there is something to do (steady).
     pub fn due(&self) -> Option<Time> {
-        let due = self.asked.map_or(self.due, |(_, asked)| asked.after(ANSWER));
+        let due = self.asked.map_or(self.due, |(.., asked)| asked.after(ANSWER));
         (self.has_envoy && !self.waiting.is_empty()).then_some(due)
     }
 
@@ -109,14 +115,15 @@ impl Dshield {
         if self.due().is_none_or(|due| due > clock.steady) {
             return Vec::new();
         }
-        self.asked = Some((self.waiting.len(), clock.steady));
+        self.order = self.order.wrapping_add(1);
+        self.asked = Some((self.order, self.waiting.len(), clock.steady));
         let parts = self.waiting.make_contiguous().chunks(limits::BATCH_EVENTS);
-        parts.map(|part| Message::Events(part.to_vec())).chain([Message::Submit { skipped: self.skipped }]).collect()
+        parts.map(|part| Message::Events(part.to_vec())).chain([Message::Submit { order: self.order }]).collect()
     }
 
-    /// What became of it. False if nobody has asked.
-    pub fn submitted(&mut self, wrong: Option<String>, wait: Option<u32>, clock: Clock) -> bool {
-        let Some((many, _)) = self.asked.take() else { return false };
+    /// What became of an order. False if nobody waits for that.
+    pub fn submitted(&mut self, order: u32, wrong: Option<String>, wait: Option<u32>, clock: Clock) -> bool {
+        let Some((_, many, _)) = self.asked.take_if(|(asked, ..)| *asked == order) else { return false };
         let wait = Duration::from_secs(wait.unwrap_or(0).into()).min(WAIT_MAX);
         if let Some(why) = wrong {
             let least = if self.config.by == By::Mail { HOUR } else { AGAIN };
@@ -138,16 +145,41 @@ impl Dshield {
         let state = format!("{} {}\n", self.told.as_secs() + 1, clock.wall.as_secs());
         let (new, path) = (self.folder.join("dshield.new"), self.folder.join(STATE));
         let kept = fs::write(&new, state).and_then(|()| fs::rename(&new, &path));
-        let copied = if self.config.copy { append(&self.folder.join(COPY), &self.lines(&sent)) } else { Ok(()) };
+        let copied = if self.config.copy { append(&self.folder.join(COPY), &self.config.lines(&sent)) } else { Ok(()) };
         if let Err(error) = kept.and(copied) {
             tracing::warn!(%error, "what DShield was told can't be written down: after a restart some of it may be told again");
         }
         true
     }
 
-    fn lines(&self, events: &[Event]) -> String {
-        let reports = events.iter().filter_map(Report::of);
-        reports.map(|report| line(&report, self.config.user, Offset::UTC, self.config.mask()) + "\n").collect()
+    /// What would be sent now, for `riposte feeds dshield`.
+    pub fn submission(&self, clock: Clock) -> Submission {
+        let config = &self.config;
+        let head = |name: &str, value: String| (name.to_owned(), value);
+        let (to, heads, body) = match config.by {
+            By::Api => {
+                // Who sends it is proved anew each time, by the envoy, which alone has the key.
+                let proof = format!("ISC-HMAC-SHA256 Credentials=(made when it is sent) Userid={} Nonce=(likewise)", config.user);
+                let reports: Vec<Report> = self.waiting.iter().filter_map(Report::of).collect();
+                let body = message(&reports, config.mask(), &proof).to_string();
+                (&config.url, vec![head("X-ISC-Authorization", proof), head("X-ISC-LogType", "firewall".to_owned())], body)
+            }
+            By::Mail => {
+                let from = config.from.clone().unwrap_or_default();
+                let heads = vec![head("From", from), head("To", config.to.clone()), head("Subject", config.subject())];
+                (&config.to, heads, config.lines(&self.waiting))
+            }
+        };
+        Submission {
+            by: config.by.word().to_owned(),
+            to: to.clone(),
+            probes: self.waiting.len() as u64,
+            skipped: self.skipped,
+            next: self.due().filter(|_| self.asked.is_none()).map(|due| Stamp(clock.wall_of(due.max(clock.steady)))),
+            trouble: self.wrong.as_ref().map(|(since, why)| FeedTrouble { since: Stamp(*since), why: why.clone() }),
+            heads,
+            body,
+        }
     }
 }
 
@@ -198,15 +230,16 @@ mod tests {
         assert_eq!((dshield.due(), dshield.waiting.len()), (None, 2), "nobody is there to send it");
         dshield.envoy(true);
         let orders = dshield.orders(CLOCK);
-        assert!(matches!(&orders[..], [Message::Events(events), Message::Submit { skipped: 0 }] if events.len() == 2), "{orders:?}");
+        assert!(matches!(&orders[..], [Message::Events(events), Message::Submit { order: 1 }] if events.len() == 2), "{orders:?}");
         assert!(dshield.orders(CLOCK).is_empty(), "under way");
         // It fails: kept, and tried again later.
-        assert!(dshield.submitted(Some("500".into()), Some(2_000), CLOCK) && !dshield.submitted(None, None, CLOCK));
+        assert!(dshield.submitted(1, Some("500".into()), Some(2_000), CLOCK) && !dshield.submitted(1, None, None, CLOCK));
         assert_eq!(dshield.due(), Some(CLOCK.steady.after(Duration::from_secs(2_000))));
         let later = Clock { steady: CLOCK.steady.after(HOUR), wall: CLOCK.wall.after(HOUR) };
         assert_eq!(dshield.orders(later).len(), 2);
+        assert!(!dshield.submitted(1, None, None, later), "an answer that comes too late says nothing of the next order");
         dshield.take(&[probe("8.8.8.8", 102)], &court);
-        assert!(dshield.submitted(None, None, later));
+        assert!(dshield.submitted(2, None, None, later));
         assert_eq!((dshield.waiting.len(), dshield.tally, dshield.wrong.is_some()), (1, [2, 0, 1], false));
         let copy = fs::read_to_string(folder.path().join(COPY)).unwrap();
         assert_eq!(copy.lines().map(|line| line.split('\t').nth(3).unwrap()).collect::<Vec<_>>(), ["8.8.8.8", "8.8.4.4"]);
@@ -220,6 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn what_would_be_sent_can_be_seen_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let court = Court::new(Settings::default(), Store::open_in_memory().unwrap(), None, 7, CLOCK.wall);
+        let config = DshieldConfig { enabled: true, by: By::Mail, user: 7, from: Some("a@example.org".into()), ..DshieldConfig::default() };
+        let mut dshield = Dshield::load(&config, folder.path(), CLOCK).unwrap();
+        assert_eq!((dshield.submission(CLOCK).probes, dshield.submission(CLOCK).next), (0, None));
+        dshield.envoy(true);
+        dshield.take(&[probe("8.8.8.8", 100)], &court);
+        let shown = dshield.submission(CLOCK);
+        let heads: Vec<String> = shown.heads.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        assert_eq!(heads[..2], ["From: a@example.org", "To: reports@dshield.org"]);
+        assert!(heads[2].starts_with("Subject: FORMAT DSHIELD USERID 7 TZ +00:00 riposte Version "), "{heads:?}");
+        assert_eq!(shown.body, "1970-01-01 00:01:40 +00:00\t7\t1\t8.8.8.8\t40000\t10.0.2.1\t23\tTCP\tSYN\n");
+        assert_eq!((shown.probes, shown.skipped, shown.next), (1, 0, Some(Stamp(CLOCK.wall))));
+        assert_eq!(dshield.orders(CLOCK).len(), 2, "looking has changed nothing");
+        assert_eq!(dshield.submission(CLOCK).next, None, "just now");
+    }
+
+    #[test]
     fn a_probe_of_tomorrow_does_not_hide_those_of_today() {
         let folder = tempfile::tempdir().unwrap();
         let court = Court::new(Settings::default(), Store::open_in_memory().unwrap(), None, 7, CLOCK.wall);
@@ -229,7 +281,7 @@ mod tests {
         let mut dshield = Dshield::load(&config, folder.path(), CLOCK).unwrap();
         dshield.envoy(true);
         dshield.take(&tomorrow, &court);
-        assert!(!dshield.orders(CLOCK).is_empty() && dshield.submitted(None, None, CLOCK));
+        assert!(!dshield.orders(CLOCK).is_empty() && dshield.submitted(1, None, None, CLOCK));
         dshield.take(&today, &court);
         let mut next = Dshield::load(&config, folder.path(), later).unwrap();
         next.take(&today, &court);
@@ -243,7 +295,7 @@ mod tests {
         let mut dshield = Dshield::load(&DshieldConfig { enabled: true, ..DshieldConfig::default() }, folder.path(), CLOCK).unwrap();
         dshield.envoy(true);
         dshield.take(&vec![probe("8.8.8.8", 100); limits::DSHIELD + 5], &court);
-        assert!(matches!(dshield.orders(CLOCK).last(), Some(Message::Submit { skipped: 5 })));
+        assert_eq!((dshield.orders(CLOCK).last(), dshield.skipped, dshield.tally[1]), (Some(&Message::Submit { order: 1 }), 5, 5));
         let levels = DshieldConfig { enabled: true, min_level: model::level::DangerLevel::new(1), ..DshieldConfig::default() };
         let mut dshield = Dshield::load(&levels, folder.path(), CLOCK).unwrap();
         dshield.take(&[probe("8.8.8.8", 100)], &court);

@@ -117,6 +117,8 @@ struct Judge {
     captured: bool,
     of_blocked: u64,
     malformed: u64,
+    /// Answers of the envoy that nobody waits for.
+    late: u64,
     turned_away: u64,
     positions: Positions,
     /// What is told elsewhere.
@@ -182,6 +184,7 @@ pub fn run(start: Start) -> Result<(), String> {
         captured: config.capture.enabled,
         of_blocked: 0,
         malformed: 0,
+        late: 0,
         turned_away: 0,
         positions,
         lines: config.guard.portsentry.map(|form| Lines::new(&config.store.path, form, config.guard.stealth, 0)),
@@ -590,15 +593,15 @@ impl Judge {
             // Nobody passes descriptors to the judge but the warden.
             match Message::decode(received.bytes).ok().filter(|_| !received.broken && received.fd.is_none()) {
                 Some(Message::Counters(counters)) => sensor.counters = counters,
-                Some(Message::FeedItems { feed, items, gone }) if sensor.slot == ENVOY_SLOT => {
-                    self.malformed += u64::from(!self.feeds.items(feed, items, gone));
+                Some(Message::FeedItems { order, items, gone }) if sensor.slot == ENVOY_SLOT => {
+                    self.late += u64::from(!self.feeds.items(order, items, gone));
                 }
-                Some(Message::Fetched { feed, got }) if sensor.slot == ENVOY_SLOT => {
-                    self.malformed += u64::from(!self.feeds.fetched(feed, got, &mut self.court, clock()));
+                Some(Message::Fetched { order, got }) if sensor.slot == ENVOY_SLOT => {
+                    self.late += u64::from(!self.feeds.fetched(order, got, &mut self.court, clock()));
                 }
-                Some(Message::Submitted { wrong, wait }) if sensor.slot == ENVOY_SLOT => {
-                    let is_answer = self.dshield.as_mut().is_some_and(|dshield| dshield.submitted(wrong, wait, clock()));
-                    self.malformed += u64::from(!is_answer);
+                Some(Message::Submitted { order, wrong, wait }) if sensor.slot == ENVOY_SLOT => {
+                    let is_answer = self.dshield.as_mut().is_some_and(|dshield| dshield.submitted(order, wrong, wait, clock()));
+                    self.late += u64::from(!is_answer);
                 }
                 // It speaks with the whole world, and witnesses nothing.
                 Some(_) if sensor.slot == ENVOY_SLOT => self.malformed += 1,

@@ -3,6 +3,7 @@
 
 use super::troubles::Matter;
 use super::{Message, Warden, monotonic, now};
+use link::message::Life;
 use model::block::Expiry;
 use model::net::Prefix;
 use model::time::Time;
@@ -98,14 +99,23 @@ impl Warden {
 
     /// Says that the table was made anew, if it was.
     pub(super) fn tell_rebuilt(&mut self) {
-        let Some(rebuilt) = self.firewall.take_rebuilt() else { return };
-        let why = why(&rebuilt);
+        if let Some(rebuilt) = self.firewall.take_rebuilt() {
+            self.rebuilt(&rebuilt);
+        }
+    }
+
+    pub(super) fn rebuilt(&mut self, rebuilt: &Rebuilt) {
+        let why = why(rebuilt);
         if let Some(untold) = self.mending.repaired(monotonic()) {
             tracing::warn!(blocks = rebuilt.blocks, in_one = rebuilt.in_one, untold, "riposte's own table {why}: it was made anew");
         }
         self.send_judge(&Message::Repaired { why }, None);
         if !rebuilt.complete {
             self.send_judge(&Message::Rebuilt, None);
+        }
+        // Before the host's own addresses are known, no list has been set.
+        if !rebuilt.listed && self.shield.has_derived(Life::Host) {
+            self.tried(Matter::Listed, Err("riposte's own table was made anew without them".into()));
         }
     }
 

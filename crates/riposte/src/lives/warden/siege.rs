@@ -492,6 +492,20 @@ rusty_fork_test! {
     }
 
     #[test]
+    fn lists_that_a_table_made_anew_has_not_are_set_again_without_the_judge() {
+        let mut siege = Siege::new();
+        siege.warden.list(true, true, vec![(prefix("8.8.8.8"), Expiry::Never)]);
+        let rebuilt = |listed| respond::nftables::Rebuilt { by: None, complete: false, listed, in_one: false, blocks: 0 };
+        siege.warden.rebuilt(&rebuilt(true));
+        assert_eq!(siege.warden.troubles.due(), None);
+        siege.warden.rebuilt(&rebuilt(false));
+        let due = siege.warden.troubles.due().expect("they are to be set");
+        std::thread::sleep(due.since(monotonic()));
+        siege.warden.try_again();
+        assert!(siege.warden.troubles.list().is_empty(), "the firewall was given them");
+    }
+
+    #[test]
     fn a_list_that_is_told_again_is_the_same() {
         let mut siege = Siege::new();
         let steady = Time::from_secs(monotonic().as_secs() + 100).after(Duration::from_millis(500));
