@@ -76,10 +76,10 @@ impl Known {
         match &taken.got {
             Got::Nothing { .. } => {}
             Got::Same => {
-                let least = now.after(config.expires / 2);
-                for bounds in self.on.values_mut() {
-                    *bounds = Bounds { least: least.max(bounds.least), most: now.after(config.expires) };
-                }
+                let (least, most) = (now.after(config.expires / 2), now.after(config.expires));
+                let named = answer.items.iter().map(|(prefix, _)| *prefix).filter(Known::may_name);
+                let on: BTreeMap<Prefix, Bounds> = named.map(|prefix| (prefix, Bounds { least, most })).collect();
+                self.ghosts.extend(std::mem::replace(&mut self.on, on));
                 self.is_kept &= is_kept;
             }
             Got::List { .. } => {

@@ -116,6 +116,7 @@ impl Publisher {
         }
         let tag = format!("\"{}\"", self.version);
         if !is_stream && known[0] == tag {
+            answer.items = self.entries.keys().map(|prefix| (*prefix, None)).collect();
             return (Got::Same, answer);
         }
         // Who reads all of a stream from a library must not rely on the ends of what is over: it is not told.
@@ -196,7 +197,9 @@ impl Machine {
         let answer = Answer { feed: number, ..answer };
         let most = self.feed_configs[number].max_entries + 1;
         let mut said: Vec<Said> = Vec::new();
-        for items in answer.items[..answer.items.len().min(most)].chunks(PIECE) {
+        // What stays the same is not sent again.
+        let told = if got == Got::Same { 0 } else { answer.items.len().min(most) };
+        for items in answer.items[..told].chunks(PIECE) {
             said.push(Said::Items(Message::FeedItems { order, items: items.to_vec(), gone: Vec::new() }));
         }
         for gone in answer.gone.chunks(PIECE) {

@@ -217,7 +217,8 @@ impl Machine {
             self.seen = self.clock;
             self.court.clock_set(step, now > expected, now);
             let clock = self.clocks();
-            self.feeds.clock_set(&mut self.court, clock);
+            self.feeds.clock_set(step, now > expected, &mut self.court, clock);
+            self.tell_allowed();
             return Some((step, now > expected));
         }
         // Small steps add up until they are worth telling; a sleep is told once.

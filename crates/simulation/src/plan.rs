@@ -16,7 +16,7 @@ use std::time::Duration;
 pub fn settings(dice: &mut Dice, feeds: &[FeedConfig]) -> Settings {
     let mut settings = Settings { scan: scan(dice), policy: policy(dice), ..Settings::default() };
     settings.retention.entries_max = if dice.one_in(8) { 1_000 } else { 100_000 };
-    settings.policy.lists = feeds.iter().map(FeedConfig::policy).collect();
+    settings.policy.lists = feeds.iter().map(|feed| feed.policy(true)).collect();
     settings
 }
 
