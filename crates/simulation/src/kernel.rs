@@ -291,12 +291,7 @@ fn range(net: &Interval, wall: Time, now: Time) -> Range {
 }
 
 /// One transaction on one of its interval sets; false if it was refused, or seems so.
-pub(crate) fn put(
-    kernel: &mut Kernel,
-    set: impl Fn(&mut Kernel) -> &mut Vec<Interval>,
-    change: &Difference,
-    at: &mut Moment<'_>,
-) -> bool {
+pub(crate) fn put(kernel: &mut Kernel, set: impl Fn(&mut Kernel) -> &mut Vec<Interval>, change: &Difference, at: &mut Moment<'_>) -> bool {
     match kernel.luck(at.dice) {
         Luck::Refused => false,
         Luck::Fine => kernel.table && lay(set(kernel), change, at),

@@ -78,12 +78,16 @@ impl Known {
             Got::Same => {
                 let (least, most) = (now.after(config.expires / 2), now.after(config.expires));
                 let named = answer.items.iter().map(|(prefix, _)| *prefix).filter(Known::may_name);
-                let on: BTreeMap<Prefix, Bounds> = named.map(|prefix| (prefix, Bounds { least, most })).collect();
+                // One that has ended meanwhile is asked for once more.
+                let stood = |prefix: &Prefix| self.on.get(prefix).is_some_and(|bounds| bounds.least > now);
+                let on: BTreeMap<Prefix, Bounds> =
+                    named.map(|prefix| (prefix, Bounds { least: if stood(&prefix) { least } else { Time::EPOCH }, most })).collect();
                 self.ghosts.extend(std::mem::replace(&mut self.on, on));
                 self.is_kept &= is_kept;
             }
             Got::List { .. } => {
-                let lasts = |secs: Option<u32>| secs.map_or(config.expires, |secs| Duration::from_secs(secs.max(1).into()).min(config.expires));
+                let lasts =
+                    |secs: Option<u32>| secs.map_or(config.expires, |secs| Duration::from_secs(secs.max(1).into()).min(config.expires));
                 let mut next = BTreeMap::new();
                 if !answer.whole {
                     next.extend(self.on.iter().filter(|(_, bounds)| bounds.most > now).map(|(prefix, bounds)| (*prefix, *bounds)));
@@ -229,9 +233,10 @@ pub(crate) fn same_ranges(rule: &'static str, machine: &Machine, family: Family,
     set.sort_by_key(|net| net.first);
     let at = |point: u128, firsts: usize| firsts.checked_sub(1).map(|n| (n, point));
     for point in points {
-        let kernel = at(point, set.partition_point(|net| net.first <= point)).and_then(|(n, point)| Some(set[n]).filter(|net| point <= net.last));
-        let ledger =
-            at(point, ranges.partition_point(|range| range.first <= point)).and_then(|(n, point)| Some(&ranges[n]).filter(|range| point <= range.last));
+        let kernel =
+            at(point, set.partition_point(|net| net.first <= point)).and_then(|(n, point)| Some(set[n]).filter(|net| point <= net.last));
+        let ledger = at(point, ranges.partition_point(|range| range.first <= point))
+            .and_then(|(n, point)| Some(&ranges[n]).filter(|range| point <= range.last));
         let holds = match (ledger.map(|range| range.expiry), kernel.map(|net| net.deadline)) {
             (None, None) => true,
             (Some(expiry), Some(deadline)) => agree(expiry, deadline),

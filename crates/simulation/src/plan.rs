@@ -78,7 +78,10 @@ pub fn feeds(dice: &mut Dice) -> Vec<FeedConfig> {
         let expires = every * dice.between(2, 40);
         let effect = *dice.pick(&["block", "block", "block", "mark"]);
         let most = *dice.pick(&[40, 60, 5_000, 5_000]);
-        let _ = writeln!(text, "[[feed]]\nname = 'list{n}'\n{place}\nevery = '{every}s'\nexpires = '{expires}s'\neffect = '{effect}'\nmax_entries = {most}");
+        let _ = writeln!(
+            text,
+            "[[feed]]\nname = 'list{n}'\n{place}\nevery = '{every}s'\nexpires = '{expires}s'\neffect = '{effect}'\nmax_entries = {most}"
+        );
     }
     Config::parse(&text, "the plan").map_or_else(|wrong| panic!("{wrong:?}\n{text}"), |config| config.feeds)
 }
@@ -89,7 +92,10 @@ pub fn listed(dice: &mut Dice) -> Prefix {
         0 => (friend(dice), 32),
         1 => (attacker(dice), *dice.pick(&[24, 20])),
         2 => return *dice.pick(&NOBODYS.map(|(addr, bits)| Prefix::new(addr, bits))),
-        3 => (IpAddr::V6(Ipv6Addr::new(0x2600, dice.below(8) as u16, 0, 0, 0, 0, 0, dice.between(1, 3) as u16)), *dice.pick(&[128, 64, 48, 32])),
+        3 => (
+            IpAddr::V6(Ipv6Addr::new(0x2600, dice.below(8) as u16, 0, 0, 0, 0, 0, dice.between(1, 3) as u16)),
+            *dice.pick(&[128, 64, 48, 32]),
+        ),
         4..=5 => (stranger(dice), *dice.pick(&[28, 24, 16])),
         _ => (stranger(dice), 32),
     };

@@ -166,7 +166,13 @@ impl Run<'_> {
         }
         while let Some(taken) = self.machine.hear_envoy() {
             if let Some(taken) = taken {
-                self.say(format_args!("list {} is fetched: {} entries, {:?}, asked {}", taken.answer.feed, taken.answer.items.len(), taken.got, taken.was_asked));
+                self.say(format_args!(
+                    "list {} is fetched: {} entries, {:?}, asked {}",
+                    taken.answer.feed,
+                    taken.answer.items.len(),
+                    taken.got,
+                    taken.was_asked
+                ));
                 self.summary.lists += u64::from(matches!(taken.got, Got::List { .. }));
                 self.reference.fetched(&self.machine, &taken)?;
             }

@@ -195,12 +195,16 @@ impl Feeds {
     /// Takes the end of a list. False if nobody waits for it.
     pub fn fetched(&mut self, order: u32, got: Got, court: &mut Court, clock: Clock) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
-        feed.asked = None;
+        let asked = feed.asked.take().map_or(Time::EPOCH, |(_, at)| at);
         feed.follows &= !matches!(got, Got::Nothing { .. });
         feed.due = clock.steady.after(feed.config.every);
         let (name, before) = (feed.config.name.clone(), feed.entries.clone());
         let wrong = match got {
             Got::Same => {
+                // The same as what has ended meanwhile: all of it is wanted at once.
+                if feed.entries.is_empty() && asked < feed.until {
+                    feed.due = clock.steady;
+                }
                 feed.renew(clock);
                 None
             }
@@ -273,7 +277,8 @@ impl Feeds {
             feed.fetched = feed.fetched.map(|at| if forward { at.after(step) } else { at.before(step) });
             feed.set(court, clock);
         }
-        let copies: Vec<_> = self.feeds.iter().filter(|feed| !feed.entries.is_empty()).map(|feed| (feed.config.name.clone(), feed.copy(clock))).collect();
+        let copies: Vec<_> =
+            self.feeds.iter().filter(|feed| !feed.entries.is_empty()).map(|feed| (feed.config.name.clone(), feed.copy(clock))).collect();
         copies.iter().for_each(|(name, copy)| self.keep(name, copy));
         self.exemptions_changed();
     }
@@ -397,10 +402,12 @@ impl Feed {
     fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
         let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
         let mut list = std::mem::take(&mut self.coming);
+        // Those whose time is over are none who went all at once.
+        self.entries.retain(|(_, until)| *until > clock.steady);
         let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();
         if !self.whole {
             // A stream says what has changed since.
-            ends.extend(self.entries.iter().filter(|(_, until)| *until > clock.steady).copied());
+            ends.extend(self.entries.iter().copied());
             list.gone.iter().for_each(|gone| _ = ends.remove(gone));
         }
         for entry in &list.entries {

@@ -138,7 +138,14 @@ fn lists_age_while_the_machine_sleeps() {
     let day = Duration::from_secs(86_400);
     let awake = Clock { wall: CLOCK.wall.after(day), ..later(60) };
     feeds.slept(day, &mut court, awake);
-    assert!(court.judge.listed(awake.wall).0.iter().all(|(_, end)| *end == model::block::Expiry::At(CLOCK.wall.after(day * 2).before(Duration::from_secs(60)))));
+    assert!(
+        court
+            .judge
+            .listed(awake.wall)
+            .0
+            .iter()
+            .all(|(_, end)| *end == model::block::Expiry::At(CLOCK.wall.after(day * 2).before(Duration::from_secs(60))))
+    );
     assert!(told.len() == 1 && feeds.tell(&court, awake).len() == 1, "the warden hears of it");
     assert_eq!(feeds.orders(awake).len(), 1, "it is fetched at once");
     feeds.slept(day, &mut court, Clock { wall: awake.wall.after(day), ..awake });
@@ -213,8 +220,7 @@ fn the_copy_of_another_list_is_not_taken() {
     let mut feeds = Feeds::load(&old.feeds, folder.path(), &mut court, CLOCK);
     feeds.envoy(true);
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
-    for (keys, entries) in [("url = 'https://b.example/'", 0), ("path = '/a.list'", 0), ("url = 'https://a.example/'\nevery = '2h'", 5)]
-    {
+    for (keys, entries) in [("url = 'https://b.example/'", 0), ("path = '/a.list'", 0), ("url = 'https://a.example/'\nevery = '2h'", 5)] {
         let new = config(keys);
         let mut court = a_court(&new);
         let mut feeds = Feeds::load(&new.feeds, folder.path(), &mut court, later(60));
@@ -289,4 +295,40 @@ fn a_clock_that_is_set_moves_the_copies_too() {
         };
         assert_eq!([after(3_600), after(48 * 3_600 - 60), after(48 * 3_600)], [5, 5, 0], "{forward}");
     }
+}
+
+#[test]
+fn what_is_the_same_as_a_list_that_has_ended_meanwhile_is_asked_for_once_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("path = '/list'\nevery = '60s'\nexpires = '120s'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    feeds.envoy(true);
+    assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
+    let orders = feeds.orders(later(119));
+    let [Message::Fetch { order, .. }] = orders[..] else { panic!("{orders:?}") };
+    feeds.expire(&mut court, later(121));
+    assert!(feeds.fetched(order, Got::Same, &mut court, later(122)));
+    let again = feeds.orders(later(122));
+    let [Message::Fetch { order, ref known, .. }] = again[..] else { panic!("{again:?}") };
+    assert_eq!(*known, [String::new(), String::new()], "all of it");
+    // Whoever says the same of nothing is not asked without end.
+    assert!(feeds.fetched(order, Got::Same, &mut court, later(123)));
+    assert_eq!(feeds.orders(later(123)), []);
+}
+
+#[test]
+fn decisions_that_have_ended_by_themselves_make_no_other_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    feeds.envoy(true);
+    let short: Vec<_> = items(0..2_000).into_iter().map(|(prefix, _)| (prefix, Some(30))).collect();
+    assert_eq!(bring(&mut feeds, &mut court, short, LIST(), CLOCK), 2_000);
+    let orders = feeds.orders(later(60));
+    let [Message::Fetch { order, .. }] = orders[..] else { panic!("{orders:?}") };
+    feeds.items(order, items(3_000..3_001), items(0..2_000).into_iter().map(|(prefix, _)| prefix).collect());
+    assert!(feeds.fetched(order, LIST(), &mut court, later(60)));
+    assert_eq!((court.judge.listed(later(60).wall).0.len(), feeds.refused), (1, 0));
 }
