@@ -38,11 +38,13 @@ pub(crate) struct Known {
     ghosts: BTreeMap<Prefix, Bounds>,
     /// The disk took the last copy.
     is_kept: bool,
+    /// Who is on it is a guess: by a clock that was set meanwhile others may have ended, or an older copy was taken up.
+    is_guess: bool,
 }
 
 impl Known {
     pub(crate) fn new(config: &FeedConfig) -> Known {
-        Known { config: config.clone(), on: BTreeMap::new(), ghosts: BTreeMap::new(), is_kept: true }
+        Known { config: config.clone(), on: BTreeMap::new(), ghosts: BTreeMap::new(), is_kept: true, is_guess: false }
     }
 
     /// Whether there is anything that a list may not name.
@@ -65,7 +67,7 @@ impl Known {
         let is_empty = answer.items.is_empty() && !self.config.is_stream();
         let margin = 64;
         let must_not = told > self.config.max_entries + margin || is_empty && is_on || is_on && changes > allowed + margin;
-        let must = told + margin < self.config.max_entries && !is_empty && changes + margin < allowed;
+        let must = !self.is_guess && told + margin < self.config.max_entries && !is_empty && changes + margin < allowed;
         [must_not, must]
     }
 
@@ -108,7 +110,7 @@ impl Known {
                     } else {
                         self.ghosts.extend(std::mem::take(&mut self.on));
                     }
-                    (self.on, self.is_kept) = (next, is_kept);
+                    (self.on, self.is_kept, self.is_guess) = (next, is_kept, false);
                 }
             }
         }
@@ -119,12 +121,13 @@ impl Known {
     fn restarted(&mut self, is_whole: bool, now: Time) {
         let expires = self.config.expires;
         if !is_whole || !self.is_kept {
+            self.is_guess = true;
             for (prefix, ghost) in std::mem::take(&mut self.ghosts) {
                 self.on.entry(prefix).and_modify(|bounds| bounds.most = bounds.most.max(ghost.most)).or_insert(ghost);
             }
             self.on.values_mut().for_each(|bounds| bounds.least = Time::EPOCH);
         }
-        if !is_whole {
+        if !is_whole || !self.is_kept {
             // By a clock that was set meanwhile a copy may seem younger than it is.
             self.on.values_mut().for_each(|bounds| bounds.most = now.after(expires));
         }
@@ -144,6 +147,11 @@ impl Reference {
             }
         }
         self.look_at_lists(machine)
+    }
+
+    /// The clock was set; copies go by it, if the disk takes them.
+    pub(crate) fn lists_clock_set(&mut self, machine: &Machine) {
+        self.feeds.iter_mut().for_each(|known| known.is_kept &= !machine.copies_fail);
     }
 
     /// A judge has come up; whether the disk was well and the clock was not set meanwhile.

@@ -189,6 +189,7 @@ impl Reference {
     pub fn look(&mut self, machine: &Machine, cause: Cause<'_>) -> Kept {
         if let Cause::Clock(step, forward) = cause {
             self.shift(step, forward);
+            self.lists_clock_set(machine);
         }
         self.tell_time(machine);
         let standing: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
