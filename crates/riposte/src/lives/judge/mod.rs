@@ -5,7 +5,7 @@ mod alerts;
 mod answers;
 mod clocks;
 mod dshield;
-mod feeds;
+pub mod feeds;
 mod kept;
 mod pictures;
 mod portsentry;
@@ -328,12 +328,14 @@ impl Judge {
             Turn::Set { step, forward } => {
                 tracing::warn!(secs = step.as_secs(), forward, "the wall clock was set: every block keeps the time that it has left");
                 self.court.clock_set(step, forward, now());
-                self.feeds.clock_set(&mut self.court, clock());
+                self.feeds.clock_set(step, forward, &mut self.court, clock());
+                self.tell_allowed();
             }
             Turn::Slept(span) => {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
                 self.court.want_resync();
                 self.resync_from = Time::EPOCH;
+                self.feeds.slept(span, &mut self.court, clock());
             }
         }
     }
