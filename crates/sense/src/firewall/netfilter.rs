@@ -155,7 +155,7 @@ struct Fields {
     named_header: Option<Protocol>,
     offset: Option<u16>,
     more: bool,
-    /// Whether no transport header follows: cut off on the way, or of a protocol that the kernel knows by number alone.
+    /// Whether no transport header follows: cut off on the way, or of a protocol whose header the kernel doesn't write out.
     headless: bool,
 }
 
@@ -302,7 +302,8 @@ impl Fields {
     #[inline]
     fn protocol<'l>(&mut self, rest: &'l [u8]) -> Option<&'l [u8]> {
         let (name, rest) = until_space(rest.strip_prefix(b"PROTO=")?);
-        self.headless |= name.first().is_some_and(u8::is_ascii_digit);
+        // UDP-Lite: the kernel writes its number, and no ports. Any other number may be one that was cut.
+        self.headless |= name == b"136";
         put(&mut self.protocol, (protocol(name)?, rest))
     }
 
