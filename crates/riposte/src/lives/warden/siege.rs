@@ -420,6 +420,15 @@ rusty_fork_test! {
         assert_eq!(outcomes(&mut siege), [(BlockId(6), lost)]);
         let handed: Vec<Vec<Change>> = carried(&mut siege).into_iter().map(|(_, changes)| changes).collect();
         assert_eq!(handed, [vec![add(6, whom)], vec![add(7, whom)]]);
+        assert_eq!(siege.warden.carry.bookkeeping(), [0, 0]);
+        // Lifted and blocked anew in one batch that is given up: the block is undone.
+        let lift = |id| Change::Remove { id: BlockId(id), scope: Scope::Source(prefix(whom)) };
+        assert_eq!(siege.warden.carry(&[lift(7), add(8, whom)], vec![Outcome::Unsupported; 2]), []);
+        siege.warden.lose_carried();
+        assert_eq!(outcomes(&mut siege), [(BlockId(7), lost), (BlockId(8), lost)]);
+        let handed: Vec<Vec<Change>> = carried(&mut siege).into_iter().map(|(_, changes)| changes).collect();
+        assert_eq!(handed, [vec![lift(7), add(8, whom)], vec![lift(8)]]);
+        assert_eq!(siege.warden.carry.bookkeeping(), [0, 0]);
         // One after the other: what the kernel takes later, to end when it now should, is not kept for longer by who took it first.
         siege.warden.config.respond.mode = crate::config::respond::Mode::First;
         let whom = "198.51.100.20";
