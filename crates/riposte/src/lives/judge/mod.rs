@@ -715,7 +715,7 @@ mod tests {
     fn one_that_has_ended_before_it_is_greeted_takes_nobody_with_it() {
         let (here, there) = sys::fd::seqpacket_pair().unwrap();
         drop(there);
-        let mut link = greeted(here, &[Message::Position(None), Message::Position(None)]);
+        let link = greeted(here, &[Message::Position(None), Message::Position(None)]);
         assert!(!link.wants_to_write() && link.receive(&mut channel::frame_buffer()).is_err());
     }
 
@@ -723,7 +723,7 @@ mod tests {
     fn a_long_greeting_waits_for_room_and_is_flushed() {
         let (here, there) = sys::fd::seqpacket_pair().unwrap();
         let words: Vec<Message> = (0..300).map(|_| Message::Kept { way: "mail".into(), note: "x".repeat(limits::ALERT_BYTES) }).collect();
-        let (mut link, mut other) = (greeted(here, &words), Channel::new(there));
+        let (mut link, other) = (greeted(here, &words), Channel::new(there));
         assert_eq!(link.interest(), Interest::Both);
         let mut many = 0;
         for _ in 0..words.len() {

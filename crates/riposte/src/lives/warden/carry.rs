@@ -218,7 +218,6 @@ impl Warden {
     /// The responder has begun again: whatever it was at is not known.
     pub(super) fn lose_carried(&mut self) {
         self.carry.pieces.clear();
-        self.fall_silent(0);
         self.give_up_on(self.carry.waiting.keys().copied().collect());
     }
 

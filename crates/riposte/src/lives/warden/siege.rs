@@ -511,6 +511,21 @@ rusty_fork_test! {
     }
 
     #[test]
+    fn a_responder_that_ended_at_its_start_is_silent_no_longer_when_it_is_ready() {
+        let mut siege = Siege::new();
+        let (judge, responder) = (siege.ward(Life::Judge), siege.ward(Life::Responder));
+        siege.warden.wards[responder].was_ready = false;
+        for message in [Message::Silent(2), Message::Ready { sandbox: String::new() }] {
+            let mut writer = Writer::default();
+            message.encode(&mut writer);
+            assert!(siege.say(responder, writer.as_bytes(), None));
+            siege.attend(responder);
+        }
+        let heard = siege.hear(judge).into_iter().map(|heard| heard.message);
+        assert_eq!(heard.filter(|message| matches!(message, Message::Silent(_))).collect::<Vec<_>>(), [Message::Silent(2), Message::Silent(0)]);
+    }
+
+    #[test]
     fn lists_that_a_table_made_anew_has_not_are_set_again_without_the_judge() {
         let mut siege = Siege::new();
         siege.warden.list(true, true, vec![(prefix("8.8.8.8"), Expiry::Never)]);
