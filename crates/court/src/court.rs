@@ -152,7 +152,7 @@ pub struct Court {
     pub tight: Option<Tight>,
     /// Since when the kernel does not take every change, if it does not.
     pub refusing: Option<Failing>,
-    /// The operators' allowances could be read at last: whoever else holds a list of them is to be told.
+    /// The operators' allowances could be read at last, or one has ended: whoever else holds a list of them is to be told.
     pub allowed_again: bool,
     /// Whether what the kernel has beyond the ledger is taken over, the first time that it tells: the ledger is new, or was lost.
     adopts: bool,
@@ -449,6 +449,7 @@ impl Court {
     pub fn absorb(&mut self, ruling: Ruling, now: Time) {
         self.expired(&ruling.expired);
         self.allowances.extend(ruling.lapsed.iter().map(|whom| (*whom, None)));
+        self.allowed_again |= !ruling.lapsed.is_empty();
         if !ruling.dry_run {
             self.strikes.extend(ruling.strikes.into_iter().map(|change| (change.prefix(), change)));
         }

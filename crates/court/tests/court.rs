@@ -310,6 +310,17 @@ fn a_dry_run_keeps_nobody_blocked_whom_it_could_not_lift() {
 }
 
 #[test]
+fn an_allowance_that_ends_is_told_to_whoever_holds_a_list_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut court = court(&folder.path().join("riposte.db"), at(0));
+    court.allow(prefix("203.0.113.9"), Some(at(60)), at(0)).unwrap();
+    court.tick(at(59));
+    assert!(!court.allowed_again);
+    court.tick(at(60));
+    assert!(court.allowed_again);
+}
+
+#[test]
 fn an_allowance_that_is_over_stays_over_when_the_clock_is_set_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("riposte.db");

@@ -70,9 +70,12 @@ pub fn subject(letter: &Letter, prefix: &str) -> String {
             let worst = many.iter().filter_map(|told| told.alert.source.as_ref()).map(|source| source.line.level).max();
             let level = worst.map_or_else(String::new, |level| format!(", up to level {level}"));
             let over = letter.told.iter().filter(|told| told.alert.address.is_some()).count();
-            let count = |n: usize, what: &str| if n == 0 { String::new() } else { format!(", and {n} {what}") };
-            let own = count(over, if over == 1 { "block is over" } else { "blocks are over" }) + &count(own - over, "about riposte itself");
-            let n = many.len() as u64 + letter.more;
+            let count = |n: u64, what: &str| if n == 0 { String::new() } else { format!(", and {n} {what}") };
+            let (n, more) = (many.len() as u64, letter.more);
+            // Beside others nobody knows what there was no room for.
+            let (n, more) = if own == 0 { (n + more, String::new()) } else { (n, count(more, "more")) };
+            let over_word = if over == 1 { "block is over" } else { "blocks are over" };
+            let own = count(over as u64, over_word) + &count((own - over) as u64, "about riposte itself") + &more;
             format!("{n} source{}{level}{own}", if n == 1 { "" } else { "s" })
         }
     };
@@ -436,7 +439,12 @@ mod tests {
         assert_eq!(of(vec![over(Kind::Lift)]).1, "[x] gate: 192.0.2.7 is no longer blocked, before its time");
         assert_eq!(of(vec![over(Kind::End), over(Kind::Lift)]).1, "[x] gate: 2 blocks are over");
         let source = Told::once(Alert { kind: Kind::Block, ..Alert::sample(AT) });
-        assert_eq!(of(vec![source, over(Kind::End)]), (Matter::Alert, "[x] gate: 1 source, up to level 1, and 1 block is over".to_owned()));
+        assert_eq!(
+            of(vec![source.clone(), over(Kind::End)]),
+            (Matter::Alert, "[x] gate: 1 source, up to level 1, and 1 block is over".to_owned())
+        );
+        let more = Letter { more: 51, ..letter(vec![source, over(Kind::End)]) };
+        assert_eq!(subject(&more, "[x]"), "[x] gate: 1 source, up to level 1, and 1 block is over, and 51 more");
         let trouble = Told::once(Alert::own(Kind::Trouble, AT, "x".into()));
         assert_eq!(of(vec![trouble, over(Kind::End)]), (Matter::Error, "[x] gate: riposte is in trouble".to_owned()));
         assert!(text(&letter(vec![over(Kind::End)])).contains("end: the block of 192.0.2.7 has ended"));

@@ -1,4 +1,4 @@
-//! riposte as a library: the command line and the lives of its processes, for its own binary, its tests and the fuzz targets. No other
+//! riposte as a library: the command line and the lives of its processes, for its own binary, its tests, the fuzz targets and the simulation. No other
 //! program may use it: nothing in here is a promise to anybody but this repository.
 
 pub mod cli;

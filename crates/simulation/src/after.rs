@@ -2,6 +2,7 @@
 
 use crate::breach::{Breach, Kept, hold};
 use crate::kernel::is_net;
+use crate::listed::same_ranges;
 use crate::machine::{Machine, Restart};
 use crate::reference::Reference;
 use model::block::{Block, BlockId, Expiry, State};
@@ -26,7 +27,7 @@ fn at_odds(error: &store::error::Error) -> Breach {
 impl Reference {
     /// A judge has come up again. `is_whole` says that the disk was well, so that nothing may be missing.
     pub fn restarted(&mut self, machine: &Machine, how: Restart, is_whole: bool) -> Kept {
-        let was_set = self.tell_time(machine);
+        let (was_set, is_well) = (self.tell_time(machine), is_whole);
         let restored: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();
         let is_whole = is_whole && matches!(how, Restart::Judge | Restart::Warden);
         if is_whole {
@@ -61,6 +62,7 @@ impl Reference {
         // Derived exemptions come with the first message.
         self.derived.clear();
         self.take_allowed(machine)?;
+        self.lists_restarted(machine, !was_set && is_well);
         self.forget_count();
         // A number that nobody outside ever heard may come again.
         let next = machine.court.store().next_block_id();
@@ -135,6 +137,7 @@ impl Reference {
         let standing: Vec<Block> = machine.court.judge.standing().filter(|block| !machine.court.judge.is_rehearsed(block.id)).collect();
         self.same_in_kernel(machine, &standing)?;
         self.same_in_ledger(machine, &standing)?;
+        self.lists_quiet(machine)?;
         self.tallied(machine)?;
         self.told_once(machine, is_whole)?;
         machine.court.judge.check_invariants();
@@ -171,24 +174,7 @@ impl Reference {
         for (family, nets) in Family::ALL.into_iter().zip(&machine.kernel.nets) {
             let mine = wanted.iter().filter(|(prefix, _)| is_net(prefix) && Family::of(prefix.addr()) == family);
             let mine: BTreeMap<Prefix, Expiry> = mine.map(|(prefix, expiry)| (*prefix, *expiry)).collect();
-            let ranges = cover(&mine);
-            let edges = |first: u128, last: u128| [Some(first), last.checked_add(1)].into_iter().flatten();
-            let points: BTreeSet<u128> = (nets.iter().flat_map(|net| edges(net.first, net.last)))
-                .chain(ranges.iter().flat_map(|range| edges(range.first, range.last)))
-                .filter(|point| *point <= family.highest())
-                .collect();
-            for point in points {
-                let kernel = nets.iter().find(|net| (net.first..=net.last).contains(&point)).map(|net| net.deadline);
-                let ledger = ranges.iter().find(|range| (range.first..=range.last).contains(&point)).map(|range| range.expiry);
-                let holds = match (ledger, kernel) {
-                    (None, None) => true,
-                    (Some(expiry), Some(deadline)) => agree(expiry, deadline),
-                    (Some(expiry), None) => soon(expiry),
-                    (None, Some(deadline)) => deadline.is_some_and(|deadline| deadline.since(now) <= SLACK),
-                };
-                let name = family.address(point);
-                hold(holds, "the kernel's ranges are the ledger's", || format!("at {name}: ledger {ledger:?}, kernel {kernel:?}"))?;
-            }
+            same_ranges("the kernel's ranges are the ledger's", machine, family, nets, &cover(&mine))?;
             let exempt = mine.keys().find(|prefix| self.is_exempt(prefix) || number(prefix.addr()) > family.highest());
             hold(exempt.is_none(), "nobody exempt is blocked", || format!("{exempt:?}"))?;
         }
@@ -277,8 +263,8 @@ mod tests {
         for seed in 0..64 {
             let folder = tempfile::tempdir().unwrap();
             let settings = Settings::default();
-            let mut machine = Machine::new(settings.clone(), folder.path(), Dice::new(seed)).unwrap();
-            let mut reference = Reference::new(&settings, machine.clock.wall());
+            let mut machine = Machine::new(settings.clone(), Vec::new(), folder.path(), Dice::new(seed)).unwrap();
+            let mut reference = Reference::new(&settings, &[], machine.clock.wall());
             let until = Some(machine.clock.wall().after(minute));
             machine.court.allow(whom, until, machine.clock.wall()).unwrap();
             reference.allowed.insert(whom, until);

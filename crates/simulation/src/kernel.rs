@@ -2,6 +2,7 @@
 //! Never touches the real one.
 
 use crate::dice::Dice;
+use crate::sets::Listed;
 use model::block::{Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::net::Prefix;
 use model::time::Time;
@@ -43,6 +44,10 @@ pub struct Kernel {
     pub hosts: BTreeMap<Prefix, Option<Time>>,
     /// The interval sets, by family.
     pub nets: [Vec<Interval>; 2],
+    /// The sets of those whom lists name, by family.
+    pub listed: [Vec<Interval>; 2],
+    /// The exempt sets: whoever is in there passes before the others are looked at.
+    pub exempt: Vec<Prefix>,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -58,7 +63,7 @@ pub struct Moment<'a> {
 }
 
 /// How a transaction goes.
-enum Luck {
+pub(crate) enum Luck {
     Fine,
     Refused,
     Unheard,
@@ -69,7 +74,7 @@ impl Kernel {
     pub fn expire(&mut self, now: Time) {
         let stands = |deadline: Option<Time>| deadline.is_none_or(|deadline| deadline > now);
         self.hosts.retain(|_, deadline| stands(*deadline));
-        self.nets.iter_mut().for_each(|nets| nets.retain(|net| stands(net.deadline)));
+        self.nets.iter_mut().chain(&mut self.listed).for_each(|nets| nets.retain(|net| stands(net.deadline)));
     }
 
     /// Somebody flushes the ruleset, or the machine starts anew.
@@ -87,7 +92,7 @@ impl Kernel {
         self.len() == 0
     }
 
-    fn luck(&self, dice: &mut Dice) -> Luck {
+    pub(crate) fn luck(&self, dice: &mut Dice) -> Luck {
         let Faults { refuse, unheard, .. } = self.faults;
         match () {
             () if refuse > 0 && dice.one_in(refuse) => Luck::Refused,
@@ -101,7 +106,11 @@ impl Kernel {
 #[derive(Debug, Clone)]
 pub struct Driver {
     nets: [Nets; 2],
-    rebuilt: bool,
+    pub(crate) listed: [Listed; 2],
+    pub(crate) exempt: Option<Vec<Prefix>>,
+    pub(crate) exempt_stands: bool,
+    /// The table was made anew, with or without the lists.
+    pub(crate) rebuilt: Option<bool>,
 }
 
 /// Whether a prefix belongs into an interval set.
@@ -131,20 +140,20 @@ impl Driver {
             standing.sort_by_key(|range| range.first);
             nets[index].adopt(family, standing);
         }
-        Driver { nets, rebuilt: false }
+        Driver { nets, listed: Default::default(), exempt: None, exempt_stands: false, rebuilt: None }
     }
 
-    /// Whether the table was made anew since the last call.
-    pub fn take_rebuilt(&mut self) -> bool {
-        std::mem::take(&mut self.rebuilt)
+    /// Whether the table was made anew since the last call, and if so, whether with the lists.
+    pub fn take_rebuilt(&mut self) -> Option<bool> {
+        self.rebuilt.take()
     }
 
     /// Makes the table anew, if it is gone.
-    pub fn rebuild(&mut self, kernel: &mut Kernel) {
+    pub fn rebuild(&mut self, kernel: &mut Kernel, at: &mut Moment<'_>) {
         if !kernel.table {
             kernel.table = true;
-            self.rebuilt = true;
             self.nets.iter_mut().for_each(|nets| nets.installed(Vec::new()));
+            self.lay_lists_again(kernel, at);
         }
     }
 
@@ -175,7 +184,7 @@ impl Driver {
             return;
         }
         if !kernel.table && mine.iter().any(|n| matches!(batch[*n], Change::Add { .. })) {
-            self.rebuild(kernel);
+            self.rebuild(kernel, at);
         }
         for n in mine {
             outcomes[*n] = match batch[*n] {
@@ -229,9 +238,9 @@ impl Driver {
     fn install(&mut self, kernel: &mut Kernel, index: usize, at: &mut Moment<'_>) -> bool {
         let target = self.nets[index].target();
         let change = difference(self.nets[index].standing(), &target);
-        if change != Difference::default() && !put(kernel, index, &change, at) {
+        if change != Difference::default() && !put(kernel, |kernel| &mut kernel.nets[index], &change, at) {
             if !kernel.table {
-                self.rebuild(kernel);
+                self.rebuild(kernel, at);
             }
             let all = Difference { gone: Vec::new(), fresh: target.clone() };
             let old = std::mem::take(&mut kernel.nets[index]);
@@ -241,10 +250,10 @@ impl Driver {
                     return false;
                 }
                 Luck::Fine => {
-                    lay(kernel, index, &all, at);
+                    lay(&mut kernel.nets[index], &all, at);
                 }
                 Luck::Unheard => {
-                    lay(kernel, index, &all, at);
+                    lay(&mut kernel.nets[index], &all, at);
                     return false;
                 }
             }
@@ -281,14 +290,14 @@ fn range(net: &Interval, wall: Time, now: Time) -> Range {
     Range { first: net.first, last: net.last, expiry: expiry(net.deadline, wall, now) }
 }
 
-/// One transaction; false if it was refused, or seems so.
-fn put(kernel: &mut Kernel, index: usize, change: &Difference, at: &mut Moment<'_>) -> bool {
+/// One transaction on one of its interval sets; false if it was refused, or seems so.
+pub(crate) fn put(kernel: &mut Kernel, set: impl Fn(&mut Kernel) -> &mut Vec<Interval>, change: &Difference, at: &mut Moment<'_>) -> bool {
     match kernel.luck(at.dice) {
         Luck::Refused => false,
-        Luck::Fine => kernel.table && lay(kernel, index, change, at),
+        Luck::Fine => kernel.table && lay(set(kernel), change, at),
         Luck::Unheard => {
             if kernel.table {
-                lay(kernel, index, change, at);
+                lay(set(kernel), change, at);
             }
             false
         }
@@ -296,8 +305,8 @@ fn put(kernel: &mut Kernel, index: usize, change: &Difference, at: &mut Moment<'
 }
 
 /// Takes intervals out (those that are not there are passed over) and puts others in: all or, if two would overlap, nothing.
-fn lay(kernel: &mut Kernel, index: usize, change: &Difference, at: &Moment<'_>) -> bool {
-    let mut nets = kernel.nets[index].clone();
+pub(crate) fn lay(set: &mut Vec<Interval>, change: &Difference, at: &Moment<'_>) -> bool {
+    let mut nets = set.clone();
     nets.retain(|net| !change.gone.iter().any(|gone| (gone.first, gone.last) == (net.first, net.last)));
     for fresh in &change.fresh {
         if nets.iter().any(|net| net.first <= fresh.last && fresh.first <= net.last) {
@@ -305,7 +314,7 @@ fn lay(kernel: &mut Kernel, index: usize, change: &Difference, at: &Moment<'_>) 
         }
         nets.push(Interval { first: fresh.first, last: fresh.last, deadline: deadline(fresh.expiry, at.wall, at.now) });
     }
-    kernel.nets[index] = nets;
+    *set = nets;
     true
 }
 

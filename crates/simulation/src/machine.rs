@@ -4,16 +4,21 @@
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::kernel::{Driver, Kernel, Moment};
+use crate::lists::Elsewhere;
 use court::court::Court;
 use court::execute::execute;
 use court::settings::Settings;
 use court::shield::Shield;
-use link::message::Life;
-use model::block::{BlockId, Change, Installed, Outcome};
+use link::message::{Life, Message};
+use model::block::{BlockId, Change, Expiry, Installed, Outcome};
 use model::decision::Exemption;
 use model::limits;
 use model::net::Prefix;
 use model::time::Time;
+use riposte::config::feed::FeedConfig;
+use riposte::lives::judge::feeds::{self, Feeds};
+use riposte::lives::warden::allowances::Allowances;
+use riposte::lives::warden::listed::Lists;
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
@@ -32,9 +37,11 @@ const STEP: Duration = Duration::from_secs(2);
 /// A list comes in pieces of so many.
 const PIECE: usize = 7;
 
-enum ToWarden {
+pub(crate) enum ToWarden {
     Apply(Vec<Change>),
     Ask,
+    Allowed(Vec<(Prefix, Expiry)>),
+    Listed(Message),
 }
 
 /// What the warden says to the judge.
@@ -57,6 +64,8 @@ pub enum Part {
     Tick,
     /// Writes down what has happened.
     Settle,
+    /// Has lists fetched, lets go of those that are over, and tells the warden.
+    Feeds,
     /// Asks what the kernel has, if it must.
     Resync,
     /// Retention.
@@ -89,12 +98,23 @@ pub struct Machine {
     /// How late a message may come.
     pub lag: Duration,
     settings: Settings,
-    shield: Shield,
-    driver: Driver,
-    dice: Dice,
+    pub(crate) feed_configs: Vec<FeedConfig>,
+    /// The judge's.
+    pub feeds: Feeds,
+    /// The warden's.
+    pub(crate) lists: Lists,
+    pub(crate) allowances: Allowances,
+    pub(crate) elsewhere: Elsewhere,
+    /// When the host's own child tells for the first time (true time).
+    pub(crate) host_due: Option<Time>,
+    pub(crate) copies_fail: bool,
+    /// The warden's.
+    pub shield: Shield,
+    pub(crate) driver: Driver,
+    pub(crate) dice: Dice,
     to_warden: VecDeque<(Time, ToWarden)>,
     to_judge: VecDeque<(Time, ToJudge)>,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     generation: u64,
     opened: Vec<u8>,
     settle_from: Time,
@@ -111,14 +131,22 @@ pub struct Machine {
 
 impl Machine {
     /// A machine with nothing on its disk, in this folder.
-    pub fn new(settings: Settings, folder: &Path, mut dice: Dice) -> io::Result<Machine> {
+    pub fn new(settings: Settings, feed_configs: Vec<FeedConfig>, folder: &Path, mut dice: Dice) -> io::Result<Machine> {
         let clock = Clock::new();
         let mut kernel = Kernel::default();
         let driver = Driver::open(&mut kernel, clock.wall(), clock.kernel());
         let dice = Dice::new(dice.any());
-        let (court, opened) = open(&settings, folder, 0, clock.wall(), None)?;
+        let (mut court, opened) = open(&settings, folder, 0, clock.wall(), None)?;
+        let clocks = feeds::Clock { wall: clock.wall(), steady: clock.kernel() };
         let mut machine = Machine {
             clock,
+            feeds: Feeds::load(&feed_configs, folder, &mut court, clocks),
+            lists: Lists::default(),
+            allowances: Allowances::default(),
+            elsewhere: Elsewhere::of(feed_configs.len()),
+            feed_configs,
+            host_due: None,
+            copies_fail: false,
             court,
             kernel,
             host: Vec::new(),
@@ -151,10 +179,11 @@ impl Machine {
         (self.settle_from, self.settle_wait, self.resync_from) = (Time::EPOCH, SETTLE_FIRST, Time::EPOCH);
         self.tidy_from = self.clock.kernel();
         if !self.shield.has_derived(Life::Host) {
-            self.shield.derive(Life::Host, self.host.clone());
+            self.host_due = Some(self.clock.truth().after(Duration::from_millis(self.dice.below(2_000))));
         }
         self.say(ToJudge::Derived(self.shield.derived()));
         self.order(ToWarden::Ask);
+        self.judge_begins();
     }
 
     fn due(&mut self, last: Option<Time>) -> Time {
@@ -167,7 +196,7 @@ impl Machine {
         self.to_judge.push_back((due, message));
     }
 
-    fn order(&mut self, message: ToWarden) {
+    pub(crate) fn order(&mut self, message: ToWarden) {
         let due = self.due(self.to_warden.back().map(|(at, _)| *at));
         self.to_warden.push_back((due, message));
     }
@@ -175,15 +204,21 @@ impl Machine {
     /// As the judge's loop does before anything is decided by the time; returns by how much the clock was set and whether forward.
     pub fn look_at_the_clock(&mut self) -> Option<(Duration, bool)> {
         let (now, boot) = (self.clock.wall(), self.clock.truth().since(self.seen.truth()));
-        if boot.saturating_sub(self.clock.kernel().since(self.seen.kernel())) > STEP {
+        let slept = boot.saturating_sub(self.clock.kernel().since(self.seen.kernel()));
+        if slept > STEP {
             self.court.want_resync();
             self.resync_from = Time::EPOCH;
+            let clock = self.clocks();
+            self.feeds.slept(slept, &mut self.court, clock);
         }
         let expected = self.seen.wall().after(boot);
         let step = now.since(expected).max(expected.since(now));
         if step > STEP {
             self.seen = self.clock;
             self.court.clock_set(step, now > expected, now);
+            let clock = self.clocks();
+            self.feeds.clock_set(step, now > expected, &mut self.court, clock);
+            self.tell_allowed();
             return Some((step, now > expected));
         }
         // Small steps add up until they are worth telling; a sleep is told once.
@@ -193,7 +228,7 @@ impl Machine {
 
     /// Whether the sensors speak: not before the judge has heard of the host's own exemptions.
     pub fn is_on_watch(&self) -> bool {
-        !self.to_judge.iter().any(|(_, message)| matches!(message, ToJudge::Derived(_)))
+        self.host_due.is_none() && !self.to_judge.iter().any(|(_, message)| matches!(message, ToJudge::Derived(_)))
     }
 
     /// Whether nobody has anything left to say or to write.
@@ -216,7 +251,10 @@ impl Machine {
                 self.court.installed(items, *last, now);
                 self.adopts &= !*last;
             }
-            ToJudge::Derived(list) => self.court.derived(list.clone(), now),
+            ToJudge::Derived(list) => {
+                self.court.derived(list.clone(), now);
+                self.feeds.exemptions_changed();
+            }
             ToJudge::Rebuilt => self.court.rebuilt(now),
         }
         Some(message)
@@ -241,6 +279,7 @@ impl Machine {
                     }
                 }
             }
+            Part::Feeds => self.look_after_feeds(),
             Part::Resync => {
                 if self.court.wants_resync() && at >= self.resync_from {
                     self.resync_from = at.after(RESYNC_EVERY);
@@ -264,16 +303,22 @@ impl Machine {
             match message {
                 ToWarden::Apply(batch) => self.apply(&batch, &mut asked),
                 ToWarden::Ask => self.list(),
+                ToWarden::Allowed(list) => self.take_allowed(list),
+                ToWarden::Listed(message) => self.take_listed(message),
             }
         }
+        self.mend_lists();
         if self.notice.is_some_and(|at| at <= self.clock.truth()) {
             self.notice = None;
+            let mut at = Moment { wall: self.clock.wall(), now: self.clock.kernel(), dice: &mut self.dice };
             if self.kernel.table {
                 self.court.want_resync();
+                self.driver.lay_lists_again(&mut self.kernel, &mut at);
             }
-            self.driver.rebuild(&mut self.kernel);
+            self.driver.rebuild(&mut self.kernel, &mut at);
         }
-        if self.driver.take_rebuilt() {
+        if let Some(has_lists) = self.driver.take_rebuilt() {
+            self.rebuilt(has_lists);
             self.say(ToJudge::Rebuilt);
         }
         asked
@@ -302,8 +347,14 @@ impl Machine {
     /// The host's own child has found other exemptions.
     pub fn derive(&mut self, list: Vec<Exemption>) {
         self.host = list;
+        self.host_due = None;
+        let were_known = self.shield.has_derived(Life::Host);
         self.shield.derive(Life::Host, self.host.clone());
+        self.set_exempt();
         self.say(ToJudge::Derived(self.shield.derived()));
+        if !were_known {
+            self.set_listed();
+        }
     }
 
     /// Somebody has meddled with the table: the kernel tells the warden within a second.
@@ -316,6 +367,7 @@ impl Machine {
     pub fn suffer(&mut self, trouble: Trouble) {
         // One that can't be told is one that has failed.
         let _ = self.court.store().suffer(trouble);
+        self.suffer_copies(trouble != Trouble::None);
     }
 
     /// When something is due next, in true time.
@@ -325,7 +377,7 @@ impl Machine {
         let settle = self.court.has_work().then(|| by_kernel(self.settle_from));
         let resync = self.court.wants_resync().then(|| by_kernel(self.resync_from));
         let links = self.to_warden.front().map(|(at, _)| *at).into_iter().chain(self.to_judge.front().map(|(at, _)| *at));
-        links.chain(self.notice).chain(tick).chain(settle).chain(resync).chain([by_kernel(self.tidy_from)]).min()
+        links.chain(self.lists_due()).chain(self.notice).chain(tick).chain(settle).chain(resync).chain([by_kernel(self.tidy_from)]).min()
     }
 
     /// Time passes.
@@ -370,13 +422,18 @@ impl Machine {
         }
         if matches!(how, Restart::Warden | Restart::Power) {
             self.shield = Shield::new(&self.settings);
+            (self.lists, self.allowances) = Default::default();
             self.driver = Driver::open(&mut self.kernel, self.clock.wall(), self.clock.kernel());
             self.notice = None;
+            self.set_exempt();
         }
+        self.suffer_copies(false);
         (self.court, self.opened) = open(&self.settings, &self.folder, self.generation, self.clock.wall(), lost)?;
         for suffix in ["", "-wal"] {
             let _ = fs::remove_file(file(&self.folder, old, suffix));
         }
+        let clock = self.clocks();
+        self.feeds = Feeds::load(&self.feed_configs, &self.folder, &mut self.court, clock);
         self.begin();
         Ok(())
     }

@@ -6,13 +6,17 @@ use detect::config::ScanConfig;
 use model::level::DangerLevel;
 use model::net::Prefix;
 use policy::config::{PolicyConfig, SpoofableConfig, StormConfig};
+use riposte::config::Config;
+use riposte::config::feed::FeedConfig;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// Draws the settings.
-pub fn settings(dice: &mut Dice) -> Settings {
+/// Draws the settings for these lists.
+pub fn settings(dice: &mut Dice, feeds: &[FeedConfig]) -> Settings {
     let mut settings = Settings { scan: scan(dice), policy: policy(dice), ..Settings::default() };
     settings.retention.entries_max = if dice.one_in(8) { 1_000 } else { 100_000 };
+    settings.policy.lists = feeds.iter().map(|feed| feed.policy(true)).collect();
     settings
 }
 
@@ -61,9 +65,69 @@ fn policy(dice: &mut Dice) -> PolicyConfig {
     }
 }
 
+/// Draws others' lists: of the web, of a file, and streams. Most have an effect.
+pub fn feeds(dice: &mut Dice) -> Vec<FeedConfig> {
+    let mut text = String::new();
+    for n in 0..dice.below(4) {
+        let every = dice.between(120, 1_200);
+        let (place, every) = match dice.below(3) {
+            0 => ("url = 'https://lists.example/'", dice.between(3_600, 6 * 3_600)),
+            1 => ("path = '/list'", every),
+            _ => ("url = 'https://lists.example/'\nformat = 'crowdsec'\nkey = '/key'", every),
+        };
+        let expires = every * dice.between(2, 40);
+        let effect = *dice.pick(&["block", "block", "block", "mark"]);
+        let most = *dice.pick(&[40, 60, 5_000, 5_000]);
+        let _ = writeln!(
+            text,
+            "[[feed]]\nname = 'list{n}'\n{place}\nevery = '{every}s'\nexpires = '{expires}s'\neffect = '{effect}'\nmax_entries = {most}"
+        );
+    }
+    Config::parse(&text, "the plan").map_or_else(|wrong| panic!("{wrong:?}\n{text}"), |config| config.feeds)
+}
+
+/// A prefix that lists name: strangers, few enough to come again, and those whom a list must not harm.
+pub fn listed(dice: &mut Dice) -> Prefix {
+    let (addr, bits) = match dice.below(16) {
+        0 => (friend(dice), 32),
+        1 => (attacker(dice), *dice.pick(&[24, 20])),
+        2 => return *dice.pick(&NOBODYS.map(|(addr, bits)| Prefix::new(addr, bits))),
+        3 => (
+            IpAddr::V6(Ipv6Addr::new(0x2600, dice.below(8) as u16, 0, 0, 0, 0, 0, dice.between(1, 3) as u16)),
+            *dice.pick(&[128, 64, 48, 32]),
+        ),
+        4..=5 => (stranger(dice), *dice.pick(&[28, 24, 16])),
+        _ => (stranger(dice), 32),
+    };
+    Prefix::new(addr, bits)
+}
+
+/// Networks that no list may name: private ones, and such as are too large.
+pub const NOBODYS: [(IpAddr, u8); 6] = [
+    (IpAddr::V4(Ipv4Addr::new(10, 1, 0, 0)), 16),
+    (IpAddr::V4(Ipv4Addr::new(192, 168, 7, 1)), 32),
+    (IpAddr::V4(Ipv4Addr::new(0, 0, 0, 0)), 0),
+    (IpAddr::V4(Ipv4Addr::new(8, 0, 0, 0)), 6),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)), 128),
+    (IpAddr::V6(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0)), 3),
+];
+
+/// A public address that lists have, and that may become the host's own, an administrator's, or allowed.
+pub fn stranger(dice: &mut Dice) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(8, 8, dice.below(3) as u8, dice.below(24) as u8))
+}
+
+/// One of many that nobody else has.
+pub fn far(number: u32) -> Prefix {
+    Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0a00_0000 - (1 << 22) + number)))
+}
+
 /// A prefix for the exempt list; it may hold attackers too.
 pub fn exempt(dice: &mut Dice) -> Prefix {
     let bits = *dice.pick(&[32, 32, 28, 24]);
+    if dice.one_in(3) {
+        return Prefix::new(stranger(dice), bits);
+    }
     Prefix::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, dice.below(256) as u8)), bits)
 }
 

@@ -3,6 +3,7 @@
 
 use crate::breach::{Breach, Kept, hold};
 use crate::kernel::Faults;
+use crate::listed::Known;
 use crate::machine::Machine;
 use court::settings::Settings;
 use model::block::{Because, Block, BlockId, Change, Expiry};
@@ -10,6 +11,7 @@ use model::event::{Act, Event, Trust};
 use model::net::Prefix;
 use model::time::Time;
 use respond::ranges::Family;
+use riposte::config::feed::FeedConfig;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -47,6 +49,8 @@ pub enum Cause<'a> {
 /// The model.
 #[derive(Debug)]
 pub struct Reference {
+    /// Others' lists.
+    pub(crate) feeds: Vec<Known>,
     pub(crate) settings: Settings,
     pub(crate) derived: Vec<Prefix>,
     pub(crate) allowed: BTreeMap<Prefix, Option<Time>>,
@@ -99,8 +103,9 @@ pub struct Reference {
 
 impl Reference {
     /// Nothing stands yet.
-    pub fn new(settings: &Settings, wall: Time) -> Reference {
+    pub fn new(settings: &Settings, feeds: &[FeedConfig], wall: Time) -> Reference {
         Reference {
+            feeds: feeds.iter().map(Known::new).collect(),
             settings: settings.clone(),
             derived: Vec::new(),
             allowed: BTreeMap::new(),
@@ -184,6 +189,7 @@ impl Reference {
     pub fn look(&mut self, machine: &Machine, cause: Cause<'_>) -> Kept {
         if let Cause::Clock(step, forward) = cause {
             self.shift(step, forward);
+            self.lists_clock_set(machine);
         }
         self.tell_time(machine);
         let standing: BTreeMap<BlockId, Block> = machine.court.judge.standing().map(|block| (block.id, block)).collect();

@@ -5,6 +5,7 @@ use crate::dice::Dice;
 use crate::machine::{Machine, Part, Restart, ToJudge};
 use crate::plan;
 use crate::reference::{Cause, Reference};
+use link::message::Got;
 use model::block::{BlockId, Outcome};
 use model::event::Event;
 use model::net::Prefix;
@@ -36,6 +37,8 @@ pub struct Summary {
     pub restarts: u64,
     /// Storms rolled back.
     pub storms: u64,
+    /// Others' lists fetched.
+    pub lists: u64,
 }
 
 /// A simulation that went wrong.
@@ -74,11 +77,12 @@ pub struct Run<'a> {
 /// The broken promise, or (as one) a folder that can't be used.
 pub fn run(seed: u64, steps: u64, folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<Summary, Failure> {
     let mut dice = Dice::new(seed);
-    let settings = plan::settings(&mut dice);
+    let feeds = plan::feeds(&mut dice);
+    let settings = plan::settings(&mut dice, &feeds);
     tell(&format!("{settings:?}"));
     let fail = |steps, breach| Failure { seed, steps, breach };
-    let machine = Machine::new(settings.clone(), folder, Dice::new(dice.any())).map_err(|error| fail(0, broken(&error)))?;
-    let reference = Reference::new(&settings, machine.clock.wall());
+    let machine = Machine::new(settings.clone(), feeds.clone(), folder, Dice::new(dice.any())).map_err(|error| fail(0, broken(&error)))?;
+    let reference = Reference::new(&settings, &feeds, machine.clock.wall());
     let hash = DefaultHasher::new();
     let (summary, trouble) = (Summary::default(), Trouble::None);
     let mut run = Run { machine, reference, dice, summary, trouble, is_whole: true, fuse: None, tell, hash };
@@ -160,7 +164,23 @@ impl Run<'_> {
                 return self.restart(Restart::Judge, self.machine.written());
             }
         }
-        for part in [Part::Tick, Part::Settle, Part::Resync, Part::Tidy] {
+        while let Some(taken) = self.machine.hear_envoy() {
+            if let Some(taken) = taken {
+                self.say(format_args!(
+                    "list {} is fetched: {} entries, {:?}, asked {}",
+                    taken.answer.feed,
+                    taken.answer.items.len(),
+                    taken.got,
+                    taken.was_asked
+                ));
+                self.summary.lists += u64::from(matches!(taken.got, Got::List { .. }));
+                self.reference.fetched(&self.machine, &taken)?;
+            }
+            if self.burns() {
+                return self.restart(Restart::Judge, self.machine.written());
+            }
+        }
+        for part in [Part::Tick, Part::Settle, Part::Feeds, Part::Resync, Part::Tidy] {
             let mark = self.mark();
             self.machine.part(part);
             if self.burns() {
@@ -175,10 +195,12 @@ impl Run<'_> {
         }
         let asked = self.machine.warden();
         for prefix in asked {
-            let host = self.machine.host.iter().map(|exemption| exemption.prefix);
+            // Before it is told, the warden knows as little of the host as the judge.
+            let host = self.machine.host.iter().filter(|_| self.machine.host_due.is_none()).map(|exemption| exemption.prefix);
             let exempt = host.chain(self.reference.settings.policy.exempt.iter().copied()).find(|exempt| exempt.overlaps(&prefix));
             hold(exempt.is_none(), "the warden blocks nobody exempt", || format!("{prefix} touches {exempt:?}"))?;
         }
+        self.reference.look_at_listed_sets(&self.machine)?;
         self.reference.look_at_kernel(&self.machine)
     }
 
@@ -271,6 +293,7 @@ impl Run<'_> {
         self.machine.suffer(Trouble::None);
         self.machine.kernel.faults = crate::kernel::Faults::default();
         self.machine.lag = Duration::from_millis(5);
+        self.machine.elsewhere.is_slow = false;
         self.pass(CALM)?;
         self.reference.quiet(&self.machine, self.is_whole)
     }

@@ -79,4 +79,5 @@ fn add(sum: &mut Summary, one: &Summary) {
     sum.blocks += one.blocks;
     sum.restarts += one.restarts;
     sum.storms += one.storms;
+    sum.lists += one.lists;
 }

@@ -35,7 +35,7 @@ fn probe(at: Time, actor: IpAddr, host: u8, port: u16, trust: Trust) -> Event {
 impl Run<'_> {
     /// Takes one step.
     pub(crate) fn step(&mut self) -> Kept {
-        match self.dice.below(100) {
+        match self.dice.below(108) {
             0..=44 => self.attack(),
             45..=49 => self.storm(),
             50..=54 => self.visit(),
@@ -51,7 +51,8 @@ impl Run<'_> {
             90..=92 => self.break_kernel(),
             93..=94 => self.break_disk(),
             95..=97 => self.kill(),
-            _ => self.calm(),
+            98..=99 => self.calm(),
+            _ => self.lists(),
         }
     }
 
@@ -132,7 +133,11 @@ impl Run<'_> {
         if !standing.is_empty() && self.dice.one_in(2) {
             return *self.dice.pick(&standing);
         }
-        let addr = if self.dice.one_in(3) { plan::friend(&mut self.dice) } else { plan::attacker(&mut self.dice) };
+        let addr = match self.dice.below(4) {
+            0 => plan::friend(&mut self.dice),
+            1 => plan::stranger(&mut self.dice),
+            _ => plan::attacker(&mut self.dice),
+        };
         let bits = if addr.is_ipv4() { *self.dice.pick(&[32, 32, 28, 24, 16]) } else { *self.dice.pick(&[128, 64, 60, 48]) };
         Prefix::new(addr, bits)
     }
@@ -170,6 +175,7 @@ impl Run<'_> {
                     self.reference.lapsed.remove(&whom);
                     self.reference.allowed.insert(whom, until);
                 }
+                self.machine.tell_allowed();
                 self.look(Cause::Exempt)?;
             }
             _ => {
@@ -178,6 +184,7 @@ impl Run<'_> {
                 let was = self.machine.court.disallow(whom, now);
                 self.say(format_args!("an operator takes back the allowance of {whom}: {was}"));
                 self.reference.allowed.remove(&whom);
+                self.machine.tell_allowed();
                 self.look(Cause::Time)?;
             }
         }
@@ -191,7 +198,7 @@ impl Run<'_> {
     fn derive(&mut self) -> Kept {
         let list: Vec<Exemption> = (0..self.dice.below(4))
             .map(|_| Exemption {
-                prefix: Prefix::host(plan::friend(&mut self.dice)),
+                prefix: Prefix::host(if self.dice.one_in(3) { plan::stranger(&mut self.dice) } else { plan::friend(&mut self.dice) }),
                 reason: *self.dice.pick(&[ExemptReason::Gateway, ExemptReason::Admin]),
             })
             .collect();
@@ -227,7 +234,7 @@ impl Run<'_> {
 
     /// Other tools at work on the firewall.
     fn meddle(&mut self) -> Kept {
-        match self.dice.below(3) {
+        match self.dice.below(4) {
             0 => {
                 self.say("somebody flushes the ruleset");
                 self.machine.kernel.flush();
@@ -240,6 +247,11 @@ impl Run<'_> {
                     self.machine.kernel.hosts.remove(&whom);
                 }
             }
+            2 => {
+                self.say("somebody empties a set of those whom lists name");
+                let set = usize::from(self.dice.one_in(3));
+                self.machine.kernel.listed[set].clear();
+            }
             _ => {
                 let whom = Prefix::host(IpAddr::V4(Ipv4Addr::new(100, 127, 0, self.dice.below(256) as u8)));
                 if self.machine.kernel.table && self.is_untouched(&whom) {
@@ -251,6 +263,36 @@ impl Run<'_> {
             }
         }
         self.machine.meddled();
+        self.turn()
+    }
+
+    /// What happens to others' lists, and to the envoy that fetches them.
+    fn lists(&mut self) -> Kept {
+        let many = self.machine.feed_configs().len() as u64;
+        if many == 0 {
+            return Ok(());
+        }
+        match self.dice.below(10) {
+            0 => {
+                self.say("the envoy dies");
+                self.machine.envoy_dies();
+            }
+            1 => {
+                let is_slow = !self.machine.elsewhere.is_slow;
+                self.say(format_args!("the envoy is {}", if is_slow { "slow" } else { "quick" }));
+                self.machine.elsewhere.is_slow = is_slow;
+            }
+            2 => {
+                self.say("an operator has the lists fetched");
+                let clock = self.machine.clocks();
+                let _ = self.machine.feeds.update(None, clock);
+            }
+            _ => {
+                let number = self.dice.below(many) as usize;
+                let what = self.machine.publish(number, &mut self.dice);
+                self.say(what);
+            }
+        }
         self.turn()
     }
 

@@ -15,7 +15,7 @@ fn every_promise_is_kept() {
         panic!("seed {seed}, {steps} steps: {}\nagain: make simulate SEED={seed} STEPS={steps}", short.breach);
     }
     // A world in which nothing happens would keep every promise, too.
-    assert!(sum.blocks > 10 * SEEDS && sum.storms > SEEDS / 4 && sum.restarts > SEEDS, "{sum:?}");
+    assert!(sum.blocks > 10 * SEEDS && sum.storms > SEEDS / 4 && sum.restarts > SEEDS && sum.lists > SEEDS, "{sum:?}");
 }
 
 #[test]

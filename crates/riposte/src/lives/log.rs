@@ -12,6 +12,7 @@ use sense::facts::Reading;
 use sense::firewall::timestamp::LogClock;
 use sense::firewall::{FirewallLog, Provenance, Sighting};
 use sense::matching::Matcher;
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
@@ -142,29 +143,36 @@ struct Ways {
 fn note_way(ways: &mut Option<Ways>, sighting: &Sighting<'_>) {
     let (Some(Ways { list, crowded }), Reading::Evidence(Act::Probe(_), _)) = (ways, &sighting.reading) else { return };
     let (facts, whole) = (sighting.facts, if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in });
-    let [interface, prefix] = [whole, sighting.prefix].map(|text| text.get(..PREFIX_BYTES).unwrap_or(text));
+    let [interface, prefix] = [whole, sighting.prefix].map(told);
     let of = |passage: &&mut Passage| {
         passage.actor == facts.source
             && passage.protocol == facts.protocol
             && passage.chain == facts.chain as u8
-            && passage.prefix.as_bytes() == prefix
-            && passage.interface.as_bytes() == interface
+            && passage.prefix == prefix
+            && passage.interface == interface
     };
     if let Some(passage) = list.iter_mut().find(of) {
         passage.packets = passage.packets.saturating_add(sighting.times);
     } else if list.len() >= BATCH_WAYS {
-        *crowded += 1;
+        *crowded += u64::from(sighting.times);
     } else {
-        // What is no text is left out: what stands for it is longer.
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().filter(|c| *c != char::REPLACEMENT_CHARACTER).collect();
         list.push(Passage {
             actor: facts.source,
             chain: facts.chain as u8,
             protocol: facts.protocol,
-            interface: text(interface),
-            prefix: text(prefix),
+            interface: interface.into_owned(),
+            prefix: prefix.into_owned(),
             packets: sighting.times,
         });
+    }
+}
+
+/// As much of an interface or a log prefix as is told. What is no text is left out: what stands for it is longer.
+fn told(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.get(..PREFIX_BYTES).unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.utf8_chunks().map(|chunk| chunk.valid()).collect::<String>().into(),
     }
 }
 
@@ -410,5 +418,38 @@ impl Log {
             ("packets whose way is not told", self.ways.as_ref().map_or(0, |ways| ways.crowded)),
         ];
         figures.into_iter().map(|(name, value)| Counter { name: name.into(), value }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_way_is_told_once_and_what_has_no_room_is_counted_by_packets() {
+        let clock = LogClock { utc_offset: Box::new(|_| 0), reference: Time::from_secs(1_772_409_600), boot: None };
+        let mut log = FirewallLog::new(0, Provenance::Syslog, clock, 32_768..=60_999);
+        let mut ways = Some(Ways::default());
+        let mut see = |from: u8, prefix: &[u8]| {
+            let record = format!(
+                "IN=eth0 OUT= SRC=198.51.100.{from} DST=203.0.113.9 LEN=40 TOS=0x00 PREC=0x00 TTL=50 ID=1 PROTO=TCP SPT=4 DPT=22 WINDOW=9 RES=0x00 SYN URGP=0 "
+            );
+            let line = [b"Mar  1 12:00:00 gw kernel: ", prefix, b" ", record.as_bytes()].concat();
+            log.line(&line, Time::from_secs(1_772_409_600), |sighting| note_way(&mut ways, sighting));
+            log.line(b"Mar  1 12:00:01 gw last message repeated 4 times", Time::from_secs(1_772_409_600), |sighting| {
+                note_way(&mut ways, sighting);
+            });
+        };
+        // One that is no text, and one that is cut within a letter.
+        let long = ["x".repeat(PREFIX_BYTES - 1), "ü".to_owned()].concat();
+        for prefix in [b"DR\xffOP".as_slice(), long.as_bytes()] {
+            see(1, prefix);
+            see(1, prefix);
+        }
+        (2..=BATCH_WAYS as u8).for_each(|from| see(from, b"DROP"));
+        let Ways { list, crowded } = ways.unwrap();
+        let first: Vec<(&str, u32)> = list.iter().take(2).map(|passage| (passage.prefix.as_str(), passage.packets)).collect();
+        assert_eq!(first, [("DROP", 10), (&long[..PREFIX_BYTES - 1], 10)]);
+        assert_eq!((list.len(), crowded), (BATCH_WAYS, 5));
     }
 }

@@ -316,15 +316,6 @@ fn odd_address(text: &str) -> Option<String> {
     Some(format!(": {} is no address: PortSentry's command fails by it, and riposte's own needs none", quoted(odd)))
 }
 
-/// `192.0.2.0/24` for an address and a netmask that is one.
-fn with_length(entry: &str) -> Option<String> {
-    let (address, mask) = entry.split_once('/')?;
-    let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-    let bits = mask.leading_ones();
-    let prefix: Prefix = format!("{address}/{bits}").parse().ok()?;
-    (bits > 0 && mask.count_ones() == bits).then(|| prefix.to_string())
-}
-
 /// Reads an ignore file: addresses and networks, what is wrong with the other lines, and what this version refuses.
 pub fn ignore(name: &str, text: &str, version: Version) -> (Vec<(usize, Prefix)>, Vec<String>) {
     let (mut exempt, mut wrong) = (Vec::new(), Vec::new());
@@ -346,10 +337,14 @@ pub fn ignore(name: &str, text: &str, version: Version) -> (Vec<(usize, Prefix)>
         }
         match entry.parse::<Prefix>() {
             Ok(prefix) if prefix.bits() == 0 => say("everybody (/0) would be ignored, and nobody ever blocked: left out".to_owned()),
-            Ok(prefix) => exempt.push((line, prefix)),
+            Ok(prefix) => {
+                if let Some((_, mask)) = entry.split_once('/').filter(|(_, mask)| mask.contains('.')) {
+                    say(format!("PortSentry knows no netmask like {}: write {prefix} (taken over here)", quoted(mask)));
+                }
+                exempt.push((line, prefix));
+            }
             Err(PrefixError::Length(length)) => {
-                let right = with_length(entry).unwrap_or_else(|| "it like 192.0.2.0/24".to_owned());
-                say(format!("{} is no prefix length for {}: write {right}", quoted(&length), quoted(entry)))
+                say(format!("{} is no prefix length for {}: write it like 192.0.2.0/24", quoted(&length), quoted(entry)))
             }
             Err(PrefixError::Address(_)) => say(format!(
                 "{} is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",

@@ -163,13 +163,10 @@ impl Mode {
     }
 }
 
-/// The mode of a protocol in Debian's /etc/default/portsentry, and its line. That is a shell's file: the last assignment counts.
-fn said(text: &str, protocol: &str) -> Option<(usize, String)> {
-    let of = |(line, content)| {
-        let (name, value) = assignment(content)?;
-        (name == mode_key(protocol)).then(|| (line, value.to_owned()))
-    };
-    (1..).zip(text.lines()).filter_map(of).last()
+/// The mode of a protocol in Debian's /etc/default/portsentry. That is a shell's file: the last assignment counts.
+fn said<'t>(text: &'t str, protocol: &str) -> Option<&'t str> {
+    let key = mode_key(protocol);
+    text.lines().rev().filter_map(assignment).find(|(name, _)| *name == key).map(|(_, word)| word)
 }
 
 fn mode_key(protocol: &str) -> String {
@@ -201,7 +198,10 @@ fn wrong_modes(name: &str, text: &str) -> Vec<String> {
             }
             continue;
         };
-        if content.contains(" =") || content.contains("= ") {
+        let has_blank = content.split_once('=').is_some_and(|(before, behind)| {
+            before.ends_with(char::is_whitespace) || behind.starts_with(char::is_whitespace) && !word.is_empty()
+        });
+        if has_blank {
             say(format!(
                 "{key}: a shell's assignment has no blanks beside '=': write {key}=\"{word}\" (taken over here)",
                 word = plain(word)
@@ -231,7 +231,7 @@ impl Modes {
         }
         match (starter, conf.version) {
             (Some(text), _) => {
-                let [tcp, udp] = PROTOCOLS.map(|protocol| said(text, protocol).map_or(Mode::Off, |(_, word)| Mode::of(&word, protocol)));
+                let [tcp, udp] = PROTOCOLS.map(|protocol| said(text, protocol).map_or(Mode::Off, |word| Mode::of(word, protocol)));
                 Modes { tcp, udp, from: "/etc/default/portsentry" }
             }
             (None, Version::One) => Modes { tcp: Mode::Connect, udp: Mode::Connect, from: "1.x; its command line is not known" },

@@ -351,10 +351,10 @@ fn ignore_files_are_read_line_by_line() {
     let (entries, wrong) = conf::ignore("i", text, Version::One);
     let entries: Vec<String> = entries.iter().map(|(line, prefix)| format!("{line} {prefix}")).collect();
     // The last line has no end: PortSentry 2.0.7 loses its last digit.
-    assert_eq!(entries, ["1 10.0.0.1", "5 2001:db8::/32", "7 10.0.0.2", "10 10.9.8.7"]);
+    assert_eq!(entries, ["1 10.0.0.1", "3 10.0.0.0/24", "5 2001:db8::/32", "7 10.0.0.2", "10 10.9.8.7"]);
     let expected = [
         "i:2: '33' is no prefix length for '10.0.0.0/33': write it like 192.0.2.0/24",
-        "i:3: '255.255.255.0' is no prefix length for '10.0.0.1/255.255.255.0': write 10.0.0.0/24",
+        "i:3: PortSentry knows no netmask like '255.255.255.0': write 10.0.0.0/24 (taken over here)",
         "i:4: 'host.example.org' is no address or network, so PortSentry spares nobody by it; [policy] exempt takes names (looked up once, at start)",
         "i:6: everybody (/0) would be ignored, and nobody ever blocked: left out",
         "i:7: 'mine' behind the address is no remark: write it in a line of its own, behind '#'",
@@ -404,6 +404,7 @@ fn modes_are_what_debian_s_script_starts() {
     };
     let told = |modes: &str, is_on: [bool; 2], wrong: &str| (modes.to_owned(), is_on, wrong.to_owned());
     assert_eq!(with("TCP_MODE=\"\" # tcp\nUDP_MODE=udp # or sudp\n"), told("Off for TCP, Connect for UDP", [false, true], ""));
+    assert_eq!(with("TCP_MODE=\"atcp\" # it was = stcp\nUDP_MODE= # none\n"), told("Advanced for TCP, Off for UDP", [true, false], ""));
     assert_eq!(
         with("TCP_MODE=\"scp\"\nUDP_MODE=\"stcp\"\n"),
         told(

@@ -217,11 +217,16 @@ impl Plan<'_> {
         load_by(config, &read).map_err(|lines| self.conf.wrong.extend(lines)).is_ok()
     }
 
-    /// A file or folder that a setting names. What lies in psad's folder lies beside the file that is read, wherever that was copied to.
+    /// What lies in psad's folder lies beside the file that is read, wherever that was copied to.
+    fn beside(&self, path: &str) -> PathBuf {
+        let home = self.conf.value("PSAD_CONF_DIR").map_or(super::DIR, |home| &home.text);
+        Path::new(path).strip_prefix(home).map_or_else(|_| path.into(), |inside| self.dir.join(inside))
+    }
+
+    /// A file or folder that a setting names.
     fn found(&mut self, key: &str) -> Option<PathBuf> {
         let value = self.conf.some(key)?.clone();
-        let home = self.conf.value("PSAD_CONF_DIR").map_or(super::DIR, |home| &home.text);
-        let path = Path::new(&value.text).strip_prefix(home).map_or_else(|_| PathBuf::from(&value.text), |inside| self.dir.join(inside));
+        let path = self.beside(&value.text);
         let text = path.to_string_lossy();
         if !path.is_absolute() || text.chars().any(char::is_control) || text.len() > 4_095 {
             self.wrong(&value, key, &format!("{} is no full path", quoted(&text)));
@@ -350,7 +355,8 @@ impl Plan<'_> {
 
     /// The number of a protocol of this name in psad's own file.
     fn protocol(&self, name: &str) -> Option<String> {
-        let text = opened(&self.dir.join("protocols"), self.host.read).ok().flatten()?;
+        let path = self.conf.some("PROTOCOLS_FILE").map_or_else(|| self.dir.join("protocols"), |value| self.beside(&value.text));
+        let text = opened(&path, self.host.read).ok().flatten()?;
         let mut lines = text.lines().map(str::split_whitespace);
         lines.find_map(|mut words| words.next()?.eq_ignore_ascii_case(name).then(|| words.next().map(str::to_owned))?)
     }

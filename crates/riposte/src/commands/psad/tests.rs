@@ -68,6 +68,11 @@ fn what_psad_means_by_a_list_and_by_a_level_s_time_is_what_is_written() {
     let (config, _, wrong) = imported(&files, &[], false);
     assert_eq!((wrong, config.dshield.from.as_deref()), (Vec::new(), Some("ops@example.org")));
     assert_eq!(config.policy.ignore.iter().map(ToString::to_string).collect::<Vec<_>>(), ["112", "tcp"]);
+    // It may lie elsewhere.
+    let files =
+        [("psad.conf", "IGNORE_PROTOCOLS vrrp;\nPROTOCOLS_FILE $PSAD_CONF_DIR/own;\nPSAD_CONF_DIR /etc/psad;\n"), ("own", "vrrp 112\n")];
+    let (config, ..) = imported(&files, &[], false);
+    assert_eq!(config.policy.ignore.iter().map(ToString::to_string).collect::<Vec<_>>(), ["112"]);
     let (.., wrong) = conf("SNORT_SID_STR MYSID;\n");
     assert!(matches!(&wrong[..], [line] if line.starts_with("psad.conf:1: SNORT_SID_STR: ")), "{wrong:?}");
     let (config, ..) = conf("HOME_NET 203.0.113.0/24, 10.0.0.0/8;\nEXTERNAL_NET !$HOME_NET;\n");

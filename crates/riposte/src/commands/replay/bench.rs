@@ -275,3 +275,31 @@ impl Outcome {
         self.trial.detectors.signatures().tops().into_iter().map(line).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sense::firewall::timestamp::LogClock;
+    use sense::firewall::{FirewallLog, Provenance};
+
+    #[test]
+    fn one_processor_and_two_come_to_the_same() {
+        let config = Config::parse("[signatures]\nenabled = true\n[fingerprint]\nenabled = true\n", "").unwrap();
+        let mut text = Vec::new();
+        // More than is on its way at a time, and a parcel that is not full.
+        range::logs::write(&mut text, 20_000, 300, SEED).unwrap();
+        let outcome = |apart| {
+            let mut bench = Bench::new(&config, apart).unwrap();
+            let clock = LogClock { utc_offset: Box::new(|_| 0), reference: Time::from_secs(1_772_409_600), boot: None };
+            let mut log = FirewallLog::new(0, Provenance::Syslog, clock, 32_768..=60_999);
+            for line in text.split(|byte| *byte == b'\n') {
+                log.line(line, Time::from_secs(1_772_409_600), |sighting| bench.take(sighting));
+            }
+            let outcome = bench.finish();
+            (outcome.ignored, outcome.offenders(), outcome.tops())
+        };
+        let here = outcome(false);
+        assert!(here.1.len() > 100, "{}", here.1.len());
+        assert_eq!(here, outcome(true));
+    }
+}

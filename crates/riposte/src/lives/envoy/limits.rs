@@ -326,7 +326,8 @@ impl Limits {
         if told.is_empty() {
             return None;
         }
-        *self.budget(are_sources && has_room, is_own) += 1;
+        let budget = self.budget(are_sources && has_room, is_own);
+        *budget = budget.saturating_add(1);
         told.sort_by_key(|told| {
             std::cmp::Reverse((told.alert.kind == Kind::Trouble, told.alert.source.as_ref().map(|source| source.line.level)))
         });
@@ -351,7 +352,7 @@ impl Limits {
             let oldest = self.known.iter().min_by_key(|(_, known)| known.before.at).map(|(whom, _)| *whom);
             oldest.and_then(|whom| self.known.remove(&whom));
         }
-        let (since, sent) = old.as_ref().map_or((now, 1), |old| (old.since, old.sent + 1));
+        let (since, sent) = old.as_ref().map_or((now, 1), |old| (old.since, old.sent.saturating_add(1)));
         let before =
             Before { at: Stamp(now), level: source.line.level.number(), packets: source.line.packets, ports: source.line.ports.clone() };
         self.known.insert(whom, Known { since, sent, before, until: source.until, passed: 0, kept: false });
@@ -625,5 +626,18 @@ mod tests {
         let tomorrow = now.after(DAY).after(HOUR);
         next.take(again, tomorrow);
         assert!(next.letter("h", tomorrow).is_some());
+    }
+
+    #[test]
+    fn whatever_a_predecessor_says_ends_nobody() {
+        let (now, secs) = (Time::from_secs(10).after(DAY), 1_700_000_000);
+        let known = vec![(Whom("192.0.2.1/32".parse().unwrap()), secs, u32::MAX, secs, 1, None)];
+        for (sent, told) in [([0, u32::MAX, u32::MAX], Kind::Block), ([u32::MAX; 3], Kind::Limit)] {
+            let mut limits = self::limits(&config("digest='0s'\nwait='0s'"));
+            limits.take(alert("192.0.2.1", 3, Kind::Block), now);
+            limits.go_on(Kept { day: secs, sent, known: known.clone(), ..Kept::default() }, now, Time::from_secs(secs));
+            let letter = limits.letter("h", now).or_else(|| limits.letter("h", now)).unwrap();
+            assert_eq!(letter.told[0].alert.kind, told);
+        }
     }
 }

@@ -86,8 +86,9 @@ impl Alerts {
         }
     }
 
-    fn is_full(&mut self) -> bool {
-        let is_full = self.waiting.len() >= limits::ALERTS_WAITING;
+    /// Whether so many wait already.
+    fn is_full(&mut self, most: usize) -> bool {
+        let is_full = self.waiting.len() >= most;
         self.made += 1;
         self.dropped += u64::from(is_full);
         is_full
@@ -111,24 +112,26 @@ impl Alerts {
         for (offence, decision) in &spoken.judged {
             let Some(kind) = self.kind(offence, decision) else { continue };
             // Before it is composed: under a flood that is what costs.
-            if !self.is_full() {
+            if !self.is_full(limits::ALERTS_WAITING) {
                 let notes = self.notes.as_ref().and_then(|notes| notes.of(&offence.offender));
                 let detail = notes.map(|notes| notes.detail(|n| self.interfaces.word(n), |n| self.prefixes.word(n)));
                 let alert = charged(court, kind, offence, decision, detail);
                 self.push(&alert);
             }
         }
-        let lifts = self.config.tells(Tells::Lift);
-        for (whom, why) in &spoken.lifted {
-            if lifts && !self.is_full() {
-                self.push(&Alert::over(Kind::Lift, Stamp(now), *whom, format!("the block of {whom} is lifted: {why}")));
-            }
+        let (lifts, ends) = (self.config.tells(Tells::Lift), self.config.tells(Tells::End));
+        for (whom, why) in spoken.lifted.iter().filter(|_| lifts) {
+            self.over(Kind::Lift, *whom, format_args!("the block of {whom} is lifted: {why}"), now);
         }
-        let ends = self.config.tells(Tells::End);
-        for whom in &spoken.ended {
-            if ends && !self.is_full() {
-                self.push(&Alert::over(Kind::End, Stamp(now), *whom, format!("the block of {whom} has ended")));
-            }
+        for whom in spoken.ended.iter().filter(|_| ends) {
+            self.over(Kind::End, *whom, format_args!("the block of {whom} has ended"), now);
+        }
+    }
+
+    /// A block that is over. Thousands may end at once: what is more urgent has room behind them.
+    fn over(&mut self, kind: Kind, whom: Prefix, said: std::fmt::Arguments<'_>, now: Time) {
+        if !self.is_full(limits::ALERTS_WAITING / 2) {
+            self.push(&Alert::over(kind, Stamp(now), whom, said.to_string()));
         }
     }
 
@@ -145,7 +148,7 @@ impl Alerts {
     }
 
     fn say(&mut self, kind: Kind, said: String, now: Time) {
-        if self.config.tells(Tells::Trouble) && !self.is_full() {
+        if self.config.tells(Tells::Trouble) && !self.is_full(limits::ALERTS_WAITING) {
             self.push(&Alert::own(kind, Stamp(now), said));
         }
     }
@@ -286,5 +289,16 @@ mod tests {
         let mut alerts = Alerts::new(on());
         (1..1_000).for_each(|n| alerts.say(Kind::Trouble, format!("{n}"), Time::EPOCH));
         assert_eq!((alerts.waiting.len(), alerts.dropped), (limits::ALERTS_WAITING, 999 - limits::ALERTS_WAITING as u64));
+    }
+
+    #[test]
+    fn blocks_that_end_all_at_once_hide_no_trouble() {
+        let mut alerts = Alerts::new(on());
+        let court = Court::new(crate::config::Config::default().court(), store::Store::open_in_memory().unwrap(), None, 1, Time::EPOCH);
+        let ended = (0..1_000_u32).map(|n| Prefix::host(std::net::IpAddr::from(n.to_be_bytes()))).collect();
+        alerts.hear(&court, &Spoken { ended, ..Spoken::default() }, Time::EPOCH);
+        alerts.say(Kind::Trouble, "the disk is full".into(), Time::EPOCH);
+        assert!(alerts.waiting.back().unwrap().contains("the disk is full"));
+        assert_eq!(alerts.made - alerts.dropped, alerts.waiting.len() as u64);
     }
 }

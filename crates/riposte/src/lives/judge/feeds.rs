@@ -195,12 +195,16 @@ impl Feeds {
     /// Takes the end of a list. False if nobody waits for it.
     pub fn fetched(&mut self, order: u32, got: Got, court: &mut Court, clock: Clock) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
-        feed.asked = None;
+        let asked = feed.asked.take().map_or(Time::EPOCH, |(_, at)| at);
         feed.follows &= !matches!(got, Got::Nothing { .. });
         feed.due = clock.steady.after(feed.config.every);
         let (name, before) = (feed.config.name.clone(), feed.entries.clone());
         let wrong = match got {
             Got::Same => {
+                // The same as what has ended meanwhile: all of it is wanted at once.
+                if feed.entries.is_empty() && asked < feed.until {
+                    feed.due = clock.steady;
+                }
                 feed.renew(clock);
                 None
             }
@@ -266,9 +270,29 @@ impl Feeds {
         }
     }
 
-    /// The clock was set: the judge is told anew. The warden has its own.
-    pub fn clock_set(&mut self, court: &mut Court, clock: Clock) {
-        self.feeds.iter().for_each(|feed| feed.set(court, clock));
+    /// The clock was set by so much: the judge is told anew, and the copies, which have no other clock, go by it. So is the warden, which has a
+    /// clock of its own: what was under way to it had its ends by the wall clock from before.
+    pub fn clock_set(&mut self, step: Duration, forward: bool, court: &mut Court, clock: Clock) {
+        for feed in &mut self.feeds {
+            feed.fetched = feed.fetched.map(|at| if forward { at.after(step) } else { at.before(step) });
+            feed.set(court, clock);
+        }
+        let copies: Vec<_> =
+            self.feeds.iter().filter(|feed| !feed.entries.is_empty()).map(|feed| (feed.config.name.clone(), feed.copy(clock))).collect();
+        copies.iter().for_each(|(name, copy)| self.keep(name, copy));
+        self.exemptions_changed();
+    }
+
+    /// The machine slept: lists have aged as much. The warden's clock and the kernel's timers stood still meanwhile.
+    pub fn slept(&mut self, span: Duration, court: &mut Court, clock: Clock) {
+        for feed in &mut self.feeds {
+            feed.entries.iter_mut().for_each(|(_, end)| *end = end.before(span));
+            (feed.until, feed.due) = (feed.until.before(span), feed.due.before(span));
+            feed.asked = feed.asked.map(|(order, at)| (order, at.before(span)));
+            feed.tried = feed.tried.map(|at| at.before(span));
+            feed.set(court, clock);
+        }
+        self.exemptions_changed();
     }
 
     /// Lets go of what is over.
@@ -316,7 +340,7 @@ impl Feeds {
             name: feed.config.name.clone(),
             place: feed.config.place.to_string(),
             effect: effect_word(feed.config.effect).to_owned(),
-            entries: feed.entries.len() as u64,
+            entries: (feed.entries.len() as u64).saturating_sub(feed.left_out[1]),
             fetched: feed.fetched.map(Stamp),
             next: (feed.asked.is_none()).then(|| Stamp(clock.wall_of(feed.due.max(clock.steady)))),
             until: (!feed.entries.is_empty()).then(|| Stamp(clock.wall_of(feed.until))),
@@ -363,7 +387,8 @@ impl Feed {
     /// It is still the same: whoever is on it is so for as long again. The kernel is bothered only when half of the time is over.
     fn renew(&mut self, clock: Clock) {
         self.fetched = Some(clock.wall);
-        if !self.config.is_stream() && self.is_half_over(self.until, clock) {
+        // Those that were on it before others came end first.
+        if !self.config.is_stream() && self.entries.iter().any(|(_, end)| self.is_half_over(*end, clock)) {
             self.until = clock.steady.after(self.config.expires);
             self.entries.iter_mut().for_each(|(_, until)| *until = self.until);
         }
@@ -377,10 +402,12 @@ impl Feed {
     fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
         let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
         let mut list = std::mem::take(&mut self.coming);
+        // Those whose time is over are none who went all at once.
+        self.entries.retain(|(_, until)| *until > clock.steady);
         let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();
         if !self.whole {
             // A stream says what has changed since.
-            ends.extend(self.entries.iter().filter(|(_, until)| *until > clock.steady).copied());
+            ends.extend(self.entries.iter().copied());
             list.gone.iter().for_each(|gone| _ = ends.remove(gone));
         }
         for entry in &list.entries {
@@ -394,15 +421,15 @@ impl Feed {
         if list.entries.is_empty() && before.is_some() && !self.config.is_stream() {
             return Err("it is empty".to_owned());
         }
-        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
         if !self.config.is_stream() {
             for (prefix, old) in self.entries.iter().filter(|(_, old)| !self.is_half_over(*old, clock)) {
                 ends.entry(*prefix).and_modify(|end| *end = *old);
             }
         }
-        let vetted = vet(&list, &self.config.terms(), is_exempt, before).map_err(|refusal| refusal.to_string())?;
-        let counts = [vetted.not_public, vetted.exempt, vetted.too_large].map(|count| count as u64);
-        self.left_out = [counts[0], counts[1], counts[2], unread[0].into(), unread[1].into()];
+        // Who is exempt now is left out whenever the warden is told: he may be so no longer before the list is another one.
+        let vetted = vet(&list, &self.config.terms(), |_| false, before).map_err(|refusal| refusal.to_string())?;
+        let [not_public, too_large] = [vetted.not_public, vetted.too_large].map(|count| count as u64);
+        self.left_out = [not_public, exempt(&vetted.entries, court), too_large, unread[0].into(), unread[1].into()];
         self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
         // Each is a line of the copy: one with lines of its own would be entries that nobody has vetted.
         let is_line = |text: &String| text.bytes().all(|b| b == b' ' || b.is_ascii_graphic());
@@ -429,8 +456,8 @@ impl Feed {
             .map(|(prefix, end)| (prefix, clock.steady.after(end.since(clock.wall)).min(latest)))
             .collect();
         let list = List { entries: ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect(), ..List::default() };
-        let is_exempt = |prefix: &Prefix| court.judge.protection(prefix).is_some();
-        if let Ok(vetted) = vet(&list, &self.config.terms(), is_exempt, None) {
+        if let Ok(vetted) = vet(&list, &self.config.terms(), |_| false, None) {
+            self.left_out[1] = exempt(&vetted.entries, court);
             self.entries = vetted.entries.iter().filter_map(|entry| ends.get(&entry.prefix).map(|end| (entry.prefix, *end))).collect();
             (self.known, self.fetched, self.until) = (copy.known, Some(copy.fetched), latest);
             // A stream says only what has changed since somebody was connected: it begins anew.
@@ -454,6 +481,11 @@ impl Feed {
             entries: self.entries.iter().map(|(prefix, end)| (*prefix, clock.wall_of(*end))).collect(),
         }
     }
+}
+
+/// How many of a list nobody may block.
+fn exempt(entries: &[Entry], court: &Court) -> u64 {
+    entries.iter().filter(|entry| court.judge.protection(&entry.prefix).is_some()).count() as u64
 }
 
 /// The last good copy of a list: lines `PREFIX SECONDS`, behind four lines that say what it is, and before one that says how many they are.
@@ -495,208 +527,4 @@ impl Saved {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use court::settings::Settings;
-    use store::Store;
-
-    const CLOCK: Clock = Clock { wall: Time::from_secs(1_700_000_000), steady: Time::from_secs(5_000) };
-
-    fn later(secs: u64) -> Clock {
-        let span = Duration::from_secs(secs);
-        Clock { wall: CLOCK.wall.after(span), steady: CLOCK.steady.after(span) }
-    }
-
-    fn config(keys: &str) -> Config {
-        Config::parse(&format!("[policy]\nexempt = ['9.9.9.9']\n[[feed]]\nname = 'x'\n{keys}\n"), "x").unwrap()
-    }
-
-    fn a_court(config: &Config) -> Court {
-        let settings = Settings { ledger: None, ..config.court() };
-        Court::new(settings, Store::open_in_memory().unwrap(), None, 7, CLOCK.wall)
-    }
-
-    fn items(range: std::ops::Range<u32>) -> Vec<(Prefix, Option<u32>)> {
-        range.map(|n| (Prefix::host(std::net::Ipv4Addr::from(0x0800_0000 + n).into()), None)).collect()
-    }
-
-    const LIST: fn() -> Got = || Got::List { known: ["\"tag\"".into(), String::new()], left_out: [0, 0] };
-
-    /// The number of the only order.
-    fn order(feeds: &mut Feeds, clock: Clock) -> u32 {
-        match feeds.orders(clock)[..] {
-            [Message::Fetch { order, feed: 0, .. }] => order,
-            ref others => panic!("{others:?}"),
-        }
-    }
-
-    fn bring(feeds: &mut Feeds, court: &mut Court, list: Vec<(Prefix, Option<u32>)>, got: Got, clock: Clock) -> usize {
-        feeds.update(None, clock).unwrap();
-        let order = order(feeds, clock);
-        for part in list.chunks(limits::BATCH_LISTED) {
-            assert!(feeds.items(order, part.to_vec(), Vec::new()));
-        }
-        assert!(feeds.fetched(order, got, court, clock));
-        court.judge.listed(clock.wall).0.len()
-    }
-
-    #[test]
-    fn a_good_list_is_taken_and_a_bad_one_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config("url = 'https://a.example/'\nmax_entries = 5000");
-        let mut court = a_court(&config);
-        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-        assert!(feeds.orders(CLOCK).is_empty(), "nobody is there to fetch it");
-        assert!(!feeds.items(0, items(0..1), Vec::new()) && !feeds.fetched(0, Got::Same, &mut court, CLOCK), "nobody has asked");
-        feeds.envoy(true);
-        let mut list = items(0..3_000);
-        list.extend(["10.0.0.0/8", "9.9.9.0/24", "4.0.0.0/6"].map(|text| (text.parse().unwrap(), None)));
-        assert_eq!(bring(&mut feeds, &mut court, list.clone(), LIST(), CLOCK), 3_000);
-        let line = &feeds.lines(CLOCK)[0];
-        let left_out: Vec<_> = line.left_out.iter().map(|(why, n)| (why.as_str(), *n)).collect();
-        assert_eq!((line.entries, left_out), (3_000, vec![("not public", 1), ("exempt", 1), ("too large", 1)]));
-        let told = feeds.tell(&court, CLOCK);
-        assert_eq!(told.len(), 3);
-        assert!(
-            matches!(told[0], Message::Listed { first: true, last: false, .. })
-                && matches!(told[2], Message::Listed { first: false, last: true, .. })
-        );
-        // Broken, another one, too long, empty: the one before stays, and the log and `status` say why.
-        let hour = 3_601;
-        for (n, (bad, got, why)) in [
-            (Vec::new(), Got::Nothing { why: "429".into(), wait: Some(9_000) }, "429"),
-            (items(10_000..13_000), LIST(), "another list"),
-            (items(0..6_000), LIST(), "more than are taken"),
-            (Vec::new(), LIST(), "it is empty"),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let at = later(hour * (n as u64 + 1));
-            assert_eq!(bring(&mut feeds, &mut court, bad, got, at), 3_000, "{why}");
-            let trouble = feeds.lines(at)[0].trouble.clone().unwrap();
-            assert!(trouble.why.contains(why) && trouble.since.0 == later(hour).wall, "{trouble:?}");
-        }
-        assert_eq!(feeds.refused, 3);
-        // Nobody asks more often than once an hour, whoever wants it.
-        let soon = later(4 * hour + 60);
-        assert!(feeds.update(Some("x"), soon).unwrap_err().contains("1 minutes ago"));
-        assert!(feeds.update(Some("y"), soon).unwrap_err().contains("no feed 'y'"));
-        assert_eq!(bring(&mut feeds, &mut court, Vec::new(), Got::Same, later(5 * hour)), 3_000);
-        assert!(feeds.lines(later(5 * hour))[0].trouble.is_none());
-        // A restart goes on with the copy, asks for news of that only, and not before its time.
-        let mut after = a_court(&config);
-        let mut again = Feeds::load(&config.feeds, folder.path(), &mut after, later(6 * hour));
-        again.envoy(true);
-        assert_eq!(after.judge.listed(later(6 * hour).wall).0.len(), 3_000);
-        assert!(again.orders(later(6 * hour)).is_empty());
-        let due = later(11 * hour);
-        assert_eq!(again.orders(due), [Message::Fetch { order: 1, feed: 0, whole: false, known: ["\"tag\"".into(), String::new()] }]);
-        // Whose time is over blocks nobody.
-        let over = later(5 * hour + 2 * 86_400);
-        again.expire(&mut after, over);
-        assert_eq!((after.judge.listed(over.wall).0.len(), again.lines(over)[0].entries), (0, 0));
-        let mut late = a_court(&config);
-        assert_eq!(Feeds::load(&config.feeds, folder.path(), &mut late, over).lines(over)[0].entries, 0);
-    }
-
-    #[test]
-    fn a_stream_says_what_has_changed() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
-        let mut court = a_court(&config);
-        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-        feeds.envoy(true);
-        let order = |order, whole| Message::Fetch { order, feed: 0, whole, known: Default::default() };
-        assert_eq!(feeds.orders(CLOCK), [order(1, true)]);
-        let entry = |text: &str, secs| (text.parse::<Prefix>().unwrap(), Some(secs));
-        feeds.items(1, vec![entry("8.8.1.1", 3_600), entry("8.8.2.0/24", 90)], Vec::new());
-        let got = || Got::List { known: Default::default(), left_out: [0, 0] };
-        feeds.fetched(1, got(), &mut court, CLOCK);
-        assert_eq!(feeds.orders(later(60)), [order(2, false)]);
-        feeds.items(2, vec![entry("8.8.3.3", 600)], vec!["8.8.1.1".parse().unwrap()]);
-        feeds.fetched(2, got(), &mut court, later(60));
-        let listed =
-            |court: &Court, secs| court.judge.listed(later(secs).wall).0.iter().map(|(prefix, _)| prefix.to_string()).collect::<Vec<_>>();
-        assert_eq!(listed(&court, 61), ["8.8.2.0/24", "8.8.3.3"]);
-        assert_eq!(listed(&court, 91), ["8.8.3.3"]);
-        // Who has asked again after his death gets all of it.
-        feeds.envoy(false);
-        feeds.envoy(true);
-        assert_eq!(feeds.orders(later(130)), [order(3, true)], "the stream's reader has died: it begins anew");
-    }
-
-    #[test]
-    fn a_lists_name_puts_nobody_on_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config("url = 'https://a.example/'");
-        let mut court = a_court(&config);
-        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-        feeds.envoy(true);
-        let known = ["x\n# modified \n8.9.9.9 1700100000".to_owned(), String::new()];
-        assert_eq!(bring(&mut feeds, &mut court, items(0..1), Got::List { known, left_out: [0; 2] }, CLOCK), 1);
-        let mut after = a_court(&config);
-        Feeds::load(&config.feeds, folder.path(), &mut after, later(60));
-        assert_eq!(after.judge.listed(later(60).wall).0.len(), 1);
-    }
-
-    #[test]
-    fn an_answer_that_comes_too_late_is_nobodys() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config("url = 'https://a.example/'");
-        let mut court = a_court(&config);
-        let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-        feeds.envoy(true);
-        let first = order(&mut feeds, CLOCK);
-        assert!(feeds.items(first, items(0..3), Vec::new()));
-        let late = later(ANSWER.as_secs());
-        let second = order(&mut feeds, late);
-        // The rest of the first answer comes in the middle of the second.
-        assert!(feeds.items(second, items(10..12), Vec::new()));
-        assert!(!feeds.items(first, items(3..9), Vec::new()) && !feeds.fetched(first, LIST(), &mut court, late));
-        assert!(feeds.fetched(second, LIST(), &mut court, late));
-        assert_eq!(court.judge.listed(late.wall).0.len(), 2);
-        assert!(!feeds.fetched(second, LIST(), &mut court, late), "once");
-    }
-
-    #[test]
-    fn the_copy_of_another_list_is_not_taken() {
-        let folder = tempfile::tempdir().unwrap();
-        let old = config("url = 'https://a.example/'");
-        let mut court = a_court(&old);
-        let mut feeds = Feeds::load(&old.feeds, folder.path(), &mut court, CLOCK);
-        feeds.envoy(true);
-        assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
-        for (keys, entries) in [("url = 'https://b.example/'", 0), ("path = '/a.list'", 0), ("url = 'https://a.example/'\nevery = '2h'", 5)]
-        {
-            let new = config(keys);
-            let mut court = a_court(&new);
-            let mut feeds = Feeds::load(&new.feeds, folder.path(), &mut court, later(60));
-            feeds.envoy(true);
-            assert_eq!(court.judge.listed(later(60).wall).0.len(), entries, "{keys}");
-            assert_eq!(feeds.orders(later(60)).is_empty(), entries > 0, "another list is fetched at once: {keys}");
-        }
-    }
-
-    #[test]
-    fn a_copy_is_read_as_it_was_written() {
-        let saved = Saved {
-            from: "https://a.example/".into(),
-            fetched: Time::from_secs(7),
-            known: ["W/\"x\"".into(), String::new()],
-            entries: vec![("8.8.0.0/16".parse().unwrap(), Time::from_secs(9)), ("2600::1".parse().unwrap(), Time::from_secs(8))],
-        };
-        let text = saved.text();
-        assert_eq!(Saved::read(&text), Some(saved));
-        // What a power cut leaves of a file that nobody has waited for: less of it, or nothing where something was.
-        for end in 0..text.len() {
-            assert_eq!(Saved::read(&text[..end]), None, "{}", &text[..end]);
-            assert_eq!(Saved::read(&(text[..end].to_owned() + &"\0".repeat(text.len() - end))), None);
-        }
-        let without = text.lines().filter(|line| !line.starts_with("8.8")).fold(String::new(), |text, line| text + line + "\n");
-        for odd in [&without, "<html>\n", "# entries 0\n"] {
-            assert_eq!(Saved::read(odd), None, "{odd}");
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ mod alerts;
 mod answers;
 mod clocks;
 mod dshield;
-mod feeds;
+pub mod feeds;
 mod kept;
 mod pictures;
 mod portsentry;
@@ -64,6 +64,8 @@ const RESYNC_LAST: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_secs(10);
 /// Between two steps of a tidying that is not done, work or no work: a store that gets fuller faster than it is tidied has no bound.
 const STEP: Duration = Duration::from_millis(50);
+/// How long a ledger that somebody else holds is waited for.
+const LEDGER_WAIT: Duration = Duration::from_secs(2);
 
 /// What stands before an application log's name where its position is kept: it may be a firewall log's, too.
 const APPLICATION_LOG: &str = "applications: ";
@@ -217,7 +219,7 @@ pub fn run(start: Start) -> Result<(), String> {
 /// The store, or one in memory and why: a ledger that can't be used is no reason to leave the host unprotected.
 fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
     let path: PathBuf = config.store.path.join("riposte.db");
-    let error = match Store::open(&path) {
+    let error = match open_patiently(&path) {
         Ok(store) => return Ok((store, None)),
         // Another riposte, or a newer one: going on would work against it.
         Err(error @ (store::error::Error::Busy | store::error::Error::Newer { .. } | store::error::Error::Foreign)) => {
@@ -238,6 +240,17 @@ fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
     // Numbers that the file can't have: both will be one ledger as soon as it can be written again.
     store.begin_at(BlockId(now().as_nanos() / 1_000));
     Ok((store, Some(format!("in memory only: {error}"))))
+}
+
+/// Opens the ledger. A judge whose riposte was killed may hold it for the moment that it takes to notice.
+fn open_patiently(path: &std::path::Path) -> Result<Store, store::error::Error> {
+    let end = monotonic().after(LEDGER_WAIT);
+    loop {
+        match Store::open(path) {
+            Err(store::error::Error::Busy) if monotonic() < end => std::thread::sleep(LEDGER_WAIT / 100),
+            result => return result,
+        }
+    }
 }
 
 /// The time by both clocks.
@@ -335,12 +348,14 @@ impl Judge {
             Turn::Set { step, forward } => {
                 tracing::warn!(secs = step.as_secs(), forward, "the wall clock was set: every block keeps the time that it has left");
                 self.court.clock_set(step, forward, now());
-                self.feeds.clock_set(&mut self.court, clock());
+                self.feeds.clock_set(step, forward, &mut self.court, clock());
+                self.tell_allowed();
             }
             Turn::Slept(span) => {
                 tracing::info!(secs = span.as_secs(), "the machine slept: the kernel's blocks are compared with the ledger");
                 self.court.want_resync();
                 self.resync_from = Time::EPOCH;
+                self.feeds.slept(span, &mut self.court, clock());
             }
         }
     }
@@ -733,5 +748,23 @@ mod tests {
             link.flush().unwrap();
         }
         assert_eq!(many, words.len());
+    }
+
+    #[test]
+    fn a_ledger_that_a_dying_judge_still_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("riposte.db");
+        let held = Store::open(&path).unwrap();
+        assert!(matches!(Store::open(&path), Err(store::error::Error::Busy)));
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(LEDGER_WAIT / 10);
+                drop(held);
+            });
+            assert!(open_patiently(&path).is_ok());
+        });
+        // Whoever stays has it.
+        let _held = Store::open(&path).unwrap();
+        assert!(matches!(open_patiently(&path), Err(store::error::Error::Busy)));
     }
 }

@@ -26,13 +26,12 @@ pub struct Lists {
 
 impl Lists {
     /// The list in force.
-    #[cfg(test)]
-    pub(super) fn list(&self) -> &[(Prefix, Expiry)] {
+    pub fn list(&self) -> &[(Prefix, Expiry)] {
         &self.list
     }
 
     /// Takes a piece; says whether the list is whole with it.
-    fn take(&mut self, first: bool, last: bool, items: Vec<(Prefix, Expiry)>) -> bool {
+    pub fn take(&mut self, first: bool, last: bool, items: Vec<(Prefix, Expiry)>) -> bool {
         if first {
             self.coming.clear();
         }
@@ -48,7 +47,7 @@ impl Lists {
     }
 
     /// Lets go of whoever must not be on the list in force.
-    fn spare(&mut self, is_exempt: impl Fn(&Prefix) -> bool) {
+    pub fn spare(&mut self, is_exempt: impl Fn(&Prefix) -> bool) {
         let before = self.list.len();
         self.list.retain(|(prefix, _)| !is_exempt(prefix));
         self.refused += (before - self.list.len()) as u64;
@@ -79,7 +78,7 @@ impl Warden {
 }
 
 /// Two clocks are never read at one time: without this the same end would be another one each time, and all of a list would be set anew.
-fn whole_seconds(end: Expiry) -> Expiry {
+pub fn whole_seconds(end: Expiry) -> Expiry {
     match end {
         Expiry::At(at) => Expiry::At(Time::from_secs(at.as_secs())),
         Expiry::Never => Expiry::Never,

@@ -1,12 +1,12 @@
 //! The warden: the one process that keeps a privilege. It starts the others, carries out changes, and holds the second exempt list.
 //! It parses its configuration, its children's frames and the kernel's answers, and no byte that came from the network.
 
-mod allowances;
+pub mod allowances;
 mod carry;
 mod files;
 mod firewall;
 mod flows;
-mod listed;
+pub mod listed;
 mod mending;
 mod notify;
 mod prepare;
