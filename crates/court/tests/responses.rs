@@ -261,6 +261,34 @@ fn who_is_blocked_again_as_his_block_ends_is_responded_to() {
 }
 
 #[test]
+fn what_could_not_be_undone_is_tried_again_though_the_next_is_refused() {
+    let mut court = in_memory();
+    court.installed(&[], true, at(0));
+    let run = blocked(&mut court, at(0))[0].run;
+    court.ran(&[(run, Ran::Done)], at(0));
+    court.tick(at(600));
+    assert_eq!(kinds(&court.orders(at(600))), [(false, WHOM.into())]);
+    court.ran(&[(run, Ran::Failed)], at(600));
+    // As many others as there may be in a minute.
+    let others = |court: &mut Court, now| {
+        for n in 1..=3 {
+            let whom = Prefix::host(format!("198.51.100.{n}").parse().unwrap());
+            court.block(whom, Expiry::At(at(100_000)), String::new(), now).unwrap();
+            let answers: Vec<_> = court.commit(now).iter().map(|change| (change.id(), Outcome::Added)).collect();
+            court.outcomes(&answers, now);
+        }
+        assert_eq!(court.orders(now).len(), 3);
+    };
+    others(&mut court, at(601));
+    assert_eq!((blocked(&mut court, at(602)), court.response_tallies().0.refused), (vec![], 1));
+    let again = court.orders(at(610));
+    assert_eq!((kinds(&again), again[0].run), (vec![(false, WHOM.into())], run));
+    // Blocked again meanwhile, and there is room again: a new run.
+    court.ran(&[(run, Ran::Failed)], at(611));
+    assert_eq!(blocked(&mut court, at(662)).len(), 1);
+}
+
+#[test]
 fn who_comes_back_is_answered_for_longer_over_a_restart_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("riposte.db");

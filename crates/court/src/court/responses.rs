@@ -286,6 +286,7 @@ impl Court {
         };
         let Run { whom, user, until, block, .. } = run.clone();
         let same = |run: &Run| run.response == name && run.whom == whom && run.user == user;
+        let mut replaced = None;
         if let Some((id, (run, phase))) = self.responses.runs.iter_mut().find(|(_, (run, _))| same(run)) {
             let is_free = run.block.is_none_or(|block| !self.judge.stands(block));
             let is_renewed = match phase {
@@ -307,13 +308,15 @@ impl Court {
                     return false;
                 }
                 Some(false) => return false,
-                None => self.forget(id),
+                None => replaced = Some(id),
             }
         }
         let id = RunId(self.responses.next + 1);
         let refusal = if self.judge.is_exempt(&whom).is_some() {
             Some(Ran::Exempt)
-        } else if self.responses.runs.len() >= limits::RUNS || self.is_used_up(response, per_minute.min(most), now) {
+        } else if self.responses.runs.len() >= limits::RUNS + usize::from(replaced.is_some())
+            || self.is_used_up(response, per_minute.min(most), now)
+        {
             Some(Ran::TooMany)
         } else {
             None
@@ -335,6 +338,8 @@ impl Court {
             self.responses.tallies.refused += 1;
             return false;
         }
+        // Not before: who is refused keeps the one before, which may have to be undone yet.
+        replaced.into_iter().for_each(|replaced| self.forget(replaced));
         self.responses.next = id.0;
         self.responses.minutes.entry(response).or_default().push_back(now);
         self.responses.tallies.begun += 1;
@@ -398,12 +403,14 @@ impl Court {
                     self.responses.forgotten.extend((!is_undone).then_some(*id));
                 }
                 Phase::Stands | Phase::Over { .. } => {}
-                Phase::Undoing { .. } if self.responses.runs.get(id).is_some_and(|(run, _)| !is_over(run, &self.judge, now)) => {
-                    self.begin_again(*id, now);
+                Phase::Undoing { tries, .. } if self.responses.runs.get(id).is_some_and(|(run, _)| !is_over(run, &self.judge, now)) => {
+                    self.set_phase(*id, tried(tries, now));
+                    if !self.begin_again(*id, now) && !failed {
+                        self.responses.tallies.undone += 1;
+                        self.forget(*id);
+                    }
                 }
-                Phase::Undoing { tries, .. } if failed && tries < TRIES => {
-                    self.set_phase(*id, Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries - 1)), tries });
-                }
+                Phase::Undoing { tries, .. } if failed && tries < TRIES => self.set_phase(*id, tried(tries, now)),
                 Phase::Undoing { .. } if failed => {
                     self.responses.tallies.left += 1;
                     tracing::error!(address = %whom, response = name, "a response could not be undone: do it by hand");
@@ -451,13 +458,11 @@ impl Court {
         self.responses.forgotten.push(id);
     }
 
-    /// Somebody whose response was just being undone is wanted again.
-    fn begin_again(&mut self, id: RunId, now: Time) {
-        let Some((run, _)) = self.responses.runs.get(&id).cloned() else { return };
-        self.forget(id);
-        if let Some(n) = self.config.responses.iter().position(|response| response.name == run.response) {
-            self.begin(ResponseId(n as u8), run, u32::MAX, now);
-        }
+    /// Somebody whose response was just being undone is wanted again. False if that is refused: then it is still to be undone, unless it is.
+    fn begin_again(&mut self, id: RunId, now: Time) -> bool {
+        let Some((run, _)) = self.responses.runs.get(&id).cloned() else { return false };
+        let place = self.config.responses.iter().position(|response| response.name == run.response);
+        place.is_some_and(|n| self.begin(ResponseId(n as u8), run, u32::MAX, now))
     }
 
     /// Ends the runs of an address, before their time: it is unblocked, or exempt now.
@@ -510,7 +515,7 @@ impl Court {
             self.responses.outbox.push(order(run, ResponseId(n as u8), false, None));
         }
         kept.into_iter().for_each(|id| self.forget(id));
-        again.into_iter().for_each(|id| self.begin_again(id, now));
+        again.into_iter().for_each(|id| _ = self.begin_again(id, now));
         for id in left {
             if let Some((run, _)) = self.responses.runs.remove(&id) {
                 self.responses.tallies.left += 1;
@@ -559,6 +564,11 @@ impl Court {
         let runs: Vec<Run> = self.responses.runs.values().map(|(run, _)| run.clone()).collect();
         self.keep_runs(&runs);
     }
+}
+
+/// To be undone once more, after a wait that doubles.
+fn tried(tries: u32, now: Time) -> Phase {
+    Phase::Over { due: now.after(AGAIN * 2_u32.saturating_pow(tries.saturating_sub(1))), tries }
 }
 
 /// Whether nobody wants it any more.

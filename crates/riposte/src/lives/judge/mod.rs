@@ -258,6 +258,13 @@ fn clock() -> Clock {
     Clock { wall: now(), steady: monotonic() }
 }
 
+/// The link to one who begins, and what it goes on with. One that is gone already is noticed where it is heard: nobody else ends with it.
+fn greeted(fd: OwnedFd, words: &[Message]) -> Channel {
+    let mut link = Channel::new(fd);
+    words.iter().for_each(|message| _ = link.send(message));
+    link
+}
+
 /// The configuration in a descriptor, which the warden has parsed and written in its canonical form.
 fn configuration(fd: Option<OwnedFd>) -> io::Result<Config> {
     let mut text = String::new();
@@ -545,21 +552,21 @@ impl Judge {
             Message::SensorLink { slot, name } => {
                 let Some(fd) = fd else { return Ok(()) };
                 self.sensors.retain(|_, sensor| sensor.slot != slot);
-                let mut link = Channel::new(fd);
-                if slot == APPLICATIONS_SLOT {
-                    for (log, position) in self.positions.below(APPLICATION_LOG) {
-                        link.send(&Message::FilePosition { log: log.to_owned(), position: position.clone() })?;
+                let words: Vec<Message> = match slot {
+                    APPLICATIONS_SLOT => {
+                        let known = self.positions.below(APPLICATION_LOG);
+                        let told = known.map(|(log, position)| Message::FilePosition { log: log.to_owned(), position: position.clone() });
+                        told.chain([Message::Position(None)]).collect()
                     }
-                    link.send(&Message::Position(None))?;
-                } else if slot == ENVOY_SLOT {
-                    for message in self.kept.messages() {
-                        link.send(&message)?;
-                    }
+                    ENVOY_SLOT => self.kept.messages().collect(),
+                    PACKETS_SLOT | GUARD_SLOT => Vec::new(),
+                    _ => vec![Message::Position(self.positions.of(&name))],
+                };
+                let link = greeted(fd, &words);
+                if slot == ENVOY_SLOT {
                     self.envoy(true);
-                } else if !matches!(slot, PACKETS_SLOT | GUARD_SLOT) {
-                    link.send(&Message::Position(self.positions.of(&name)))?;
                 }
-                self.poller.add(link.as_fd(), self.next_sensor, Interest::Read)?;
+                self.poller.add(link.as_fd(), self.next_sensor, link.interest())?;
                 self.sensors.insert(self.next_sensor, Sensor { slot, name, link, counters: Vec::new(), rules: BTreeMap::new() });
                 self.next_sensor += 1;
             }
@@ -718,6 +725,30 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_has_ended_before_it_is_greeted_takes_nobody_with_it() {
+        let (here, there) = sys::fd::seqpacket_pair().unwrap();
+        drop(there);
+        let link = greeted(here, &[Message::Position(None), Message::Position(None)]);
+        assert!(!link.wants_to_write() && link.receive(&mut channel::frame_buffer()).is_err());
+    }
+
+    #[test]
+    fn a_long_greeting_waits_for_room_and_is_flushed() {
+        let (here, there) = sys::fd::seqpacket_pair().unwrap();
+        let words: Vec<Message> = (0..300).map(|_| Message::Kept { way: "mail".into(), note: "x".repeat(limits::ALERT_BYTES) }).collect();
+        let (mut link, other) = (greeted(here, &words), Channel::new(there));
+        assert_eq!(link.interest(), Interest::Both);
+        let mut many = 0;
+        for _ in 0..words.len() {
+            while other.receive(&mut channel::frame_buffer()).unwrap().is_some() {
+                many += 1;
+            }
+            link.flush().unwrap();
+        }
+        assert_eq!(many, words.len());
+    }
 
     #[test]
     fn a_ledger_that_a_dying_judge_still_holds_is_waited_for() {

@@ -36,7 +36,7 @@ struct Awaited {
 pub struct Carry {
     next: u32,
     waiting: BTreeMap<u32, Batch>,
-    /// The last batch in which something was ordered about each of those whose answer is waited for.
+    /// The batch whose answer is waited for about each of these, unless something newer was ordered about it.
     latest: BTreeMap<Scope, u32>,
     /// What it has, as far as told; and all of it, until the judge has heard what the kernel has.
     pieces: Vec<Installed>,
@@ -60,13 +60,21 @@ impl Carry {
         self.waiting.values().map(|batch| batch.until).min()
     }
 
-    /// Whether nothing newer was ordered about this than that batch has; its answer is waited for no longer.
-    fn is_latest(&mut self, scope: &Scope, batch: u32) -> bool {
-        let is_latest = self.latest.get(scope) == Some(&batch);
-        if is_latest {
-            self.latest.remove(scope);
+    /// Takes out a batch whose answer is waited for no longer; with each of its changes, whether nothing newer was ordered about the same.
+    fn end(&mut self, number: u32) -> Option<Vec<(Awaited, bool)>> {
+        let Batch { awaited, .. } = self.waiting.remove(&number)?;
+        let is_latest: Vec<bool> = awaited.iter().map(|awaited| self.latest.get(&awaited.change.scope()) == Some(&number)).collect();
+        let ended: Vec<_> = awaited.into_iter().zip(is_latest).collect();
+        for (awaited, _) in ended.iter().filter(|(_, is_latest)| *is_latest) {
+            self.latest.remove(&awaited.change.scope());
         }
-        is_latest
+        Some(ended)
+    }
+
+    /// How many changes are looked after until they are answered; two numbers that agree.
+    #[cfg(test)]
+    pub fn bookkeeping(&self) -> [usize; 2] {
+        [self.waiting.values().map(|batch| batch.awaited.len()).sum(), self.latest.len()]
     }
 
     /// For `status`.
@@ -138,7 +146,7 @@ impl Warden {
         self.carry.next = self.carry.next.wrapping_add(1);
         let batch = self.carry.next;
         for change in &changes {
-            self.carry.latest.entry(change.scope()).and_modify(|latest| *latest = batch);
+            self.carry.latest.remove(&change.scope());
         }
         self.carry.latest.extend(awaited.iter().map(|awaited| (awaited.change.scope(), batch)));
         if !awaited.is_empty() {
@@ -149,10 +157,9 @@ impl Warden {
 
     /// The responder answers. Of batches for which nobody waits nothing is to be told.
     pub(super) fn carried(&mut self, batch: u32, outcomes: &[Outcome]) {
-        let Some(Batch { awaited, .. }) = self.carry.waiting.remove(&batch) else { return };
+        let Some(awaited) = self.carry.end(batch) else { return };
         let mut answers = Vec::with_capacity(awaited.len());
-        for Awaited { place, change, kernel } in awaited {
-            self.carry.is_latest(&change.scope(), batch);
+        for (Awaited { place, change, kernel }, _) in awaited {
             let outcome = outcomes.get(place).copied().unwrap_or(Outcome::Failed(Fault::Refused));
             if outcome == Outcome::Added && kernel != Outcome::Unsupported && self.carry.elsewhere.len() < limits::CARRIED {
                 self.carry.elsewhere.insert(change.scope());
@@ -185,16 +192,16 @@ impl Warden {
     /// What nobody has answered has failed; if it is done all the same, late, it is undone.
     fn give_up_on(&mut self, batches: Vec<u32>) {
         for number in batches {
-            let Some(Batch { awaited, .. }) = self.carry.waiting.remove(&number) else { continue };
+            let Some(awaited) = self.carry.end(number) else { continue };
             self.carry.unanswered += awaited.len() as u64;
             // Not what has been ordered anew since.
-            let undo = awaited.iter().map(|awaited| awaited.change).filter(|change| self.carry.is_latest(&change.scope(), number));
+            let undo = awaited.iter().filter(|(_, is_latest)| *is_latest).map(|(awaited, _)| awaited.change);
             let undo = undo.filter(|change| matches!(change, Change::Add { .. }));
             let undo: Vec<Change> = undo.map(|change| Change::Remove { id: change.id(), scope: change.scope() }).collect();
             if let Some(index) = self.responder().filter(|_| !undo.is_empty()) {
                 self.hand_over(index, undo, Vec::new());
             }
-            let failed = awaited.iter().map(|awaited| (awaited.change.id(), Outcome::Failed(Fault::Unreachable)));
+            let failed = awaited.iter().map(|(awaited, _)| (awaited.change.id(), Outcome::Failed(Fault::Unreachable)));
             self.send_judge(&Message::Outcomes(failed.collect()), None);
         }
     }
@@ -211,7 +218,6 @@ impl Warden {
     /// The responder has begun again: whatever it was at is not known.
     pub(super) fn lose_carried(&mut self) {
         self.carry.pieces.clear();
-        self.fall_silent(0);
         self.give_up_on(self.carry.waiting.keys().copied().collect());
     }
 

@@ -468,6 +468,10 @@ impl Warden {
                 } else if again && self.wards[index].life == Life::Responder {
                     self.lose_carried();
                 }
+                if self.wards[index].life == Life::Responder {
+                    // Whom a process before it waited for it does not, also if that one never got so far as to be ready.
+                    self.fall_silent(0);
+                }
             }
             Message::Derived(list) => {
                 let were_known = self.shield.has_derived(Life::Host);

@@ -420,6 +420,15 @@ rusty_fork_test! {
         assert_eq!(outcomes(&mut siege), [(BlockId(6), lost)]);
         let handed: Vec<Vec<Change>> = carried(&mut siege).into_iter().map(|(_, changes)| changes).collect();
         assert_eq!(handed, [vec![add(6, whom)], vec![add(7, whom)]]);
+        assert_eq!(siege.warden.carry.bookkeeping(), [0, 0]);
+        // Lifted and blocked anew in one batch that is given up: the block is undone.
+        let lift = |id| Change::Remove { id: BlockId(id), scope: Scope::Source(prefix(whom)) };
+        assert_eq!(siege.warden.carry(&[lift(7), add(8, whom)], vec![Outcome::Unsupported; 2]), []);
+        siege.warden.lose_carried();
+        assert_eq!(outcomes(&mut siege), [(BlockId(7), lost), (BlockId(8), lost)]);
+        let handed: Vec<Vec<Change>> = carried(&mut siege).into_iter().map(|(_, changes)| changes).collect();
+        assert_eq!(handed, [vec![lift(7), add(8, whom)], vec![lift(8)]]);
+        assert_eq!(siege.warden.carry.bookkeeping(), [0, 0]);
         // One after the other: what the kernel takes later, to end when it now should, is not kept for longer by who took it first.
         siege.warden.config.respond.mode = crate::config::respond::Mode::First;
         let whom = "198.51.100.20";
@@ -499,6 +508,21 @@ rusty_fork_test! {
         siege.attend(host);
         assert_eq!((siege.warden.lists.list(), siege.warden.lists.refused), (&[other][..], 1));
         assert!(siege.warden.troubles.list().is_empty());
+    }
+
+    #[test]
+    fn a_responder_that_ended_at_its_start_is_silent_no_longer_when_it_is_ready() {
+        let mut siege = Siege::new();
+        let (judge, responder) = (siege.ward(Life::Judge), siege.ward(Life::Responder));
+        siege.warden.wards[responder].was_ready = false;
+        for message in [Message::Silent(2), Message::Ready { sandbox: String::new() }] {
+            let mut writer = Writer::default();
+            message.encode(&mut writer);
+            assert!(siege.say(responder, writer.as_bytes(), None));
+            siege.attend(responder);
+        }
+        let heard = siege.hear(judge).into_iter().map(|heard| heard.message);
+        assert_eq!(heard.filter(|message| matches!(message, Message::Silent(_))).collect::<Vec<_>>(), [Message::Silent(2), Message::Silent(0)]);
     }
 
     #[test]
