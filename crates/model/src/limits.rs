@@ -95,8 +95,6 @@ pub const BATCH_CHANGES: usize = 1_000;
 pub const BATCH_WAYS: usize = 64;
 /// Bytes of a log prefix in one.
 pub const PREFIX_BYTES: usize = 64;
-/// Ways out whose letters are remembered for the envoy that follows.
-pub const KEPT_WAYS: usize = 8;
 /// Events in one frame from a sensor to the judge.
 pub const BATCH_EVENTS: usize = 512;
 /// Flows in one question to the warden: some half a millisecond of its time.

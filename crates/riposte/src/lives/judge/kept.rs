@@ -2,7 +2,7 @@
 //! restart of riposte; never looked into, for who has written it speaks with the whole world.
 
 use link::message::Message;
-use model::limits::{ALERT_BYTES, KEPT_WAYS};
+use model::limits::ALERT_BYTES;
 use model::time::Time;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,6 +14,8 @@ use std::time::Duration;
 const STATE: &str = "alerts.state";
 /// It is written at most this often.
 const EVERY: Duration = Duration::from_secs(10);
+/// The ways that alerts can go. An envoy that was broken into can have notes kept for no other.
+const WAYS: [&str; 4] = ["mail", "syslog", "webhook", "command"];
 
 /// The notes, by the way's name.
 #[derive(Debug, Default)]
@@ -28,21 +30,21 @@ impl Kept {
     /// What an earlier process has left. One that can't be read is nothing: then limits begin anew.
     pub fn load(folder: &Path) -> Kept {
         let mut text = String::new();
-        let most = 2 * (KEPT_WAYS * ALERT_BYTES) as u64;
+        let most = 2 * (WAYS.len() * ALERT_BYTES) as u64;
         let read = File::open(folder.join(STATE)).and_then(|file| file.take(most).read_to_string(&mut text));
-        let notes = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let mut notes: BTreeMap<String, String> = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
+        notes.retain(|way, note| WAYS.contains(&way.as_str()) && note.len() <= ALERT_BYTES);
         Kept { folder: folder.to_owned(), notes, ..Kept::default() }
     }
 
     /// For an envoy that begins.
     pub fn messages(&self) -> impl Iterator<Item = Message> {
-        let notes = self.notes.iter().filter(|(_, note)| note.len() <= ALERT_BYTES).take(KEPT_WAYS);
-        notes.map(|(way, note)| Message::Kept { way: way.clone(), note: note.clone() })
+        self.notes.iter().map(|(way, note)| Message::Kept { way: way.clone(), note: note.clone() })
     }
 
-    /// Takes one. False if there are too many ways.
+    /// Takes one. False if there is no such way.
     pub fn take(&mut self, way: String, note: String) -> bool {
-        if self.notes.len() >= KEPT_WAYS && !self.notes.contains_key(&way) {
+        if !WAYS.contains(&way.as_str()) {
             return false;
         }
         self.unsaved |= self.notes.get(&way) != Some(&note);
@@ -65,6 +67,7 @@ impl Kept {
         let text = serde_json::to_string(&self.notes).unwrap_or_default();
         if let Err(error) = fs::write(&new, text).and_then(|()| fs::rename(&new, &path)) {
             tracing::warn!(%error, "how much was told can't be written down: after a restart limits of alerts begin anew");
+            self.unsaved = true;
         }
     }
 }
@@ -86,9 +89,14 @@ mod tests {
         kept.write(Time::from_secs(101), true);
         let mut again = Kept::load(folder.path());
         assert_eq!(again.messages().collect::<Vec<_>>(), [Message::Kept { way: "mail".into(), note: "three".into() }]);
-        let taken = (0..100).filter(|n| again.take(format!("{n}"), "x".into())).count();
-        assert_eq!(taken, KEPT_WAYS - 1);
+        assert!(!again.take("pigeon".into(), "x".into()) && again.take("syslog".into(), "x".into()));
+        fs::write(folder.path().join(STATE), "{\"pigeon\": \"x\", \"mail\": \"four\"}").unwrap();
+        assert_eq!(Kept::load(folder.path()).messages().collect::<Vec<_>>(), [Message::Kept { way: "mail".into(), note: "four".into() }]);
         fs::write(folder.path().join(STATE), "{\"mail\": 7").unwrap();
         assert_eq!(Kept::load(folder.path()).messages().count(), 0);
+        // What could not be written is tried again.
+        folder.close().unwrap();
+        again.write(Time::from_secs(200), true);
+        assert_eq!(again.due(), Some(Time::from_secs(210)));
     }
 }
