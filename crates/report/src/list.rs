@@ -74,23 +74,7 @@ impl BlockLine {
             Expiry::At(at) => Some(at),
             Expiry::Never => None,
         };
-        let bare = BlockLine {
-            address: Whom(block.scope.prefix()),
-            since: Stamp(block.made),
-            until: until.map(Stamp),
-            remaining_secs: until.map(|until| until.since(now).as_secs()),
-            why: because(&block.because),
-            level: None,
-            charge: None,
-            rule: None,
-            styles: Vec::new(),
-            trust: None,
-            strike: None,
-            state: state.word().to_owned(),
-            held_by: None,
-            silent: Vec::new(),
-            list: None,
-        };
+        let bare = BlockLine::bare(block.scope.prefix(), block.made, until, now, state.word(), because(&block.because));
         match &block.because {
             Because::Adopted | Because::Operator { note: _ } => bare,
             Because::Offence { charge, level, styles, trust, strike, rule: _ } => BlockLine {
@@ -106,22 +90,28 @@ impl BlockLine {
 
     /// An entry of a list of others, fetched at `since`.
     pub fn of_list(list: &str, prefix: Prefix, since: Time, until: Time, now: Time) -> BlockLine {
+        let bare = BlockLine::bare(prefix, since, Some(until), now, LISTED, format!("on the list of the feed {list}"));
+        BlockLine { list: Some(list.to_owned()), ..bare }
+    }
+
+    /// Nothing but whom, when, how and why.
+    fn bare(prefix: Prefix, since: Time, until: Option<Time>, now: Time, state: &str, why: String) -> BlockLine {
         BlockLine {
             address: Whom(prefix),
             since: Stamp(since),
-            until: Some(Stamp(until)),
-            remaining_secs: Some(until.since(now).as_secs()),
-            why: format!("on the list of the feed {list}"),
+            until: until.map(Stamp),
+            remaining_secs: until.map(|until| until.since(now).as_secs()),
+            why,
             level: None,
             charge: None,
             rule: None,
             styles: Vec::new(),
             trust: None,
             strike: None,
-            state: LISTED.to_owned(),
+            state: state.to_owned(),
             held_by: None,
             silent: Vec::new(),
-            list: Some(list.to_owned()),
+            list: None,
         }
     }
 

@@ -44,6 +44,17 @@ fn wait_until_held(daemon: &Daemon, address: &str, by: &[&str]) {
     until(&format!("{address} is held by {by:?}"), || (held(daemon, address) == by).then_some(()));
 }
 
+/// Ends the daemon, its responder and that one's worker so that none of them can tidy up.
+fn kill_at_one_blow(daemon: &mut Daemon) {
+    let keeper = daemon.life("responder").expect("it runs");
+    let works = until("one works", || worker(keeper));
+    daemon.expect_error("nobody begins it again");
+    signal("STOP", works);
+    signal("KILL", keeper as u32);
+    signal("KILL", works);
+    daemon.kill();
+}
+
 /// The process that works, of the two.
 fn worker(keeper: u64) -> Option<u32> {
     fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).ok()?.split_whitespace().next()?.parse().ok()
@@ -314,13 +325,7 @@ fn a_killed_riposte_leaves_nothing_that_stays_for_ever() {
     // All of it at one blow: then it stays until the next start, which knows what is to stay.
     daemon.text(&["block", "192.0.2.2", "--for", "2s"]);
     wait_until_held(&daemon, "192.0.2.2", &["nftables", "hosts-deny", "routes"]);
-    let keeper = daemon.life("responder").expect("it runs");
-    let works = until("one works", || worker(keeper));
-    daemon.expect_error("nobody begins it again");
-    signal("STOP", works);
-    signal("KILL", keeper as u32);
-    signal("KILL", works);
-    daemon.kill();
+    kill_at_one_blow(&mut daemon);
     assert_eq!((denied(&daemon).len(), cut(host).len()), (2, 2));
     std::thread::sleep(std::time::Duration::from_secs(2));
     daemon.start_again();
@@ -428,13 +433,7 @@ fn who_becomes_exempt_while_nobody_judges_is_let_go_everywhere() {
     signal("CONT", judge);
     until("the judge has heard of it", || (daemon.blocked() == ["192.0.2.2", "192.0.2.3"]).then_some(()));
     // Everything dead at one blow, and an exemption more at the next start.
-    let keeper = daemon.life("responder").expect("it runs");
-    let works = until("one works", || worker(keeper));
-    daemon.expect_error("nobody begins it again");
-    signal("STOP", works);
-    signal("KILL", keeper as u32);
-    signal("KILL", works);
-    daemon.kill();
+    kill_at_one_blow(&mut daemon);
     assert!(is_all(blocked_in(&["192.0.2.2"])));
     daemon.configure(&exempt("\"192.0.2.2\""));
     daemon.start_again();
