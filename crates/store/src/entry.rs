@@ -50,6 +50,16 @@ pub enum Verdict {
     Refuse(Cap),
 }
 
+impl Verdict {
+    /// The block that was made.
+    pub fn block(&self) -> Option<BlockId> {
+        match self {
+            Verdict::Block { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 impl From<&Decision> for Verdict {
     fn from(decision: &Decision) -> Self {
         match decision {

@@ -268,4 +268,16 @@ mod tests {
         let latest = std::io::read_to_string(std::fs::File::from(configs[0].try_clone().unwrap())).unwrap();
         assert_eq!(latest, "99");
     }
+
+    #[test]
+    fn who_writes_to_one_that_has_gone_ends_as_quietly_as_who_reads() {
+        let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
+        let mut here = Channel::new(ours);
+        drop(theirs);
+        let sent = here.send(&Message::AskInstalled);
+        assert!(sent.is_err());
+        assert_eq!(super::super::ended(sent), Ok(()));
+        assert!(super::super::ended(Err(io::ErrorKind::PermissionDenied.into())).is_err());
+        assert!(matches!(here.hear(&mut frame_buffer()), Ok(Break(false))));
+    }
 }

@@ -2,7 +2,7 @@
 //! of both families are two sockets; none of those ports is bound, so that a service can have its own at any time. What is read is thrown
 //! away, and nobody gets more than he has sent. Holds no privilege.
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, monotonic, now, own, unprivileged_user};
 use link::message::{Counter, Message};
 use model::event::{Act, Event, Origin, TcpFlags, Touch, Trust};
 use model::limits;
@@ -84,7 +84,7 @@ pub fn run(start: Start) -> Result<(), String> {
         failed: 0,
         events_dropped: 0,
     };
-    guard.watch().map_err(|e| e.to_string())
+    ended(guard.watch())
 }
 
 impl Guard {

@@ -1,7 +1,7 @@
 //! Watches the host itself for whom never to block: own addresses, gateways, resolvers, logged-in administrators.
 //! Tells the warden whenever the list changes. Event-driven: a machine on which nothing changes stays asleep.
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, now, own, unprivileged_user};
 use crate::config::Config;
 use crate::host::{admins, resolvers};
 use link::message::Message;
@@ -53,7 +53,7 @@ pub fn run(start: Start) -> Result<(), String> {
     enter(&Profile::host(user), &mut warden)?;
     let mut host =
         Host { config, warden, routes, diag: Diag::from_fd(diag), files: files.into(), ages: admins::Ages::default(), told: None };
-    host.watch().map_err(|e| e.to_string())
+    ended(host.watch())
 }
 
 impl Host {

@@ -26,7 +26,7 @@ use link::message::{Life, Message};
 use model::block::Expiry;
 use model::time::Time;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::process::ExitCode;
 use sys::identity::User;
@@ -119,6 +119,17 @@ fn start(slot: &str) -> Result<Start, String> {
     logging::start(&config);
     let slot = slot.parse().map_err(|_| "bad slot".to_owned())?;
     Ok(Start { warden, config, slot })
+}
+
+/// How a life's watch ended. Who writes to a warden or judge that has gone ends as quietly as who reads from it.
+///
+/// # Errors
+/// What else made it end.
+pub fn ended(watch: io::Result<()>) -> Result<(), String> {
+    match watch {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        watch => watch.map_err(|error| error.to_string()),
+    }
 }
 
 /// Takes over one of the life's own descriptors.

@@ -4,7 +4,7 @@
 mod capture;
 mod known;
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, fingerprints, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::GuardConfig;
 use capture::Capture;
 use known::Questions;
@@ -114,7 +114,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // Without the list every port would count as closed: that is no state to begin in.
     packets.look().map_err(|e| format!("listening sockets: {e}"))?;
     packets.renew();
-    packets.watch().map_err(|e| e.to_string())
+    ended(packets.watch())
 }
 
 impl Packets {

@@ -5,7 +5,7 @@ pub mod engine;
 mod findings;
 mod proof;
 
-use super::{Start, calm::Calm, channel, channel::Channel, enter, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, monotonic, now, own, unprivileged_user};
 use crate::config::{ApplicationsConfig, JournalUse, StartAt};
 use crate::sources::files::{FollowedFiles, Handed};
 use crate::sources::{self, Line, Progress, Source, file, journal::JournalSource, pipe::PipeSource, syslog::SyslogSource};
@@ -108,7 +108,7 @@ pub fn run(start: Start) -> Result<(), String> {
         no_descriptor: 0,
         held: true,
     };
-    applications.watch().map_err(|e| e.to_string())
+    ended(applications.watch())
 }
 
 /// The descriptors behind the inotify one, in the order in which the warden passes them.

@@ -16,7 +16,7 @@ mod webhook;
 mod whois;
 
 use super::calm::Calm;
-use super::{Start, channel, channel::Channel, enter, own, unprivileged_user};
+use super::{Start, channel, channel::Channel, ended, enter, own, unprivileged_user};
 use crate::config::Config;
 use crate::config::alert::Outgoing;
 use crate::config::feed::{FeedConfig, Place};
@@ -265,7 +265,7 @@ pub fn run(start: Start) -> Result<(), String> {
         threads.push(Thread::start(name, &host, way, limits)?);
     }
     let poller = Poller::new().map_err(|e| e.to_string())?;
-    Envoy { warden, judge, poller, threads, feeds, dshield, probes: Vec::new(), malformed: 0 }.watch().map_err(|e| e.to_string())
+    ended(Envoy { warden, judge, poller, threads, feeds, dshield, probes: Vec::new(), malformed: 0 }.watch())
 }
 
 type Couriers = (Option<Courier<Order>>, Option<Courier<(u32, Vec<Event>)>>);

@@ -405,8 +405,11 @@ fn history(judge: &Judge, whom: Option<Prefix>, since_secs: Option<u64>, limit: 
 fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
     match entry {
         Entry::Judged { offence, verdict } => {
-            let decision = decision(offence, verdict);
-            HistoryLine::of(offence, &Verdict::of(&decision, offence.at)).of_rule(offence.rule.and_then(|rule| judge.court.rule_name(rule)))
+            // A log's line may come late: only the block itself knows when it was decided. Of one that is over, the offence's time is left.
+            let standing = judge.court.judge.standing_for(offence.offender.addr());
+            let made = standing.filter(|block| verdict.block() == Some(block.id)).map_or(offence.at, |block| block.made);
+            HistoryLine::of(offence, &Verdict::of(&decision(offence, verdict, made), offence.at))
+                .of_rule(offence.rule.and_then(|rule| judge.court.rule_name(rule)))
         }
         Entry::Turned { at, whom, id, turn } => HistoryLine::event(*at, *whom, format!("block {id}"), turn.word().to_owned()),
         Entry::Allowed { at, whom, .. } => HistoryLine::event(*at, *whom, "operator".into(), "allowed by an operator".into()),
@@ -422,13 +425,13 @@ fn history_line(judge: &Judge, entry: &Entry) -> HistoryLine {
 }
 
 /// The decision again, from what the history keeps of it.
-fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict) -> Decision {
+fn decision(offence: &model::offence::Offence, verdict: &store::entry::Verdict, made: Time) -> Decision {
     match *verdict {
         store::entry::Verdict::Block { id, expiry, strike } => Decision::Block(Block {
             id,
             scope: model::block::Scope::Source(offence.offender),
             effect: model::block::Effect::Drop,
-            made: offence.at,
+            made,
             expiry,
             because: Because::Offence {
                 charge: offence.charge,

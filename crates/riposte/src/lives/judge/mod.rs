@@ -13,7 +13,7 @@ mod positions;
 
 use super::calm::Calm;
 use super::channel::{self, Channel};
-use super::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, monotonic, now, own, ready, unprivileged_user};
+use super::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, ended, monotonic, now, own, ready, unprivileged_user};
 use crate::config::Config;
 use crate::control::server::Server;
 use alerts::Alerts;
@@ -213,7 +213,7 @@ pub fn run(start: Start) -> Result<(), String> {
     if judge.court.failing.is_none() {
         judge.tell_allowed();
     }
-    judge.watch(server).map_err(|e| e.to_string())
+    ended(judge.watch(server))
 }
 
 /// The store, or one in memory and why: a ledger that can't be used is no reason to leave the host unprotected.

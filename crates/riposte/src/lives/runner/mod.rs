@@ -9,7 +9,7 @@ pub mod messenger;
 mod script;
 
 use super::keeper::{WORKER, keep};
-use super::{MESSENGER_SLOT, Start, channel, channel::Channel, monotonic, own};
+use super::{MESSENGER_SLOT, Start, channel, channel::Channel, ended, monotonic, own};
 use crate::config::Config;
 use crate::config::response::{Protocol, ResponseConfig, users};
 use link::message::{Life, Message};
@@ -47,7 +47,7 @@ pub fn run(start: Start) -> Result<(), String> {
         let Start { mut warden, config, .. } = start;
         let sandbox = format!("none: runs programs as {}", config.alert.user);
         warden.send(&Message::Ready { sandbox }).map_err(|error| error.to_string())?;
-        return messenger::watch(&warden, &link, &config.alert).map_err(|error| error.to_string());
+        return ended(messenger::watch(&warden, &link, &config.alert));
     }
     let user = users(&start.config.responses).get(usize::from(start.slot & !WORKER)).map(|user| (*user).to_owned());
     let user = user.ok_or("no such runner")?;
@@ -63,7 +63,7 @@ pub fn run(start: Start) -> Result<(), String> {
         next: 0,
         keys: BTreeMap::new(),
     };
-    runner.watch().map_err(|error| error.to_string())
+    ended(runner.watch())
 }
 
 struct Runner {
