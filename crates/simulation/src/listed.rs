@@ -59,15 +59,19 @@ impl Known {
     /// Why what has come must not be taken, and why it must; neither if it is near the bound.
     fn verdict(&self, answer: &Answer, next: &BTreeSet<Prefix>, now: Time) -> [bool; 2] {
         let (slow, soon) = (now.before(SLACK), now.after(SLACK));
-        let before: BTreeSet<Prefix> = self.on.iter().filter(|(_, bounds)| bounds.most > slow).map(|(prefix, _)| *prefix).collect();
         let is_on = self.on.values().any(|bounds| bounds.least > soon);
-        let changes = before.difference(next).count().max(next.difference(&before).count());
-        let allowed = ALWAYS.max(before.len() * usize::from(self.config.max_churn) / 100);
+        // Who has ended is not gone, and is not new if he is named again.
+        let before = |lives: &dyn Fn(&Bounds) -> bool| -> BTreeSet<Prefix> {
+            self.on.iter().filter(|(prefix, bounds)| lives(bounds) || next.contains(prefix)).map(|(prefix, _)| *prefix).collect()
+        };
+        let (least, most) = (before(&|bounds| bounds.least > soon), before(&|bounds| bounds.most > slow));
+        let changes = |before: &BTreeSet<Prefix>| before.difference(next).count().max(next.difference(before).count());
+        let allowed = |before: &BTreeSet<Prefix>| ALWAYS.max(before.len() * usize::from(self.config.max_churn) / 100);
         let told = if answer.whole { answer.items.len() } else { next.len() };
         let is_empty = answer.items.is_empty() && !self.config.is_stream();
         let margin = 64;
-        let must_not = told > self.config.max_entries + margin || is_empty && is_on || is_on && changes > allowed + margin;
-        let must = !self.is_guess && told + margin < self.config.max_entries && !is_empty && changes + margin < allowed;
+        let must_not = told > self.config.max_entries + margin || is_empty && is_on || is_on && changes(&least) > allowed(&most) + margin;
+        let must = !self.is_guess && told + margin < self.config.max_entries && !is_empty && changes(&most) + margin < allowed(&least);
         [must_not, must]
     }
 

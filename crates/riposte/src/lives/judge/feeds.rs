@@ -75,6 +75,8 @@ struct Feed {
     whole: bool,
     /// What has come of the next one so far.
     coming: List,
+    /// The copy could not be written.
+    unkept: bool,
 }
 
 /// All lists.
@@ -127,8 +129,9 @@ impl Feeds {
                 follows: false,
                 whole: true,
                 coming: List::default(),
+                unkept: false,
             };
-            match feeds.copy_of(&feed.config.name) {
+            match copy_of(&feeds.folder, &feed.config.name) {
                 Ok(copy) => feed.take_up(copy, court, clock),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => tracing::warn!(feed = feed.config.name, %error, "the feed's last good copy can't be read"),
@@ -233,9 +236,9 @@ impl Feeds {
                 self.untold = true;
             }
             // The time of a file is known, and a stream is read anew after a restart: only others have to be remembered as fresh.
-            if has_changed || !feed.config.is_stream() && matches!(feed.config.place, Place::Url(_)) {
-                let copy = feed.copy(clock);
-                self.keep(&name, &copy);
+            if has_changed || feed.unkept || !feed.config.is_stream() && matches!(feed.config.place, Place::Url(_)) {
+                feed.keep(&self.folder, clock);
+                self.unwritten += u64::from(feed.unkept);
             }
             return true;
         };
@@ -276,10 +279,11 @@ impl Feeds {
         for feed in &mut self.feeds {
             feed.fetched = feed.fetched.map(|at| if forward { at.after(step) } else { at.before(step) });
             feed.set(court, clock);
+            if !feed.entries.is_empty() {
+                feed.keep(&self.folder, clock);
+                self.unwritten += u64::from(feed.unkept);
+            }
         }
-        let copies: Vec<_> =
-            self.feeds.iter().filter(|feed| !feed.entries.is_empty()).map(|feed| (feed.config.name.clone(), feed.copy(clock))).collect();
-        copies.iter().for_each(|(name, copy)| self.keep(name, copy));
         self.exemptions_changed();
     }
 
@@ -349,28 +353,17 @@ impl Feeds {
         };
         self.feeds.iter().map(line).collect()
     }
+}
 
-    fn path_of(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.copy"))
-    }
+/// Where the copy of this feed is.
+fn path_of(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.copy"))
+}
 
-    fn copy_of(&self, name: &str) -> io::Result<Saved> {
-        let mut text = String::new();
-        File::open(self.path_of(name))?.take(COPY_BYTES).read_to_string(&mut text)?;
-        Saved::read(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
-    }
-
-    /// Writes a copy beside the old one and puts it into its place. Waits for no disk: one that a power cut has damaged is known by its end.
-    fn keep(&mut self, name: &str, copy: &Saved) {
-        let (path, new) = (self.path_of(name), self.folder.join(format!("{name}.new")));
-        let written = fs::create_dir_all(&self.folder).and_then(|()| fs::write(&new, copy.text())).and_then(|()| fs::rename(&new, &path));
-        if let Err(error) = written {
-            self.unwritten += 1;
-            if self.unwritten.is_power_of_two() {
-                tracing::warn!(feed = name, %error, "the feed's copy can't be kept: after a restart it is fetched again");
-            }
-        }
-    }
+fn copy_of(folder: &Path, name: &str) -> io::Result<Saved> {
+    let mut text = String::new();
+    File::open(path_of(folder, name))?.take(COPY_BYTES).read_to_string(&mut text)?;
+    Saved::read(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// The feed that this order was for, if that still waits for an answer.
@@ -402,12 +395,11 @@ impl Feed {
     fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
         let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
         let mut list = std::mem::take(&mut self.coming);
-        // Those whose time is over are none who went all at once.
-        self.entries.retain(|(_, until)| *until > clock.steady);
+        let lives = |(_, until): &&(Prefix, Time)| *until > clock.steady;
         let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();
         if !self.whole {
             // A stream says what has changed since.
-            ends.extend(self.entries.iter().copied());
+            ends.extend(self.entries.iter().filter(lives).copied());
             list.gone.iter().for_each(|gone| _ = ends.remove(gone));
         }
         for entry in &list.entries {
@@ -415,8 +407,10 @@ impl Feed {
             *until = end(entry).max(*until);
         }
         list.entries = ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect();
-        let before: Vec<Entry> = self.entries.iter().map(|(prefix, _)| Entry { prefix: *prefix, lasts: None }).collect();
-        let before = (!before.is_empty()).then_some(&before[..]);
+        // Those whose time is over are none who went all at once, and if they are named again, none who came.
+        let before = self.entries.iter().filter(|entry| lives(entry) || ends.contains_key(&entry.0));
+        let before: Vec<Entry> = before.map(|(prefix, _)| Entry { prefix: *prefix, lasts: None }).collect();
+        let before = self.entries.iter().any(|entry| lives(&entry)).then_some(&before[..]);
         // A whole list of none is a server's mistake more often than the world's peace.
         if list.entries.is_empty() && before.is_some() && !self.config.is_stream() {
             return Err("it is empty".to_owned());
@@ -449,12 +443,8 @@ impl Feed {
             return;
         }
         let latest = clock.steady.after(self.config.expires.saturating_sub(age));
-        let ends: BTreeMap<Prefix, Time> = copy
-            .entries
-            .into_iter()
-            .filter(|(_, end)| *end > clock.wall)
-            .map(|(prefix, end)| (prefix, clock.steady.after(end.since(clock.wall)).min(latest)))
-            .collect();
+        let ends: BTreeMap<Prefix, Time> =
+            copy.entries.into_iter().map(|(prefix, end)| (prefix, clock.steady.after(end.since(clock.wall)).min(latest))).collect();
         let list = List { entries: ends.keys().map(|prefix| Entry { prefix: *prefix, lasts: None }).collect(), ..List::default() };
         if let Ok(vetted) = vet(&list, &self.config.terms(), |_| false, None) {
             self.left_out[1] = exempt(&vetted.entries, court);
@@ -471,6 +461,21 @@ impl Feed {
     fn from(&self) -> String {
         let place = self.config.place.to_string();
         report::escape::text(&place, place.len())
+    }
+
+    /// Writes a copy beside the old one and puts it into its place. Waits for no disk: one that a power cut has damaged is known by its end.
+    /// One that can't be written is when the list is next fetched, changed or not.
+    fn keep(&mut self, folder: &Path, clock: Clock) {
+        let (name, text) = (&self.config.name, self.copy(clock).text());
+        let new = folder.join(format!("{name}.new"));
+        let written =
+            fs::create_dir_all(folder).and_then(|()| fs::write(&new, text)).and_then(|()| fs::rename(&new, path_of(folder, name)));
+        let could = !std::mem::replace(&mut self.unkept, written.is_err());
+        if let Err(error) = written
+            && could
+        {
+            tracing::warn!(feed = name, %error, "the feed's copy can't be kept: after a restart it is fetched again");
+        }
     }
 
     fn copy(&self, clock: Clock) -> Saved {

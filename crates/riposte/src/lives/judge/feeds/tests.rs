@@ -332,3 +332,43 @@ fn decisions_that_have_ended_by_themselves_make_no_other_list() {
     assert!(feeds.fetched(order, LIST(), &mut court, later(60)));
     assert_eq!((court.judge.listed(later(60).wall).0.len(), feeds.refused), (1, 0));
 }
+
+#[test]
+fn who_has_ended_meanwhile_and_is_named_again_makes_no_other_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("url = 'https://a.example/'\nevery = '6h'\nexpires = '48h'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    feeds.envoy(true);
+    let hour = 3_600;
+    assert_eq!(bring(&mut feeds, &mut court, items(0..1_300), LIST(), CLOCK), 1_300);
+    // Five more, for whom the list holds for longer.
+    assert_eq!(bring(&mut feeds, &mut court, items(0..1_305), LIST(), later(23 * hour)), 1_305);
+    let morning = later(50 * hour);
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, morning);
+    feeds.envoy(true);
+    assert_eq!(court.judge.listed(morning.wall).0.len(), 5);
+    assert_eq!(bring(&mut feeds, &mut court, items(0..1_306), LIST(), morning), 1_306);
+    // Those who were never on it are as new as ever.
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, morning);
+    feeds.envoy(true);
+    assert_eq!(bring(&mut feeds, &mut court, items(0..4_000), LIST(), later(52 * hour)), 1_306);
+}
+
+#[test]
+fn a_copy_that_could_not_be_written_is_written_later_though_nothing_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    feeds.envoy(true);
+    fs::write(folder.path().join(FOLDER), "no folder").unwrap();
+    assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
+    assert_eq!(feeds.unwritten, 1);
+    fs::remove_file(folder.path().join(FOLDER)).unwrap();
+    assert_eq!(bring(&mut feeds, &mut court, Vec::new(), LIST(), later(60)), 5);
+    let mut after = a_court(&config);
+    Feeds::load(&config.feeds, folder.path(), &mut after, later(120));
+    assert_eq!((after.judge.listed(later(120).wall).0.len(), feeds.unwritten), (5, 1));
+}
