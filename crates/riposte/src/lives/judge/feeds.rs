@@ -183,11 +183,11 @@ impl Feeds {
     /// Takes a part of a list; hostile. False if nobody waits for it.
     pub fn items(&mut self, order: u32, items: Vec<(Prefix, Option<u32>)>, gone: Vec<Prefix>) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
-        // One more than is taken, so that the list is refused as too long.
+        // One more than is taken, so that the list is refused as too long; likewise below.
         let room = (feed.config.max_entries + 1).saturating_sub(feed.coming.entries.len());
         let entry = |(prefix, lasts): (Prefix, Option<u32>)| Entry { prefix, lasts: lasts.map(|secs| Duration::from_secs(secs.into())) };
         feed.coming.entries.extend(items.into_iter().take(room).map(entry));
-        let room = limits::LISTED.saturating_sub(feed.coming.gone.len());
+        let room = (limits::LISTED + 1).saturating_sub(feed.coming.gone.len());
         feed.coming.gone.extend(gone.into_iter().take(room));
         true
     }
@@ -402,6 +402,9 @@ impl Feed {
     fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
         let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
         let mut list = std::mem::take(&mut self.coming);
+        if list.gone.len() > limits::LISTED {
+            return Err(format!("more than {} are gone at once", limits::LISTED));
+        }
         // Those whose time is over are none who went all at once.
         self.entries.retain(|(_, until)| *until > clock.steady);
         let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();

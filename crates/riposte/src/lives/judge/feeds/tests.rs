@@ -177,6 +177,11 @@ fn a_stream_says_what_has_changed() {
     feeds.envoy(false);
     feeds.envoy(true);
     assert_eq!(feeds.orders(later(130)), [order(3, true)], "the stream's reader has died: it begins anew");
+    // Nothing is dropped unsaid: of more than all lists can have, nobody goes.
+    let gone = vec!["8.8.3.3".parse().unwrap(); limits::BATCH_LISTED];
+    assert!((0..=limits::LISTED / limits::BATCH_LISTED).all(|_| feeds.items(3, Vec::new(), gone.clone())));
+    assert!(feeds.fetched(3, got(), &mut court, later(130)));
+    assert_eq!((feeds.refused, listed(&court, 131)), (1, vec!["8.8.3.3".to_owned()]));
 }
 
 #[test]
