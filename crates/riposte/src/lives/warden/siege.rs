@@ -4,7 +4,7 @@
 use super::*;
 use crate::lives::channel::Channel;
 use crate::lives::moved;
-use crate::lives::siege::{Dice, EXEMPT, GATEWAY, NEVER, overlap, possessions, prefix};
+use crate::lives::siege::{Dice, EXEMPT, GATEWAY, NEVER, encoded, overlap, possessions, prefix};
 use link::codec::Writer;
 use link::gate::WARDEN_ACCEPTS;
 use link::message::{Counter, PortMap, Process};
@@ -13,6 +13,7 @@ use model::decision::{ExemptReason, Exemption};
 use model::net::Prefix;
 use model::response::{Ground, Order, Ran, ResponseId, RunId};
 use rusty_fork::rusty_fork_test;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -338,6 +339,33 @@ rusty_fork_test! {
             assert_eq!(siege.warden.carry(&[add(9, whom)], vec![Outcome::Added]), [(BlockId(9), Outcome::Added)]);
             assert_eq!(carried(&mut siege).into_iter().map(|(_, changes)| changes).collect::<Vec<_>>(), handed);
         }
+    }
+
+    #[test]
+    fn a_responder_that_hangs_hears_of_all_who_are_exempt_once_it_reads() {
+        let mut siege = Siege::new();
+        let (judge, responder) = (siege.ward(Life::Judge), siege.ward(Life::Responder));
+        while siege.warden.wards[responder].link.as_ref().unwrap().dropped() == 0 {
+            siege.warden.send(responder, &Message::AskCounters, None);
+        }
+        let waiting = siege.warden.wards[responder].link.as_ref().unwrap().waiting_bytes();
+        let allowed = (0..limits::ALLOWED_TOLD as u32).map(|n| (Prefix::host(Ipv4Addr::from(0x0800_0000 + n).into()), Expiry::Never));
+        let allowed = encoded(&Message::Allowed(allowed.collect()));
+        for _ in 0..50 {
+            assert!(siege.say(judge, &allowed, None));
+            siege.attend(judge);
+        }
+        let most = waiting + 4 * limits::FRAME_BYTES;
+        assert!(siege.warden.wards[responder].link.as_ref().unwrap().waiting_bytes() <= most);
+        let mut told = BTreeSet::new();
+        for _ in 0..2 {
+            let heard = siege.hear(responder).into_iter().map(|heard| heard.message);
+            told.extend(heard.filter_map(|message| if let Message::Allowed(list) = message { Some(list) } else { None }).flatten().map(|(prefix, _)| prefix));
+            siege.warden.give_up();
+        }
+        let exempt = siege.warden.shield.prefixes();
+        assert!(exempt.len() > limits::ALLOWED_TOLD, "in several pieces");
+        assert!(exempt.iter().all(|prefix| told.contains(prefix)), "{} of {}", told.len(), exempt.len());
     }
 
     #[test]
