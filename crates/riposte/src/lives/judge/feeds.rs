@@ -67,6 +67,8 @@ struct Feed {
     due: Time,
     /// By which order and when it was asked for (steady), and nobody has answered yet.
     asked: Option<(u32, Time)>,
+    /// Envoys in a row that have ended over it.
+    lost: u32,
     /// When it was last asked for at all.
     tried: Option<Time>,
     /// Of a stream: whoever fetches it has read all of it.
@@ -123,6 +125,7 @@ impl Feeds {
                 wrong: None,
                 due: clock.steady,
                 asked: None,
+                lost: 0,
                 tried: None,
                 follows: false,
                 whole: true,
@@ -172,7 +175,15 @@ impl Feeds {
     /// The envoy has begun, or has ended: whoever was asked will not answer.
     pub fn envoy(&mut self, is_there: bool) {
         self.has_envoy = is_there;
-        self.feeds.iter_mut().for_each(|feed| (feed.asked, feed.follows) = (None, false));
+        for feed in &mut self.feeds {
+            feed.follows = false;
+            let Some((_, asked)) = feed.asked.take() else { continue };
+            feed.lost = feed.lost.saturating_add(1);
+            // Once may be chance. Whoever ends over each answer must not ask the publisher again and again.
+            if feed.lost > 1 {
+                feed.due = asked.after(feed.config.every.min(HOUR));
+            }
+        }
     }
 
     /// Exemptions have changed: the warden is told anew.
@@ -196,6 +207,7 @@ impl Feeds {
     pub fn fetched(&mut self, order: u32, got: Got, court: &mut Court, clock: Clock) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
         let asked = feed.asked.take().map_or(Time::EPOCH, |(_, at)| at);
+        feed.lost = 0;
         feed.follows &= !matches!(got, Got::Nothing { .. });
         feed.due = clock.steady.after(feed.config.every);
         let (name, before) = (feed.config.name.clone(), feed.entries.clone());

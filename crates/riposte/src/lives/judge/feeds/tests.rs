@@ -185,6 +185,31 @@ fn a_stream_says_what_has_changed() {
 }
 
 #[test]
+fn an_envoy_that_ends_over_each_answer_does_not_ask_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("url = 'https://a.example/'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    let asked = (0..7_200).filter(|secs| {
+        feeds.envoy(true);
+        let orders = feeds.orders(later(*secs)).len();
+        feeds.envoy(false);
+        orders > 0
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), [0, 1, 3_601]);
+    // One that answers may end once more without consequence.
+    feeds.envoy(true);
+    let number = order(&mut feeds, later(7_201));
+    assert!(feeds.fetched(number, Got::Nothing { why: "500".into(), wait: None }, &mut court, later(7_201)));
+    for _ in 0..2 {
+        assert_eq!(feeds.orders(later(10_801)).len(), 1);
+        feeds.envoy(false);
+        feeds.envoy(true);
+    }
+    assert_eq!(feeds.orders(later(10_801)).len(), 0);
+}
+
+#[test]
 fn a_lists_name_puts_nobody_on_it() {
     let folder = tempfile::tempdir().unwrap();
     let config = config("url = 'https://a.example/'");
