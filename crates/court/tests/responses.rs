@@ -146,6 +146,37 @@ fn a_restart_in_the_middle_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_restart_while_it_is_undone_for_somebody_who_is_back_begins_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("riposte.db");
+    let mut before = court(&path, at(0));
+    let run = ask(&mut before, WHOM, wanted(0, Some(600)), at(0))[0].run;
+    before.ran(&[(run, Ran::Done)], at(1));
+    assert_eq!(kinds(&before.orders(at(600))), [(false, WHOM.into())]);
+    assert_eq!(ask(&mut before, WHOM, wanted(0, Some(600)), at(601)), [], "it waits for the answer");
+    drop(before);
+    // Nobody knows whether it was undone: it is undone once more, and then begun again.
+    let mut after = court(&path, at(602));
+    let undone = after.orders(at(602));
+    assert_eq!((kinds(&undone), undone[0].run), (vec![(false, WHOM.into())], run));
+    after.ran(&[(run, Ran::Done)], at(603));
+    let begun = after.orders(at(603));
+    assert_eq!((kinds(&begun), begun[0].run > run), (vec![(true, WHOM.into())], true));
+    after.ran(&[(begun[0].run, Ran::Done)], at(604));
+    assert_eq!((after.orders(at(1_200)), after.next_run()), (vec![], Some(at(1_201))));
+    // Not for whom an operator has let go meanwhile.
+    assert_eq!(kinds(&after.orders(at(1_201))), [(false, WHOM.into())]);
+    assert_eq!(ask(&mut after, WHOM, wanted(0, Some(600)), at(1_202)), []);
+    after.unblock(WHOM.parse().unwrap(), at(1_203));
+    drop(after);
+    let mut last = court(&path, at(1_204));
+    let undone = last.orders(at(1_204));
+    assert_eq!(kinds(&undone), [(false, WHOM.into())]);
+    last.ran(&[(undone[0].run, Ran::Done)], at(1_205));
+    assert_eq!((last.orders(at(1_206)), last.store().load_runs().unwrap()), (vec![], vec![]));
+}
+
+#[test]
 fn what_cannot_be_undone_is_tried_again_and_then_told() {
     let mut court = in_memory();
     let run = ask(&mut court, WHOM, wanted(0, Some(600)), at(0))[0].run;

@@ -12,7 +12,7 @@
 //! checkpoint ([`Store::tidy`]); a power cut can lose what came since then, but never leaves half a transaction. The
 //! hot path never waits for the disk, unless the log reaches 64 MiB between two calls of `tidy`.
 //!
-//! # Schema, version 4
+//! # Schema, version 6
 //! Times are nanoseconds since the Unix epoch, cut to the year 2262; enums are their index in `model`'s `ALL` arrays.
 //! `whom` is an address range as a blob that sorts like the addresses: family (4 or 6), the first address' bytes, the
 //! length in bits.
@@ -29,7 +29,9 @@
 //! rule (id, name)                                  -- log rules by the numbers in `rule`; since version 3, as the columns `rule` and `wished`
 //! quote (whom, at, log, line)                      -- the log line that decided about an offender last: cut to 200 characters, no control
 //!                                                  -- characters; since version 3
-//! run (id, response, whom, user, rule, made, until, block) -- responses to be undone; since version 4
+//! run (id, response, whom, user, rule, made, until, block, -- responses to be undone; since version 4
+//!      level, protocol, port, style,                -- since version 5
+//!      again)                                       -- 1: it is being undone, and then wanted once more; since version 6
 //! storm (id, since, until, rolled_back)             -- the latest storm's pause, in one row; since version 2
 //! position (log, device, inode, offset, mark)      -- how far a followed log has been read; since version 2
 //! ```
@@ -289,7 +291,7 @@ mod tests {
         let store = Store::open(&path).unwrap();
         store.connection.pragma_update(None, "user_version", 9).unwrap();
         store.close().unwrap();
-        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 5 })));
+        assert!(matches!(Store::open(&path), Err(Error::Newer { found: 9, known: 6 })));
 
         let other = folder.path().join("other.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE mail (id INTEGER)").unwrap();

@@ -35,6 +35,8 @@ pub struct Run {
     pub until: Expiry,
     /// The block that it ends with.
     pub block: Option<BlockId>,
+    /// It is being undone, and wanted once more behind that.
+    pub again: bool,
 }
 
 impl Store {
@@ -45,10 +47,10 @@ impl Store {
         }
         self.write(|connection, tally| {
             let mut insert = connection.prepare_cached(
-                "INSERT OR REPLACE INTO run (id, response, whom, user, rule, made, until, block, level, protocol, port, style)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                "INSERT OR REPLACE INTO run (id, response, whom, user, rule, made, until, block, level, protocol, port, style, again)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?;
-            for Run { id, response, whom, user, ground: Ground { rule, level, touch }, made, until, block } in runs {
+            for Run { id, response, whom, user, ground: Ground { rule, level, touch }, made, until, block, again } in runs {
                 let (user, block) = (user.as_ref().map(UserName::as_str), block.map(|block| whole(block.0)));
                 let (protocol, port, style) = (touch.map(|t| t.protocol.0), touch.map(|t| t.port), touch.map(|t| t.style as u8));
                 insert.execute(params![
@@ -63,7 +65,8 @@ impl Store {
                     level.map(DangerLevel::number),
                     protocol,
                     port,
-                    style
+                    style,
+                    again
                 ])?;
                 tally.unsaved += 1;
             }
@@ -88,7 +91,7 @@ impl Store {
     /// The runs that are to be undone, the oldest first, at most [`limits::RUNS`].
     pub fn load_runs(&self) -> Result<Vec<Run>, Error> {
         let columns =
-            "SELECT id, response, whom, user, rule, made, until, block, level, protocol, port, style FROM run ORDER BY id LIMIT ?1";
+            "SELECT id, response, whom, user, rule, made, until, block, level, protocol, port, style, again FROM run ORDER BY id LIMIT ?1";
         let mut statement = self.connection.prepare_cached(columns)?;
         let mut rows = statement.query([limits::RUNS as i64])?;
         let mut runs = Vec::new();
@@ -116,6 +119,7 @@ impl Store {
                 made: row.time(5)?,
                 until: expiry_of(row.maybe_time(6)?),
                 block: row.maybe(7)?.map(BlockId),
+                again: row.one_of(12, &[false, true])?,
             });
         }
         Ok(runs)
@@ -142,10 +146,11 @@ mod tests {
             made: Time::from_secs(1),
             until: Expiry::At(Time::from_secs(2)),
             block: None,
+            again: false,
         };
         let bound = Run { user: None, ground: Ground::default(), until: Expiry::Never, block: Some(BlockId(7)), ..run(2) };
         store.save_runs(&[run(1), bound.clone()]).unwrap();
-        let later = Run { until: Expiry::At(Time::from_secs(9)), ..run(1) };
+        let later = Run { until: Expiry::At(Time::from_secs(9)), again: true, ..run(1) };
         store.save_runs(std::slice::from_ref(&later)).unwrap();
         assert_eq!(store.load_runs().unwrap(), [later, bound.clone()]);
         store.forget_runs(&[RunId(1), RunId(99)]).unwrap();

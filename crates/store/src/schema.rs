@@ -12,7 +12,7 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x5269_7074;
 
 /// One step for each version of the schema; the file's version is the number of steps it has taken.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE block (
         id INTEGER PRIMARY KEY,
@@ -113,6 +113,9 @@ const STEPS: [&str; 5] = [
     ALTER TABLE run ADD COLUMN protocol INTEGER;
     ALTER TABLE run ADD COLUMN port INTEGER;
     ALTER TABLE run ADD COLUMN style INTEGER;
+",
+    "
+    ALTER TABLE run ADD COLUMN again INTEGER NOT NULL DEFAULT 0;
 ",
 ];
 

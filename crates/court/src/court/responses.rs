@@ -151,7 +151,9 @@ impl Court {
         let runs = self.read(|store, _| store.load_runs(), now).unwrap_or_default();
         // Numbers go on behind the clock's, so that one that was forgotten is not given again.
         self.responses.next = runs.last().map_or(0, |run| run.id.0).max(now.as_nanos() / 1_000_000);
-        self.responses.runs = runs.into_iter().map(|run| (run.id, (run, Phase::Stands))).collect();
+        // Whether what is wanted once more was undone before, nobody knows: it is undone again first.
+        let phase = |run: &Run| if run.again { Phase::Over { due: now, tries: 0 } } else { Phase::Stands };
+        self.responses.runs = runs.into_iter().map(|run| (run.id, (run.clone(), phase(&run)))).collect();
     }
 
     /// A rule asks for a response in place of a block, because of a line in this log.
@@ -301,7 +303,7 @@ impl Court {
             let id = *id;
             match is_renewed {
                 Some(true) => {
-                    (run.until, run.block) = (until, block);
+                    (run.until, run.block, run.again) = (until, block, matches!(phase, Phase::Undoing { .. }));
                     self.responses.tallies.renewed += 1;
                     let run = run.clone();
                     self.keep_runs(&[run]);
@@ -332,7 +334,7 @@ impl Court {
             }
             return false;
         }
-        let run = Run { id, response: name, ..run };
+        let run = Run { id, response: name, again: false, ..run };
         // What is not written down would not be undone after a restart.
         if !self.keep_runs(std::slice::from_ref(&run)) {
             self.responses.tallies.refused += 1;
@@ -467,9 +469,12 @@ impl Court {
 
     /// Ends the runs of an address, before their time: it is unblocked, or exempt now.
     pub(super) fn end_runs(&mut self, whom: Prefix, now: Time) {
+        let mut ended = Vec::new();
         for (run, _) in self.responses.runs.values_mut().filter(|(run, _)| whom.contains(run.whom.addr())) {
-            (run.until, run.block) = (Expiry::At(now), None);
+            (run.until, run.block, run.again) = (Expiry::At(now), None, false);
+            ended.push(run.clone());
         }
+        self.keep_runs(&ended);
     }
 
     /// Undoes what is over, and hands out the orders.
@@ -582,5 +587,5 @@ fn order(run: &Run, response: ResponseId, add: bool, until: Option<Time>) -> Ord
 
 /// A run against somebody that has no number and no end yet.
 fn run(whom: Prefix, ground: Ground, now: Time) -> Run {
-    Run { id: RunId(0), response: String::new(), whom, user: None, ground, made: now, until: Expiry::Never, block: None }
+    Run { id: RunId(0), response: String::new(), whom, user: None, ground, made: now, until: Expiry::Never, block: None, again: false }
 }

@@ -17,6 +17,8 @@ pub mod lookup;
 pub mod packets;
 pub mod responder;
 pub mod runner;
+#[cfg(test)]
+mod siege;
 pub mod signatures;
 pub mod warden;
 

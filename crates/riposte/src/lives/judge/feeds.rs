@@ -67,6 +67,8 @@ struct Feed {
     due: Time,
     /// By which order and when it was asked for (steady), and nobody has answered yet.
     asked: Option<(u32, Time)>,
+    /// Envoys in a row that have ended over it.
+    lost: u32,
     /// When it was last asked for at all.
     tried: Option<Time>,
     /// Of a stream: whoever fetches it has read all of it.
@@ -125,6 +127,7 @@ impl Feeds {
                 wrong: None,
                 due: clock.steady,
                 asked: None,
+                lost: 0,
                 tried: None,
                 follows: false,
                 whole: true,
@@ -175,7 +178,15 @@ impl Feeds {
     /// The envoy has begun, or has ended: whoever was asked will not answer.
     pub fn envoy(&mut self, is_there: bool) {
         self.has_envoy = is_there;
-        self.feeds.iter_mut().for_each(|feed| (feed.asked, feed.follows) = (None, false));
+        for feed in &mut self.feeds {
+            feed.follows = false;
+            let Some((_, asked)) = feed.asked.take() else { continue };
+            feed.lost = feed.lost.saturating_add(1);
+            // Once may be chance. Whoever ends over each answer must not ask the publisher again and again.
+            if feed.lost > 1 {
+                feed.due = asked.after(feed.config.every.min(HOUR));
+            }
+        }
     }
 
     /// Exemptions have changed: the warden is told anew.
@@ -186,11 +197,11 @@ impl Feeds {
     /// Takes a part of a list; hostile. False if nobody waits for it.
     pub fn items(&mut self, order: u32, items: Vec<(Prefix, Option<u32>)>, gone: Vec<Prefix>) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
-        // One more than is taken, so that the list is refused as too long.
+        // One more than is taken, so that the list is refused as too long; likewise below.
         let room = (feed.config.max_entries + 1).saturating_sub(feed.coming.entries.len());
         let entry = |(prefix, lasts): (Prefix, Option<u32>)| Entry { prefix, lasts: lasts.map(|secs| Duration::from_secs(secs.into())) };
         feed.coming.entries.extend(items.into_iter().take(room).map(entry));
-        let room = limits::LISTED.saturating_sub(feed.coming.gone.len());
+        let room = (limits::LISTED + 1).saturating_sub(feed.coming.gone.len());
         feed.coming.gone.extend(gone.into_iter().take(room));
         true
     }
@@ -199,6 +210,7 @@ impl Feeds {
     pub fn fetched(&mut self, order: u32, got: Got, court: &mut Court, clock: Clock) -> bool {
         let Some(feed) = asked_by(&mut self.feeds, order) else { return false };
         let asked = feed.asked.take().map_or(Time::EPOCH, |(_, at)| at);
+        feed.lost = 0;
         feed.follows &= !matches!(got, Got::Nothing { .. });
         feed.due = clock.steady.after(feed.config.every);
         let (name, before) = (feed.config.name.clone(), feed.entries.clone());
@@ -395,6 +407,9 @@ impl Feed {
     fn take(&mut self, known: [String; 2], unread: [u32; 2], court: &Court, clock: Clock) -> Result<(), String> {
         let end = |entry: &Entry| clock.steady.after(entry.lasts.unwrap_or(self.config.expires).min(self.config.expires));
         let mut list = std::mem::take(&mut self.coming);
+        if list.gone.len() > limits::LISTED {
+            return Err(format!("more than {} are gone at once", limits::LISTED));
+        }
         let lives = |(_, until): &&(Prefix, Time)| *until > clock.steady;
         let mut ends: BTreeMap<Prefix, Time> = BTreeMap::new();
         if !self.whole {

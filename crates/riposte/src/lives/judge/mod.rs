@@ -10,6 +10,8 @@ mod kept;
 mod pictures;
 mod portsentry;
 mod positions;
+#[cfg(test)]
+mod siege;
 
 use super::calm::Calm;
 use super::channel::{self, Channel};
@@ -30,7 +32,7 @@ use model::event::{Act, Event, RuleId, Trust};
 use model::limits;
 use model::time::Time;
 use portsentry::Lines;
-use positions::Positions;
+use positions::{APPLICATION_LOG, Positions};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher};
@@ -66,9 +68,6 @@ const BUSY: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(50);
 /// How long a ledger that somebody else holds is waited for.
 const LEDGER_WAIT: Duration = Duration::from_secs(2);
-
-/// What stands before an application log's name where its position is kept: it may be a firewall log's, too.
-const APPLICATION_LOG: &str = "applications: ";
 
 struct Sensor {
     slot: u16,
@@ -158,61 +157,11 @@ pub fn run(start: Start) -> Result<(), String> {
     let listener = UnixListener::from(own(0)?);
     let profile = Profile::judge(unprivileged_user(&config.process.user)?, &config.store.path);
     let entered = sys::sandbox::enter(&profile).map_err(|e| e.to_string())?;
-    let (store, trouble) = open_store(&config)?;
-    let positions = Positions::load(&store);
+    let store = open_store(&config)?;
     // Only with its store is the judge ready: a first start without it ends riposte with a clear line.
     ready(&entered, &mut warden)?;
-    // While the ledger is read the warden lists: each may take half a second.
-    warden.send(&Message::AskInstalled).map_err(|e| e.to_string())?;
-    let seed = std::hash::RandomState::new().build_hasher().finish();
-    let mut court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
-    let feeds = Feeds::load(&config.feeds, &config.store.path, &mut court, clock());
-    let poller = Rc::new(Poller::new().map_err(|e| e.to_string())?);
-    let server = Server::new(listener, &poller, CONTROL).map_err(|e| e.to_string())?;
-    let mut judge = Judge {
-        court,
-        warden,
-        poller,
-        calm: Calm::default(),
-        sensors: BTreeMap::new(),
-        next_sensor: SENSORS,
-        processes: Vec::new(),
-        warden_counters: Vec::new(),
-        repaired: None,
-        warden_troubles: Vec::new(),
-        pending: VecDeque::new(),
-        tidy_at: Some(monotonic()),
-        tidied: monotonic(),
-        untidy: false,
-        settle_from: Time::EPOCH,
-        settle_wait: SETTLE_FIRST,
-        resync_from: Time::EPOCH,
-        resync_wait: RESYNC_FIRST,
-        began: now(),
-        captured: config.capture.enabled,
-        of_blocked: 0,
-        malformed: 0,
-        late: 0,
-        turned_away: 0,
-        positions,
-        lines: Lines::new(&config, 0),
-        kept: Kept::load(&config.store.path),
-        alerts: Alerts::new(config.alert.clone()),
-        disk: (config.store.path.clone(), config.store.min_free_percent),
-        reloads: Gate::new(Life::Judge, monotonic()),
-        reloaded: None,
-        clocks: Clocks::read(),
-        feeds,
-        dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
-        responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
-        held: None,
-        silent: 0,
-        deaf_until: Time::EPOCH,
-    };
-    // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
-    if judge.court.failing.is_none() {
-        judge.tell_allowed();
-    }
+    let mut judge = Judge::new(&config, warden, store).map_err(|e| e.to_string())?;
+    let server = Server::new(listener, &judge.poller, CONTROL).map_err(|e| e.to_string())?;
     ended(judge.watch(server))
 }
 
@@ -279,66 +228,130 @@ fn is_low(space: Space, least: u8, was_low: bool) -> bool {
 }
 
 impl Judge {
+    /// With what the store remembers (and why it may not be all), once it has heard from the warden for the first time.
+    fn new(config: &Config, mut warden: Channel, (store, trouble): (Store, Option<String>)) -> io::Result<Judge> {
+        // While the ledger is read the warden lists: each may take half a second.
+        warden.send(&Message::AskInstalled)?;
+        let positions = Positions::load(&store);
+        let seed = std::hash::RandomState::new().build_hasher().finish();
+        let mut court = sys::memory::hoarding(|| Court::new(config.court(), store, trouble, seed, now()));
+        let feeds = Feeds::load(&config.feeds, &config.store.path, &mut court, clock());
+        let poller = Rc::new(Poller::new()?);
+        poller.add(warden.as_fd(), WARDEN, Interest::Read)?;
+        let mut judge = Judge {
+            court,
+            warden,
+            poller,
+            calm: Calm::default(),
+            sensors: BTreeMap::new(),
+            next_sensor: SENSORS,
+            processes: Vec::new(),
+            warden_counters: Vec::new(),
+            repaired: None,
+            warden_troubles: Vec::new(),
+            pending: VecDeque::new(),
+            tidy_at: Some(monotonic()),
+            tidied: monotonic(),
+            untidy: false,
+            settle_from: Time::EPOCH,
+            settle_wait: SETTLE_FIRST,
+            resync_from: Time::EPOCH,
+            resync_wait: RESYNC_FIRST,
+            began: now(),
+            captured: config.capture.enabled,
+            of_blocked: 0,
+            malformed: 0,
+            late: 0,
+            turned_away: 0,
+            positions,
+            lines: Lines::new(config, 0),
+            kept: Kept::load(&config.store.path),
+            alerts: Alerts::new(config.alert.clone()),
+            disk: (config.store.path.clone(), config.store.min_free_percent),
+            reloads: Gate::new(Life::Judge, monotonic()),
+            reloaded: None,
+            clocks: Clocks::read(),
+            feeds,
+            dshield: Dshield::load(&config.dshield, &config.store.path, clock()),
+            responders: config.respond.kinds.iter().map(|kind| kind.name).collect(),
+            held: None,
+            silent: 0,
+            deaf_until: Time::EPOCH,
+        };
+        // One that can't read its ledger doesn't know them: what the warden has heard from the judge before stays in force.
+        if judge.court.failing.is_none() {
+            judge.tell_allowed();
+        }
+        Ok(judge)
+    }
+
     fn watch(&mut self, mut server: Server) -> io::Result<()> {
-        self.poller.add(self.warden.as_fd(), WARDEN, Interest::Read)?;
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
             self.send_all()?;
             let patience = self.patience();
             self.calm.wait(&self.poller, patience, &mut ready)?;
-            self.look_at_the_clock();
-            let mut waiting = Vec::new();
-            for event in &ready {
-                if event.token == WARDEN {
-                    if !self.hear_warden(event, &mut frame)? {
-                        // The last word: what waits in memory would be lost.
-                        self.court.tight = None;
-                        while self.court.settle(now()) && self.court.owes_strikes() {}
-                        self.positions.keep(&mut self.court, monotonic(), true);
-                        self.kept.write(monotonic(), true);
-                        return Ok(());
-                    }
-                } else if server.owns(event.token) {
-                    waiting.push(event.token);
-                } else {
-                    self.hear_sensor(event, &mut frame)?;
-                }
+            if !self.turn(&ready, &mut server, &mut frame)? {
+                return Ok(());
             }
-            let now = now();
-            if self.court.next_tick().is_some_and(|at| at <= now) {
-                self.court.tick(now);
-            }
-            // First what protects, then what is written about it, then what is answered.
-            self.send_all()?;
-            let spoken = self.court.speak();
-            self.alerts.hear(&self.court, &spoken, now);
-            self.settle(now);
-            self.tell_troubles();
-            self.pass_alerts()?;
-            if std::mem::take(&mut self.court.allowed_again) {
-                self.tell_allowed();
-            }
-            self.positions.keep(&mut self.court, monotonic(), false);
-            self.kept.write(monotonic(), false);
-            self.look_after_feeds()?;
-            self.resync()?;
-            for token in waiting {
-                // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
-                let poller = Rc::clone(&self.poller);
-                server.ready(token, &poller, |request, root| {
-                    let is_order = request.is_order();
-                    let reply = answers::answer(self, request, root);
-                    // Who is told that it is done must find it done, even if we are killed right after. A warden that is gone is met below.
-                    if is_order {
-                        let _ = self.send_all();
-                        self.settle(now);
-                    }
-                    reply
-                });
-                self.turned_away = server.turned_away;
-            }
-            self.tidy();
         }
+    }
+
+    /// Hears whoever has something to say and does what is due. False when the warden has gone.
+    fn turn(&mut self, ready: &[Ready], server: &mut Server, frame: &mut [u8]) -> io::Result<bool> {
+        self.look_at_the_clock();
+        let mut waiting = Vec::new();
+        for event in ready {
+            if event.token == WARDEN {
+                if !self.hear_warden(event, frame)? {
+                    // The last word: what waits in memory would be lost.
+                    self.court.tight = None;
+                    while self.court.settle(now()) && self.court.owes_strikes() {}
+                    self.positions.keep(&mut self.court, monotonic(), true);
+                    self.kept.write(monotonic(), true);
+                    return Ok(false);
+                }
+            } else if server.owns(event.token) {
+                waiting.push(event.token);
+            } else {
+                self.hear_sensor(event, frame)?;
+            }
+        }
+        let now = now();
+        if self.court.next_tick().is_some_and(|at| at <= now) {
+            self.court.tick(now);
+        }
+        // First what protects, then what is written about it, then what is answered.
+        self.send_all()?;
+        let spoken = self.court.speak();
+        self.alerts.hear(&self.court, &spoken, now);
+        self.settle(now);
+        self.tell_troubles();
+        self.pass_alerts()?;
+        if std::mem::take(&mut self.court.allowed_again) {
+            self.tell_allowed();
+        }
+        self.positions.keep(&mut self.court, monotonic(), false);
+        self.kept.write(monotonic(), false);
+        self.look_after_feeds()?;
+        self.resync()?;
+        for token in waiting {
+            // Shared and not lent away: while an answer waits for figures, the warden may hand over a new sensor's link.
+            let poller = Rc::clone(&self.poller);
+            server.ready(token, &poller, |request, root| {
+                let is_order = request.is_order();
+                let reply = answers::answer(self, request, root);
+                // Who is told that it is done must find it done, even if we are killed right after. A warden that is gone is met below.
+                if is_order {
+                    let _ = self.send_all();
+                    self.settle(now);
+                }
+                reply
+            });
+            self.turned_away = server.turned_away;
+        }
+        self.tidy();
+        Ok(true)
     }
 
     /// Before anything is decided by it: a clock that was set, or a machine that slept, must not end a block early or late.
@@ -683,6 +696,8 @@ impl Judge {
                     for (number, name) in names {
                         if sensor.rules.len() < limits::RULES || sensor.rules.contains_key(&number) {
                             sensor.rules.insert(number, self.court.rule(&name));
+                        } else {
+                            self.malformed += 1;
                         }
                     }
                 }

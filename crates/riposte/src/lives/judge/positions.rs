@@ -3,11 +3,15 @@
 
 use court::court::Court;
 use link::message::Position;
+use model::limits;
 use model::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use store::Store;
 use store::memory::{LogPosition, POSITIONS};
+
+/// What stands before an application log's name where its position is kept: it may be a firewall log's, too.
+pub const APPLICATION_LOG: &str = "applications: ";
 
 /// Positions are written at most this often while the lines say nothing, and tried again after the longer time if the store fails.
 const EVERY: Duration = Duration::from_secs(1);
@@ -50,9 +54,16 @@ impl Positions {
 
     /// A sensor has told of everything up to here.
     pub fn note(&mut self, log: &str, position: Position) {
-        if self.known.len() >= POSITIONS && !self.known.contains_key(log) {
+        // What one sensor calls its logs takes no other's place.
+        let is_like = |known: &&String| is_application(known) == is_application(log);
+        let most = if is_application(log) { limits::FOLLOWED_FILES } else { POSITIONS - limits::FOLLOWED_FILES };
+        if !self.known.contains_key(log)
+            && self.known.keys().filter(is_like).count() >= most
+            && let Some(first) = self.known.keys().find(is_like).cloned()
+        {
             // Names of logs that were configured once. Which of them goes does not matter: none of the present ones is lost for long.
-            self.known.pop_first();
+            self.known.remove(&first);
+            self.unsaved.remove(&first);
         }
         self.known.insert(log.to_owned(), position);
         self.unsaved.insert(log.to_owned());
@@ -77,7 +88,9 @@ impl Positions {
             let Position { device, inode, offset, mark } = self.known.get(log)?.clone();
             Some(LogPosition { log: log.clone(), device, inode, offset, mark })
         };
-        let positions: Vec<LogPosition> = self.unsaved.iter().filter_map(stored).collect();
+        // The store lets go of what was not written for longest: that must be none of those that one sensor's names can't reach.
+        let logs: BTreeSet<&String> = self.unsaved.iter().chain(self.known.keys().filter(|log| !is_application(log))).collect();
+        let positions: Vec<LogPosition> = logs.into_iter().filter_map(stored).collect();
         if court.keep_positions(&positions) {
             self.unsaved.clear();
             self.from = now.after(EVERY);
@@ -86,6 +99,10 @@ impl Positions {
             self.owed = now;
         }
     }
+}
+
+fn is_application(log: &str) -> bool {
+    log.starts_with(APPLICATION_LOG)
 }
 
 #[cfg(test)]
@@ -125,5 +142,24 @@ mod tests {
         assert_eq!(Positions::load(court.store()).of("kern.log"), Some(at(30)));
         (0..2 * POSITIONS).for_each(|n| positions.note(&format!("log {n}"), at(1)));
         assert!(positions.known.len() <= POSITIONS && positions.of(&format!("log {}", 2 * POSITIONS - 1)).is_some());
+    }
+
+    #[test]
+    fn a_sensor_that_makes_names_up_pushes_no_other_ones_log_out_and_costs_bounded_memory() {
+        let mut now = Time::from_secs(1_000);
+        let mut court = Court::new(Config::default().court(), Store::open_in_memory().unwrap(), None, 1, now);
+        let mut positions = Positions::load(court.store());
+        let at = Position { device: 1, inode: 2, offset: 3, mark: Vec::new() };
+        positions.note("/var/log/kern.log", at.clone());
+        for n in 0..2 * POSITIONS {
+            positions.note(&format!("{APPLICATION_LOG}{n}"), at.clone());
+            if n % 1_000 == 0 {
+                now = now.after(EVERY);
+                positions.keep(&mut court, now, false);
+            }
+        }
+        assert!(positions.unsaved.len() <= POSITIONS && positions.below(APPLICATION_LOG).count() == limits::FOLLOWED_FILES);
+        positions.keep(&mut court, now, true);
+        assert_eq!([&positions, &Positions::load(court.store())].map(|known| known.of("/var/log/kern.log")), [Some(at.clone()), Some(at)]);
     }
 }

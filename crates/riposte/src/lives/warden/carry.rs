@@ -3,7 +3,7 @@
 
 use super::{Warden, monotonic};
 use crate::config::respond::Mode;
-use crate::lives::channel;
+use crate::lives::channel::{self, Channel};
 use link::message::{Counter, Life, Message};
 use model::block::{BlockId, Change, Expiry, Fault, Installed, Outcome, Scope};
 use model::limits;
@@ -47,6 +47,8 @@ pub struct Carry {
     counters: Vec<Counter>,
     /// The judge waits for figures with ours.
     counts_for: Option<usize>,
+    /// It was too slow to be told who is exempt.
+    owes_exempt: bool,
     /// Whom the responder waits for and hears nothing from, a bit; 0: nobody.
     silent: u16,
     /// What the kernel refused and somebody else took.
@@ -179,6 +181,9 @@ impl Warden {
         let now = monotonic();
         let late: Vec<u32> = self.carry.waiting.iter().filter(|(_, batch)| batch.until <= now).map(|(number, _)| *number).collect();
         self.give_up_on(late);
+        if self.carry.owes_exempt {
+            self.tell_exempt();
+        }
         // It keeps up again: what it has missed the judge finds out.
         if self.carry.is_behind
             && let Some(index) =
@@ -209,6 +214,11 @@ impl Warden {
     /// Has the others let go whoever is exempt now, in case that the judge is away. What they are asked to block later is looked through here.
     pub(super) fn tell_exempt(&mut self) {
         let Some(index) = self.responder() else { return };
+        // In a full queue one piece would take another one's place: all of them are told once it is read again.
+        self.carry.owes_exempt = self.wards[index].link.as_ref().is_some_and(Channel::is_congested);
+        if self.carry.owes_exempt {
+            return;
+        }
         for piece in self.shield.prefixes().chunks(limits::ALLOWED_TOLD) {
             let list = piece.iter().map(|prefix| (*prefix, Expiry::Never)).collect();
             self.send(index, &Message::Allowed(list), None);

@@ -4,6 +4,7 @@
 use super::*;
 use crate::lives::channel::Channel;
 use crate::lives::moved;
+use crate::lives::siege::{Dice, EXEMPT, GATEWAY, NEVER, encoded, overlap, possessions, prefix};
 use link::codec::Writer;
 use link::gate::WARDEN_ACCEPTS;
 use link::message::{Counter, PortMap, Process};
@@ -12,28 +13,10 @@ use model::decision::{ExemptReason, Exemption};
 use model::net::Prefix;
 use model::response::{Ground, Order, Ran, ResponseId, RunId};
 use rusty_fork::rusty_fork_test;
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
-
-const EXEMPT: [&str; 3] = ["192.0.2.0/24", "203.0.113.7", "2001:db8:7::/48"];
-/// What the host process has derived.
-const GATEWAY: &str = "198.51.100.1";
-/// What no change may ever touch. Written down once more, so that the warden isn't asked about itself.
-const NEVER: [&str; 12] = [
-    "192.0.2.0/24",
-    "203.0.113.7/32",
-    "2001:db8:7::/48",
-    "198.51.100.1/32",
-    "127.0.0.0/8",
-    "0.0.0.0/8",
-    "224.0.0.0/4",
-    "255.255.255.255/32",
-    "::1/128",
-    "::/128",
-    "ff00::/8",
-    "198.41.0.4/32",
-];
 
 /// A responder beside the firewall: what it would be handed is looked at.
 const CARRIED: respond::Kind =
@@ -141,60 +124,7 @@ impl Siege {
     }
 }
 
-fn prefix(text: &str) -> Prefix {
-    text.parse().unwrap()
-}
-
-/// First and last address as numbers, and whether it is IPv4: the test's own arithmetic, not the model's.
-fn range(prefix: Prefix) -> (bool, u128, u128) {
-    let (is_v4, first, width) = match prefix.addr() {
-        IpAddr::V4(addr) => (true, u128::from(u32::from(addr)), 32),
-        IpAddr::V6(addr) => (false, u128::from(addr), 128),
-    };
-    let host = width - u32::from(prefix.bits());
-    (is_v4, first, first | 1_u128.checked_shl(host).map_or(u128::MAX, |size| size - 1))
-}
-
-fn overlap(a: Prefix, b: Prefix) -> bool {
-    let ((a4, a_first, a_last), (b4, b_first, b_last)) = (range(a), range(b));
-    a4 == b4 && a_first <= b_last && b_first <= a_last
-}
-
-/// Numbers that look random and are the same each time (splitmix64).
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.roll() % bound as u64) as usize
-    }
-
-    /// A prefix that a hostile judge would like to see blocked: often one that touches an exempt address, from above or below.
-    fn victim(&mut self) -> Prefix {
-        let crafted =
-            ["0.0.0.0/0", "::/0", "::/96", "64:ff9b::/96", "64:ff9b::c000:207", "2002:c000:0207::/48", "::fffe:0:0/95", "128.0.0.0/1"];
-        match self.below(5) {
-            0 => prefix(crafted[self.below(crafted.len())]),
-            1 => prefix(NEVER[self.below(NEVER.len())]),
-            2 => {
-                let near = prefix(NEVER[self.below(NEVER.len())]);
-                let width = if near.addr().is_ipv4() { 33 } else { 129 };
-                Prefix::new(near.addr(), self.below(width) as u8)
-            }
-            3 => Prefix::new(IpAddr::V4(Ipv4Addr::from(self.roll() as u32)), (self.below(25) + 8) as u8),
-            _ => {
-                let addr = Ipv6Addr::from(u128::from(self.roll()) << 64 | u128::from(self.roll()));
-                Prefix::new(IpAddr::V6(addr), (self.below(113) + 16) as u8)
-            }
-        }
-    }
-
     fn change(&mut self) -> Change {
         let (id, scope) = (BlockId(self.roll()), Scope::Source(self.victim()));
         match self.below(8) {
@@ -245,38 +175,6 @@ impl Dice {
             _ => Message::Apply((0..few).map(|_| self.change()).collect()),
         }
     }
-
-    /// A frame: mostly a message, often bent, sometimes just bytes.
-    fn frame(&mut self) -> Vec<u8> {
-        let mut writer = Writer::default();
-        if self.below(10) == 0 {
-            let most = if self.below(20) == 0 { 70_000 } else { 300 };
-            let len = 1 + self.below(most);
-            return (0..len).map(|_| self.roll() as u8).collect();
-        }
-        self.message().encode(&mut writer);
-        let mut frame = writer.as_bytes().to_vec();
-        for _ in 0..[0, 0, 0, 1, 3][self.below(5)] {
-            match self.below(3) {
-                0 => {
-                    let len = 1 + self.below(frame.len());
-                    frame.truncate(len);
-                }
-                1 => frame.push(self.roll() as u8),
-                _ => {
-                    let at = self.below(frame.len());
-                    frame[at] = self.roll() as u8;
-                }
-            }
-        }
-        frame
-    }
-}
-
-/// How many descriptors this process has, and whether it has ever had a child that it did not wait for.
-fn possessions() -> (usize, String) {
-    let children = fs::read_to_string(format!("/proc/self/task/{}/children", std::process::id())).unwrap_or_default();
-    (fs::read_dir("/proc/self/fd").unwrap().count(), children)
 }
 
 fn name_of(fd: &OwnedFd) -> std::path::PathBuf {
@@ -300,7 +198,8 @@ rusty_fork_test! {
             // Half of them from the judge, who may say most.
             let ward = dice.below(2) * dice.below(siege.ends.len());
             let (life, slot) = (siege.warden.wards[ward].life, siege.warden.wards[ward].slot);
-            let frame = dice.frame();
+            let message = dice.message();
+            let frame = dice.frame(&message);
             // Time flies: the rates are another test's, here as much as possible shall get through to what lies behind the gate.
             siege.warden.wards[ward].gate = link::gate::Gate::new(life, monotonic());
             let pass = (dice.below(50) == 0).then(|| siege.folder.path().join("1.log")).map(|path| OwnedFd::from(fs::File::open(path).unwrap()));
@@ -440,6 +339,33 @@ rusty_fork_test! {
             assert_eq!(siege.warden.carry(&[add(9, whom)], vec![Outcome::Added]), [(BlockId(9), Outcome::Added)]);
             assert_eq!(carried(&mut siege).into_iter().map(|(_, changes)| changes).collect::<Vec<_>>(), handed);
         }
+    }
+
+    #[test]
+    fn a_responder_that_hangs_hears_of_all_who_are_exempt_once_it_reads() {
+        let mut siege = Siege::new();
+        let (judge, responder) = (siege.ward(Life::Judge), siege.ward(Life::Responder));
+        while siege.warden.wards[responder].link.as_ref().unwrap().dropped() == 0 {
+            siege.warden.send(responder, &Message::AskCounters, None);
+        }
+        let waiting = siege.warden.wards[responder].link.as_ref().unwrap().waiting_bytes();
+        let allowed = (0..limits::ALLOWED_TOLD as u32).map(|n| (Prefix::host(Ipv4Addr::from(0x0800_0000 + n).into()), Expiry::Never));
+        let allowed = encoded(&Message::Allowed(allowed.collect()));
+        for _ in 0..50 {
+            assert!(siege.say(judge, &allowed, None));
+            siege.attend(judge);
+        }
+        let most = waiting + 4 * limits::FRAME_BYTES;
+        assert!(siege.warden.wards[responder].link.as_ref().unwrap().waiting_bytes() <= most);
+        let mut told = BTreeSet::new();
+        for _ in 0..2 {
+            let heard = siege.hear(responder).into_iter().map(|heard| heard.message);
+            told.extend(heard.filter_map(|message| if let Message::Allowed(list) = message { Some(list) } else { None }).flatten().map(|(prefix, _)| prefix));
+            siege.warden.give_up();
+        }
+        let exempt = siege.warden.shield.prefixes();
+        assert!(exempt.len() > limits::ALLOWED_TOLD, "in several pieces");
+        assert!(exempt.iter().all(|prefix| told.contains(prefix)), "{} of {}", told.len(), exempt.len());
     }
 
     #[test]

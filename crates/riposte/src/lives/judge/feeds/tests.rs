@@ -177,6 +177,36 @@ fn a_stream_says_what_has_changed() {
     feeds.envoy(false);
     feeds.envoy(true);
     assert_eq!(feeds.orders(later(130)), [order(3, true)], "the stream's reader has died: it begins anew");
+    // Nothing is dropped unsaid: of more than all lists can have, nobody goes.
+    let gone = vec!["8.8.3.3".parse().unwrap(); limits::BATCH_LISTED];
+    assert!((0..=limits::LISTED / limits::BATCH_LISTED).all(|_| feeds.items(3, Vec::new(), gone.clone())));
+    assert!(feeds.fetched(3, got(), &mut court, later(130)));
+    assert_eq!((feeds.refused, listed(&court, 131)), (1, vec!["8.8.3.3".to_owned()]));
+}
+
+#[test]
+fn an_envoy_that_ends_over_each_answer_does_not_ask_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("url = 'https://a.example/'");
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    let asked = (0..7_200).filter(|secs| {
+        feeds.envoy(true);
+        let orders = feeds.orders(later(*secs)).len();
+        feeds.envoy(false);
+        orders > 0
+    });
+    assert_eq!(asked.collect::<Vec<_>>(), [0, 1, 3_601]);
+    // One that answers may end once more without consequence.
+    feeds.envoy(true);
+    let number = order(&mut feeds, later(7_201));
+    assert!(feeds.fetched(number, Got::Nothing { why: "500".into(), wait: None }, &mut court, later(7_201)));
+    for _ in 0..2 {
+        assert_eq!(feeds.orders(later(10_801)).len(), 1);
+        feeds.envoy(false);
+        feeds.envoy(true);
+    }
+    assert_eq!(feeds.orders(later(10_801)).len(), 0);
 }
 
 #[test]
