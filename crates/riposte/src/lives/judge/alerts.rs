@@ -82,7 +82,12 @@ impl Alerts {
             let Some(chain) = Chain::ALL.get(usize::from(passage.chain)) else { continue };
             let bits = if passage.actor.is_ipv4() { scan.count_by_ipv4 } else { scan.count_by_ipv6 };
             let (interface, prefix) = (passage.interface.as_bytes(), passage.prefix.as_bytes());
-            let way = (*chain, self.interfaces.number(interface), self.prefixes.number(prefix), passage.protocol);
+            let way = (
+                *chain,
+                self.interfaces.number(interface, passage.packets),
+                self.prefixes.number(prefix, passage.packets),
+                passage.protocol,
+            );
             notes.page(Prefix::new(passage.actor, bits), |_| false).way(way, passage.packets);
         }
     }
