@@ -12,6 +12,7 @@ use detect::{Detector, WARM};
 use model::block::{Because, Block, BlockId, Change, Expiry, Scope, State};
 use model::decision::{Decision, Exemption, WatchReason};
 use model::event::{Act, Event, RuleId, Touch, Trust};
+use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -110,10 +111,10 @@ pub enum Answer {
 pub struct Spoken {
     /// What was decided about whom.
     pub judged: Vec<(Offence, Decision)>,
-    /// Blocks that were lifted before their time, and why.
-    pub lifted: Vec<(Prefix, Lift)>,
-    /// Blocks that have ended in their time.
-    pub ended: Vec<Prefix>,
+    /// Blocks that were lifted before their time, the danger level that an offence had earned them, and why.
+    pub lifted: Vec<(Prefix, Option<DangerLevel>, Lift)>,
+    /// Blocks that have ended in their time, and their level likewise.
+    pub ended: Vec<(Prefix, Option<DangerLevel>)>,
 }
 
 /// A store that can't be written.
@@ -459,7 +460,7 @@ impl Court {
             if lifted.rehearsed {
                 continue;
             }
-            self.spoken.lifted.push((whom, lifted.why));
+            self.spoken.lifted.push((whom, lifted.level, lifted.why));
             let turn = match lifted.why {
                 Lift::Operator => Turn::LiftedByOperator,
                 // Neither ledger nor firewall ever knew of it.
@@ -493,11 +494,11 @@ impl Court {
         }
     }
 
-    fn expired(&mut self, over: &[(BlockId, Prefix)]) {
-        for (id, whom) in over {
+    fn expired(&mut self, over: &[(BlockId, Prefix, Option<DangerLevel>)]) {
+        for (id, whom, level) in over {
             self.unanswered.remove(id);
             self.marks.push((*id, State::Expired));
-            self.spoken.ended.push(*whom);
+            self.spoken.ended.push((*whom, *level));
             tracing::debug!(%id, "block expired");
         }
     }

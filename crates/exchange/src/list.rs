@@ -157,14 +157,26 @@ fn prefix(text: &str) -> Result<Prefix, String> {
     Ok(prefix)
 }
 
+/// What stands between the words of a line.
+const BETWEEN: [char; 3] = [' ', '\t', ','];
+
+/// Whether somebody meant to write an address, right or wrong.
+fn is_meant_as_address(word: &str) -> bool {
+    let four = word.split('.').count() == 4 && word.starts_with(|c: char| c.is_ascii_digit());
+    four || word.contains("::") || word.parse::<IpAddr>().is_ok()
+}
+
 fn plain(text: &str, list: &mut List) {
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_start_matches('\u{feff}');
         let said = line.split(['#', ';']).next().unwrap_or_default().trim();
-        let mut words = said.split([' ', '\t', ',']);
-        let Some(word) = words.next().filter(|word| !word.is_empty()) else { continue };
+        let (word, rest) = said.split_at(said.find(BETWEEN).unwrap_or(said.len()));
+        if word.is_empty() {
+            continue;
+        }
         // A range with blanks around its dash; other words behind an address are remarks.
-        let last = words.next().filter(|dash| *dash == "-").and(words.next()).filter(|last| last.parse::<IpAddr>().is_ok());
+        let behind = rest.trim_start().strip_prefix('-').map_or("", str::trim_start);
+        let last = behind.split(BETWEEN).next().filter(|last| is_meant_as_address(last));
         let read = match word.split_once('-').or(last.map(|last| (word, last))) {
             Some((first, last)) => range(first, last),
             None => prefix(word).map(|prefix| vec![prefix]),
@@ -328,9 +340,23 @@ mod tests {
 
     #[test]
     fn a_plain_list_has_one_entry_a_line() {
-        let text = "\u{feff}# remark\n192.0.2.7\n198.51.100.0/24 ; SBL1\n\n2001:db8::/32\t# net\n203.0.113.4-203.0.113.7\n203.0.113.9 - 203.0.113.10,x\n192.0.2.7 - worm\n";
+        let text = "\u{feff}# remark\n192.0.2.7\n198.51.100.0/24 ; SBL1\n\n2001:db8::/32\t# net\n203.0.113.4-203.0.113.7\n203.0.113.9 - 203.0.113.10,x\n192.0.2.7 - worm\n\
+                    203.0.113.16  -  203.0.113.31\n203.0.113.32\t-\t203.0.113.33\n203.0.113.64 -203.0.113.127 x\n192.0.2.7  -  1.2 worms\n";
         let list = read(Format::Plain, text).unwrap();
-        assert_eq!(prefixes(&list), ["192.0.2.7", "198.51.100.0/24", "203.0.113.4/30", "203.0.113.9", "203.0.113.10", "2001:db8::/32"]);
+        assert_eq!(
+            prefixes(&list),
+            [
+                "192.0.2.7",
+                "198.51.100.0/24",
+                "203.0.113.4/30",
+                "203.0.113.9",
+                "203.0.113.10",
+                "203.0.113.16/28",
+                "203.0.113.32/31",
+                "203.0.113.64/26",
+                "2001:db8::/32"
+            ]
+        );
         assert_eq!(list.unread, 0);
     }
 
@@ -352,7 +378,18 @@ mod tests {
 
     #[test]
     fn what_means_two_things_is_not_taken() {
-        for bad in ["192.0.2.7/24", "256.1.1.1", "192.0.2.9-192.0.2.1", "192.0.2.0/33", "::1-192.0.2.1", "<html>"] {
+        for bad in [
+            "192.0.2.7/24",
+            "256.1.1.1",
+            "192.0.2.9-192.0.2.1",
+            "192.0.2.0/33",
+            "::1-192.0.2.1",
+            "<html>",
+            "192.0.2.9 - 192.0.2.300",
+            "192.0.2.9  -  192.0.2.16/28",
+            "192.0.2.9- 192.0.2.10",
+            "2001:db8:: - 2001:db8::g",
+        ] {
             let list = read(Format::Plain, &format!("192.0.2.1\n{bad}\n")).unwrap();
             assert_eq!((prefixes(&list), list.unread), (vec!["192.0.2.1".to_owned()], 1), "{bad}");
             assert!(list.problems[0].starts_with("2: "), "{:?}", list.problems);

@@ -87,6 +87,16 @@ pub enum Because {
     },
 }
 
+impl Because {
+    /// How dangerous, if it was an offence.
+    pub fn level(&self) -> Option<DangerLevel> {
+        match self {
+            Because::Offence { level, .. } => Some(*level),
+            Because::Adopted | Because::Operator { .. } => None,
+        }
+    }
+}
+
 /// A block: whom, what, until when, why.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Block {

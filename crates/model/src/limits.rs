@@ -116,7 +116,7 @@ pub const NOTED_KINDS: usize = 16;
 pub const NOTED_AIMS: usize = 32;
 /// Packets of one source whose time and port are kept for its picture. At the bound every second one is let go.
 pub const NOTED_SAMPLES: usize = 256;
-/// Interfaces, and log prefixes, that a report on an old log tells apart. Further ones are told as others.
+/// Interfaces, and log prefixes, that a report on an old log tells apart. At the bound the one that was used longest ago is told as others.
 pub const REPORT_WORDS: usize = 1_024;
 /// Different lines that `replay --unique` remembers. Beyond, a line may be printed again.
 pub const UNIQUE_LINES: usize = 8_388_608;

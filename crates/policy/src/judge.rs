@@ -269,7 +269,7 @@ impl Judge {
         self.withdraw_strike(&prefix, &record, ruling);
         self.counters.lifted += 1;
         let scope = Scope::Source(prefix);
-        ruling.lifted.push(Lifted { id, scope, why, rehearsed: record.rehearsed });
+        ruling.lifted.push(Lifted { id, scope, level: record.because.level(), why, rehearsed: record.rehearsed });
         if !record.rehearsed {
             ruling.changes.push(Change::Remove { id, scope });
         }
@@ -294,11 +294,11 @@ impl Judge {
         self.exempt.expire(now);
         ruling.lapsed = self.exempt.take_lapsed();
         self.storm.settle(self.clock.passed());
-        for (id, prefix, was_rehearsed) in self.standing.expire(now) {
+        for (prefix, record) in self.standing.expire(now) {
             self.counters.expired += 1;
-            self.storm.ended(id);
-            if !was_rehearsed {
-                ruling.expired.push((id, prefix));
+            self.storm.ended(record.id);
+            if !record.rehearsed {
+                ruling.expired.push((record.id, prefix, record.because.level()));
             }
         }
         ruling

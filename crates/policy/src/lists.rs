@@ -84,17 +84,55 @@ impl Judge {
         (blocked.into_iter().map(|(prefix, (end, _))| (prefix, Expiry::At(end))).collect(), exempt, over)
     }
 
-    /// The same, with the list that blocks each the longest.
-    pub fn listed_by(&self, now: Time) -> (BTreeMap<Prefix, (Time, &str)>, usize, usize) {
+    /// One page of the same, with the list that blocks each the longest: up to `limit` of those behind `after`. At the first page (`after` is
+    /// `None`) also how many there are in all: to count them takes as long as all pages do.
+    pub fn listed_page(&self, after: Option<Prefix>, limit: usize, now: Time) -> (Option<usize>, Vec<(Prefix, Time, &str)>) {
+        let line = |(prefix, (until, list))| (prefix, until, list);
+        // Only who knows all of them knows which are beyond the bound.
+        if self.blocking().map(|(_, entries)| entries.len()).sum::<usize>() > limits::LISTED {
+            let blocked = self.listed_by(now).0;
+            let all = after.is_none().then_some(blocked.len());
+            let behind = blocked.into_iter().skip_while(|(prefix, _)| after.is_some_and(|after| *prefix <= after));
+            return (all, behind.take(limit).map(line).collect());
+        }
+        let mut behind = self.listed_behind(after, now).map(line);
+        let page: Vec<_> = behind.by_ref().take(limit).collect();
+        (after.is_none().then(|| page.len() + behind.count()), page)
+    }
+
+    /// The lists that block, with their entries.
+    fn blocking(&self) -> impl Iterator<Item = (&str, &PrefixMap<Time>)> {
+        let lists = self.config.lists.iter().filter(|list| list.effect == Effect::Block && !self.config.dry_run);
+        lists.filter_map(|list| self.lists.0.get(&list.name).map(|entries| (list.name.as_str(), entries)))
+    }
+
+    /// What lists block behind this prefix, sorted, without the bound.
+    fn listed_behind(&self, after: Option<Prefix>, now: Time) -> impl Iterator<Item = (Prefix, (Time, &str))> {
+        let mut lists: Vec<_> = self.blocking().map(|(name, entries)| (name, entries.behind(after).peekable())).collect();
+        std::iter::from_fn(move || {
+            loop {
+                let prefix = *lists.iter_mut().filter_map(|(_, entries)| entries.peek().map(|(prefix, _)| *prefix)).min()?;
+                let mut by: Option<(Time, &str)> = None;
+                for (name, entries) in &mut lists {
+                    let until = entries.next_if(|(next, _)| **next == prefix).map(|(_, until)| *until);
+                    by = match until.filter(|until| *until > by.map_or(now, |(longest, _)| longest)) {
+                        Some(until) => Some((until, name)),
+                        None => by,
+                    };
+                }
+                if let Some(by) = by.filter(|_| !self.exempt.touches(&prefix)) {
+                    return Some((prefix, by));
+                }
+            }
+        })
+    }
+
+    fn listed_by(&self, now: Time) -> (BTreeMap<Prefix, (Time, &str)>, usize, usize) {
         let mut blocked: BTreeMap<Prefix, (Time, &str)> = BTreeMap::new();
         let (mut exempt, mut over) = (0, 0);
-        if self.config.dry_run {
-            return (blocked, 0, 0);
-        }
-        for list in self.config.lists.iter().filter(|list| list.effect == Effect::Block) {
-            let Some(entries) = self.lists.0.get(&list.name) else { continue };
+        for (name, entries) in self.blocking() {
             for (prefix, until) in entries.iter().filter(|(_, until)| **until > now) {
-                let by = (*until, list.name.as_str());
+                let by = (*until, name);
                 if self.exempt.touches(prefix) {
                     exempt += 1;
                 } else if let Some(known) = blocked.get_mut(prefix) {
@@ -155,7 +193,7 @@ mod tests {
         let listed = |judge: &Judge, secs| judge.listed(Time::from_secs(secs));
         let whole = vec![(prefix("192.0.2.0/24"), Expiry::At(late)), (prefix("192.0.2.7"), Expiry::At(early))];
         assert_eq!(listed(&judge, 50), (whole.clone(), 2, 0));
-        let by = |secs| judge.listed_by(Time::from_secs(secs)).0.into_values().map(|(_, list)| list.to_owned()).collect::<Vec<_>>();
+        let by = |secs| judge.listed_page(None, 9, Time::from_secs(secs)).1.into_iter().map(|(.., list)| list).collect::<Vec<_>>();
         assert_eq!(by(50), ["list1", "list1"], "of two the one that lasts longer");
         assert_eq!(listed(&judge, 150).0, whole[..1]);
         assert_eq!(listed(&judge, 200).0, []);
@@ -173,6 +211,53 @@ mod tests {
         let _ = judge.reconfigure(fewer, Time::from_secs(50));
         assert_eq!(listed(&judge, 50).0.len(), 2, "list0 without the exemption, and without the allowed");
         assert!(judge.listings("203.0.113.9".parse().unwrap(), Time::from_secs(50)).is_empty());
+    }
+
+    /// What the pages show together, with how many are said to be there.
+    fn pages(judge: &Judge, limit: usize, now: Time) -> (usize, Vec<(Prefix, Time, &str)>) {
+        let (all, mut seen) = judge.listed_page(None, limit, now);
+        loop {
+            let (more, page) = judge.listed_page(seen.last().map(|(prefix, ..)| *prefix), limit, now);
+            assert!(more.is_none() && page.len() <= limit);
+            if page.is_empty() {
+                return (all.unwrap(), seen);
+            }
+            seen.extend(page);
+        }
+    }
+
+    #[test]
+    fn pages_show_what_is_listed_and_each_goes_on_where_the_last_has_ended() {
+        let mut judge = judge(&[Effect::Block, Effect::Mark, Effect::Block, Effect::Block]);
+        let mut dice = 1_u64;
+        let mut roll = |sides: u64| {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % sides
+        };
+        for list in 0..4 {
+            let mut entries = BTreeMap::new();
+            for _ in 0..300 {
+                let addr = std::net::Ipv4Addr::from([198, 51, 96 + roll(8) as u8, roll(64) as u8]);
+                entries.insert(Prefix::new(IpAddr::V4(addr), 32 - roll(3) as u8), Time::from_secs(90 + roll(40)));
+            }
+            judge.set_list(&format!("list{list}"), entries.into_iter().collect());
+        }
+        let now = Time::from_secs(100);
+        let (blocked, exempt, _) = judge.listed_by(now);
+        assert!(exempt > 50 && blocked.len() > 300);
+        let whole: Vec<_> = blocked.into_iter().map(|(prefix, (until, list))| (prefix, until, list)).collect();
+        for limit in [1, 7, 1_000] {
+            assert_eq!(pages(&judge, limit, now), (whole.len(), whole.clone()), "{limit}");
+        }
+        assert_eq!(judge.listed_page(None, 0, now), (Some(whole.len()), Vec::new()));
+        // Beyond the bound it is the first lists' entries that count, wherever they stand.
+        let until = Time::from_secs(200);
+        let many = |from: u32| (0..limits::LISTED as u32 - 9).map(move |n| (Prefix::host(IpAddr::V4((from + n).into())), until));
+        judge.set_list("list0", many(0x1000_0000).collect());
+        judge.set_list("list2", many(0x0100_0000).collect());
+        let whole: Vec<_> = judge.listed(now).0.into_iter().map(|(prefix, _)| prefix).collect();
+        let (all, seen) = pages(&judge, 30_000, now);
+        assert_eq!((all, seen.iter().map(|(prefix, ..)| *prefix).collect::<Vec<_>>()), (limits::LISTED, whole));
     }
 
     #[test]

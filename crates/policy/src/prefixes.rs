@@ -3,6 +3,7 @@
 
 use model::net::Prefix;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// Which lengths there are in each family and how many keys have them, sorted, so that a look-up only tries lengths that exist.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -106,6 +107,11 @@ impl<V> PrefixMap<V> {
         // Everything inside stands together, from the prefix itself on. The end is tested and not computed: the last address of
         // ::/80 is an IPv4-mapped one, which as a key would be IPv4.
         self.entries.range(prefix..).take_while(move |(key, _)| prefix.contains(key.addr())).map(|(key, value)| (*key, value))
+    }
+
+    /// The entries behind this one, sorted.
+    pub(crate) fn behind(&self, after: Option<Prefix>) -> impl Iterator<Item = (&Prefix, &V)> {
+        self.entries.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
     }
 
     /// All entries, sorted.

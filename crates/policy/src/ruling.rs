@@ -3,6 +3,7 @@
 use crate::escalate::StrikeChange;
 use model::block::{Block, BlockId, Change, Scope};
 use model::decision::{Cap, Decision, ExemptReason, Exemption, WatchReason};
+use model::level::DangerLevel;
 use model::net::Prefix;
 use std::fmt;
 
@@ -21,8 +22,9 @@ pub struct Ruling {
     pub extended: Vec<Block>,
     /// Blocks taken back before their time.
     pub lifted: Vec<Lifted>,
-    /// Blocks whose time was up by this call's `now`, but for those of a dry run. The kernel has let go of them by itself.
-    pub expired: Vec<(BlockId, Prefix)>,
+    /// Blocks whose time was up by this call's `now`, but for those of a dry run: whom they concerned, and the danger level that an offence had
+    /// earned them. The kernel has let go of them by itself.
+    pub expired: Vec<(BlockId, Prefix, Option<DangerLevel>)>,
     /// Allowances whose time was up by this call's `now`. The ledger is to forget them, or a clock set back would bring them back.
     pub lapsed: Vec<Prefix>,
     /// What to remember of past strikes.
@@ -38,6 +40,8 @@ pub struct Lifted {
     pub id: BlockId,
     /// Whom it concerned.
     pub scope: Scope,
+    /// The danger level that an offence had earned it.
+    pub level: Option<DangerLevel>,
     /// Why it was taken back.
     pub why: Lift,
     /// It was made in a dry run: neither ledger nor firewall know of it.

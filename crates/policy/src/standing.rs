@@ -204,16 +204,15 @@ impl Standing {
         self.rehearsed.contains(&id)
     }
 
-    /// Takes out the blocks whose time is up, in the order in which they ended; with each, whom it concerned and whether it was made in a dry run.
-    pub(crate) fn expire(&mut self, now: Time) -> Vec<(BlockId, Prefix, bool)> {
+    /// Takes out the blocks whose time is up, in the order in which they ended; with each, whom it concerned.
+    pub(crate) fn expire(&mut self, now: Time) -> Vec<(Prefix, Record)> {
         let mut over = Vec::new();
         while let Some((end, id)) = self.ends.first().copied()
             && end <= now
         {
-            let was_rehearsed = self.is_rehearsed(id);
             // Ends are taken out with their blocks, so there is one.
-            let Some((prefix, _)) = self.remove(id) else { break };
-            over.push((id, prefix, was_rehearsed));
+            let Some(block) = self.remove(id) else { break };
+            over.push(block);
         }
         over
     }
@@ -318,8 +317,10 @@ mod tests {
         let again = vec![block(4, "192.0.2.7", Expiry::Never), block(3, "192.0.2.8", at(50)), block(5, "192.0.2.9", Expiry::Never)];
         assert_eq!(standing.restore(again.clone()), again[..2]);
         standing.check_invariants();
-        assert_eq!(standing.expire(Time::from_secs(19)), []);
-        assert_eq!(standing.expire(Time::from_secs(20)), [(BlockId(3), "192.0.2.7".parse().unwrap(), false)]);
+        assert!(standing.expire(Time::from_secs(19)).is_empty());
+        let over: Vec<_> =
+            standing.expire(Time::from_secs(20)).into_iter().map(|(prefix, record)| (record.id, prefix, record.rehearsed)).collect();
+        assert_eq!(over, [(BlockId(3), "192.0.2.7".parse().unwrap(), false)]);
         assert_eq!((standing.len(), standing.next_end()), (1, None));
         standing.check_invariants();
     }

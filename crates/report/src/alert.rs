@@ -63,6 +63,9 @@ pub struct Alert {
     /// Whose block is over, of an `end` or a `lift`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Whom>,
+    /// The danger level of an `end`'s or a `lift`'s block, unless an operator had ordered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
     /// About whom, if it is about a source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
@@ -90,17 +93,22 @@ pub struct Source {
 impl Alert {
     /// Something about riposte itself.
     pub fn own(kind: Kind, at: Stamp, said: String) -> Alert {
-        Alert { kind, at, said, address: None, source: None }
+        Alert { kind, at, said, address: None, level: None, source: None }
     }
 
-    /// A block that is over.
-    pub fn over(kind: Kind, at: Stamp, whom: Prefix, said: String) -> Alert {
-        Alert { address: Some(Whom(whom)), ..Alert::own(kind, at, said) }
+    /// A block that is over, and the level that it had.
+    pub fn over(kind: Kind, at: Stamp, (whom, level): (Prefix, Option<DangerLevel>), said: String) -> Alert {
+        Alert { address: Some(Whom(whom)), level: level.map(DangerLevel::number), ..Alert::own(kind, at, said) }
     }
 
     /// Whom it is about.
     pub fn about(&self) -> Option<Whom> {
         self.source.as_ref().map(|source| source.line.address).or(self.address)
+    }
+
+    /// How dangerous that is, if it is known.
+    pub fn level(&self) -> Option<u8> {
+        self.source.as_ref().map(|source| source.line.level.number()).or(self.level)
     }
 
     /// A sample, about an address of the documentation's.
@@ -127,6 +135,7 @@ impl Alert {
             at,
             said: "A sample, as 'riposte alert --test' sends it: nothing has happened.".to_owned(),
             address: None,
+            level: None,
             source: Some(source),
         }
     }

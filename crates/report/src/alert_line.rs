@@ -53,6 +53,9 @@ pub fn line(alert: &Alert) -> String {
         let _ = write!(line, " why=\"{}\"", escape::text(&known.decision.why, TEXT_CHARS).replace('"', "'"));
     } else if let Some(whom) = alert.address {
         let _ = write!(line, "; address={whom}");
+        if let Some(level) = alert.level {
+            let _ = write!(line, " level={level}");
+        }
     }
     line
 }
@@ -123,6 +126,7 @@ pub fn nmap_option(style: Style) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::serial::Stamp;
+    use model::level::DangerLevel;
     use model::time::Time;
 
     #[test]
@@ -148,8 +152,13 @@ mod tests {
             ]
         );
         assert_eq!(ports(&[(1, 1), (3, 4), (9, 9)], 2), "1, 3-4 and 1 more");
-        let over = Alert::over(Kind::End, alert.at, "192.0.2.1/32".parse().unwrap(), "the block of 192.0.2.1 has ended".into());
-        assert_eq!(line(&over), "end: the block of 192.0.2.1 has ended; address=192.0.2.1");
+        let over = Alert::over(
+            Kind::End,
+            alert.at,
+            ("192.0.2.1/32".parse().unwrap(), DangerLevel::new(3)),
+            "the block of 192.0.2.1 has ended".into(),
+        );
+        assert_eq!(line(&over), "end: the block of 192.0.2.1 has ended; address=192.0.2.1 level=3");
         assert_eq!(psad(&over), ["removed iptables auto-block against 192.0.2.1"]);
     }
 }

@@ -433,7 +433,8 @@ mod tests {
 
     #[test]
     fn a_block_that_is_over_is_status_and_hides_nothing() {
-        let over = |kind| Told::once(Alert::over(kind, AT, "192.0.2.7/32".parse().unwrap(), "the block of 192.0.2.7 has ended".into()));
+        let over =
+            |kind| Told::once(Alert::over(kind, AT, ("192.0.2.7/32".parse().unwrap(), None), "the block of 192.0.2.7 has ended".into()));
         let of = |told: Vec<Told>| (matter(&letter(told.clone())), subject(&letter(told), "[x]"));
         assert_eq!(of(vec![over(Kind::End)]), (Matter::Status, "[x] gate: 192.0.2.7 is no longer blocked".to_owned()));
         assert_eq!(of(vec![over(Kind::Lift)]).1, "[x] gate: 192.0.2.7 is no longer blocked, before its time");

@@ -61,8 +61,9 @@ pub const LISTED: &str = "listed";
 /// What others' lists block: some of it, by address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
-    /// How many entries there are in all.
-    pub all: u64,
+    /// How many entries there are in all, if these are the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<u64>,
     /// These.
     pub entries: Vec<BlockLine>,
 }
@@ -154,12 +155,12 @@ pub(crate) fn unsaid(silent: &[String]) -> String {
 
 /// The blocks in aligned columns, in the order given, and a line that counts them.
 pub fn text(blocks: &[BlockLine], room: Room) -> String {
-    whole_text(blocks, &Listed { all: 0, entries: Vec::new() }, room)
+    whole_text(blocks, &Listed { all: None, entries: Vec::new() }, room)
 }
 
 /// Likewise, and behind them what others' lists block.
 pub fn whole_text(blocks: &[BlockLine], listed: &Listed, room: Room) -> String {
-    let (all, shown) = (listed.all, listed.entries.len() as u64);
+    let (all, shown) = (listed.all.unwrap_or(0), listed.entries.len() as u64);
     if blocks.is_empty() && all == 0 {
         return "Nobody is blocked.\n".to_owned();
     }
@@ -197,7 +198,7 @@ mod tests {
     fn entries_of_others_lists_are_told_from_blocks() {
         let (now, end) = (Time::from_secs(100), Time::from_secs(160));
         let entry = |text: &str| BlockLine::of_list("drop", text.parse().unwrap(), now, end, now);
-        let text = |all, entries: &[BlockLine]| whole_text(&[], &Listed { all, entries: entries.to_vec() }, Room::Endless);
+        let text = |all, entries: &[BlockLine]| whole_text(&[], &Listed { all: Some(all), entries: entries.to_vec() }, Room::Endless);
         let one = text(1, &[entry("46.1.0.0/16")]);
         assert!(one.contains("46.1.0.0/16") && one.contains("listed") && one.contains("on the list of the feed drop"), "{one}");
         assert!(one.ends_with("0 blocks, and 1 entry of others' lists.\n"), "{one}");

@@ -322,8 +322,8 @@ impl Parts {
     }
 }
 
-/// The line that denies these addresses.
-fn line(prefix: &Prefix, format: Format) -> String {
+/// The line that denies these addresses, with its end.
+pub fn line(prefix: &Prefix, format: Format) -> String {
     let clients = match (prefix.addr(), prefix.is_host()) {
         (IpAddr::V4(v4), true) => v4.to_string(),
         // Not every wrapper knows lengths here.

@@ -36,45 +36,84 @@ pub fn offender(suspect: Suspect, matched: Option<DangerLevel>, decision: Verdic
     })
 }
 
-/// Words that are known by number: interfaces, log prefixes. At the bound further ones share the last.
+/// Words that are known by number: interfaces, log prefixes. At the bound the one that was used longest ago gives way, and its number is
+/// nobody's from then on.
 #[derive(Debug, Default)]
 pub struct Words {
-    words: Vec<Vec<u8>>,
-    numbers: HashMap<Vec<u8>, u16>,
-    /// The latest: lines of one rule come in a row.
-    latest: u16,
+    words: Vec<Word>,
+    places: HashMap<Vec<u8>, usize>,
+    /// The place of the latest: lines of one rule come in a row.
+    latest: usize,
+    /// Questions so far, and numbers given.
+    asked: u64,
+    given: u32,
+    /// Packets of those that gave way.
+    others: u64,
 }
 
-/// What stands for the words for which there was no room.
-const OTHERS: &[u8] = b"(others)";
+#[derive(Debug)]
+struct Word {
+    text: Vec<u8>,
+    number: u32,
+    /// Which question it was that it was asked for last.
+    used: u64,
+    packets: u64,
+}
+
+/// What stands for the words that had to give way.
+const OTHERS: &str = "(others)";
 
 impl Words {
-    /// The number of this one.
-    pub fn number(&mut self, word: &[u8]) -> u16 {
-        if self.words.get(usize::from(self.latest)).is_some_and(|latest| latest == word) {
-            return self.latest;
+    /// The number of this one, for which so many more packets are counted.
+    pub fn number(&mut self, word: &[u8], packets: u32) -> u32 {
+        self.asked += 1;
+        if self.words.get(self.latest).is_none_or(|latest| latest.text != word) {
+            self.latest = self.places.get(word).copied().unwrap_or_else(|| self.take_in(word));
         }
-        self.latest = match self.numbers.get(word) {
-            Some(number) => *number,
-            None => {
-                let word = if self.words.len() + 1 < REPORT_WORDS { word } else { OTHERS };
-                *self.numbers.entry(word.to_vec()).or_insert_with(|| {
-                    self.words.push(word.to_vec());
-                    (self.words.len() - 1) as u16
-                })
+        let Some(latest) = self.words.get_mut(self.latest) else { return u32::MAX };
+        latest.used = self.asked;
+        latest.packets += u64::from(packets);
+        latest.number
+    }
+
+    /// Gives a new word its place.
+    fn take_in(&mut self, word: &[u8]) -> usize {
+        let new = Word { text: word.to_vec(), number: self.given, used: self.asked, packets: 0 };
+        self.given = self.given.wrapping_add(1);
+        let oldest = self.words.iter().enumerate().min_by_key(|(_, word)| word.used).map(|(place, _)| place);
+        let place = oldest.filter(|_| self.words.len() >= REPORT_WORDS).unwrap_or(self.words.len());
+        match self.words.get_mut(place) {
+            Some(old) => {
+                let old = std::mem::replace(old, new);
+                self.places.remove(&old.text);
+                self.others += old.packets;
             }
-        };
-        self.latest
+            None => self.words.push(new),
+        }
+        self.places.insert(word.to_vec(), place);
+        place
     }
 
     /// The word of this number.
-    pub fn word(&self, number: u16) -> String {
-        String::from_utf8_lossy(self.words.get(usize::from(number)).map_or(b"".as_slice(), Vec::as_slice)).into_owned()
+    pub fn word(&self, number: u32) -> String {
+        self.words.iter().find(|word| word.number == number).map_or_else(|| OTHERS.to_owned(), Word::shown)
+    }
+
+    /// All words with their packets; those that gave way as one.
+    pub fn packets(&self) -> impl Iterator<Item = (String, u64)> {
+        let others = (self.others > 0).then(|| (OTHERS.to_owned(), self.others));
+        self.words.iter().map(|word| (word.shown(), word.packets)).chain(others)
+    }
+}
+
+impl Word {
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
     }
 }
 
 /// A way through the firewall: chain, interface and log prefix by number, protocol.
-pub type Way = (Chain, u16, u16, Protocol);
+pub type Way = (Chain, u32, u32, Protocol);
 
 /// The notes of many sources. At the bound half of them give way: those without a charge first, then those with the fewest packets, where
 /// what was seen before the last time counts half.
@@ -207,23 +246,22 @@ impl Notes {
     }
 
     /// The notes as reports show them; `interface` and `prefix` tell the words of a way's numbers.
-    pub fn detail(&self, interface: impl Fn(u16) -> String, prefix: impl Fn(u16) -> String) -> Detail {
+    pub fn detail(&self, interface: impl Fn(u32) -> String, prefix: impl Fn(u32) -> String) -> Detail {
         let flags = self.flags.iter().map(|(flags, count)| {
             let names = flags.names().collect::<Vec<_>>().join(" ");
             (if names.is_empty() { "none".to_owned() } else { names }, *count)
         });
         let icmp = self.icmp.iter().map(|((protocol, kind, code), count)| (format!("{protocol} {kind}/{code}"), *count));
-        let mut ways: Vec<WayLine> = self
-            .ways
-            .iter()
-            .map(|&((chain, way_in, rule, protocol), packets)| WayLine {
-                chain: chain.word().to_owned(),
-                interface: interface(way_in),
-                prefix: prefix(rule),
-                protocol: protocol.to_string(),
-                packets,
-            })
-            .collect();
+        let mut ways: Vec<WayLine> = Vec::new();
+        for &((chain, way_in, rule, protocol), packets) in &self.ways {
+            let (interface, prefix) = (interface(way_in), prefix(rule));
+            let line = WayLine { chain: chain.word().to_owned(), interface, prefix, protocol: protocol.to_string(), packets };
+            // Those whose words had to give way look alike.
+            match ways.iter_mut().find(|known| WayLine { packets, ..(*known).clone() } == line) {
+                Some(known) => known.packets += packets,
+                None => ways.push(line),
+            }
+        }
         ways.sort_by_key(|way| std::cmp::Reverse(way.packets));
         let range = |range: Option<(u16, u16)>| range.into_iter().collect();
         let mut aims: Vec<AimLine> = self
@@ -274,6 +312,27 @@ mod tests {
         assert_eq!([1, 2, 3].map(|n| book.of(&whom(n)).is_some()), [false, true, true]);
     }
 
+    #[test]
+    fn the_word_that_was_used_longest_ago_makes_room() {
+        let (mut words, name) = (Words::default(), |n: usize| format!("veth{n}"));
+        let numbers: Vec<u32> = (0..REPORT_WORDS).map(|n| words.number(name(n).as_bytes(), 3)).collect();
+        assert_eq!((words.number(b"veth0", 1), words.word(numbers[0])), (numbers[0], name(0)));
+        let mut notes = Notes::default();
+        for n in [0, 1, 2] {
+            notes.way((Chain::Input, numbers[n], 0, Protocol::TCP), 2);
+        }
+        // Containers that come and go.
+        let new = (0..2).map(|n| words.number(name(REPORT_WORDS + n).as_bytes(), 1)).last().unwrap();
+        assert_eq!(words.word(new), name(REPORT_WORDS + 1));
+        assert_eq!((words.number(b"veth0", 1), words.words.len(), words.places.len()), (numbers[0], REPORT_WORDS, REPORT_WORDS));
+        let detail = notes.detail(|n| words.word(n), |_| String::new());
+        let ways: Vec<(&str, u64)> = detail.ways.iter().map(|way| (way.interface.as_str(), way.packets)).collect();
+        assert_eq!(ways, [("(others)", 4), ("veth0", 2)], "nobody is told under another's name");
+        let of = |shown: &str| words.packets().find(|(word, _)| word == shown).map(|(_, packets)| packets);
+        assert_eq!([of("veth0"), of("veth1"), of("(others)")], [Some(5), None, Some(6)]);
+        assert_ne!(words.number(b"veth1", 1), numbers[1]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
@@ -283,7 +342,7 @@ mod tests {
                 let target = IpAddr::from([203, 0, 113, (n % u32::from(targets)) as u8]);
                 notes.probe(Time::from_secs(n.into()), target, Protocol::TCP, Some(n as u16), Some(TcpFlags(n as u8)), 1);
                 notes.icmp(Protocol::ICMP, Some((n as u8, 0)), 1);
-                notes.way((Chain::Input, n as u16, 0, Protocol::TCP), 1);
+                notes.way((Chain::Input, n, 0, Protocol::TCP), 1);
             }
             let detail = notes.detail(|n| n.to_string(), |_| String::new());
             prop_assert_eq!(notes.weight, u64::from(packets));

@@ -109,6 +109,11 @@ impl PacketSensor {
         PacketSensor { sensor, ephemeral, counts: PacketCounts::default(), matcher: Matcher::default(), events: Vec::new() }
     }
 
+    /// Goes by another range of such ports from now on.
+    pub fn set_ephemeral(&mut self, ephemeral: RangeInclusive<u16>) {
+        self.ephemeral = ephemeral;
+    }
+
     /// With these signatures and fingerprints.
     pub fn with_matcher(self, matcher: Matcher) -> Self {
         PacketSensor { matcher, ..self }

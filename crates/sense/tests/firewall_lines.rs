@@ -156,6 +156,8 @@ fn heads_of_system_logs() {
             (concat!("Nov 20 21:17:01 kernel: DROP ", syn!()), seen!("T0 [DROP]")),
             (concat!("Nov 20 21:17:01 kernel: [1.5] drop: ", syn!()), seen!("T0 [drop:]")),
             (concat!("Nov 20 21:17:01 [192.0.2.1] kernel: DROP ", syn!()), seen!("T0 [192.0.2.1][DROP]")),
+            (concat!("Nov 20 21:17:01 [fe80::1%2] kernel: DROP ", syn!()), seen!("T0 [fe80::1%2][DROP]")),
+            (concat!("Nov 20 21:17:01 [fe80::1%eth0] kernel: [   12.3] DROP ", syn!()), seen!("T0 [fe80::1%eth0][DROP]")),
             // metalog.
             (concat!("Nov 20 21:17:01 [kernel] DROP: ", syn!()), seen!("T0 [DROP:]")),
             (concat!("Nov 20 21:17:01 [kernel] [   12.3] DROP ", syn!()), seen!("T0 [DROP]")),

@@ -1,8 +1,9 @@
 //! Who a process is, as the kernel tells it: users, capabilities, sandbox, memory. Never trusts a process's own word.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// RFC 6335's dynamic ports begin here.
@@ -169,17 +170,41 @@ fn names(mask: u64) -> Vec<String> {
         .collect()
 }
 
-/// The ports from which clients call by this host's addresses: its own, and, if it hands packets on, those behind it. Whoever translates addresses
-/// leaves a client its port (`nf_nat`), and most systems' clients call from RFC 6335's dynamic ports.
-///
-/// # Errors
-/// If the kernel's range can't be read.
-pub fn client_ports() -> io::Result<RangeInclusive<u16>> {
-    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")?;
-    let forwards = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"]
-        .iter()
-        .any(|name| fs::read_to_string(format!("/proc/sys/net/{name}")).is_ok_and(|text| text.trim() != "0"));
-    client_ports_of(&range, forwards).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "ip_local_port_range is not two ports"))
+/// The kernel's settings that say from which ports clients call. They are opened before a sandbox, and read again within it.
+#[derive(Debug)]
+pub struct ClientPorts {
+    range: File,
+    forwards: Vec<File>,
+}
+
+impl ClientPorts {
+    /// Opens them.
+    ///
+    /// # Errors
+    /// If the kernel's range can't be opened. A kernel without IPv6 forwards none.
+    pub fn open() -> io::Result<Self> {
+        let open = |name: &str| File::open(format!("/proc/sys/net/{name}"));
+        let forwards = ["ipv4/ip_forward", "ipv6/conf/all/forwarding"].into_iter().filter_map(|name| open(name).ok()).collect();
+        Ok(ClientPorts { range: open("ipv4/ip_local_port_range")?, forwards })
+    }
+
+    /// The ports from which clients call by this host's addresses: its own, and, if it hands packets on, those behind it. Whoever translates
+    /// addresses leaves a client its port (`nf_nat`), and most systems' clients call from RFC 6335's dynamic ports.
+    ///
+    /// # Errors
+    /// If the kernel's range can't be read.
+    pub fn read(&self) -> io::Result<RangeInclusive<u16>> {
+        let forwards = self.forwards.iter().any(|file| setting(file).is_ok_and(|text| text.trim() != "0"));
+        client_ports_of(&setting(&self.range)?, forwards)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "ip_local_port_range is not two ports"))
+    }
+}
+
+/// What an open setting of the kernel's says now: it fits one read.
+fn setting(file: &File) -> io::Result<String> {
+    let mut text = [0; 64];
+    let length = file.read_at(&mut text, 0)?;
+    Ok(String::from_utf8_lossy(text.get(..length).unwrap_or_default()).into_owned())
 }
 
 fn client_ports_of(range: &str, forwards: bool) -> Option<RangeInclusive<u16>> {
@@ -240,7 +265,7 @@ mod tests {
         let report = ProcessReport::read(std::process::id()).unwrap();
         assert_eq!(report.uid, own_uid());
         assert!(report.resident_bytes > 0 && report.threads > 0);
-        assert!(client_ports().unwrap().start() > &0);
+        assert!(ClientPorts::open().and_then(|ports| ports.read()).unwrap().start() > &0);
         assert!(is_mapped(own_uid()));
         assert!(maps("0 1000 1\n", 0) && !maps("0 1000 1\n", 1) && !maps("junk", 0));
     }

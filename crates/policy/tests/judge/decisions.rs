@@ -359,7 +359,7 @@ fn a_clock_that_is_set_back_leaves_nobody_blocked_on_paper_only() {
     let rulings = judge.set_exemptions(Vec::new(), right);
     assert_eq!(rulings.extended.iter().map(|b| b.id).collect::<Vec<_>>(), [block.id], "the ledger learns of it");
     let later = Time::from_secs(1_000_000 + 60 + 601);
-    assert_eq!(judge.expire(later).expired, [(block.id, block.scope.prefix())], "it ends when the kernel ends it");
+    assert_eq!(judge.expire(later).expired, [(block.id, block.scope.prefix(), Some(level(1)))], "it ends when the kernel ends it");
     let (decision, ruling) = judge.judge(&offence(offender, 1, Handshake, later), later);
     assert!(matches!(decision, Decision::Block(_)), "{decision:?}");
     assert_eq!(ruling.changes.len(), 1);

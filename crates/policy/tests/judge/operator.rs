@@ -1,6 +1,6 @@
 //! Orders, allowances, dry run, reload and restart.
 
-use crate::support::{Firewall, at, offence, order, prefix, words};
+use crate::support::{Firewall, at, level, offence, order, prefix, words};
 use model::block::{Because, BlockId, Change, Expiry, Scope};
 use model::decision::{Decision, ExemptReason, Exemption};
 use model::event::Trust;
@@ -48,7 +48,7 @@ fn an_order_makes_a_standing_block_its_own() {
     assert_eq!(judged(&mut judge, "192.0.2.1", 5, Trust::Handshake, 2).0, "watch standing");
     // The block has ended, and nobody has called `expire`: a new order is a new block.
     let ruling = judge.block(prefix("192.0.2.1"), Expiry::Never, String::new(), at(100)).unwrap();
-    assert_eq!((ruling.expired, ruling.made[0].id), (vec![(BlockId(1), prefix("192.0.2.1"))], BlockId(2)));
+    assert_eq!((ruling.expired, ruling.made[0].id), (vec![(BlockId(1), prefix("192.0.2.1"), None)], BlockId(2)));
     assert_eq!(judge.next_expiry(), None);
 }
 
@@ -152,7 +152,7 @@ fn a_reload_keeps_what_is_remembered() {
 fn a_restart_goes_on_where_it_stopped() {
     let mut before = Judge::new(PolicyConfig::default());
     assert_eq!(judged(&mut before, "192.0.2.9", 1, Trust::Handshake, 0).0, "block 600");
-    assert_eq!(before.expire(at(600)).expired, [(BlockId(1), prefix("192.0.2.9"))]);
+    assert_eq!(before.expire(at(600)).expired, [(BlockId(1), prefix("192.0.2.9"), Some(level(1)))]);
     for (who, trust) in [("192.0.2.1", Trust::Spoofable), ("192.0.2.2", Trust::Handshake), ("192.0.2.9", Trust::Handshake)] {
         assert!(judged(&mut before, who, 1, trust, 600).0.starts_with("block"));
     }

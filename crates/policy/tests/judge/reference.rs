@@ -5,6 +5,7 @@ use crate::support::{Dice, Firewall, at, level, offence, order, prefix};
 use model::block::{Because, Block, BlockId, Effect, Expiry, Fault, Outcome, Scope};
 use model::decision::{Cap, Decision, ExemptReason, WatchReason};
 use model::event::Trust;
+use model::level::DangerLevel;
 use model::net::Prefix;
 use model::offence::Offence;
 use model::time::Time;
@@ -42,12 +43,12 @@ fn end_of(block: &Block) -> Time {
 }
 
 impl Naive {
-    fn expire(&mut self, now: Time) -> Vec<(BlockId, Prefix)> {
-        let over = self.blocks.iter().map(|block| (end_of(block), block.id, block.scope.prefix()));
-        let mut over: Vec<(Time, BlockId, Prefix)> = over.filter(|(end, ..)| *end <= now).collect();
+    fn expire(&mut self, now: Time) -> Vec<(BlockId, Prefix, Option<DangerLevel>)> {
+        let over = self.blocks.iter().map(|block| (end_of(block), block.id, block.scope.prefix(), block.because.level()));
+        let mut over: Vec<(Time, BlockId, Prefix, Option<DangerLevel>)> = over.filter(|(end, ..)| *end <= now).collect();
         over.sort();
         self.blocks.retain(|block| end_of(block) > now);
-        over.into_iter().map(|(_, id, whom)| (id, whom)).collect()
+        over.into_iter().map(|(_, id, whom, level)| (id, whom, level)).collect()
     }
 
     fn span(&self, charge: &Offence, strike: u32) -> Duration {
@@ -87,10 +88,10 @@ impl Naive {
                 end = end.min(block.made.after(config.spoofable.block_max));
             }
             let later = end > end_of(block);
-            if let Because::Offence { trust, .. } = &mut block.because
-                && (later || *trust == Trust::Spoofable)
+            if let Because::Offence { trust, level, .. } = &mut block.because
+                && (later || *trust == Trust::Spoofable && !forgeable)
             {
-                *trust = charge.trust.max(*trust);
+                (*trust, *level) = (charge.trust.max(*trust), charge.level.max(*level));
             }
             if !later {
                 return watch;

@@ -259,12 +259,12 @@ pub fn list(args: &cli::List, out: &mut impl Write) -> Result<(), Failure> {
 
 /// What others' lists block: the first so many.
 fn listed(client: &mut Client, most: usize) -> Result<Listed, Failure> {
-    let mut listed = Listed { all: 0, entries: Vec::new() };
+    let mut listed = Listed { all: None, entries: Vec::new() };
     loop {
         let after = listed.entries.last().map(|line: &BlockLine| line.address.to_string());
         let page: Listed = client.ask(&Request::Listed { after, limit: most - listed.entries.len() })?;
         let is_full = page.entries.len() == PAGE;
-        listed.all = page.all;
+        listed.all = listed.all.or(page.all);
         listed.entries.extend(page.entries);
         if !is_full || listed.entries.len() >= most {
             return Ok(listed);

@@ -266,7 +266,22 @@ impl Meaning<'_> {
             self.problems.say(*at, format!("[[sense.log]]: at most {LOGS_MAX} of them, not {}", raw.len()));
             return Vec::new();
         }
-        raw.into_iter().filter_map(|(at, source)| self.log(at, source)).collect()
+        let path = |log: &LogSource| match log {
+            LogSource::File { path, .. } | LogSource::Pipe { path, .. } => Some(path.clone()),
+            LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => None,
+        };
+        let mut logs: Vec<LogSource> = Vec::new();
+        for (at, source) in raw {
+            let given = source.path.clone();
+            let Some(log) = self.log(at, source) else { continue };
+            if let (Some(given), Some(own)) = (given, path(&log))
+                && logs.iter().any(|other| path(other).is_some_and(|path| path == own))
+            {
+                self.wrong(&given, format!("{} stands there twice: what two read would count twice", quoted(&given.value)));
+            }
+            logs.push(log);
+        }
+        logs
     }
 
     /// One log. A key that its kind doesn't have is refused: it would be believed to do something.

@@ -366,6 +366,12 @@ fn logs_are_read_by_their_kind() {
     ] {
         refused(&format!("[[sense.log]]\n{text}"), &format!("r.toml:{line}"));
     }
+    for (one, other) in [("file", "ulogd"), ("ulogd", "file"), ("file", "file"), ("pipe", "ulogd")] {
+        let twice = format!(
+            "[[sense.log]]\nkind='{one}'\npath='/a'\n[[sense.log]]\nkind='ulogd'\npath='/b'\n[[sense.log]]\nkind='{other}'\npath='/a'"
+        );
+        refused(&twice, "r.toml:9:6: [[sense.log]] path: '/a' stands there twice: what two read would count twice");
+    }
     let many = "[[sense.log]]\nkind = 'kmsg'\n".repeat(33);
     refused(&many, "r.toml:65:1: [[sense.log]]: at most 32 of them, not 33");
 }

@@ -1,7 +1,7 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message, Passage, Position};
@@ -40,6 +40,7 @@ struct Log {
     judge: Channel,
     input: Input,
     firewall: FirewallLog,
+    clients: Clients,
     matcher: Matcher,
     slot: u16,
     /// A slot whose inotify descriptor has come and whose file has not.
@@ -68,7 +69,7 @@ pub fn run(start: Start) -> Result<(), String> {
     // The warden tells it of its own log alone.
     let source = config.logs.first().ok_or("no such log")?;
     let judge = Channel::new(own(0)?);
-    let ephemeral = sys::identity::client_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    let clients = Clients::open(monotonic())?;
     let boot = Some(since_boot());
     let (input, provenance, zone) = open(source)?;
     // Zone data, signatures and fingerprints are read now: the sandbox has no files.
@@ -79,7 +80,8 @@ pub fn run(start: Start) -> Result<(), String> {
         warden,
         judge,
         input,
-        firewall: FirewallLog::new(slot, provenance, clock, ephemeral).wanting(&config.lines),
+        firewall: FirewallLog::new(slot, provenance, clock, clients.ports()).wanting(&config.lines),
+        clients,
         matcher,
         slot,
         half_open: None,
@@ -266,6 +268,9 @@ impl Log {
     fn read(&mut self) -> io::Result<Progress> {
         let at = now();
         self.firewall.booted(since_boot());
+        if let Some(ports) = self.clients.news(monotonic()) {
+            self.firewall.set_ephemeral(ports);
+        }
         let (firewall, matcher, events, slot) = (&mut self.firewall, &mut self.matcher, &mut self.events, self.slot);
         let ways = &mut self.ways;
         let mut take = |line: Line<'_>| {

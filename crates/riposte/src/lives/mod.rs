@@ -4,6 +4,7 @@
 pub mod applications;
 pub mod calm;
 pub mod channel;
+pub mod clients;
 pub mod envoy;
 pub mod fingerprints;
 pub mod guard;

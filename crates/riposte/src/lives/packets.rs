@@ -4,7 +4,7 @@
 mod capture;
 mod known;
 
-use super::{Start, calm::Calm, channel, channel::Channel, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
+use super::{Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
 use crate::config::GuardConfig;
 use capture::Capture;
 use known::Questions;
@@ -57,6 +57,7 @@ struct Packets {
     questions: Questions,
     diag: Diag,
     sensor: PacketSensor,
+    clients: Clients,
     open: OpenPorts,
     looked: Time,
     closed: HashMap<(Protocol, u16), Time>,
@@ -80,13 +81,13 @@ struct Packets {
 pub fn run(start: Start) -> Result<(), String> {
     let Start { mut warden, config, slot } = start;
     let (judge, nflog, diag) = (own(0)?, own(1)?, own(2)?);
-    let ephemeral = sys::identity::client_ports().map_err(|e| format!("ephemeral ports: {e}"))?;
+    let clients = Clients::open(monotonic())?;
     // Signatures and fingerprints are files: they are read now.
     let matcher = fingerprints::matcher(&config)?;
     let user = unprivileged_user(&config.process.user)?;
     // Taken over, not read.
     let capture = match config.capture.enabled {
-        true => Some(Capture::new(&config.capture, ephemeral.clone(), [own(3)?, own(4)?], [own(5)?, own(6)?])?),
+        true => Some(Capture::new(&config.capture, clients.ports(), [own(3)?, own(4)?], [own(5)?, own(6)?])?),
         false => None,
     };
     enter(&if capture.is_some() { Profile::capture(user) } else { Profile::sensor(user) }, &mut warden)?;
@@ -97,7 +98,8 @@ pub fn run(start: Start) -> Result<(), String> {
         capture,
         questions: Questions::default(),
         diag: Diag::from_fd(diag),
-        sensor: PacketSensor::new(slot, ephemeral).with_matcher(matcher),
+        sensor: PacketSensor::new(slot, clients.ports()).with_matcher(matcher),
+        clients,
         open: OpenPorts::default(),
         looked: monotonic(),
         closed: HashMap::new(),
@@ -131,6 +133,10 @@ impl Packets {
             self.tell_ports()?;
             let patience = self.patience();
             calm.wait(&poller, patience, &mut ready)?;
+            let comes = ready.iter().any(|event| (NFLOG..ROUTES).contains(&event.token));
+            if comes {
+                self.follow_clients();
+            }
             for event in &ready {
                 match event.token {
                     WARDEN => {
@@ -156,8 +162,7 @@ impl Packets {
                 }
             }
             // Behind what is urgent.
-            let is_news = self.awaits || ready.iter().any(|event| (NFLOG..ROUTES).contains(&event.token));
-            if is_news && monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
+            if (self.awaits || comes) && monotonic().since(self.looked) >= LOOK_EVERY && self.look().is_err() {
                 self.looks_failed += 1;
             }
             for (link, token) in [(&self.judge, JUDGE), (&self.warden, WARDEN)] {
@@ -216,6 +221,15 @@ impl Packets {
             self.ask(seen, monotonic())?;
         }
         Ok(())
+    }
+
+    /// This host may have become a gateway, whose clients' ports are others.
+    fn follow_clients(&mut self) {
+        let Some(ports) = self.clients.news(monotonic()) else { return };
+        if let Some(capture) = &mut self.capture {
+            capture.set_clients(ports.clone(), &self.open);
+        }
+        self.sensor.set_ephemeral(ports);
     }
 
     /// Interfaces or addresses have changed.

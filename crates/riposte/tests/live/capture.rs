@@ -369,6 +369,32 @@ fn late_answers_to_clients_behind_a_gateway_are_nobodys_scan() {
     assert_eq!((daemon.sensor_figure(SENSOR, "captured: told"), daemon.blocked()), (Some(1), Vec::new()));
 }
 
+/// Routing that is switched on, for a container or a tunnel, while the sensor runs.
+#[test]
+fn a_host_that_becomes_a_gateway_is_noticed_while_packets_come() {
+    let network = network("ringgate", 0);
+    for setting in ["net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0"] {
+        network.victim.sysctl(setting).unwrap();
+    }
+    let daemon = Daemon::start(&network.victim, CAPTURE);
+    let wire = Wire::new(&network);
+    let is_known = |whom: &str| !daemon.json_one(&["explain", whom])["suspect"].is_null();
+    // Behind the ports of the host's own clients. Each from another server, since one packet alone is nobody's scan, and before a probe that shows
+    // when it has been looked at.
+    let mut turn = 0;
+    let mut is_charged = || {
+        turn = turn % 250 + 1;
+        let [server, prober] = [100, 101].map(|net| format!("198.51.{net}.{turn}"));
+        wire.send(&[], &Ip::new(addr(&server), addr(VICTIM)).udp(443, 64_000, b"an answer"));
+        wire.send(&[], &tcp(&Ip::new(addr(&prober), addr(VICTIM)), 4_000, TcpFlags::SYN));
+        until("the probe is known", || is_known(&prober).then_some(()));
+        is_known(&server)
+    };
+    assert!(is_charged(), "nobody here hands packets on");
+    network.victim.sysctl("net.ipv4.ip_forward=1").unwrap();
+    until("the answers are nobody's", || (!is_charged()).then_some(()));
+}
+
 /// What a gateway masquerades for others comes back to itself, as do the answers to a client that has gone: no probe waits behind them.
 #[test]
 fn streams_of_the_hosts_own_use_up_no_ration() {

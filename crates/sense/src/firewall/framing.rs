@@ -144,9 +144,10 @@ fn behind_stamp(at: Time, rest: &[u8]) -> Head<'_> {
         return head(b"", Writer::Tcpdump, rest);
     }
     let (first, behind) = word(rest);
-    // metalog: `[kernel] …`, without a host. A host in brackets is an address.
+    // metalog: `[kernel] …`, without a host. A host in brackets is an address, maybe with a zone: a name there is a program's (syslog-ng and rsyslog
+    // write a host's without brackets), and what follows it is that program's text.
     if let Some(name) = first.strip_prefix(b"[").and_then(|inside| inside.strip_suffix(b"]"))
-        && address(name).is_none()
+        && address(name.split(|byte| *byte == b'%').next().unwrap_or(name)).is_none()
     {
         return head(b"", if name == b"kernel" { Writer::Kernel } else { Writer::Other }, behind);
     }

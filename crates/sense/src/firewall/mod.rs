@@ -182,6 +182,11 @@ impl FirewallLog {
         FirewallLog { sensor, provenance, ephemeral, stamps, said, remembered, marks, counters, wanted: None }
     }
 
+    /// Goes by another range of such ports from now on.
+    pub fn set_ephemeral(&mut self, ephemeral: RangeInclusive<u16>) {
+        self.ephemeral = ephemeral;
+    }
+
     /// The same, of which only what is wanted counts.
     pub fn wanting(self, wanted: &Wanted) -> Self {
         FirewallLog { wanted: (!wanted.is_all()).then(|| wanted.clone()), ..self }

@@ -20,8 +20,6 @@ pub struct Tally {
     protocols: [u64; 256],
     interfaces: Words,
     prefixes: Words,
-    /// By the prefix' number.
-    prefix_packets: Vec<u64>,
     /// What came when.
     pub timeline: Timeline,
     sources: Notebook,
@@ -36,7 +34,6 @@ impl Tally {
             protocols: [0; 256],
             interfaces: Words::default(),
             prefixes: Words::default(),
-            prefix_packets: Vec::new(),
             timeline: Timeline::default(),
             sources: Notebook::new(limits::DETAILED_SOURCES),
         }
@@ -48,13 +45,7 @@ impl Tally {
         if let Some(count) = self.protocols.get_mut(usize::from(facts.protocol.0)) {
             *count += u64::from(times);
         }
-        let prefix = self.prefixes.number(sighting.prefix);
-        if self.prefix_packets.len() <= usize::from(prefix) {
-            self.prefix_packets.resize(usize::from(prefix) + 1, 0);
-        }
-        if let Some(count) = self.prefix_packets.get_mut(usize::from(prefix)) {
-            *count += u64::from(times);
-        }
+        let prefix = self.prefixes.number(sighting.prefix, times);
         let probe = match &sighting.reading {
             Reading::Evidence(Act::Probe(probe), _) => Some(probe),
             Reading::Evidence(..) | Reading::Harmless(_) => None,
@@ -74,8 +65,8 @@ impl Tally {
             return;
         }
         let whom = Prefix::new(facts.source, if facts.source.is_ipv4() { self.by.0 } else { self.by.1 });
-        let interface =
-            self.interfaces.number(if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in });
+        let interface = if sighting.interface_in.is_empty() { sighting.interface_out } else { sighting.interface_in };
+        let interface = self.interfaces.number(interface, times);
         let notes = self.sources.page(whom, is_charged);
         notes.icmp(facts.protocol, facts.icmp, times);
         if probe.is_some() {
@@ -91,8 +82,7 @@ impl Tally {
 
     /// The busiest of everything.
     pub fn tops(&self, levels: [u64; 5], ports: &PortSources, top: usize) -> Tops {
-        let prefixes = (0..).zip(&self.prefix_packets).map(|(number, packets)| (self.prefixes.word(number), *packets));
-        let prefixes = prefixes.filter(|(word, _)| !word.is_empty());
+        let prefixes = self.prefixes.packets().filter(|(word, _)| !word.is_empty());
         let protocols = (0..=u8::MAX).zip(&self.protocols).map(|(number, packets)| (Protocol(number).to_string(), *packets));
         Tops {
             levels,

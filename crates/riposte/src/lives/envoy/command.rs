@@ -43,10 +43,10 @@ pub fn environment(letter: &Letter, told: &Told) -> Vec<(String, String)> {
     let text = |text: &str| report::escape::text(text, 300);
     let mut env = vec![("KIND", told.alert.kind.word().to_owned()), ("HOST", letter.host.clone()), ("SAID", text(&told.alert.said))];
     env.extend(told.alert.about().map(|whom| ("ADDRESS", whom.to_string())));
+    env.extend(told.alert.level().map(|level| ("LEVEL", level.to_string())));
     if let Some(source) = &told.alert.source {
         let line = &source.line;
         env.extend([
-            ("LEVEL", line.level.to_string()),
             ("CHARGE", text(&source.charge)),
             ("DECISION", line.decision.action.word().to_owned()),
             ("WHY", text(&line.decision.why)),

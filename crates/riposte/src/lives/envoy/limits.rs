@@ -167,7 +167,7 @@ impl Limits {
             Kind::Block => tells(Tells::Block),
             Kind::Recovery | Kind::Trouble => tells(Tells::Trouble),
         };
-        is_told && alert.source.as_ref().is_none_or(|source| source.line.level.number() >= self.share.min_level)
+        is_told && alert.level().is_none_or(|level| level >= self.share.min_level)
     }
 
     /// Takes an alert in.
@@ -291,7 +291,7 @@ impl Limits {
             .pending
             .iter()
             .filter(|(_, (_, due))| *due <= now)
-            .map(|(whom, (alert, _))| (alert.source.as_ref().map_or(0, |source| source.line.level.number()), *whom))
+            .map(|(whom, (alert, _))| (alert.level().unwrap_or_default(), *whom))
             .collect();
         whom.sort_unstable_by_key(|(level, whom)| (std::cmp::Reverse(*level), *whom));
         let are_sources = !whom.is_empty();
@@ -538,21 +538,27 @@ mod tests {
         let text = "[alert]\nmin_level=2\nthrottle='0s'\ndigest='0s'\nwait='0s'\n[alert.mail]\nto=['root']\ntell=['level', 'lift']\nmin_level=3\nper_source=2\n";
         let config = crate::config::Config::parse(text, "x").unwrap().alert;
         let mut limits = Limits::new(&config, config.share("mail").unwrap(), Time::from_secs(0));
-        let over = |kind| Alert::over(kind, Stamp(Time::from_secs(1)), "192.0.2.1/32".parse().unwrap(), "over".into());
+        let over = |kind, level| {
+            let level = model::level::DangerLevel::new(level);
+            Alert::over(kind, Stamp(Time::from_secs(1)), ("192.0.2.1/32".parse().unwrap(), level), "over".into())
+        };
         let letters = run(
             &mut limits,
             [
                 (1, alert("192.0.2.1", 2, Kind::Level)),
                 (2, alert("192.0.2.1", 3, Kind::Block)),
-                (3, over(Kind::Lift)),
-                (4, over(Kind::End)),
+                (3, over(Kind::Lift, 3)),
+                (4, over(Kind::End, 3)),
                 (5, Alert::own(Kind::Trouble, Stamp(Time::from_secs(1)), "x".into())),
                 (6, alert("192.0.2.1", 4, Kind::Level)),
                 (7, alert("192.0.2.1", 5, Kind::Level)),
+                // The block of one who was never told of here is no news when it is over, one that an operator had ordered is.
+                (8, over(Kind::Lift, 2)),
+                (9, over(Kind::Lift, 0)),
             ],
         );
         let kinds: Vec<(u64, Kind)> = letters.iter().map(|(at, letter)| (*at, letter.told[0].alert.kind)).collect();
-        assert_eq!(kinds, [(2, Kind::Level), (3, Kind::Lift), (6, Kind::Level)]);
+        assert_eq!(kinds, [(2, Kind::Level), (3, Kind::Lift), (6, Kind::Level), (9, Kind::Lift)]);
         assert_eq!(limits.counts.over_source, 1);
     }
 
@@ -568,7 +574,7 @@ mod tests {
     #[test]
     fn blocks_that_are_over_gather_and_use_up_nobody_elses_letters() {
         let mut limits = self::limits(&config("per_day = 3\nper_source = 1\ndigest = '1m'\nwait = '0s'"));
-        let over = |n: u64| (n, Alert::over(Kind::End, Stamp(Time::from_secs(n)), "192.0.2.1/32".parse().unwrap(), format!("{n}")));
+        let over = |n: u64| (n, Alert::over(Kind::End, Stamp(Time::from_secs(n)), ("192.0.2.1/32".parse().unwrap(), None), format!("{n}")));
         let mut letters = run(&mut limits, (0..7_200).map(over));
         assert_eq!((letters.len(), letters[0].1.told.len()), (OVER_PER_DAY as usize, 60));
         assert!(limits.counts.over_day > 5_000);

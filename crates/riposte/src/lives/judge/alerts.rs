@@ -12,6 +12,7 @@ use link::message::{Life, Message, Passage, Process};
 use model::block::Expiry;
 use model::decision::Decision;
 use model::event::{Act, Event};
+use model::level::DangerLevel;
 use model::limits;
 use model::net::Prefix;
 use model::offence::Offence;
@@ -81,7 +82,12 @@ impl Alerts {
             let Some(chain) = Chain::ALL.get(usize::from(passage.chain)) else { continue };
             let bits = if passage.actor.is_ipv4() { scan.count_by_ipv4 } else { scan.count_by_ipv6 };
             let (interface, prefix) = (passage.interface.as_bytes(), passage.prefix.as_bytes());
-            let way = (*chain, self.interfaces.number(interface), self.prefixes.number(prefix), passage.protocol);
+            let way = (
+                *chain,
+                self.interfaces.number(interface, passage.packets),
+                self.prefixes.number(prefix, passage.packets),
+                passage.protocol,
+            );
             notes.page(Prefix::new(passage.actor, bits), |_| false).way(way, passage.packets);
         }
     }
@@ -120,17 +126,18 @@ impl Alerts {
             }
         }
         let (lifts, ends) = (self.config.tells(Tells::Lift), self.config.tells(Tells::End));
-        for (whom, why) in spoken.lifted.iter().filter(|_| lifts) {
-            self.over(Kind::Lift, *whom, format_args!("the block of {whom} is lifted: {why}"), now);
+        for (whom, level, why) in spoken.lifted.iter().filter(|_| lifts) {
+            self.over(Kind::Lift, (*whom, *level), format_args!("the block of {whom} is lifted: {why}"), now);
         }
-        for whom in spoken.ended.iter().filter(|_| ends) {
-            self.over(Kind::End, *whom, format_args!("the block of {whom} has ended"), now);
+        for (whom, level) in spoken.ended.iter().filter(|_| ends) {
+            self.over(Kind::End, (*whom, *level), format_args!("the block of {whom} has ended"), now);
         }
     }
 
     /// A block that is over. Thousands may end at once: what is more urgent has room behind them.
-    fn over(&mut self, kind: Kind, whom: Prefix, said: std::fmt::Arguments<'_>, now: Time) {
-        if !self.is_full(limits::ALERTS_WAITING / 2) {
+    fn over(&mut self, kind: Kind, whom: (Prefix, Option<DangerLevel>), said: std::fmt::Arguments<'_>, now: Time) {
+        let is_told = whom.1.is_none_or(|level| level.number() >= self.config.min_level);
+        if is_told && !self.is_full(limits::ALERTS_WAITING / 2) {
             self.push(&Alert::over(kind, Stamp(now), whom, said.to_string()));
         }
     }
@@ -258,6 +265,7 @@ fn charged(court: &Court, kind: Kind, offence: &Offence, decision: &Decision, de
 #[cfg(test)]
 mod tests {
     use super::*;
+    use policy::ruling::Lift;
 
     fn process(life: Life, restarts: u32) -> Process {
         Process { life, slot: 0, pid: 1, restarts, sandbox: String::new() }
@@ -295,10 +303,23 @@ mod tests {
     fn blocks_that_end_all_at_once_hide_no_trouble() {
         let mut alerts = Alerts::new(on());
         let court = Court::new(crate::config::Config::default().court(), store::Store::open_in_memory().unwrap(), None, 1, Time::EPOCH);
-        let ended = (0..1_000_u32).map(|n| Prefix::host(std::net::IpAddr::from(n.to_be_bytes()))).collect();
+        let ended = (0..1_000_u32).map(|n| (Prefix::host(std::net::IpAddr::from(n.to_be_bytes())), None)).collect();
         alerts.hear(&court, &Spoken { ended, ..Spoken::default() }, Time::EPOCH);
         alerts.say(Kind::Trouble, "the disk is full".into(), Time::EPOCH);
         assert!(alerts.waiting.back().unwrap().contains("the disk is full"));
         assert_eq!(alerts.made - alerts.dropped, alerts.waiting.len() as u64);
+    }
+
+    #[test]
+    fn below_min_level_neither_a_block_nor_its_end_is_told() {
+        let mut alerts = Alerts::new(crate::config::Config::parse("[alert]\nmin_level = 3\n[alert.syslog]\n", "x").unwrap().alert);
+        let court = Court::new(crate::config::Config::default().court(), store::Store::open_in_memory().unwrap(), None, 1, Time::EPOCH);
+        let whom = |n: u8| Prefix::host(std::net::IpAddr::from([192, 0, 2, n]));
+        let ended = (2..=3).map(|n| (whom(n), DangerLevel::new(n))).chain([(whom(9), None)]).collect();
+        let lifted = (2..=3).map(|n| (whom(n), DangerLevel::new(n), Lift::Operator)).collect();
+        alerts.hear(&court, &Spoken { ended, lifted, ..Spoken::default() }, Time::EPOCH);
+        let told: Vec<Alert> = alerts.waiting.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = told.iter().map(|alert| (alert.kind, alert.about().unwrap().0, alert.level())).collect();
+        assert_eq!(told, [(Kind::Lift, whom(3), Some(3)), (Kind::End, whom(3), Some(3)), (Kind::End, whom(9), None)]);
     }
 }

@@ -28,7 +28,6 @@ use report::time::Readable;
 use respond::Kind;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::Bound;
 use std::os::fd::AsFd;
 use std::time::Duration;
 use store::entry::Entry;
@@ -236,11 +235,10 @@ fn list(judge: &mut Judge, after: Option<Prefix>, now: Time) -> Reply {
 }
 
 fn listed(judge: &Judge, after: Option<Prefix>, limit: usize, now: Time) -> Reply {
-    let (blocked, ..) = judge.court.judge.listed_by(now);
-    let behind = blocked.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    let (all, page) = judge.court.judge.listed_page(after, limit.min(PAGE), now);
     let since = |list: &str| judge.feeds.fetched_at(list).unwrap_or(now);
-    let line = |(prefix, (until, list)): (&Prefix, &(Time, &str))| BlockLine::of_list(list, *prefix, since(list), *until, now);
-    Reply::of(&Listed { all: blocked.len() as u64, entries: behind.take(limit.min(PAGE)).map(line).collect() })
+    let line = |(prefix, until, list)| BlockLine::of_list(list, prefix, since(list), until, now);
+    Reply::of(&Listed { all: all.map(|all| all as u64), entries: page.into_iter().map(line).collect() })
 }
 
 /// Who has what.

@@ -500,6 +500,9 @@ impl Judge {
         self.send_changes()?;
         for orders in self.court.orders(now()).chunks(limits::BATCH_RUNS) {
             self.warden.send(&Message::Respond(orders.to_vec()))?;
+            if let Some(lines) = &self.lines {
+                lines.ordered(orders);
+            }
             self.poll_warden()?;
         }
         Ok(())

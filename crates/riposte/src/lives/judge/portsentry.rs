@@ -4,22 +4,33 @@
 
 use crate::config::Config;
 use crate::config::guard::Form;
-use crate::config::response::{self, On};
+use crate::config::respond::Mode;
+use crate::config::response::{self, On, ResponseConfig};
+use crate::lives::runner::script::command_arguments;
 use court::court::{Answer, Touched};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use model::event::{TcpFlags, Trust};
-use model::net::Protocol;
+use model::net::{Prefix, Protocol};
 use model::ports::Ports;
+use model::response::Order;
 use model::style::Style;
+use report::escape;
+use respond::hosts_deny::{self, Format};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a file that is written to, before it is put aside (`.1`, in the place of what was put aside before).
 const FILE_BYTES: u64 = 16 << 20;
 /// The files, in the store's folder. PortSentry 1.x writes the same line into both; 2.x's second one is no text, and nobody reads it.
 const FILES: [&str; 2] = ["portsentry.history", "portsentry.blocked"];
+
+/// The responder that PortSentry calls wrappers.
+const HOSTS_DENY: &str = "hosts-deny";
+/// Characters of a command in a line.
+const COMMAND_CHARS: usize = 300;
 
 /// Who writes them.
 #[derive(Debug)]
@@ -30,6 +41,10 @@ pub struct Lines {
     listens: Ports,
     /// Protocols whose touches run a program, block or no block.
     runs: Vec<Protocol>,
+    /// Who is asked for a block, whoever edits hosts.deny first, as there; and how those lines are written.
+    kinds: Vec<&'static str>,
+    deny: Format,
+    responses: Vec<ResponseConfig>,
     /// Lines that could not be written.
     pub lost: u64,
 }
@@ -44,7 +59,21 @@ impl Lines {
             response::Touched::Tcp => Protocol::TCP,
             response::Touched::Udp => Protocol::UDP,
         });
-        Some(Lines { folder: config.store.path.clone(), form: guard.portsentry?, listens, runs: runs.collect(), lost })
+        let mut kinds: Vec<&str> = config.respond.kinds.iter().map(|kind| kind.name).filter(|name| *name != "null").collect();
+        if config.respond.mode == Mode::First {
+            kinds.truncate(1);
+        }
+        kinds.sort_by_key(|name| *name != HOSTS_DENY);
+        Some(Lines {
+            folder: config.store.path.clone(),
+            form: guard.portsentry?,
+            listens,
+            runs: runs.collect(),
+            kinds,
+            deny: config.respond.settings.hosts_deny.format,
+            responses: config.responses.clone(),
+            lost,
+        })
     }
 
     /// Tells of touches that were charged.
@@ -64,10 +93,9 @@ impl Lines {
                 tracing::warn!("attackalert: Ignoring {} response per configuration file setting.", protocol(touched));
             }
             if touched.answer == Answer::Blocked {
-                tracing::warn!(
-                    "attackalert: Host {0} has been blocked via dropped route using command: \"nftables inet riposte\"",
-                    touched.actor
-                );
+                for kind in &self.kinds {
+                    tracing::warn!("attackalert: {}", self.means(touched.actor, kind));
+                }
                 if self.form == Form::One {
                     history += &blocked(touched, &TimeZone::system());
                 }
@@ -77,6 +105,33 @@ impl Lines {
         for name in files.iter().filter(|_| !history.is_empty()) {
             self.lost += u64::from(append(&self.folder.join(name), &history).is_err());
         }
+    }
+}
+
+impl Lines {
+    /// Tells of programs that touches have run.
+    pub fn ordered(&self, orders: &[Order]) {
+        orders.iter().filter_map(|order| self.external(order)).for_each(|line| tracing::warn!("attackalert: {line}"));
+    }
+
+    /// How somebody is blocked.
+    fn means(&self, actor: IpAddr, kind: &str) -> String {
+        let (means, how) = match kind {
+            HOSTS_DENY => ("via wrappers with string", hosts_deny::line(&Prefix::host(actor), self.deny).trim_end().to_owned()),
+            "nftables" => ("via dropped route using command", "nftables inet riposte".to_owned()),
+            kind => ("via dropped route using command", format!("{kind} riposte")),
+        };
+        format!("Host {actor} has been blocked {means}: \"{how}\"")
+    }
+
+    /// What is run for a touch, if that is one's own program: managers' scripts and accounts have nothing to do with PortSentry.
+    fn external(&self, order: &Order) -> Option<String> {
+        let response =
+            self.responses.get(usize::from(order.response.0)).filter(|response| response.protocol == response::Protocol::Command)?;
+        order.ground.touch.filter(|_| order.add)?;
+        let args = command_arguments(order, &response.args);
+        let command = args.iter().fold(response.program.to_string_lossy().into_owned(), |line, arg| line + " " + arg);
+        Some(format!("External command run for host: {} using command: \"{}\"", order.address, escape::text(&command, COMMAND_CHARS)))
     }
 }
 
@@ -168,6 +223,7 @@ fn local(touched: &Touched, zone: &TimeZone) -> Zoned {
 mod tests {
     use super::*;
     use model::event::Touch;
+    use model::response::{Ground, ResponseId, RunId};
     use model::time::Time;
 
     fn touched(protocol: Protocol, style: Style, flags: u8, trust: Trust) -> Touched {
@@ -232,6 +288,48 @@ mod tests {
     /// One that is blocked, one of each other kind.
     fn fates() -> [Touched; 4] {
         [Answer::Blocked, Answer::Exempt, Answer::Recorded, Answer::Spared].map(|answer| Touched { answer, ..connection() })
+    }
+
+    #[test]
+    fn what_is_done_is_told_in_portsentrys_words() {
+        let text = "[guard]\ntcp = [11]\nportsentry = true\n[respond]\nkind = ['nftables', 'hosts-deny', 'ipset']\n\
+                    [[response]]\nname = 'tell'\nprotocol = 'command'\non = 'touch'\nprogram = '/opt/tell'\nargs = ['{address}', '{port}:{mode}']\n\
+                    [[response]]\nname = 'manager'\nprotocol = 'ossec'\nprogram = '/opt/manager'\non = 'block'\n";
+        let of = |text: &str| Lines::new(&Config::parse(text, "x").unwrap(), 0).unwrap();
+        let said =
+            |lines: &Lines, actor: &str| lines.kinds.iter().map(|kind| lines.means(actor.parse().unwrap(), kind)).collect::<Vec<_>>();
+        let all = of(text);
+        assert_eq!(
+            said(&all, "192.0.2.7"),
+            [
+                "Host 192.0.2.7 has been blocked via wrappers with string: \"ALL: 192.0.2.7\"",
+                "Host 192.0.2.7 has been blocked via dropped route using command: \"nftables inet riposte\"",
+                "Host 192.0.2.7 has been blocked via dropped route using command: \"ipset riposte\"",
+            ]
+        );
+        let first =
+            of(&text.replace("'ipset']", "'ipset']\nmode = 'first'\n[respond.hosts-deny]\nformat = 'options'").replace("'nftables', ", ""));
+        assert_eq!(
+            said(&first, "2001:db8::7"),
+            ["Host 2001:db8::7 has been blocked via wrappers with string: \"ALL: [2001:db8::7] : DENY\""]
+        );
+        let touch = tcp(TcpFlags::SYN | TcpFlags::FIN).touch;
+        let order = |response, add, touch| Order {
+            run: RunId(1),
+            response: ResponseId(response),
+            add,
+            address: "192.0.2.7".parse().unwrap(),
+            user: None,
+            ground: Ground { touch, ..Ground::default() },
+            until: None,
+        };
+        assert_eq!(
+            all.external(&order(0, true, Some(touch))).as_deref(),
+            Some("External command run for host: 192.0.2.7 using command: \"/opt/tell 192.0.2.7 11:stealth\"")
+        );
+        for nothing in [order(0, false, Some(touch)), order(0, true, None), order(1, true, Some(touch)), order(9, true, Some(touch))] {
+            assert_eq!(all.external(&nothing), None);
+        }
     }
 
     #[test]

@@ -107,6 +107,12 @@ impl Capture {
         self.filter(open);
     }
 
+    /// Clients call from other ports than before.
+    pub fn set_clients(&mut self, clients: RangeInclusive<u16>, open: &OpenPorts) {
+        self.clients = clients;
+        self.filter(open);
+    }
+
     /// The same after ports were opened or closed.
     pub fn filter(&mut self, open: &OpenPorts) {
         let addresses: Vec<IpAddr> = self.own.iter().copied().collect();

@@ -105,6 +105,8 @@ pub fn run(config: &AlertConfig, runner: Runner<'_>, errand: &Errand, input: &[u
             && value.len() <= VALUE_BYTES
             && !value.contains('\0')
     };
+    // The configuration lets no placeholder stand there, but braces, written twice.
+    let program = if errand.command { &Placeholder::fill(program, |_| String::new()) } else { program };
     // What has no address, or no level, is nothing for a program that is given one.
     let Some(args) = args.iter().map(|arg| filled(arg, errand)).collect::<Option<Vec<String>>>() else { return Ok(()) };
     let env: Vec<String> = errand.env.iter().filter(is_ours).take(VARIABLES).map(|(name, value)| format!("{name}={value}")).collect();
@@ -251,6 +253,18 @@ mod tests {
         for (address, level) in [("--delete-all", "3"), ("192.0.2.1 -x", "3"), ("", "3"), ("192.0.2.1", "9"), ("192.0.2.1", "")] {
             assert_eq!(run(address, level), None, "{address} {level}");
         }
+    }
+
+    #[test]
+    fn braces_of_the_programs_own_name_are_written_twice_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let [program, file] = ["tell{x}", "told"].map(|name| folder.path().join(name));
+        std::os::unix::fs::symlink("/bin/touch", &program).unwrap();
+        let argv = format!("{}', '{}", program.display().to_string().replace('{', "{{").replace('}', "}}"), file.display());
+        let config = config(&format!("[alert.command]\nargv = ['{argv}']\n"));
+        let errand = Errand { command: true, env: Vec::new() };
+        assert_eq!(super::run(&config, Runner { identity: None, warden: None }, &errand, b""), Ok(()));
+        assert!(file.exists());
     }
 
     #[test]

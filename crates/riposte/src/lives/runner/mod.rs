@@ -6,7 +6,7 @@
 
 mod account;
 pub mod messenger;
-mod script;
+pub mod script;
 
 use super::keeper::{WORKER, keep};
 use super::{MESSENGER_SLOT, Start, channel, channel::Channel, ended, monotonic, own};

@@ -198,7 +198,7 @@ pub fn shown(said: &[u8]) -> String {
 }
 
 /// The configuration's arguments, each as one, whatever stands in it.
-fn command_arguments(order: &Order, args: &[String]) -> Vec<String> {
+pub fn command_arguments(order: &Order, args: &[String]) -> Vec<String> {
     let value = |placeholder| value(order, placeholder).unwrap_or_else(|| NONE.to_owned());
     args.iter().map(|arg| Placeholder::fill(arg, value)).collect()
 }
