@@ -57,7 +57,7 @@ pub mod tidy;
 use crate::error::Error;
 use model::block::{BlockId, State};
 use model::time::Time;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -195,8 +195,8 @@ impl Store {
     /// Runs `work` in one transaction: all of it happens, totals included, or none of it.
     fn write<T>(&mut self, work: impl FnOnce(&Connection, &mut Tally) -> Result<T, Error>) -> Result<T, Error> {
         let mut tally = self.tally;
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = work(&transaction, &mut tally)?;
+        let transaction = Transaction::begin(&self.connection)?;
+        let result = work(&self.connection, &mut tally)?;
         transaction.commit()?;
         self.tally = tally;
         self.check_invariants();
@@ -214,6 +214,30 @@ impl Store {
                 // A failing disk is nobody's broken promise.
                 Err(error) => debug_assert!(!matches!(error, Error::Broken(_)), "{error}"),
             }
+        }
+    }
+}
+
+/// A transaction that is rolled back unless it is committed. Its words are prepared once: a block waits while they are read.
+struct Transaction<'c>(&'c Connection);
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self, Error> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Transaction(connection))
+    }
+
+    fn commit(self) -> Result<(), Error> {
+        self.0.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        // One that is committed, or that SQLite has rolled back itself, is over.
+        if !self.0.is_autocommit() {
+            let _ = self.0.execute_batch("ROLLBACK");
         }
     }
 }

@@ -263,12 +263,14 @@ impl Store {
 
 /// Writes strikes down.
 pub(crate) fn strike(connection: &Connection, tally: &mut Tally, strikes: &[Strike]) -> Result<(), Error> {
+    // Most offenders are new, and a block waits for this.
+    let mut insert = connection.prepare_cached("INSERT OR IGNORE INTO strike (whom, count, last) VALUES (?1, ?2, ?3)")?;
     let mut update = connection.prepare_cached("UPDATE strike SET count = ?2, last = ?3 WHERE whom = ?1")?;
-    let mut insert = connection.prepare_cached("INSERT INTO strike (whom, count, last) VALUES (?1, ?2, ?3)")?;
     for Strike { whom, count, last } in strikes {
-        if update.execute(params![Key::of(*whom), count, nanos(*last)])? == 0 {
-            insert.execute(params![Key::of(*whom), count, nanos(*last)])?;
-            tally.counts.strikes += 1;
+        let inserted = insert.execute(params![Key::of(*whom), count, nanos(*last)])?;
+        tally.counts.strikes += inserted as u64;
+        if inserted == 0 {
+            update.execute(params![Key::of(*whom), count, nanos(*last)])?;
         }
         tally.unsaved += 1;
     }

@@ -3,6 +3,7 @@
 
 mod analysis;
 pub mod arena;
+mod bare;
 mod burst;
 mod capture;
 mod crowdsec;

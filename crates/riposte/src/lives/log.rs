@@ -1,7 +1,9 @@
 //! The log sensor: reads one log's lines, tells the judge of the packets in them. Holds no privilege and opens nothing:
 //! when the log has been rotated it asks the warden, by its own slot.
 
-use super::{Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
+use super::{
+    Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user,
+};
 use crate::config::{LogSource, StartAt, Zone};
 use crate::sources::{self, Line, Progress, Source, file, file::FileSlot, file::FollowedFile};
 use link::message::{Counter, Message, Passage, Position};

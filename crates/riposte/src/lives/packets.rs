@@ -4,7 +4,9 @@
 mod capture;
 mod known;
 
-use super::{Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user};
+use super::{
+    Start, calm::Calm, channel, channel::Channel, clients::Clients, ended, enter, fingerprints, monotonic, now, own, unprivileged_user,
+};
 use crate::config::GuardConfig;
 use capture::Capture;
 use known::Questions;
