@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("link", &["model"]),
     ("court", &["model", "detect", "policy", "store", "link"]),
     ("range", &["model", "report", "wire", "sys", "store", "respond", "detect"]),
-    ("simulation", &["model", "detect", "policy", "store", "respond", "link", "court", "riposte"]),
+    ("simulation", &["model", "detect", "policy", "store", "respond", "link", "report", "court", "riposte"]),
     (
         "riposte",
         &[

@@ -2,6 +2,7 @@
 //! small model of what must be true. After TigerBeetle's VOPR. Touches nothing but a folder of its own.
 
 mod after;
+mod alerts;
 pub mod breach;
 pub mod clock;
 pub mod dice;

@@ -157,6 +157,7 @@ impl Machine {
     /// The envoy dies, and begins again.
     pub fn envoy_dies(&mut self) {
         self.elsewhere.said.clear();
+        self.post.envoy_dies();
         self.feeds.envoy(false);
         self.elsewhere.begins = Some(self.clock.truth().after(Duration::from_millis(self.dice.between(10, 3_000))));
     }
@@ -220,6 +221,7 @@ impl Machine {
         let now = self.clock.truth();
         if self.elsewhere.begins.is_some_and(|at| at <= now) {
             self.elsewhere.begins = None;
+            self.post.envoy_begins(self.clocks());
             self.feeds.envoy(true);
             return Some(None);
         }
@@ -327,6 +329,7 @@ impl Machine {
 
     /// The disk takes no copies from now on, or does again: there is a file where the folder should be.
     pub(crate) fn suffer_copies(&mut self, fails: bool) {
+        self.post.suffer(fails);
         let (folder, aside) = (self.folder.join("feeds"), self.folder.join("feeds.aside"));
         if fails && !self.copies_fail {
             let _ = fs::rename(&folder, &aside);

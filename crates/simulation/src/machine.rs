@@ -1,6 +1,7 @@
 //! One machine: judge, warden, kernel, disk, clocks, and the links between, driven as the daemon's loops drive them but one part at a time,
 //! so that it can die between any two. Holds the real court, the real shield and a real store in a folder of its own.
 
+use crate::alerts::Post;
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::kernel::{Driver, Kernel, Moment};
@@ -105,6 +106,7 @@ pub struct Machine {
     pub(crate) lists: Lists,
     pub(crate) allowances: Allowances,
     pub(crate) elsewhere: Elsewhere,
+    pub(crate) post: Post,
     /// When the host's own child tells for the first time (true time).
     pub(crate) host_due: Option<Time>,
     pub(crate) copies_fail: bool,
@@ -144,6 +146,8 @@ impl Machine {
             lists: Lists::default(),
             allowances: Allowances::default(),
             elsewhere: Elsewhere::of(feed_configs.len()),
+            // Dice of their own: without alerts it would be the same story.
+            post: Post::new(folder, Dice::new(!dice.clone().any())),
             feed_configs,
             host_due: None,
             copies_fail: false,
@@ -416,6 +420,7 @@ impl Machine {
             self.kernel.flush();
         }
         self.to_judge.clear();
+        self.post.judge_dies(how == Restart::Power);
         // What a dead judge has sent may still be read.
         if matches!(how, Restart::Warden | Restart::Power) || self.dice.one_in(2) {
             self.to_warden.clear();

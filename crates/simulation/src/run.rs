@@ -228,7 +228,9 @@ impl Run<'_> {
             self.reference.handed(&self.machine, &changes, self.trouble == Trouble::None && self.is_whole)?;
             self.machine.hand_over(&changes);
         }
-        drop(self.machine.court.speak());
+        let (spoken, clock) = (self.machine.court.speak(), self.machine.clocks());
+        let Machine { post, court, lag, .. } = &mut self.machine;
+        post.turn(court, &spoken, clock, *lag)?;
         Ok(false)
     }
 
@@ -294,7 +296,9 @@ impl Run<'_> {
         self.machine.kernel.faults = crate::kernel::Faults::default();
         self.machine.lag = Duration::from_millis(5);
         self.machine.elsewhere.is_slow = false;
+        self.machine.post.calm();
         self.pass(CALM)?;
+        self.machine.post.quiet(self.machine.clock.kernel())?;
         self.reference.quiet(&self.machine, self.is_whole)
     }
 

@@ -181,10 +181,10 @@ impl Limits {
         };
         let whom = source.line.address.0;
         let known = self.known.get_mut(&whom).filter(|known| now.since(known.since) < DAY);
-        let waits = self.pending.get(&whom).map(|(alert, due)| (alert.kind, *due));
+        let waits = self.pending.contains_key(&whom);
         if let Some(known) = known {
             let rises = source.line.level.number() > known.before.level || alert.kind == Kind::Block && source.until != known.until;
-            if !rises && waits.is_none() {
+            if !rises && !waits {
                 known.passed += 1;
                 if !self.every || known.passed % self.one_in != 0 {
                     self.counts.repeated += 1;
@@ -201,11 +201,19 @@ impl Limits {
             self.tell_limit(now);
             return;
         }
-        if let Some((kind, due)) = waits {
+        if let Some((waiting, _)) = self.pending.get_mut(&whom) {
             self.counts.merged += 1;
-            // A block is not hidden by what is said of it later.
-            let kind = kind.max(alert.kind);
-            self.pending.insert(whom, (Alert { kind, ..alert }, due));
+            let before = std::mem::replace(waiting, alert);
+            // Neither a block, with its end, nor a level is hidden by what is said later.
+            if let (Some(source), Some(old)) = (&mut waiting.source, before.source) {
+                if before.kind > waiting.kind {
+                    (source.until, source.line.decision) = (old.until, old.line.decision);
+                }
+                if (before.kind, old.line.level) > (waiting.kind, source.line.level) {
+                    (waiting.kind, waiting.said) = (before.kind, before.said);
+                }
+                source.line.level = source.line.level.max(old.line.level);
+            }
             return;
         }
         if self.pending.len() >= PENDING {
@@ -495,6 +503,19 @@ mod tests {
         assert_eq!(letters.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 601]);
         assert_eq!(letters[1].1.told[0].alert.source.as_ref().unwrap().line.level.number(), 5, "the latest");
         assert_eq!(limits.counts.merged, 3);
+    }
+
+    #[test]
+    fn what_waits_is_not_hidden_by_what_is_said_of_its_source_later() {
+        let mut limits = self::limits(&config("throttle = '0s'\ndigest = '0s'\nwait = '9s'"));
+        let until = Some(Stamp(Time::from_secs(7_000)));
+        let mut block = Alert { said: "192.0.2.1 is blocked".into(), ..alert("192.0.2.1", 3, Kind::Block) };
+        block.source.as_mut().unwrap().until = until;
+        let letters = run(&mut limits, [(1, block), (2, alert("192.0.2.1", 4, Kind::Level)), (3, alert("192.0.2.1", 1, Kind::Level))]);
+        let told = &letters[0].1.told[0].alert;
+        let source = told.source.as_ref().unwrap();
+        assert_eq!((told.kind, told.said.as_str(), source.until), (Kind::Block, "192.0.2.1 is blocked", until));
+        assert_eq!((source.line.level.number(), limits.counts.merged), (4, 2));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod command;
 mod courier;
 mod dshield;
 mod feeds;
-mod limits;
+pub mod limits;
 mod lookups;
 mod mail;
 pub mod messenger;

@@ -30,7 +30,8 @@ use std::io;
 #[derive(Debug, Default)]
 pub struct Alerts {
     config: AlertConfig,
-    waiting: VecDeque<String>,
+    /// Those that wait for the envoy, as it gets them.
+    pub waiting: VecDeque<String>,
     /// Alerts made so far, and those of them that were dropped because the envoy did not take them.
     pub made: u64,
     /// See `made`.

@@ -1,12 +1,12 @@
 //! The judge: takes events in, decides, writes the ledger, tells the warden. Holds the store's folder and the control socket, and
 //! nothing that could change the firewall.
 
-mod alerts;
+pub mod alerts;
 mod answers;
 mod clocks;
 mod dshield;
 pub mod feeds;
-mod kept;
+pub mod kept;
 mod pictures;
 mod portsentry;
 mod positions;
