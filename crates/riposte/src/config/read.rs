@@ -20,6 +20,8 @@ use std::time::Duration;
 const SOCKET_PATH_BYTES: usize = 107;
 /// Logs that are followed at one time. Each costs the warden a descriptor and a sensor a slot.
 const LOGS_MAX: usize = 32;
+/// What is wrong with a log that stands in two places.
+const TWICE: &str = "stands there twice: what two read would count twice";
 /// Where systemd-journald listens, and where riposte's own log is kept if nobody says otherwise.
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const LOG_FILE: &str = "/var/log/riposte/riposte.log";
@@ -266,18 +268,15 @@ impl Meaning<'_> {
             self.problems.say(*at, format!("[[sense.log]]: at most {LOGS_MAX} of them, not {}", raw.len()));
             return Vec::new();
         }
-        let path = |log: &LogSource| match log {
-            LogSource::File { path, .. } | LogSource::Pipe { path, .. } => Some(path.clone()),
-            LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => None,
-        };
         let mut logs: Vec<LogSource> = Vec::new();
         for (at, source) in raw {
-            let given = source.path.clone();
+            let place = source.path.clone().or_else(|| source.listen.clone());
             let Some(log) = self.log(at, source) else { continue };
-            if let (Some(given), Some(own)) = (given, path(&log))
-                && logs.iter().any(|other| path(other).is_some_and(|path| path == own))
-            {
-                self.wrong(&given, format!("{} stands there twice: what two read would count twice", quoted(&given.value)));
+            if logs.iter().any(|other| is_one(other, &log)) {
+                match place {
+                    Some(place) => self.wrong(&place, format!("{} {TWICE}", quoted(&place.value))),
+                    None => self.problems.say(at, format!("[[sense.log]]: this log {TWICE}")),
+                }
             }
             logs.push(log);
         }
@@ -488,6 +487,21 @@ pub fn pattern(text: &str) -> Result<(), String> {
     }
 }
 
+/// Whether both are one log, whatever its lines are taken for. One that has no right path is none.
+pub(super) fn is_one(log: &LogSource, other: &LogSource) -> bool {
+    let path = |log: &LogSource| match log {
+        LogSource::File { path, .. } | LogSource::Pipe { path, .. } | LogSource::Syslog { socket: SyslogSocket::Unix(path), .. } => {
+            Some(path.clone()).filter(|path| path.is_absolute())
+        }
+        LogSource::Kmsg { .. } | LogSource::Journal { .. } | LogSource::Syslog { .. } => None,
+    };
+    match (log, other) {
+        (LogSource::Kmsg { .. }, LogSource::Kmsg { .. }) | (LogSource::Journal { .. }, LogSource::Journal { .. }) => true,
+        (LogSource::Syslog { socket: SyslogSocket::Udp(one), .. }, LogSource::Syslog { socket: SyslogSocket::Udp(two), .. }) => one == two,
+        _ => path(log).is_some_and(|one| path(other) == Some(one)),
+    }
+}
+
 /// `+02:00`, `-0330` or `+02`.
 fn offset(text: &str) -> Option<Offset> {
     let (sign, digits) = match text.as_bytes() {
@@ -513,5 +527,26 @@ fn did_you_mean_exactly(typed: &str, names: &[String]) -> String {
     match exact {
         Some(name) => format!("; did you mean '{name}'?"),
         None => did_you_mean(typed, names.iter().map(String::as_str)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::config::tests::refused;
+
+    #[test]
+    fn a_log_that_two_sections_would_read_is_refused() {
+        for (one, other, place) in [
+            ("file'\npath='/a", "ulogd'\npath='/a", "6:6: [[sense.log]] path: '/a'"),
+            ("pipe'\npath='/a", "file'\npath='/a", "6:6: [[sense.log]] path: '/a'"),
+            ("syslog'\nlisten='[::1]:9", "syslog'\nlisten='[::1]:9", "6:8: [[sense.log]] listen: '[::1]:9'"),
+            ("journal", "journal", "3:1: [[sense.log]]: this log"),
+        ] {
+            let text = format!("[[sense.log]]\nkind='{one}'\n[[sense.log]]\nkind='{other}'");
+            refused(&text, &format!("r.toml:{place} stands there twice: what two read would count twice"));
+        }
+        let apart = Config::parse("[[sense.log]]\nkind='file'\npath='a'\n[[sense.log]]\nkind='file'\npath='b'", "x").unwrap_err();
+        assert!(apart.iter().all(|line| line.to_string().contains("must start with")), "{apart:?}");
     }
 }
