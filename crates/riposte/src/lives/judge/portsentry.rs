@@ -44,6 +44,8 @@ pub struct Lines {
     /// Who is asked for a block, whoever edits hosts.deny first, as there; and how those lines are written.
     kinds: Vec<&'static str>,
     deny: Format,
+    /// How much of an address is blocked, IPv4 and IPv6.
+    count_by: (u8, u8),
     responses: Vec<ResponseConfig>,
     /// Lines that could not be written.
     pub lost: u64,
@@ -71,6 +73,7 @@ impl Lines {
             runs: runs.collect(),
             kinds,
             deny: config.respond.settings.hosts_deny.format,
+            count_by: (config.scan.count_by_ipv4, config.scan.count_by_ipv6),
             responses: config.responses.clone(),
             lost,
         })
@@ -116,8 +119,9 @@ impl Lines {
 
     /// How somebody is blocked.
     fn means(&self, actor: IpAddr, kind: &str) -> String {
+        let whom = Prefix::new(actor, if actor.is_ipv4() { self.count_by.0 } else { self.count_by.1 });
         let (means, how) = match kind {
-            HOSTS_DENY => ("via wrappers with string", hosts_deny::line(&Prefix::host(actor), self.deny).trim_end().to_owned()),
+            HOSTS_DENY => ("via wrappers with string", hosts_deny::line(&whom, self.deny).trim_end().to_owned()),
             "nftables" => ("via dropped route using command", "nftables inet riposte".to_owned()),
             kind => ("via dropped route using command", format!("{kind} riposte")),
         };
@@ -313,6 +317,9 @@ mod tests {
             said(&first, "2001:db8::7"),
             ["Host 2001:db8::7 has been blocked via wrappers with string: \"ALL: [2001:db8::7] : DENY\""]
         );
+        let nets = of(&format!("{text}[scan]\ncount_by_ipv4 = 24\ncount_by_ipv6 = 64\n"));
+        let denied = ["192.0.2.7", "2001:db8::7"].map(|actor| nets.means(actor.parse().unwrap(), HOSTS_DENY));
+        assert!(denied[0].ends_with("\"ALL: 192.0.2.0/255.255.255.0\"") && denied[1].ends_with("\"ALL: [2001:db8::]/64\""), "{denied:?}");
         let touch = tcp(TcpFlags::SYN | TcpFlags::FIN).touch;
         let order = |response, add, touch| Order {
             run: RunId(1),
