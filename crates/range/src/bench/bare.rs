@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread::sleep;
 use sys::clock::monotonic;
 use sys::fd::{Interest, Poller, recv_frame, send_frame, seqpacket_pair};
-use sys::nflog::{Nflog, NflogSettings};
+use sys::nflog::{Nflog, NflogPacket, NflogSettings};
 use sys::nft::transaction::ElementStep;
 use sys::nft::{Element, Key, OwnTable};
 
@@ -59,7 +59,10 @@ fn witness(mut nflog: Nflog, to: OwnedFd) -> io::Result<()> {
     for _ in 0..ROUNDS {
         poller.wait(Some(LIMIT), &mut Vec::new())?;
         let mut source = [0; 4];
-        nflog.receive(1, |packet| source = packet.payload.get(12..16).and_then(|bytes| bytes.try_into().ok()).unwrap_or(source))?;
+        let take = |packet: &NflogPacket<'_>| source = packet.payload.get(12..16).and_then(|bytes| bytes.try_into().ok()).unwrap_or(source);
+        if nflog.receive(1, take)? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         send_frame(to.as_fd(), &source, None)?;
     }
     Ok(())
