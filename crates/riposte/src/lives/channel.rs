@@ -271,13 +271,16 @@ mod tests {
 
     #[test]
     fn who_writes_to_one_that_has_gone_ends_as_quietly_as_who_reads() {
-        let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
-        let mut here = Channel::new(ours);
-        drop(theirs);
-        let sent = here.send(&Message::AskInstalled);
-        assert!(sent.is_err());
-        assert_eq!(super::super::ended(sent), Ok(()));
+        for unread in [0, 1] {
+            let (ours, theirs) = sys::fd::seqpacket_pair().unwrap();
+            let mut here = Channel::new(ours);
+            (0..unread).for_each(|_| here.send(&Message::AskInstalled).unwrap());
+            drop(theirs);
+            let sent = here.send(&Message::AskInstalled);
+            assert!(sent.is_err());
+            assert_eq!(super::super::ended(sent), Ok(()), "{unread} unread");
+            assert!(matches!(here.hear(&mut frame_buffer()), Ok(Break(false))));
+        }
         assert!(super::super::ended(Err(io::ErrorKind::PermissionDenied.into())).is_err());
-        assert!(matches!(here.hear(&mut frame_buffer()), Ok(Break(false))));
     }
 }

@@ -130,7 +130,8 @@ fn start(slot: &str) -> Result<Start, String> {
 /// What else made it end.
 pub fn ended(watch: io::Result<()>) -> Result<(), String> {
     match watch {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        // The latter if it has gone with something unread.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
         watch => watch.map_err(|error| error.to_string()),
     }
 }

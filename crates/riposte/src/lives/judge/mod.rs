@@ -162,7 +162,7 @@ pub fn run(start: Start) -> Result<(), String> {
     ready(&entered, &mut warden)?;
     let mut judge = Judge::new(&config, warden, store).map_err(|e| e.to_string())?;
     let server = Server::new(listener, &judge.poller, CONTROL).map_err(|e| e.to_string())?;
-    ended(judge.watch(server))
+    judge.watch(server)
 }
 
 /// The store, or one in memory and why: a ledger that can't be used is no reason to leave the host unprotected.
@@ -285,7 +285,18 @@ impl Judge {
         Ok(judge)
     }
 
-    fn watch(&mut self, mut server: Server) -> io::Result<()> {
+    /// Judges until the warden has gone, which either reading or writing finds out.
+    fn watch(&mut self, server: Server) -> Result<(), String> {
+        ended(self.turns(server))?;
+        // The last word: what waits in memory would be lost.
+        self.court.tight = None;
+        while self.court.settle(now()) && self.court.owes_strikes() {}
+        self.positions.keep(&mut self.court, monotonic(), true);
+        self.kept.write(monotonic(), true);
+        Ok(())
+    }
+
+    fn turns(&mut self, mut server: Server) -> io::Result<()> {
         let (mut ready, mut frame) = (Vec::new(), channel::frame_buffer());
         loop {
             self.send_all()?;
@@ -304,11 +315,6 @@ impl Judge {
         for event in ready {
             if event.token == WARDEN {
                 if !self.hear_warden(event, frame)? {
-                    // The last word: what waits in memory would be lost.
-                    self.court.tight = None;
-                    while self.court.settle(now()) && self.court.owes_strikes() {}
-                    self.positions.keep(&mut self.court, monotonic(), true);
-                    self.kept.write(monotonic(), true);
                     return Ok(false);
                 }
             } else if server.owns(event.token) {

@@ -613,6 +613,22 @@ rusty_fork_test! {
     }
 
     #[test]
+    fn a_judge_whose_warden_goes_while_it_is_spoken_to_writes_down_what_waits_in_memory() {
+        let mut siege = Siege::new(None);
+        let position = Position { device: 1, inode: 2, offset: 3, mark: Vec::new() };
+        siege.judge.positions.note("log", position.clone());
+        siege.judge.court.block(prefix("198.51.100.9"), Expiry::Never, String::new(), now()).unwrap();
+        let Siege { mut judge, server, warden, _folder: folder, .. } = siege;
+        drop(warden);
+        assert_eq!(judge.watch(server), Ok(()));
+        drop(judge);
+        let store = Store::open(&folder.path().join("riposte.db")).unwrap();
+        assert_eq!(Positions::load(&store).of("log"), Some(position));
+        let court = Court::new(Config::default().court(), store, None, 1, now());
+        assert!(court.judge.standing_for("198.51.100.9".parse().unwrap()).is_some());
+    }
+
+    #[test]
     fn a_sensor_that_names_more_rules_than_it_may_is_counted() {
         let (mut siege, most) = (Siege::new(None), link::message::RULES);
         for n in 0..=limits::RULES / most {
