@@ -32,10 +32,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::process::ExitCode;
+use std::time::Duration;
 use sys::identity::User;
 use sys::inherit::inherited;
 use sys::sandbox::{Enforcement, Entered, Profile};
 
+/// How long a process whose riposte was killed may take to notice: the ledger and the socket that it still holds are waited for.
+pub const PARTING: Duration = Duration::from_secs(2);
 /// The link to the warden.
 pub const WARDEN_FD: RawFd = 3;
 /// The configuration, in its canonical form.

@@ -15,7 +15,9 @@ mod siege;
 
 use super::calm::Calm;
 use super::channel::{self, Channel};
-use super::{APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, Start, ended, monotonic, now, own, ready, unprivileged_user};
+use super::{
+    APPLICATIONS_SLOT, ENVOY_SLOT, GUARD_SLOT, PACKETS_SLOT, PARTING, Start, ended, monotonic, now, own, ready, unprivileged_user,
+};
 use crate::config::Config;
 use crate::control::server::Server;
 use alerts::Alerts;
@@ -66,8 +68,6 @@ const RESYNC_LAST: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_secs(10);
 /// Between two steps of a tidying that is not done, work or no work: a store that gets fuller faster than it is tidied has no bound.
 const STEP: Duration = Duration::from_millis(50);
-/// How long a ledger that somebody else holds is waited for.
-const LEDGER_WAIT: Duration = Duration::from_secs(2);
 
 struct Sensor {
     slot: u16,
@@ -193,10 +193,10 @@ fn open_store(config: &Config) -> Result<(Store, Option<String>), String> {
 
 /// Opens the ledger. A judge whose riposte was killed may hold it for the moment that it takes to notice.
 fn open_patiently(path: &std::path::Path) -> Result<Store, store::error::Error> {
-    let end = monotonic().after(LEDGER_WAIT);
+    let end = monotonic().after(PARTING);
     loop {
         match Store::open(path) {
-            Err(store::error::Error::Busy) if monotonic() < end => std::thread::sleep(LEDGER_WAIT / 100),
+            Err(store::error::Error::Busy) if monotonic() < end => std::thread::sleep(PARTING / 100),
             result => return result,
         }
     }
@@ -782,7 +782,7 @@ mod tests {
         assert!(matches!(Store::open(&path), Err(store::error::Error::Busy)));
         std::thread::scope(|scope| {
             scope.spawn(move || {
-                std::thread::sleep(LEDGER_WAIT / 10);
+                std::thread::sleep(PARTING / 10);
                 drop(held);
             });
             assert!(open_patiently(&path).is_ok());

@@ -12,7 +12,8 @@ use crate::lives::envoy;
 use crate::lives::host::{RESOLV_CONF, SESSIONS, UTMP};
 use crate::lives::lock::{self, Lock};
 use crate::lives::{
-    APPLICATIONS_SLOT, CONFIG_FD, ENVOY_SLOT, GUARD_SLOT, MESSENGER_SLOT, OWN_FD, PACKETS_SLOT, WARDEN_FD, unprivileged_user,
+    APPLICATIONS_SLOT, CONFIG_FD, ENVOY_SLOT, GUARD_SLOT, MESSENGER_SLOT, OWN_FD, PACKETS_SLOT, PARTING, WARDEN_FD, monotonic,
+    unprivileged_user,
 };
 use crate::sources::journal;
 use inotify::{Inotify, WatchMask};
@@ -622,6 +623,18 @@ fn give_store(store: &Path, uid: u32, gid: u32) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether somebody answers there, and stays. A judge whose riposte was killed may do so for the moment that it takes to notice.
+fn is_answered(path: &Path) -> bool {
+    let end = monotonic().after(PARTING);
+    while UnixStream::connect(path).is_ok() {
+        if monotonic() >= end {
+            return true;
+        }
+        std::thread::sleep(PARTING / 20);
+    }
+    false
+}
+
 /// The control socket. One that an ended riposte left behind is replaced; one that is answered is not.
 fn listen(config: &Config) -> Result<UnixListener, String> {
     let path = &config.control.socket;
@@ -629,7 +642,7 @@ fn listen(config: &Config) -> Result<UnixListener, String> {
     if let Some(folder) = path.parent() {
         make_folder(folder, 0o755)?;
     }
-    if UnixStream::connect(path).is_ok() {
+    if is_answered(path) {
         return Err(format!("riposte is running already ({} is answered)", path.display()));
     }
     if path.exists() {
@@ -669,4 +682,27 @@ fn watch_host() -> Result<OwnedFd, String> {
         inotify.watches().add(UTMP, WatchMask::MODIFY | WatchMask::CLOSE_WRITE).map_err(|e| format!("can't watch {UTMP}: {e}"))?;
     }
     Ok(inotify.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ControlConfig;
+
+    #[test]
+    fn a_control_socket_that_a_dying_judge_still_holds_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sock");
+        let held = UnixListener::bind(&path).unwrap();
+        let config = Config { control: ControlConfig { socket: path.clone(), group: None }, ..Config::default() };
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(PARTING / 10);
+                drop(held);
+            });
+            let _ours = listen(&config).unwrap();
+            // Whoever stays has it.
+            assert!(listen(&config).unwrap_err().contains("riposte is running already"));
+        });
+    }
 }
