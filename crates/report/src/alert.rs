@@ -63,7 +63,7 @@ pub struct Alert {
     /// Whose block is over, of an `end` or a `lift`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Whom>,
-    /// The danger level of an `end`'s or a `lift`'s block, unless an operator had ordered it.
+    /// The danger level of an `end`'s or a `lift`'s block, unless an operator had ordered it or it was only found in the firewall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
     /// About whom, if it is about a source.
