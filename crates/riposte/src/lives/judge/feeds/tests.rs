@@ -45,6 +45,15 @@ fn bring(feeds: &mut Feeds, court: &mut Court, list: Vec<(Prefix, Option<u32>)>,
     court.judge.listed(clock.wall).0.len()
 }
 
+/// Lists as a judge begins with them, its envoy there, and where their copies are.
+fn begun(text: &str) -> (tempfile::TempDir, Config, Court, Feeds) {
+    let (folder, config) = (tempfile::tempdir().unwrap(), config(text));
+    let mut court = a_court(&config);
+    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
+    feeds.envoy(true);
+    (folder, config, court, feeds)
+}
+
 #[test]
 fn a_good_list_is_taken_and_a_bad_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,11 +116,7 @@ fn a_good_list_is_taken_and_a_bad_one_changes_nothing() {
 
 #[test]
 fn who_is_exempt_no_longer_is_listed_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (folder, config, mut court, mut feeds) = begun("url = 'https://a.example/'");
     let whom = items(0..1)[0].0;
     let _ = court.allow(whom, None, CLOCK.wall).unwrap();
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 4);
@@ -127,11 +132,7 @@ fn who_is_exempt_no_longer_is_listed_again() {
 
 #[test]
 fn lists_age_while_the_machine_sleeps() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'\nexpires = '2d'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (_folder, _, mut court, mut feeds) = begun("url = 'https://a.example/'\nexpires = '2d'");
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
     let told = feeds.tell(&court, CLOCK);
     // A day of sleep: for that long the clock that never steps stood still.
@@ -155,11 +156,7 @@ fn lists_age_while_the_machine_sleeps() {
 
 #[test]
 fn a_stream_says_what_has_changed() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (_folder, _, mut court, mut feeds) = begun("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
     let order = |order, whole| Message::Fetch { order, feed: 0, whole, known: Default::default() };
     assert_eq!(feeds.orders(CLOCK), [order(1, true)]);
     let entry = |text: &str, secs| (text.parse::<Prefix>().unwrap(), Some(secs));
@@ -211,11 +208,7 @@ fn an_envoy_that_ends_over_each_answer_does_not_ask_again_and_again() {
 
 #[test]
 fn a_lists_name_puts_nobody_on_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (folder, config, mut court, mut feeds) = begun("url = 'https://a.example/'");
     let known = ["x\n# modified \n8.9.9.9 1700100000".to_owned(), String::new()];
     assert_eq!(bring(&mut feeds, &mut court, items(0..1), Got::List { known, left_out: [0; 2] }, CLOCK), 1);
     let mut after = a_court(&config);
@@ -225,11 +218,7 @@ fn a_lists_name_puts_nobody_on_it() {
 
 #[test]
 fn an_answer_that_comes_too_late_is_nobodys() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (_folder, _, mut court, mut feeds) = begun("url = 'https://a.example/'");
     let first = order(&mut feeds, CLOCK);
     assert!(feeds.items(first, items(0..3), Vec::new()));
     let late = later(ANSWER.as_secs());
@@ -283,11 +272,7 @@ fn a_copy_is_read_as_it_was_written() {
 
 #[test]
 fn a_list_that_stays_the_same_ends_for_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'\nevery = '6h'\nexpires = '48h'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (folder, config, mut court, mut feeds) = begun("url = 'https://a.example/'\nevery = '6h'\nexpires = '48h'");
     let hour = 3_600;
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
     // Just before half of their time is over others come; from then on it is the same, and riposte begins anew twice.
@@ -329,11 +314,7 @@ fn a_clock_that_is_set_moves_the_copies_too() {
 
 #[test]
 fn what_is_the_same_as_a_list_that_has_ended_meanwhile_is_asked_for_once_more() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("path = '/list'\nevery = '60s'\nexpires = '120s'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (_folder, _, mut court, mut feeds) = begun("path = '/list'\nevery = '60s'\nexpires = '120s'");
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
     let orders = feeds.orders(later(119));
     let [Message::Fetch { order, .. }] = orders[..] else { panic!("{orders:?}") };
@@ -349,11 +330,7 @@ fn what_is_the_same_as_a_list_that_has_ended_meanwhile_is_asked_for_once_more() 
 
 #[test]
 fn decisions_that_have_ended_by_themselves_make_no_other_list() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (_folder, _, mut court, mut feeds) = begun("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
     let short: Vec<_> = items(0..2_000).into_iter().map(|(prefix, _)| (prefix, Some(30))).collect();
     assert_eq!(bring(&mut feeds, &mut court, short, LIST(), CLOCK), 2_000);
     let orders = feeds.orders(later(60));
@@ -365,11 +342,7 @@ fn decisions_that_have_ended_by_themselves_make_no_other_list() {
 
 #[test]
 fn who_has_ended_meanwhile_and_is_named_again_makes_no_other_list() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'https://a.example/'\nevery = '6h'\nexpires = '48h'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (folder, config, mut court, mut feeds) = begun("url = 'https://a.example/'\nevery = '6h'\nexpires = '48h'");
     let hour = 3_600;
     assert_eq!(bring(&mut feeds, &mut court, items(0..1_300), LIST(), CLOCK), 1_300);
     // Five more, for whom the list holds for longer.
@@ -388,11 +361,7 @@ fn who_has_ended_meanwhile_and_is_named_again_makes_no_other_list() {
 
 #[test]
 fn a_copy_that_could_not_be_written_is_written_later_though_nothing_has_changed() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
-    let mut court = a_court(&config);
-    let mut feeds = Feeds::load(&config.feeds, folder.path(), &mut court, CLOCK);
-    feeds.envoy(true);
+    let (folder, config, mut court, mut feeds) = begun("url = 'http://127.0.0.1:8080'\nformat = 'crowdsec'\nkey = '/k'");
     fs::write(folder.path().join(FOLDER), "no folder").unwrap();
     assert_eq!(bring(&mut feeds, &mut court, items(0..5), LIST(), CLOCK), 5);
     assert_eq!(feeds.unwritten, 1);
