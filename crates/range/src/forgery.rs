@@ -2,7 +2,7 @@
 //! unnoticed: the kernel's own set is counted all the while.
 
 use crate::finding::{CheckFinding, Finding};
-use crate::guard::{kernel_blocks, received};
+use crate::guard::{PATIENCE, kernel_blocks, received};
 use crate::network::{ATTACKERS, GATEWAY, VICTIM, attacker_address};
 use crate::scenario::Stage;
 use report::time::Readable;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// `policy.spoofable.blocks_per_minute`, the default that the daemon here runs with.
 pub const BLOCKS_PER_MINUTE: usize = 20;
@@ -98,9 +98,10 @@ pub fn cut_off(stage: &Stage, step: &str, attacker: usize) -> io::Result<Finding
     Ok(check(step, &command, "blocked, its open connection cut, no new one", got, ok))
 }
 
-/// Counts until the count is as wished, or for about a second.
+/// Counts until the count is as wished, or patience ends.
 fn until(count: impl Fn() -> io::Result<usize>, wished: impl Fn(usize) -> bool) -> io::Result<usize> {
-    for _ in 0..100 {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
         let now = count()?;
         if wished(now) {
             return Ok(now);

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long it may take until the daemon answers, and until what it decided is in the kernel.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Lines of its log that an error shows.
@@ -140,7 +140,7 @@ impl Guard {
         loop {
             let explanation = self.explain(address)?;
             let stands = explanation.block.as_ref().is_some_and(|block| block.state == "active");
-            if stands || begin.elapsed() > PATIENCE / 4 {
+            if stands || begin.elapsed() > PATIENCE {
                 return Ok(explanation);
             }
             std::thread::sleep(LOOK_EVERY);

@@ -134,7 +134,7 @@ impl Service {
         };
         let command: Vec<String> = match self {
             Service::Ssh => {
-                let options = "-oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oNumberOfPasswordPrompts=1 -oConnectTimeout=1";
+                let options = "-oStrictHostKeyChecking=no -oUserKnownHostsFile=/dev/null -oNumberOfPasswordPrompts=1 -oConnectTimeout=3";
                 let words = ["sshpass", "-p", password, "ssh"].into_iter().chain(options.split(' '));
                 words.map(str::to_owned).chain([format!("{USER}@{VICTIM}"), "true".to_owned()]).collect()
             }
