@@ -25,9 +25,7 @@ pub fn guess(stage: &Stage, step: &str, attacker: usize, neighbour: usize) -> io
     }
     let [names, passwords] = lists.map(|(name, _)| stage.folder.join(name).display().to_string());
     let command = Service::Ssh.hydra(&names, &passwords);
-    // It gives up if its first connection fails: then it is let loose again.
-    let again = ["bash", "-c", "while :; do \"$@\"; sleep 0.1; done", "bash"].map(str::to_owned);
-    let hydra = Contained::start(guesser, &[&again[..], &command].concat(), &stage.folder)?;
+    let hydra = Contained::insist(guesser, &command, &stage.folder)?;
     let explanation = stage.guard.explain_when_blocked(&from)?;
     drop(hydra);
     let blocked = explanation.block.is_some() && kernel_blocks(&stage.network.victim)?.contains(&from);

@@ -182,6 +182,15 @@ impl Contained {
         Ok(Contained(starts.spawn()?))
     }
 
+    /// Starts it, and again whenever it has ended: hydra gives up if its first connection fails.
+    ///
+    /// # Errors
+    /// If it can't be started.
+    pub fn insist(host: &Namespace, command: &[String], folder: &Path) -> io::Result<Contained> {
+        let again = ["bash", "-c", r#"while :; do "$@"; sleep 0.1; done"#, "bash"].map(str::to_owned);
+        Contained::start(host, &[&again[..], command].concat(), folder)
+    }
+
     /// Waits until it ends by itself.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ impl Scene {
 
     /// Guesses with a tool until that has him blocked.
     fn guess(&self, who: usize, tool: &[String]) {
-        let running = self.run(who, tool);
+        let running = Contained::insist(&self.network.attackers[who], tool, &self.daemon.path("")).expect("the tool starts");
         self.expect_out(who);
         drop(running);
     }
